@@ -1,0 +1,132 @@
+#include "base/core/encoding.h"
+
+#include <array>
+#include <cstring>
+
+namespace tidegate {
+
+namespace {
+
+constexpr std::string_view kBase62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+constexpr std::array<std::uint32_t, 256> make_crc_table() {
+  std::array<std::uint32_t, 256> table{};
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    std::uint32_t crc = i;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) ? 0x82f63b78U : 0U);
+    table[i] = crc;
+  }
+  return table;
+}
+constexpr auto kCrcTable = make_crc_table();
+
+std::uint32_t crc32c_table(const unsigned char* p, std::size_t n, std::uint32_t crc) {
+  for (; n > 0; --n, ++p) crc = (crc >> 8) ^ kCrcTable[(crc ^ *p) & 0xff];
+  return crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(const unsigned char* p, std::size_t n,
+                                                             std::uint32_t crc32) {
+  std::uint64_t crc = crc32;
+  for (; n >= 8; n -= 8, p += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, p, 8);
+    crc = __builtin_ia32_crc32di(crc, word);
+  }
+  auto tail = static_cast<std::uint32_t>(crc);
+  for (; n > 0; --n, ++p) tail = __builtin_ia32_crc32qi(tail, *p);
+  return tail;
+}
+#endif
+
+}  // namespace
+
+std::string hex_encode(std::string_view raw) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(raw.size() * 2);
+  for (const char c : raw) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+std::optional<std::string> hex_decode(std::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::string raw;
+  raw.reserve(text.size() / 2);
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = hex_value(text[i]), low = hex_value(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    raw += static_cast<char>(high << 4 | low);
+  }
+  return raw;
+}
+
+std::string base62_encode(std::uint64_t value, std::size_t width) {
+  std::string text(width, '0');
+  for (std::size_t i = width; i-- > 0; value /= 62) text[i] = kBase62[value % 62];
+  return text;
+}
+
+std::optional<std::uint64_t> base62_decode(std::string_view text) {
+  if (text.size() > 10) return std::nullopt;  // 62^10 < 2^64
+  std::uint64_t value = 0;
+  for (const char c : text) {
+    const auto digit = kBase62.find(c);
+    if (digit == std::string_view::npos) return std::nullopt;
+    value = value * 62 + digit;
+  }
+  return value;
+}
+
+std::uint32_t crc32c(std::string_view data, std::uint32_t seed) {
+  const auto* p = reinterpret_cast<const unsigned char*>(data.data());
+#if defined(__x86_64__)
+  static const bool has_sse42 = __builtin_cpu_supports("sse4.2");
+  if (has_sse42) return ~crc32c_sse42(p, data.size(), ~seed);
+#endif
+  return ~crc32c_table(p, data.size(), ~seed);
+}
+
+bool is_valid_utf8(std::string_view text) {
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+  const auto* end = p + text.size();
+  while (p < end) {
+    if (*p < 0x80) {
+      ++p;
+      continue;
+    }
+    int more;
+    std::uint32_t point, least;
+    if ((*p & 0xe0) == 0xc0) {
+      more = 1, point = *p & 0x1f, least = 0x80;
+    } else if ((*p & 0xf0) == 0xe0) {
+      more = 2, point = *p & 0x0f, least = 0x800;
+    } else if ((*p & 0xf8) == 0xf0) {
+      more = 3, point = *p & 0x07, least = 0x10000;
+    } else {
+      return false;
+    }
+    if (end - p <= more) return false;
+    for (int i = 1; i <= more; ++i) {
+      if ((p[i] & 0xc0) != 0x80) return false;
+      point = point << 6 | (p[i] & 0x3f);
+    }
+    if (point < least || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) return false;
+    p += more + 1;
+  }
+  return true;
+}
+
+}  // namespace tidegate

@@ -1,0 +1,55 @@
+#include "base/core/ids.h"
+
+#include <cstring>
+
+#include "base/core/encoding.h"
+
+namespace tidegate {
+
+std::string Uuid::to_string() const {
+  std::string hex = hex_encode(raw());
+  for (const std::size_t dash : {8U, 13U, 18U, 23U}) hex.insert(dash, 1, '-');
+  return hex;
+}
+
+std::int64_t Uuid::unix_millis() const {
+  std::int64_t millis = 0;
+  for (std::size_t i = 0; i < 6; ++i) millis = millis << 8 | bytes[i];
+  return millis;
+}
+
+Result<Uuid> Uuid::parse(std::string_view text) {
+  const bool shape = text.size() == 36 && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
+  std::string hex;
+  if (shape) {
+    for (const char c : text) {
+      if (c != '-') hex += c;
+    }
+  }
+  if (hex.size() == 32) {
+    if (auto raw = hex_decode(hex)) return from_bytes(*raw);
+  }
+  return fail(Code::kInvalidArgument, "bad_uuid",
+              "'" + std::string(text.substr(0, 64)) + "' is not a UUID such as 01956a3e-7c00-7000-8000-000000000000");
+}
+
+Result<Uuid> Uuid::from_bytes(std::string_view raw) {
+  Uuid uuid;
+  if (raw.size() != uuid.bytes.size()) {
+    return fail(Code::kInvalidArgument, "bad_uuid", "an id has 16 bytes, not " + std::to_string(raw.size()));
+  }
+  std::memcpy(uuid.bytes.data(), raw.data(), raw.size());
+  return uuid;
+}
+
+Uuid UuidV7Source::next() {
+  Uuid uuid;
+  entropy_.fill(uuid.bytes.data() + 6, 10);
+  const auto millis = static_cast<std::uint64_t>(unix_micros(clock_.wall()) / 1000);
+  for (std::size_t i = 0; i < 6; ++i) uuid.bytes[i] = static_cast<std::uint8_t>(millis >> (40 - 8 * i));
+  uuid.bytes[6] = static_cast<std::uint8_t>(0x70 | (uuid.bytes[6] & 0x0f));
+  uuid.bytes[8] = static_cast<std::uint8_t>(0x80 | (uuid.bytes[8] & 0x3f));
+  return uuid;
+}
+
+}  // namespace tidegate

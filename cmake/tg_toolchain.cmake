@@ -1,0 +1,38 @@
+# Language level, warnings, sanitizers, output folders. Nothing here names a target.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_SCAN_FOR_MODULES OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
+
+find_program(TG_CCACHE ccache)
+if(TG_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros ${TG_CCACHE})
+endif()
+
+add_library(tg_warnings INTERFACE)
+target_compile_options(tg_warnings INTERFACE
+  -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  # GCC 12 reports a false mismatch at Asio's awaitable frames.
+  -Wno-mismatched-new-delete
+  # GCC 12 false positives inside std::variant, std::expected and fmt once inlined.
+  -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds -Wno-stringop-overread
+  -Wno-missing-field-initializers)
+
+if(TG_SANITIZE)
+  add_compile_options(-fsanitize=${TG_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${TG_SANITIZE})
+  if(TG_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+    # The distribution's protobuf and gRPC headers downcast across shared objects without RTTI visibility.
+    add_compile_options(-fno-sanitize=vptr)
+  endif()
+endif()

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/core/result.h"
+
+/// The serving core as its host (worker/rpc) sees it. No gRPC here. Two kinds implement it: the real engine
+/// (engine_core.h) and the plainly labelled load-test engine (sim_engine.h).
+namespace tidegate::worker {
+
+/// Chosen by the host, unique among live sequences. Never reused within a process.
+using SequenceHandle = std::uint64_t;
+
+enum class Role : std::uint8_t { kSystem, kUser, kAssistant };
+
+struct ChatMessage {
+  Role role = Role::kUser;
+  std::string content;  ///< valid UTF-8; never matched against control tokens
+};
+
+/// Unset fields take the model's generation defaults.
+struct SamplingParams {
+  std::optional<double> temperature;  ///< 0..2; 0 is greedy
+  std::optional<double> top_p;        ///< (0, 1]
+  std::optional<std::int32_t> top_k;  ///< 0 = off
+  std::optional<std::uint64_t> seed;  ///< same seed, request and weights: same tokens, whatever the batch
+  std::int32_t max_tokens = 0;        ///< completion ceiling incl. reasoning; 0 = to the end of the context
+  std::vector<std::string> stop;      ///< at most 16, matched on the answer text; the stop text is not emitted
+};
+
+struct GenerateRequest {
+  SequenceHandle handle = 0;
+  std::vector<ChatMessage> messages;
+  SamplingParams sampling;
+};
+
+/// Counted by the sequence's state machine, never from emitted text.
+struct SequenceUsage {
+  std::int32_t prompt_tokens = 0;
+  std::int32_t cached_tokens = 0;      ///< part of prompt_tokens served from the prefix cache
+  std::int32_t completion_tokens = 0;  ///< includes reasoning tokens and the end token if one was sampled
+  std::int32_t reasoning_tokens = 0;   ///< tokens up to and including </think>
+};
+
+enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled, kError };
+
+/// What one sequence did in one step. A sequence yields one accepted event (prompt_tokens known), then deltas,
+/// then exactly one finished event.
+struct SequenceEvent {
+  SequenceHandle handle = 0;
+  bool accepted = false;              ///< first event: admitted to the batch, usage.prompt_tokens is exact
+  std::string reasoning;              ///< whole UTF-8 code points; may be empty
+  std::string content;                ///< whole UTF-8 code points; may be empty
+  SequenceUsage usage;                ///< running totals after this step
+  std::optional<FinishReason> finish;
+  Error error;                        ///< set when finish == kError
+};
+
+struct EngineFacts {
+  std::string engine;          ///< "cpu" or "sim"
+  std::string architecture;
+  std::string weights_digest;
+  std::int32_t context_max = 0;
+  std::int32_t sequences_max = 0;
+  std::int64_t kv_tokens_capacity = 0;
+};
+
+struct EngineLoad {
+  std::int32_t sequences_running = 0;
+  std::int32_t sequences_waiting = 0;
+  std::int64_t kv_tokens_used = 0;
+  std::int64_t steps_total = 0;
+  std::int64_t prompt_tokens_total = 0;
+  std::int64_t completion_tokens_total = 0;
+  double step_seconds_last = 0;
+};
+
+/// One thread calls everything. submit and cancel take effect at the next step.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual const EngineFacts& facts() const = 0;
+  /// Fails: invalid_argument (context_length_exceeded, ...; field names the parameter), resource_exhausted.
+  virtual Status submit(GenerateRequest request) = 0;
+  /// Unknown handles are ignored (the sequence may have just finished). Its last event is finish = kCancelled.
+  virtual void cancel(SequenceHandle handle) = 0;
+  virtual bool idle() const = 0;
+  /// Runs one step over every live sequence and returns what happened. Never blocks on anything but compute
+  /// (the sim engine paces itself against its clock instead and may return nothing).
+  virtual std::vector<SequenceEvent> step() = 0;
+  virtual EngineLoad load() const = 0;
+};
+
+}  // namespace tidegate::worker

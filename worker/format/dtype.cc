@@ -1,0 +1,64 @@
+#include "worker/format/dtype.h"
+
+#include <cmath>
+#include <limits>
+
+namespace tidegate::worker {
+
+std::string_view dtype_name(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF32: return "F32";
+    case Dtype::kBf16: return "BF16";
+    case Dtype::kF16: return "F16";
+    case Dtype::kF8E4m3: return "F8_E4M3";
+  }
+  return "?";
+}
+
+std::optional<Dtype> parse_dtype(std::string_view name) {
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16, Dtype::kF16, Dtype::kF8E4m3}) {
+    if (dtype_name(dtype) == name) return dtype;
+  }
+  return std::nullopt;
+}
+
+std::int64_t dtype_bytes(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF32: return 4;
+    case Dtype::kBf16: return 2;
+    case Dtype::kF16: return 2;
+    case Dtype::kF8E4m3: return 1;
+  }
+  return 0;
+}
+
+namespace {
+
+/// A sign, an exponent field and a fraction field, read as IEEE does below its top exponent.
+float small_float(int sign, int exponent, int fraction, int fraction_bits, int bias) {
+  const float magnitude = exponent == 0
+                              ? std::ldexp(static_cast<float>(fraction), 1 - bias - fraction_bits)
+                              : std::ldexp(static_cast<float>((1 << fraction_bits) + fraction),
+                                           exponent - bias - fraction_bits);
+  return sign != 0 ? -magnitude : magnitude;
+}
+
+}  // namespace
+
+float f16_to_float(std::uint16_t bits) {
+  const int sign = bits >> 15;
+  const int exponent = (bits >> 10) & 31;
+  const int fraction = bits & 1023;
+  if (exponent == 31) {
+    if (fraction != 0) return std::numeric_limits<float>::quiet_NaN();
+    return sign != 0 ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
+  }
+  return small_float(sign, exponent, fraction, 10, 15);
+}
+
+float e4m3_to_float(std::uint8_t bits) {
+  if (e4m3_is_nan(bits)) return std::numeric_limits<float>::quiet_NaN();
+  return small_float(bits >> 7, (bits >> 3) & 15, bits & 7, 3, 7);
+}
+
+}  // namespace tidegate::worker

@@ -1,0 +1,115 @@
+#include "worker/tokenizer/tokenizer.h"
+
+#include <algorithm>
+
+#include "worker/tokenizer/pre_tokenizer.h"
+
+namespace tidegate::worker {
+namespace {
+
+constexpr TokenId kVocabMax = 1 << 22;  // far above any real vocabulary; bounds what a bad file can make us allocate
+
+}  // namespace
+
+Result<Tokenizer> Tokenizer::load(const std::string& dir) {
+  TG_ASSIGN(const TokenizerFile file, load_tokenizer_file(dir + "/tokenizer.json"));
+  return build(file);
+}
+
+Result<Tokenizer> Tokenizer::build(const TokenizerFile& file) {
+  TG_ASSIGN(Bpe bpe, Bpe::build(file));
+  Tokenizer tokenizer(file.pre_tokenizer, std::move(bpe));
+
+  TokenId top = 0;
+  for (const auto& entry : file.vocab) top = std::max(top, entry.second);
+  for (const AddedToken& token : file.added) top = std::max(top, token.id);
+  if (top >= kVocabMax) {
+    return fail(Code::kInvalidArgument, "tokenizer_unsupported", "tokenizer.json: a token id is above 4194303",
+                "model.vocab");
+  }
+  tokenizer.tokens_.resize(static_cast<std::size_t>(top) + 1);
+  for (const auto& [bytes, id] : file.vocab) {
+    tokenizer.tokens_[static_cast<std::size_t>(id)].bytes = bytes;
+    tokenizer.token_bytes_max_ = std::max(tokenizer.token_bytes_max_, bytes.size());
+  }
+
+  tokenizer.added_ = file.added;
+  std::stable_sort(tokenizer.added_.begin(), tokenizer.added_.end(),
+                   [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });
+  for (std::size_t index = 0; index < tokenizer.added_.size(); ++index) {
+    const AddedToken& token = tokenizer.added_[index];
+    tokenizer.tokens_[static_cast<std::size_t>(token.id)] = {token.text, true};
+    tokenizer.added_index_.emplace(token.text, index);
+    if (tokenizer.added_lengths_.empty() || tokenizer.added_lengths_.back() != token.text.size()) {
+      tokenizer.added_lengths_.push_back(token.text.size());
+    }
+  }
+  return tokenizer;
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text, AddedTokens added) const {
+  std::vector<TokenId> ids;
+  ids.reserve(text.size() / 3 + 1);
+  if (added == AddedTokens::kRefuse) {
+    encode_plain(text, ids);
+    return ids;
+  }
+  std::size_t plain = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const AddedToken* token = added_at(text, at);
+    if (token == nullptr) {
+      ++at;
+      continue;
+    }
+    encode_plain(text.substr(plain, at - plain), ids);
+    ids.push_back(token->id);
+    plain = at += token->text.size();
+  }
+  encode_plain(text.substr(plain), ids);
+  return ids;
+}
+
+void Tokenizer::encode_plain(std::string_view text, std::vector<TokenId>& ids) const {
+  for (const std::string_view piece : split_pieces(pre_tokenizer_, text)) bpe_.encode_piece(piece, ids);
+}
+
+// Leftmost, then longest, as the reference does. Only reached for trusted text, so a hash per distinct length is fine.
+const AddedToken* Tokenizer::added_at(std::string_view text, std::size_t at) const {
+  if (text[at] != '<' && std::none_of(added_.begin(), added_.end(), [&](const AddedToken& token) {
+        return token.text.front() == text[at];
+      })) {
+    return nullptr;
+  }
+  for (const std::size_t length : added_lengths_) {
+    if (length > text.size() - at) continue;
+    const auto found = added_index_.find(std::string(text.substr(at, length)));
+    if (found != added_index_.end()) return &added_[found->second];
+  }
+  return nullptr;
+}
+
+std::string Tokenizer::decode(std::span<const TokenId> ids, ControlText control) const {
+  std::string bytes;
+  for (const TokenId id : ids) {
+    if (control == ControlText::kSkip && is_control(id)) continue;
+    bytes += token_bytes(id);
+  }
+  return bytes;
+}
+
+std::string_view Tokenizer::token_bytes(TokenId id) const {
+  if (id < 0 || id >= vocab_limit()) return {};
+  return tokens_[static_cast<std::size_t>(id)].bytes;
+}
+
+bool Tokenizer::is_control(TokenId id) const {
+  return id >= 0 && id < vocab_limit() && tokens_[static_cast<std::size_t>(id)].control;
+}
+
+std::optional<TokenId> Tokenizer::control_id(std::string_view text) const {
+  const auto found = added_index_.find(std::string(text));
+  if (found == added_index_.end()) return std::nullopt;
+  return added_[found->second].id;
+}
+
+}  // namespace tidegate::worker
