@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "worker/tokenizer/chat_message.h"
 
 /// The serving core as its host (worker/rpc) sees it. No gRPC here. Two kinds implement it: the real engine
 /// (engine_core.h) and the plainly labelled load-test engine (sim_engine.h).
@@ -15,13 +16,6 @@ namespace tidegate::worker {
 
 /// Chosen by the host, unique among live sequences. Never reused within a process.
 using SequenceHandle = std::uint64_t;
-
-enum class Role : std::uint8_t { kSystem, kUser, kAssistant };
-
-struct ChatMessage {
-  Role role = Role::kUser;
-  std::string content;  ///< valid UTF-8; never matched against control tokens
-};
 
 /// Unset fields take the model's generation defaults.
 struct SamplingParams {

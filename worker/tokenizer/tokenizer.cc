@@ -1,6 +1,7 @@
 #include "worker/tokenizer/tokenizer.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "worker/tokenizer/pre_tokenizer.h"
 
@@ -33,17 +34,15 @@ Result<Tokenizer> Tokenizer::build(const TokenizerFile& file) {
     tokenizer.token_bytes_max_ = std::max(tokenizer.token_bytes_max_, bytes.size());
   }
 
-  tokenizer.added_ = file.added;
-  std::stable_sort(tokenizer.added_.begin(), tokenizer.added_.end(),
-                   [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });
-  for (std::size_t index = 0; index < tokenizer.added_.size(); ++index) {
-    const AddedToken& token = tokenizer.added_[index];
+  for (const AddedToken& token : file.added) {
     tokenizer.tokens_[static_cast<std::size_t>(token.id)] = {token.text, true};
-    tokenizer.added_index_.emplace(token.text, index);
-    if (tokenizer.added_lengths_.empty() || tokenizer.added_lengths_.back() != token.text.size()) {
-      tokenizer.added_lengths_.push_back(token.text.size());
-    }
+    tokenizer.added_.emplace(token.text, token.id);
+    tokenizer.added_first_byte_.set(static_cast<std::uint8_t>(token.text.front()));
+    tokenizer.added_lengths_.push_back(token.text.size());
   }
+  std::vector<std::size_t>& lengths = tokenizer.added_lengths_;
+  std::sort(lengths.begin(), lengths.end(), std::greater<>());
+  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
   return tokenizer;
 }
 
@@ -56,14 +55,14 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, AddedTokens added)
   }
   std::size_t plain = 0;
   for (std::size_t at = 0; at < text.size();) {
-    const AddedToken* token = added_at(text, at);
-    if (token == nullptr) {
+    const auto match = added_at(text, at);
+    if (!match) {
       ++at;
       continue;
     }
     encode_plain(text.substr(plain, at - plain), ids);
-    ids.push_back(token->id);
-    plain = at += token->text.size();
+    ids.push_back(match->id);
+    plain = at += match->bytes;
   }
   encode_plain(text.substr(plain), ids);
   return ids;
@@ -73,19 +72,15 @@ void Tokenizer::encode_plain(std::string_view text, std::vector<TokenId>& ids) c
   for (const std::string_view piece : split_pieces(pre_tokenizer_, text)) bpe_.encode_piece(piece, ids);
 }
 
-// Leftmost, then longest, as the reference does. Only reached for trusted text, so a hash per distinct length is fine.
-const AddedToken* Tokenizer::added_at(std::string_view text, std::size_t at) const {
-  if (text[at] != '<' && std::none_of(added_.begin(), added_.end(), [&](const AddedToken& token) {
-        return token.text.front() == text[at];
-      })) {
-    return nullptr;
-  }
+// Leftmost, then longest, as the reference does.
+std::optional<Tokenizer::AddedMatch> Tokenizer::added_at(std::string_view text, std::size_t at) const {
+  if (!added_first_byte_.test(static_cast<std::uint8_t>(text[at]))) return std::nullopt;
   for (const std::size_t length : added_lengths_) {
     if (length > text.size() - at) continue;
-    const auto found = added_index_.find(std::string(text.substr(at, length)));
-    if (found != added_index_.end()) return &added_[found->second];
+    const auto found = added_.find(std::string(text.substr(at, length)));
+    if (found != added_.end()) return AddedMatch{found->second, length};
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, ControlText control) const {
@@ -107,9 +102,9 @@ bool Tokenizer::is_control(TokenId id) const {
 }
 
 std::optional<TokenId> Tokenizer::control_id(std::string_view text) const {
-  const auto found = added_index_.find(std::string(text));
-  if (found == added_index_.end()) return std::nullopt;
-  return added_[found->second].id;
+  const auto found = added_.find(std::string(text));
+  if (found == added_.end()) return std::nullopt;
+  return found->second;
 }
 
 }  // namespace tidegate::worker

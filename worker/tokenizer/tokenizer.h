@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bitset>
 #include <optional>
 #include <span>
 #include <string>
@@ -54,16 +55,20 @@ class Tokenizer {
     std::string bytes;
     bool control = false;
   };
+  struct AddedMatch {
+    TokenId id = 0;
+    std::size_t bytes = 0;
+  };
   Tokenizer(PreTokenizerKind pre_tokenizer, Bpe bpe) : pre_tokenizer_(pre_tokenizer), bpe_(std::move(bpe)) {}
   void encode_plain(std::string_view text, std::vector<TokenId>& ids) const;
-  const AddedToken* added_at(std::string_view text, std::size_t at) const;
+  std::optional<AddedMatch> added_at(std::string_view text, std::size_t at) const;
 
   PreTokenizerKind pre_tokenizer_;
   Bpe bpe_;
   std::vector<Token> tokens_;                       ///< by id
-  std::vector<AddedToken> added_;                   ///< longest first
-  std::vector<std::size_t> added_lengths_;          ///< distinct lengths, longest first
-  std::unordered_map<std::string, std::size_t> added_index_;  ///< text -> index in added_
+  std::unordered_map<std::string, TokenId> added_;  ///< by text
+  std::vector<std::size_t> added_lengths_;          ///< distinct lengths of added tokens, longest first
+  std::bitset<256> added_first_byte_;               ///< bytes that an added token may start with
   std::size_t token_bytes_max_ = 1;
 };
 
