@@ -1,12 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
+#include "base/core/clock.h"
 #include "base/core/result.h"
 #include "worker/tokenizer/chat_message.h"
 
@@ -38,13 +37,14 @@ struct SequenceUsage {
   std::int32_t prompt_tokens = 0;
   std::int32_t cached_tokens = 0;      ///< part of prompt_tokens served from the prefix cache
   std::int32_t completion_tokens = 0;  ///< includes reasoning tokens and the end token if one was sampled
-  std::int32_t reasoning_tokens = 0;   ///< tokens up to and including </think>
+  std::int32_t reasoning_tokens = 0;   ///< tokens up to and including </think>; all of them if it never came
 };
 
 enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled, kError };
 
 /// What one sequence did in one step. A sequence yields one accepted event (prompt_tokens known), then deltas,
-/// then exactly one finished event.
+/// then exactly one finished event. The accepted event carries no text; a finished event may carry the last of it.
+/// Cancelled while still waiting: no accepted event, and usage is all zero, for nothing was computed.
 struct SequenceEvent {
   SequenceHandle handle = 0;
   bool accepted = false;              ///< first event: admitted to the batch, usage.prompt_tokens is exact
@@ -88,6 +88,9 @@ class Engine {
   /// (the sim engine paces itself against its clock instead and may return nothing).
   virtual std::vector<SequenceEvent> step() = 0;
   virtual EngineLoad load() const = 0;
+  /// For an engine that paces itself: step() returns nothing before this instant, so the host may sleep until then (or
+  /// until a new request). nullopt = step() has work whenever the engine is not idle.
+  virtual std::optional<Mono> next_step_at() const { return std::nullopt; }
 };
 
 }  // namespace tidegate::worker
