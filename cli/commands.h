@@ -1,0 +1,22 @@
+#pragma once
+
+#include <vector>
+
+#include "cli/command.h"
+
+/// One function per file: the verbs it brings.
+namespace tidegate::cli {
+
+std::vector<Command> status_commands();
+std::vector<Command> tenant_commands();
+std::vector<Command> key_commands();
+std::vector<Command> wallet_commands();
+std::vector<Command> price_commands();
+std::vector<Command> model_commands();
+std::vector<Command> deployment_commands();
+std::vector<Command> chat_commands();
+std::vector<Command> usage_commands();
+std::vector<Command> ledger_commands();
+std::vector<Command> engine_commands();
+
+}  // namespace tidegate::cli

@@ -1,0 +1,104 @@
+#include "cli/connection.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/json/json.h"
+
+namespace tidegate::cli {
+
+namespace {
+
+constexpr std::chrono::seconds kAdminDeadline{30};
+constexpr std::chrono::minutes kChatDeadline{10};
+
+std::vector<std::string> endpoint_candidates(const Arguments& arguments) {
+  if (arguments.has("endpoint")) return {arguments.option("endpoint")};
+  std::vector<std::string> paths;
+  if (const char* from_environment = std::getenv("TIDEGATE_ENDPOINT")) paths.emplace_back(from_environment);
+  if (const char* var = std::getenv("TIDEGATE_VAR")) paths.push_back(std::string(var) + "/endpoint.json");
+  paths.emplace_back("var/endpoint.json");
+  std::error_code code;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", code);
+  // build/release/bin/tidegate -> the installation's root.
+  if (!code) paths.push_back((self.parent_path().parent_path().parent_path().parent_path() / "var/endpoint.json").string());
+  return paths;
+}
+
+template <typename Service>
+auto make_stub(const std::string& address) {
+  grpc::ChannelArguments settings;
+  settings.SetMaxReceiveMessageSize(64 * 1024 * 1024);
+  return Service::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), settings));
+}
+
+}  // namespace
+
+Result<Endpoint> load_endpoint(const Arguments& arguments) {
+  const auto candidates = endpoint_candidates(arguments);
+  for (const auto& path : candidates) {
+    if (!std::filesystem::exists(path)) continue;
+    TG_ASSIGN(const json::value document, json::parse_file(path));
+    if (!document.is_object()) return fail(Code::kInvalidArgument, "bad_endpoint", path + " is not a JSON object");
+    const json::object& from = document.get_object();
+    Endpoint endpoint;
+    for (auto& [key, target] : std::initializer_list<std::pair<const char*, std::string*>>{
+             {"base_url", &endpoint.base_url}, {"grpc", &endpoint.grpc}, {"billing", &endpoint.billing},
+             {"scheduler", &endpoint.scheduler}, {"api_key", &endpoint.api_key}, {"admin_key", &endpoint.admin_key}}) {
+      TG_ASSIGN(auto text, json::find_string(from, key, path));
+      if (text) *target = *text;
+    }
+    return endpoint;
+  }
+  return fail(Code::kNotFound, "no_endpoint",
+              fmt::format("no endpoint file; looked at {}. Start an installation with deploy/up, or pass --endpoint FILE",
+                          fmt::join(candidates, ", ")));
+}
+
+Result<Connection> Connection::open(const Arguments& arguments) {
+  TG_ASSIGN(Endpoint endpoint, load_endpoint(arguments));
+  Connection connection;
+  connection.endpoint_ = std::move(endpoint);
+  return connection;
+}
+
+v1::BillingAdmin::Stub& Connection::billing() {
+  if (!billing_) billing_ = make_stub<v1::BillingAdmin>(endpoint_.billing);
+  return *billing_;
+}
+v1::FleetAdmin::Stub& Connection::fleet() {
+  if (!fleet_) fleet_ = make_stub<v1::FleetAdmin>(endpoint_.scheduler);
+  return *fleet_;
+}
+v1::Inference::Stub& Connection::inference() {
+  if (!inference_) inference_ = make_stub<v1::Inference>(endpoint_.grpc);
+  return *inference_;
+}
+
+void Connection::prepare_admin(grpc::ClientContext& context) const {
+  context.set_deadline(std::chrono::system_clock::now() + kAdminDeadline);
+  context.AddMetadata("authorization", "Bearer " + endpoint_.admin_key);
+}
+
+void Connection::prepare_inference(grpc::ClientContext& context, const std::string& api_key) const {
+  context.set_deadline(std::chrono::system_clock::now() + kChatDeadline);
+  context.AddMetadata("authorization", "Bearer " + (api_key.empty() ? endpoint_.api_key : api_key));
+}
+
+Error Connection::to_error(const grpc::Status& status, const grpc::ClientContext& context) {
+  const auto trailer = [&](const char* key) {
+    const auto& metadata = context.GetServerTrailingMetadata();
+    const auto found = metadata.find(key);
+    return found == metadata.end() ? std::string() : std::string(found->second.data(), found->second.size());
+  };
+  std::string reason = trailer("tidegate-reason");
+  const auto code = static_cast<Code>(status.error_code());
+  if (reason.empty()) reason = code_name(code);
+  return Error(code, std::move(reason), status.error_message(), trailer("tidegate-field"));
+}
+
+}  // namespace tidegate::cli

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+
+#include "base/core/result.h"
+#include "cli/arguments.h"
+#include "tidegate/v1/admin.grpc.pb.h"
+#include "tidegate/v1/fleet.grpc.pb.h"
+#include "tidegate/v1/inference.grpc.pb.h"
+
+namespace tidegate::cli {
+
+/// Where an installation answers and with what credentials; the content of var/endpoint.json.
+struct Endpoint {
+  std::string base_url;    ///< e.g. "http://127.0.0.1:8080/v1"
+  std::string grpc;        ///< the gateway's Inference service
+  std::string billing;     ///< BillingAdmin
+  std::string scheduler;   ///< FleetAdmin
+  std::string api_key;
+  std::string admin_key;
+};
+
+/// Fails: not_found/no_endpoint with the places looked at; invalid_argument when the file is malformed.
+Result<Endpoint> load_endpoint(const Arguments& arguments);
+
+/// Channels are made on first use. Every call carries a deadline and the key that fits the service.
+class Connection {
+ public:
+  static Result<Connection> open(const Arguments& arguments);
+
+  v1::BillingAdmin::Stub& billing();
+  v1::FleetAdmin::Stub& fleet();
+  v1::Inference::Stub& inference();
+  const Endpoint& endpoint() const { return endpoint_; }
+
+  /// One unary call of BillingAdmin or FleetAdmin, e.g. call(&v1::BillingAdmin::Stub::ListTenants, billing(), request).
+  template <typename Stub, typename Request, typename Response>
+  Result<Response> call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*), Stub& stub,
+                        const Request& request) {
+    grpc::ClientContext context;
+    prepare_admin(context);
+    Response response;
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    if (!status.ok()) return std::unexpected(to_error(status, context));
+    return response;
+  }
+
+  /// Sets the API key and a deadline of ten minutes.
+  void prepare_inference(grpc::ClientContext& context, const std::string& api_key) const;
+  static Error to_error(const grpc::Status& status, const grpc::ClientContext& context);
+
+ private:
+  void prepare_admin(grpc::ClientContext& context) const;
+
+  Endpoint endpoint_;
+  std::unique_ptr<v1::BillingAdmin::Stub> billing_;
+  std::unique_ptr<v1::FleetAdmin::Stub> fleet_;
+  std::unique_ptr<v1::Inference::Stub> inference_;
+};
+
+}  // namespace tidegate::cli

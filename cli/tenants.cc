@@ -1,0 +1,117 @@
+#include <fmt/format.h>
+
+#include "cli/commands.h"
+#include "cli/connection.h"
+#include "cli/message_json.h"
+#include "cli/text_table.h"
+#include "cli/time_text.h"
+
+namespace tidegate::cli {
+
+namespace {
+
+using Billing = v1::BillingAdmin::Stub;
+
+Status show(const Arguments& arguments, const v1::Tenant& tenant) {
+  if (arguments.wants_json()) {
+    fmt::print("{}\n", message_json(tenant));
+  } else {
+    fmt::print("tenant {} ({})\n  wallet {} in {}, periods in {}\n", tenant.name(), tenant.tenant_id(), tenant.wallet_id(),
+               tenant.currency(), tenant.billing_tz());
+  }
+  return {};
+}
+
+Status tenant_create(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::CreateTenantRequest request;
+  TG_ASSIGN(*request.mutable_name(), arguments.word(0, "NAME"));
+  request.set_billing_tz(arguments.option("tz"));
+  request.set_currency(arguments.option("currency"));
+  request.set_credit_limit(arguments.option("credit-limit"));
+  TG_ASSIGN(const v1::Tenant tenant, connection.call(&Billing::CreateTenant, connection.billing(), request));
+  return show(arguments, tenant);
+}
+
+Status tenant_list(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::ListTenantsRequest request;
+  request.mutable_page()->set_limit(1000);
+  request.mutable_page()->set_after(arguments.option("after"));
+  TG_ASSIGN(const auto list, connection.call(&Billing::ListTenants, connection.billing(), request));
+  if (arguments.wants_json()) {
+    fmt::print("{}\n", message_json(list));
+    return {};
+  }
+  TextTable table({"NAME", "TENANT", "WALLET", "CURRENCY", "ZONE", "STATE", "CREATED"});
+  for (const auto& tenant : list.tenants()) {
+    table.add({tenant.name(), tenant.tenant_id(), tenant.wallet_id(), tenant.currency(), tenant.billing_tz(),
+               tenant.is_suspended() ? "suspended" : "active", time_text(tenant.created_us())});
+  }
+  fmt::print("{}", table.render());
+  return {};
+}
+
+Status set_suspended(const Arguments& arguments, bool is_suspended) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::SuspendTenantRequest request;
+  TG_ASSIGN(*request.mutable_tenant_id(), arguments.word(0, "TENANT"));
+  request.set_is_suspended(is_suspended);
+  TG_ASSIGN(const v1::Tenant tenant, connection.call(&Billing::SuspendTenant, connection.billing(), request));
+  return show(arguments, tenant);
+}
+Status tenant_suspend(const Arguments& arguments) { return set_suspended(arguments, true); }
+Status tenant_resume(const Arguments& arguments) { return set_suspended(arguments, false); }
+
+Status project_create(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::CreateProjectRequest request;
+  TG_ASSIGN(*request.mutable_name(), arguments.word(0, "NAME"));
+  TG_ASSIGN(*request.mutable_tenant(), arguments.required_option("tenant"));
+  TG_ASSIGN(const v1::Project project, connection.call(&Billing::CreateProject, connection.billing(), request));
+  if (arguments.wants_json()) {
+    fmt::print("{}\n", message_json(project));
+  } else {
+    fmt::print("project {} ({})\n", project.name(), project.project_id());
+  }
+  return {};
+}
+
+Status project_list(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::ListProjectsRequest request;
+  request.set_tenant(arguments.option("tenant"));
+  request.mutable_page()->set_limit(1000);
+  TG_ASSIGN(const auto list, connection.call(&Billing::ListProjects, connection.billing(), request));
+  if (arguments.wants_json()) {
+    fmt::print("{}\n", message_json(list));
+    return {};
+  }
+  TextTable table({"NAME", "PROJECT", "TENANT", "CREATED"});
+  for (const auto& project : list.projects()) {
+    table.add({project.name(), project.project_id(), project.tenant_id(), time_text(project.created_us())});
+  }
+  fmt::print("{}", table.render());
+  return {};
+}
+
+}  // namespace
+
+std::vector<Command> tenant_commands() {
+  return {
+      {"tenant create", "Make a tenant with an empty wallet.", "NAME [--tz ZONE] [--currency CODE] [--credit-limit AMOUNT]",
+       "  tidegate tenant create acme --tz Asia/Shanghai --currency USD\n"
+       "  tidegate tenant create postpaid-co --credit-limit 500\n",
+       {"tz", "currency", "credit-limit"}, {}, tenant_create},
+      {"tenant list", "List tenants.", "[--after TENANT]", "  tidegate tenant list --json\n", {"after"}, {}, tenant_list},
+      {"tenant suspend", "Make every key of a tenant answer 403 within five seconds.", "TENANT",
+       "  tidegate tenant suspend acme\n", {}, {}, tenant_suspend},
+      {"tenant resume", "Undo a suspension.", "TENANT", "  tidegate tenant resume acme\n", {}, {}, tenant_resume},
+      {"project create", "Make a project of a tenant.", "NAME --tenant TENANT",
+       "  tidegate project create search --tenant acme\n", {"tenant"}, {}, project_create},
+      {"project list", "List projects.", "[--tenant TENANT]", "  tidegate project list --tenant acme\n", {"tenant"}, {},
+       project_list},
+  };
+}
+
+}  // namespace tidegate::cli
