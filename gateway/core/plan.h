@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidegate::gateway {
+
+enum class Role : std::uint8_t { kSystem, kUser, kAssistant };
+
+struct PlanMessage {
+  Role role = Role::kUser;
+  std::string content;  ///< valid UTF-8
+};
+
+/// Unset fields take the model's own defaults.
+struct PlanSampling {
+  std::optional<double> temperature;  ///< 0..2
+  std::optional<double> top_p;        ///< (0, 1]
+  std::optional<std::int32_t> top_k;  ///< 0 = off
+  std::optional<std::uint64_t> seed;
+  std::int32_t max_tokens = 0;        ///< completion ceiling incl. reasoning; 0 = the gateway's default
+  std::vector<std::string> stop;
+};
+
+/// What a client asked for, whatever dialect it spoke. Made by a parser that has checked every bound below.
+struct Plan {
+  std::string model;  ///< as the client wrote it
+  std::vector<PlanMessage> messages;
+  PlanSampling sampling;
+  bool is_stream = false;
+  bool include_usage = false;
+  /// Fields that were read and have no effect: known ones with a harmless value, and unknown ones. For a metric.
+  std::int32_t fields_ignored = 0;
+};
+
+/// Bounds of every dialect. The server bounds the body (bytes) before a parser sees it.
+struct PlanLimits {
+  static constexpr std::int64_t kMessagesMax = 2'048;
+  static constexpr std::int64_t kModelBytesMax = 128;
+  static constexpr std::int64_t kStopsMax = 16;
+  static constexpr std::int64_t kStopBytesMax = 256;
+  static constexpr std::int64_t kCompletionTokensMax = 393'216;
+  static constexpr std::int64_t kTopKMax = 1'000'000;
+  static constexpr double kTemperatureMax = 2.0;
+};
+
+/// The wire's role names; "developer" is a system message. nullopt for every other word.
+std::optional<Role> parse_role(std::string_view name);
+std::string_view role_name(Role role);
+
+/// No tokenizer makes more tokens than the text has bytes; the template adds a few control tokens a message.
+/// Used for the hold, before the worker has counted.
+std::int64_t prompt_tokens_bound(const Plan& plan);
+
+}  // namespace tidegate::gateway

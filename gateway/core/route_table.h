@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/core/result.h"
+
+namespace tidegate::gateway {
+
+/// One worker that serves one variant of one model.
+struct Route {
+  std::string worker_id;
+  std::string address;  ///< host:port or unix:path
+  std::string model;
+  std::string variant;
+  std::string engine;   ///< "cpu" | "sim"
+  std::string weights_digest;
+  std::string region;
+  std::string pool;
+  std::int32_t context_max = 0;    ///< tokens
+  std::int32_t sequences_max = 0;
+  bool draining = false;           ///< finishes what it has, takes nothing new
+
+  bool operator==(const Route&) const = default;
+};
+
+/// A whole picture from the scheduler.
+struct RouteSnapshot {
+  std::uint64_t term = 0;
+  std::uint64_t version = 0;  ///< grows within a term
+  std::vector<Route> routes;
+  std::vector<std::string> models;  ///< on offer, also while no worker is ready
+};
+
+/// Where a model is served and at which price: its price is looked up for (region, pool).
+struct Lane {
+  std::string model;
+  std::string region;
+  std::string pool;
+  std::int32_t context_max = 0;  ///< the least of its workers, so that any of them fits
+
+  bool operator==(const Lane&) const = default;
+};
+
+/// The last good picture. Kept when the scheduler is silent (fail static); older pictures are refused.
+class RouteTable {
+ public:
+  explicit RouteTable(std::string home_region) : home_region_(std::move(home_region)) {}
+
+  struct Change {
+    std::vector<Route> added;
+    std::vector<Route> changed;         ///< same worker and address, other facts (draining)
+    std::vector<std::string> removed;   ///< worker ids
+  };
+  /// What differs from the picture before. The same picture again is an empty change.
+  /// Fails: aborted/stale_routes for an older term, or an older version of the same term.
+  Result<Change> apply(RouteSnapshot snapshot);
+
+  bool is_loaded() const { return loaded_; }
+  std::uint64_t term() const { return snapshot_.term; }
+  std::uint64_t version() const { return snapshot_.version; }
+  const std::vector<Route>& routes() const { return snapshot_.routes; }
+  /// Sorted.
+  const std::vector<std::string>& models() const { return snapshot_.models; }
+  bool offers(std::string_view model) const;
+
+  /// Home region first, then the lane with most workers. A model whose workers are all gone for the moment keeps the
+  /// lane it had last, so that its requests wait and are priced as before.
+  /// Fails: not_found/model_not_found (with near names), unavailable/model_not_ready.
+  Result<Lane> lane_for(std::string_view model) const;
+
+ private:
+  void refresh_lanes();
+
+  std::string home_region_;
+  bool loaded_ = false;
+  RouteSnapshot snapshot_;
+  std::map<std::string, Lane, std::less<>> lanes_;  ///< by model; outlives the workers
+};
+
+/// Up to three of `names` that look like `wanted`, nearest first (edit distance).
+std::vector<std::string> near_names(std::string_view wanted, const std::vector<std::string>& names);
+
+}  // namespace tidegate::gateway

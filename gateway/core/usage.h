@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace tidegate::gateway {
+
+/// Running totals of a request, as the engine counts them. cached is part of prompt, reasoning part of completion.
+struct TokenUsage {
+  std::int64_t prompt = 0;
+  std::int64_t cached = 0;
+  std::int64_t completion = 0;
+  std::int64_t reasoning = 0;
+
+  std::int64_t total() const { return prompt + completion; }
+  bool operator==(const TokenUsage&) const = default;
+};
+
+enum class Outcome : std::uint8_t { kCompleted, kCancelled, kFailed };
+
+/// How a request ended, for the journal.
+struct FinalReport {
+  Outcome outcome = Outcome::kCompleted;
+  std::string finish_reason;  ///< stop | length | cancelled | error
+  TokenUsage usage;           ///< as delivered to the client
+  std::string variant;
+  std::string worker_id;
+  std::string weights_digest;
+};
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/core/ids.h"
+#include "base/core/money.h"
+#include "base/core/result.h"
+#include "base/net/asio.h"
+#include "gateway/core/usage.h"
+
+/// What the gateway's edge (http/, rpc/) needs from its other halves. Fakes are in tests/support/gateway.
+namespace tidegate::gateway {
+
+/// Who is calling, resolved from an API key. Immutable; a change makes a new one.
+struct Principal {
+  ApiKeyId key;
+  std::string public_id;
+  TenantId tenant;
+  ProjectId project;
+  WalletId wallet;
+  std::string currency;
+  std::vector<std::string> models;  ///< allow-list; empty = all
+  std::string tenant_name;
+  std::string project_name;
+};
+
+/// Keys as billing last told us. Thread-safe; lock-free for readers; no I/O.
+class Principals {
+ public:
+  virtual ~Principals() = default;
+  /// `key_text` is what followed "Bearer ". shared_ptr: a request keeps its principal while the cache moves on.
+  /// Fails: unauthenticated/invalid_api_key (one text for missing, malformed, unknown, revoked, expired),
+  /// permission_denied/tenant_suspended, unavailable/keys_not_loaded before the first snapshot.
+  virtual Result<std::shared_ptr<const Principal>> authenticate(std::string_view key_text) const = 0;
+};
+
+struct AdmissionRequest {
+  RequestId request;
+  std::shared_ptr<const Principal> principal;
+  std::string model;
+  std::string region;
+  std::string pool;                      ///< price lookup; the pool of the deployment that serves the model
+  std::int64_t prompt_tokens_max = 0;    ///< upper bound known before tokenising (bytes of text + template)
+  std::int64_t completion_tokens_max = 0;
+  Duration budget = {};                  ///< the request's own deadline, for "highest rate until then"
+  bool is_stream = false;
+  std::string surface;                   ///< "http.chat" | "grpc.chat"
+};
+
+/// What the answer prints.
+struct Settlement {
+  Money amount;
+  std::string currency;
+  std::string band;
+  std::string price_version;  ///< "book/id"
+};
+
+/// The money side of one admitted request. Exactly one settle() ends it; destroying an unsettled Charge settles it as
+/// failed with the last reported progress (a bug is then logged), so a hold never leaks. Owned by one io thread.
+class Charge {
+ public:
+  virtual ~Charge() = default;
+  /// The worker has tokenised: the hold shrinks to the exact prompt.
+  virtual void on_accepted(const TokenUsage& usage, std::string_view worker_id) = 0;
+  /// Tokens about to be flushed to the client; journalled without waiting at the cadence of M2.
+  virtual void on_progress(const TokenUsage& usage) = 0;
+  /// Rates the request, journals FINAL and waits until it is on disk. The last byte of the answer may leave only
+  /// after this returns. Fails: unavailable/journal_failed (then nothing more may be sent).
+  virtual awaitable<Result<Settlement>> settle(FinalReport report) = 0;
+  /// Price band at admission, for headers.
+  virtual std::string_view band() const = 0;
+};
+
+/// Thread-safe: every io thread calls it.
+class Meter {
+ public:
+  virtual ~Meter() = default;
+  /// Prices the worst case, takes it from the wallet's lease (fetching or growing the lease when it is short),
+  /// journals ADMIT. No network round trip while the lease has room.
+  /// Fails: resource_exhausted/insufficient_balance (402), failed_precondition/price_missing (503, model not
+  /// admissible), unavailable/billing_unreachable or journal_full (503).
+  virtual awaitable<Result<std::unique_ptr<Charge>>> admit(AdmissionRequest request) = 0;
+  /// Price in force now for /v1/models; nullopt when the model has none.
+  struct Quote {
+    std::string band, currency, price_version, prompt_hit, prompt_miss, output;  ///< rates per 1M tokens
+    std::int64_t until_us = 0;                                                   ///< next change, 0 = open
+  };
+  virtual std::optional<Quote> quote(const Principal& principal, std::string_view model) const = 0;
+};
+
+}  // namespace tidegate::gateway

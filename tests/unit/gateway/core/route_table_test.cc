@@ -1,0 +1,103 @@
+#include "gateway/core/route_table.h"
+
+#include <gtest/gtest.h>
+
+namespace tidegate::gateway {
+namespace {
+
+Route route(std::string worker, std::string model, std::string region = "local", std::string pool = "cpu") {
+  Route r;
+  r.worker_id = worker;
+  r.address = "unix:/run/" + worker;
+  r.model = std::move(model);
+  r.region = std::move(region);
+  r.pool = std::move(pool);
+  r.context_max = 4'096;
+  return r;
+}
+
+TEST(RouteTable, ReportsWhatChanged) {
+  RouteTable table("local");
+  auto first = table.apply({1, 1, {route("a", "m"), route("b", "m")}, {"m"}});
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->added.size(), 2U);
+
+  Route draining = route("a", "m");
+  draining.draining = true;
+  const auto second = table.apply({1, 2, {draining, route("c", "m")}, {"m"}});
+  ASSERT_TRUE(second);
+  ASSERT_EQ(second->changed.size(), 1U);
+  EXPECT_TRUE(second->changed[0].draining);
+  ASSERT_EQ(second->added.size(), 1U);
+  EXPECT_EQ(second->added[0].worker_id, "c");
+  EXPECT_EQ(second->removed, std::vector<std::string>{"b"});
+}
+
+TEST(RouteTable, SamePictureAgainChangesNothing) {
+  RouteTable table("local");
+  ASSERT_TRUE(table.apply({1, 1, {route("a", "m")}, {"m"}}));
+  const auto again = table.apply({1, 1, {route("a", "m")}, {"m"}});
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->added.empty() && again->changed.empty() && again->removed.empty());
+}
+
+TEST(RouteTable, RefusesAnOlderTermAndAnOlderVersion) {
+  RouteTable table("local");
+  ASSERT_TRUE(table.apply({5, 7, {route("a", "m")}, {"m"}}));
+  EXPECT_EQ(table.apply({4, 99, {}, {}}).error().reason, "stale_routes");
+  EXPECT_EQ(table.apply({5, 6, {}, {}}).error().reason, "stale_routes");
+  EXPECT_EQ(table.routes().size(), 1U);
+  EXPECT_TRUE(table.apply({6, 1, {}, {"m"}}));
+}
+
+TEST(RouteTable, AWorkerThatMovedIsANewOne) {
+  RouteTable table("local");
+  ASSERT_TRUE(table.apply({1, 1, {route("a", "m")}, {"m"}}));
+  Route moved = route("a", "m");
+  moved.address = "unix:/run/elsewhere";
+  const auto change = table.apply({1, 2, {moved}, {"m"}});
+  EXPECT_EQ(change->added.size(), 1U);
+  EXPECT_EQ(change->removed.size(), 1U);
+}
+
+TEST(RouteTable, LanePrefersHomeThenTheBiggerPool) {
+  RouteTable table("eu");
+  ASSERT_TRUE(table.apply({1, 1,
+                           {route("a", "m", "us", "h100"), route("b", "m", "us", "h100"), route("c", "m", "eu", "cpu"),
+                            route("d", "n", "us", "cpu"), route("e", "n", "us", "h100"), route("f", "n", "us", "h100")},
+                           {"m", "n"}}));
+  EXPECT_EQ(table.lane_for("m")->region, "eu");
+  EXPECT_EQ(table.lane_for("n")->pool, "h100");
+}
+
+TEST(RouteTable, LaneContextIsTheSmallestWorkers) {
+  RouteTable table("local");
+  Route small = route("b", "m");
+  small.context_max = 1'024;
+  ASSERT_TRUE(table.apply({1, 1, {route("a", "m"), small}, {"m"}}));
+  EXPECT_EQ(table.lane_for("m")->context_max, 1'024);
+}
+
+TEST(RouteTable, LaneOutlivesItsWorkersButNotItsModel) {
+  RouteTable table("local");
+  ASSERT_TRUE(table.apply({1, 1, {route("a", "m")}, {"m"}}));
+  ASSERT_TRUE(table.apply({1, 2, {}, {"m"}}));
+  EXPECT_EQ(table.lane_for("m")->pool, "cpu");
+  ASSERT_TRUE(table.apply({1, 3, {}, {}}));
+  EXPECT_EQ(table.lane_for("m").error().reason, "model_not_found");
+}
+
+TEST(RouteTable, ModelErrorsTellNotReadyFromUnknown) {
+  RouteTable table("local");
+  EXPECT_EQ(table.lane_for("m").error().reason, "routes_not_loaded");
+  ASSERT_TRUE(table.apply({1, 1, {}, {"tang-moe", "deepseek-r1"}}));
+  EXPECT_EQ(table.lane_for("tang-moe").error().reason, "model_not_ready");
+  const Error unknown = table.lane_for("tang-mo").error();
+  EXPECT_EQ(unknown.reason, "model_not_found");
+  EXPECT_EQ(unknown.field, "model");
+  EXPECT_NE(unknown.message.find("'tang-moe'"), std::string::npos);
+  EXPECT_EQ(unknown.message.find("deepseek"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tidegate::gateway
