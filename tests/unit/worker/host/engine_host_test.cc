@@ -1,0 +1,236 @@
+#include "worker/host/engine_host.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/log_capture.h"
+#include "tests/support/sim_clock.h"
+#include "tests/support/worker/fake_engine.h"
+#include "tests/unit/worker/host/fake_sink.h"
+
+namespace tidegate::worker {
+namespace {
+
+using namespace std::chrono_literals;
+
+class EngineHostTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<FakeSink> attach(SessionId id) {
+    auto sink = std::make_shared<FakeSink>();
+    host.attach(id, sink);
+    turn();
+    return sink;
+  }
+  void start(SessionId session, std::uint64_t sequence, std::chrono::milliseconds budget = 60s) {
+    host.start(session, {.sequence = sequence, .messages = {{}}, .budget = budget}, clock.mono());
+  }
+  void turn() { host.turn(clock.mono()); }
+  void turns(int n) {
+    for (int i = 0; i < n; ++i) turn();
+  }
+
+  test::SimClock clock;
+  test::LogCapture log;
+  MemoryRegistry registry;
+  WorkerMetrics metrics{registry};
+  FakeEngine engine;
+  EngineHost host{engine, metrics, log, {.credits_overcommit = 2, .outbox_bytes_max = 4096}};
+};
+
+TEST_F(EngineHostTest, NewSessionIsGreetedWithCredits) {
+  const auto sink = attach(1);
+  ASSERT_EQ(sink->frames().size(), 1u);
+  EXPECT_EQ(sink->credits(), 18u);
+}
+
+TEST_F(EngineHostTest, SequenceYieldsAcceptedThenTextThenExactlyOneFinish) {
+  const auto sink = attach(1);
+  start(1, 7);
+  turns(5);
+  const auto events = sink->events_of(7);
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_TRUE(events[0].accepted);
+  EXPECT_EQ(events[0].usage.prompt_tokens, 5);
+  EXPECT_EQ(events[1].reasoning, "think");
+  EXPECT_EQ(events[2].content, "answer");
+  EXPECT_EQ(events[2].finish, FinishReason::kStop);
+  EXPECT_EQ(events[2].usage.completion_tokens, 2);
+  EXPECT_EQ(host.live(), 0);
+}
+
+TEST_F(EngineHostTest, OneFrameAStepCarriesAllSequencesOfASession) {
+  const auto one = attach(1);
+  const auto two = attach(2);
+  const auto before = one->frames().size();
+  for (std::uint64_t sequence = 1; sequence <= 5; ++sequence) start(1, sequence);
+  start(2, 1);
+  turn();
+  const auto frames = one->frames();
+  ASSERT_EQ(frames.size(), before + 1);
+  EXPECT_EQ(frames.back().events.size(), 5u);
+  EXPECT_EQ(two->frames().back().events.size(), 1u);
+}
+
+TEST_F(EngineHostTest, StartWithoutCreditIsRefusedAndTheEngineNeverSeesIt) {
+  const auto sink = attach(1);
+  engine.frozen = true;
+  for (std::uint64_t sequence = 1; sequence <= 18; ++sequence) start(1, sequence);
+  start(1, 19);
+  turn();
+  EXPECT_EQ(engine.submitted.size(), 18u);
+  const auto events = sink->events_of(19);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].finish, FinishReason::kError);
+  EXPECT_EQ(events[0].error.reason, "no_credit");
+}
+
+TEST_F(EngineHostTest, RefusedSubmitIsAnErrorOfThatSequenceAlone) {
+  const auto sink = attach(1);
+  engine.fail_next_submit(Error(Code::kInvalidArgument, "context_length_exceeded", "too long", "messages"));
+  start(1, 1);
+  start(1, 2);
+  turns(5);
+  EXPECT_EQ(sink->events_of(1).back().error.reason, "context_length_exceeded");
+  EXPECT_EQ(sink->events_of(2).back().finish, FinishReason::kStop);
+}
+
+TEST_F(EngineHostTest, SequenceNumberInUseIsRefusedAndTheFirstGoesOn) {
+  const auto sink = attach(1);
+  engine.frozen = true;
+  start(1, 1);
+  start(1, 1);
+  EXPECT_EQ(engine.submitted.size(), 1u);
+  turn();
+  EXPECT_EQ(sink->events_of(1).back().error.reason, "sequence_in_use");
+}
+
+TEST_F(EngineHostTest, CancelEndsTheSequenceWithinOneStepAndUnknownNumbersAreIgnored) {
+  const auto sink = attach(1);
+  start(1, 1);
+  turn();
+  host.cancel(1, 1);
+  host.cancel(1, 99);
+  turn();
+  EXPECT_EQ(sink->events_of(1).back().finish, FinishReason::kCancelled);
+  EXPECT_EQ(host.live(), 0);
+}
+
+TEST_F(EngineHostTest, BrokenStreamCancelsItsSequencesAtTheNextStepAndNoOthers) {
+  attach(1);
+  const auto other = attach(2);
+  start(1, 1);
+  start(1, 2);
+  start(2, 1);
+  turn();
+  host.detach(1);
+  EXPECT_EQ(engine.cancelled.size(), 2u);
+  turn();
+  EXPECT_EQ(host.live(), 1);
+  turns(3);
+  EXPECT_EQ(other->events_of(1).back().finish, FinishReason::kStop);
+}
+
+TEST_F(EngineHostTest, SpentBudgetEndsTheSequenceAsDeadlineExceeded) {
+  const auto sink = attach(1);
+  engine.script = std::vector<FakeEngine::Delta>(100, {"", "x"});
+  start(1, 1, 50ms);
+  turn();
+  ASSERT_EQ(host.wake_at(clock.mono()), clock.mono()) << "the fake always has work";
+  clock.advance(51ms);
+  turn();
+  const auto last = sink->events_of(1).back();
+  EXPECT_EQ(last.finish, FinishReason::kError);
+  EXPECT_EQ(last.error.code, Code::kDeadlineExceeded);
+  EXPECT_EQ(registry.value("tidegate_worker_sequences_cancelled_total", {{"cause", "budget_spent"}}), 1);
+}
+
+TEST_F(EngineHostTest, BudgetSpentOnArrivalNeverReachesTheEngine) {
+  const auto sink = attach(1);
+  start(1, 1, 0ms);
+  turn();
+  EXPECT_TRUE(engine.submitted.empty());
+  EXPECT_EQ(sink->events_of(1).back().error.reason, "budget_spent");
+}
+
+TEST_F(EngineHostTest, FullStreamGetsItsTextMergedLater) {
+  const auto sink = attach(1);
+  engine.script = {{"a", ""}, {"b", ""}, {"", "c"}};
+  start(1, 1);
+  sink->answer(SendResult::kFull);
+  turns(5);
+  EXPECT_TRUE(sink->events_of(1).empty());
+  sink->answer(SendResult::kTaken);
+  host.flush(1);
+  const auto events = sink->events_of(1);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_TRUE(events[0].accepted);
+  EXPECT_EQ(events[0].reasoning, "ab");
+  EXPECT_EQ(events[0].content, "c");
+  EXPECT_EQ(events[0].finish, FinishReason::kStop);
+}
+
+TEST_F(EngineHostTest, StreamThatNeverReadsIsCutOffAtTheBound) {
+  const auto sink = attach(1);
+  engine.script = std::vector<FakeEngine::Delta>(1000, {"", std::string(100, 'x')});
+  start(1, 1);
+  turn();
+  sink->answer(SendResult::kFull);
+  turns(100);
+  EXPECT_EQ(host.live(), 0);
+  EXPECT_TRUE(log.has("session_not_reading"));
+  EXPECT_LT(registry.value("tidegate_worker_outbox_bytes"), 4096 + 1000);
+  const auto credits = sink->credits();
+  turn();
+  EXPECT_EQ(sink->credits(), credits) << "no new credit until it reads";
+  sink->answer(SendResult::kTaken);
+  host.flush(1);
+  turn();
+  EXPECT_EQ(sink->events_of(1).back().finish, FinishReason::kCancelled);
+  EXPECT_GT(sink->credits(), credits);
+}
+
+TEST_F(EngineHostTest, DrainGrantsNothingFinishesWhatRunsAndThenIsDrained) {
+  const auto sink = attach(1);
+  start(1, 1);
+  turn();
+  const auto credits = sink->credits();
+  host.drain();
+  EXPECT_FALSE(host.is_drained());
+  turns(5);
+  EXPECT_TRUE(host.is_drained());
+  EXPECT_EQ(sink->events_of(1).back().finish, FinishReason::kStop);
+  EXPECT_TRUE(sink->frames().back().draining);
+  EXPECT_EQ(sink->credits(), credits);
+}
+
+TEST_F(EngineHostTest, DrainWaitsUntilTheLastFrameWasTaken) {
+  const auto sink = attach(1);
+  start(1, 1);
+  sink->answer(SendResult::kFull);
+  host.drain();
+  turns(5);
+  EXPECT_FALSE(host.is_drained());
+  sink->answer(SendResult::kTaken);
+  turn();
+  EXPECT_TRUE(host.is_drained());
+}
+
+TEST_F(EngineHostTest, IdleHostHasNothingToWakeFor) {
+  attach(1);
+  EXPECT_EQ(host.wake_at(clock.mono()), std::nullopt);
+  start(1, 1);
+  EXPECT_NE(host.wake_at(clock.mono()), std::nullopt);
+  turns(4);
+  EXPECT_EQ(host.wake_at(clock.mono()), std::nullopt) << "a finished sequence leaves no expiry behind";
+}
+
+TEST_F(EngineHostTest, CreditsReturnAsSequencesFinish) {
+  const auto sink = attach(1);
+  for (std::uint64_t sequence = 1; sequence <= 18; ++sequence) start(1, sequence);
+  turn();
+  EXPECT_EQ(sink->credits(), 18u);
+  turns(3);
+  EXPECT_EQ(sink->credits(), 36u);
+}
+
+}  // namespace
+}  // namespace tidegate::worker

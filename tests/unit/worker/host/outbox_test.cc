@@ -1,0 +1,54 @@
+#include "worker/host/outbox.h"
+
+#include <gmock/gmock.h>
+
+namespace tidegate::worker {
+namespace {
+
+SessionEvent text(std::uint64_t sequence, std::string content) {
+  return {.sequence = sequence, .content = std::move(content)};
+}
+
+TEST(Outbox, MergesEventsOfOneSequenceInOrder) {
+  Outbox outbox;
+  outbox.add({.sequence = 1, .accepted = true, .usage = {.prompt_tokens = 5}});
+  outbox.add(text(2, "other"));
+  outbox.add({.sequence = 1, .reasoning = "a", .content = "b", .usage = {.prompt_tokens = 5, .completion_tokens = 1}});
+  outbox.add({.sequence = 1,
+              .content = "c",
+              .usage = {.prompt_tokens = 5, .completion_tokens = 2},
+              .finish = FinishReason::kStop});
+  const auto events = outbox.take();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_TRUE(events[0].accepted);
+  EXPECT_EQ(events[0].reasoning, "a");
+  EXPECT_EQ(events[0].content, "bc");
+  EXPECT_EQ(events[0].usage.completion_tokens, 2);
+  EXPECT_EQ(events[0].finish, FinishReason::kStop);
+  EXPECT_EQ(events[1].content, "other");
+  EXPECT_TRUE(outbox.empty());
+  EXPECT_EQ(outbox.bytes(), 0u);
+}
+
+TEST(Outbox, PutBackKeepsWhatCameMeanwhileBehind) {
+  Outbox outbox;
+  outbox.add(text(1, "first"));
+  auto taken = outbox.take();
+  outbox.add(text(1, " second"));
+  outbox.put_back(std::move(taken));
+  const auto events = outbox.take();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].content, "first second");
+}
+
+TEST(Outbox, BytesFollowTheTextHeld) {
+  Outbox outbox;
+  outbox.add(text(1, std::string(1000, 'x')));
+  const auto one = outbox.bytes();
+  EXPECT_GE(one, 1000u);
+  outbox.add(text(1, std::string(500, 'x')));
+  EXPECT_EQ(outbox.bytes(), one + 500);
+}
+
+}  // namespace
+}  // namespace tidegate::worker

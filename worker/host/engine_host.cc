@@ -1,0 +1,266 @@
+#include "worker/host/engine_host.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tidegate::worker {
+
+namespace {
+
+// Mixed scripts cost about three bytes a token; only routing reads the sum, and only until the prompt is accepted.
+constexpr std::int64_t kBytesPerTokenEstimated = 3;
+
+std::int64_t estimate_prompt_tokens(const StartCommand& command) {
+  std::size_t bytes = 0;
+  for (const ChatMessage& message : command.messages) bytes += message.content.size();
+  return static_cast<std::int64_t>(bytes) / kBytesPerTokenEstimated + 1;
+}
+
+}  // namespace
+
+EngineHost::EngineHost(Engine& engine, const WorkerMetrics& metrics, Log& log, HostLimits limits)
+    : engine_(engine), metrics_(metrics), log_(log), limits_(limits) {
+  metrics_.sequences_max.set(engine_.facts().sequences_max);
+  metrics_.kv_tokens_capacity.set(static_cast<double>(engine_.facts().kv_tokens_capacity));
+}
+
+void EngineHost::attach(SessionId id, std::shared_ptr<SessionSink> sink) {
+  Session& session = sessions_[id];
+  session.id = id;
+  session.sink = std::move(sink);
+}
+
+void EngineHost::refuse(Session& session, std::uint64_t sequence, Error error) {
+  metrics_.finished_error.add();
+  SessionEvent event;
+  event.sequence = sequence;
+  event.finish = FinishReason::kError;
+  event.error = std::move(error);
+  session.outbox.add(std::move(event));
+}
+
+void EngineHost::start(SessionId id, StartCommand command, Mono now) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;  // broke while the command was on its way
+  Session& session = found->second;
+  metrics_.sequences_started.add();
+  const std::uint64_t number = command.sequence;
+  if (session.seat.outstanding() == 0) {
+    return refuse(session, number,
+                  Error(Code::kResourceExhausted, "no_credit", "the session has no credit for another sequence"));
+  }
+  ++session.seat.started_total;
+  if (session.handle_of_sequence.contains(number)) {
+    return refuse(session, number, Error(Code::kAlreadyExists, "sequence_in_use",
+                                         "a sequence of this number is running in the session", "sequence"));
+  }
+  if (command.budget <= std::chrono::milliseconds::zero()) {
+    return refuse(session, number, Error(Code::kDeadlineExceeded, "budget_spent",
+                                         "the request's time was spent before it reached the worker", "budget_ms"));
+  }
+  const SequenceHandle handle = ++last_handle_;
+  Sequence sequence{.session = id, .number = number, .deadline = Deadline::after(now, command.budget)};
+  sequence.prompt_tokens_estimated = estimate_prompt_tokens(command);
+  GenerateRequest request{.handle = handle, .messages = std::move(command.messages),
+                          .sampling = std::move(command.sampling)};
+  if (Status taken = engine_.submit(std::move(request)); !taken) {
+    return refuse(session, number, std::move(taken).error());
+  }
+  sequence.expiry = expiries_.emplace(sequence.deadline.instant(), handle);
+  tokens_queued_ += sequence.prompt_tokens_estimated;
+  session.handle_of_sequence.emplace(number, handle);
+  sequences_.emplace(handle, sequence);
+}
+
+void EngineHost::cancel(SessionId id, std::uint64_t number) {
+  const auto session = sessions_.find(id);
+  if (session == sessions_.end()) return;
+  const auto handle = session->second.handle_of_sequence.find(number);
+  if (handle == session->second.handle_of_sequence.end()) return;
+  engine_.cancel(handle->second);
+}
+
+void EngineHost::detach(SessionId id) {
+  const auto session = sessions_.find(id);
+  if (session == sessions_.end()) return;
+  for (const auto& [number, handle] : session->second.handle_of_sequence) {
+    engine_.cancel(handle);
+    metrics_.cancelled_session.add();
+  }
+  sessions_.erase(session);
+}
+
+void EngineHost::flush(SessionId id) {
+  const auto session = sessions_.find(id);
+  if (session != sessions_.end()) send(session->second);
+}
+
+void EngineHost::drain() {
+  if (std::exchange(draining_, true)) return;
+  log_.info("drain_started", {kv("sequences", live()), kv("sessions", sessions())});
+  for (auto& [id, session] : sessions_) session.is_due = true;
+}
+
+void EngineHost::cancel_all() {
+  for (const auto& [handle, sequence] : sequences_) engine_.cancel(handle);
+}
+
+void EngineHost::expire(Mono now) {
+  while (!expiries_.empty() && expiries_.begin()->first <= now) {
+    const SequenceHandle handle = expiries_.begin()->second;
+    expiries_.erase(expiries_.begin());
+    Sequence& sequence = sequences_.at(handle);
+    sequence.expiry = expiries_.end();
+    sequence.ending = Ending::kBudgetSpent;
+    metrics_.cancelled_budget.add();
+    engine_.cancel(handle);
+  }
+}
+
+void EngineHost::finish(SequenceHandle handle, const Sequence& sequence) {
+  if (sequence.expiry != expiries_.end()) expiries_.erase(sequence.expiry);
+  if (!sequence.accepted) tokens_queued_ -= sequence.prompt_tokens_estimated;
+  const auto session = sessions_.find(sequence.session);
+  if (session != sessions_.end()) session->second.handle_of_sequence.erase(sequence.number);
+  sequences_.erase(handle);
+}
+
+void EngineHost::route(SequenceEvent event) {
+  const auto found = sequences_.find(event.handle);
+  if (found == sequences_.end()) return;
+  Sequence& sequence = found->second;
+  if (event.accepted && !sequence.accepted) {
+    sequence.accepted = true;
+    tokens_queued_ -= sequence.prompt_tokens_estimated;
+  }
+  if (event.finish == FinishReason::kCancelled && sequence.ending == Ending::kBudgetSpent) {
+    event.finish = FinishReason::kError;
+    event.error = Error(Code::kDeadlineExceeded, "budget_spent", "the request's time was spent while it ran",
+                        "budget_ms");
+  }
+  if (event.finish) {
+    switch (*event.finish) {
+      case FinishReason::kStop: metrics_.finished_stop.add(); break;
+      case FinishReason::kLength: metrics_.finished_length.add(); break;
+      case FinishReason::kCancelled: metrics_.finished_cancelled.add(); break;
+      case FinishReason::kError: metrics_.finished_error.add(); break;
+    }
+  }
+  const auto session = sessions_.find(sequence.session);
+  if (session != sessions_.end()) {
+    session->second.outbox.add({.sequence = sequence.number,
+                                .accepted = event.accepted,
+                                .reasoning = std::move(event.reasoning),
+                                .content = std::move(event.content),
+                                .usage = event.usage,
+                                .finish = event.finish,
+                                .error = std::move(event.error)});
+  }
+  if (event.finish) finish(event.handle, Sequence(sequence));
+}
+
+void EngineHost::grant() {
+  if (draining_) return;
+  std::vector<CreditSeat*> seats;
+  std::vector<std::uint64_t> before;
+  for (auto& [id, session] : sessions_) {
+    session.seat.withheld = session.overflowed;
+    seats.push_back(&session.seat);
+    before.push_back(session.seat.granted_total);
+  }
+  const CreditRoom room{
+      .capacity = engine_.facts().sequences_max, .overcommit = limits_.credits_overcommit, .live = live()};
+  grant_credits(seats, room);
+  std::uint64_t granted = 0;
+  std::uint64_t outstanding = 0;
+  std::size_t i = 0;
+  for (auto& [id, session] : sessions_) {
+    const std::uint64_t added = session.seat.granted_total - before[i++];
+    session.is_due = session.is_due || added > 0;
+    granted += added;
+    outstanding += session.seat.outstanding();
+  }
+  if (granted > 0) metrics_.credits_granted.add(static_cast<double>(granted));
+  metrics_.credits_outstanding.set(static_cast<double>(outstanding));
+}
+
+void EngineHost::send(Session& session) {
+  if (!session.is_due && session.outbox.empty()) return;
+  const EngineLoad load = engine_.load();
+  SessionFrame frame{.step = load.steps_total,
+                     .events = session.outbox.take(),
+                     .credits_total = session.seat.granted_total,
+                     .draining = draining_,
+                     .sequences_running = load.sequences_running,
+                     .tokens_queued = std::max<std::int64_t>(0, tokens_queued_)};
+  switch (session.sink->try_send(frame)) {
+    case SendResult::kTaken:
+      metrics_.frames.add();
+      session.is_due = false;
+      session.overflowed = false;
+      return;
+    case SendResult::kClosed:  // its detach is on the way
+      session.is_due = false;
+      return;
+    case SendResult::kFull: break;
+  }
+  session.is_due = true;
+  session.outbox.put_back(std::move(frame.events));
+  if (session.outbox.bytes() <= limits_.outbox_bytes_max || session.overflowed) return;
+  session.overflowed = true;
+  log_.warn("session_not_reading", {kv("session", session.id), kv("bytes", session.outbox.bytes()),
+                                    kv("sequences", session.handle_of_sequence.size())});
+  for (const auto& [number, handle] : session.handle_of_sequence) {
+    metrics_.cancelled_backpressure.add();
+    engine_.cancel(handle);
+  }
+}
+
+void EngineHost::observe_step(double seconds, const EngineLoad& before) {
+  const EngineLoad after = engine_.load();
+  if (after.steps_total == before.steps_total) return;
+  metrics_.steps.add(static_cast<double>(after.steps_total - before.steps_total));
+  metrics_.step_seconds.observe(seconds);
+  metrics_.batch_sequences.observe(before.sequences_running + before.sequences_waiting);
+  metrics_.prompt_tokens.add(static_cast<double>(after.prompt_tokens_total - before.prompt_tokens_total));
+  metrics_.completion_tokens.add(static_cast<double>(after.completion_tokens_total - before.completion_tokens_total));
+}
+
+void EngineHost::turn(Mono now) {
+  expire(now);
+  if (!engine_.idle()) {
+    const std::optional<Mono> next = engine_.next_step_at();
+    if (!next || *next <= now) {
+      const EngineLoad before = engine_.load();
+      for (SequenceEvent& event : engine_.step()) route(std::move(event));
+      observe_step(engine_.load().step_seconds_last, before);
+    }
+  }
+  grant();
+  double waiting_bytes = 0;
+  for (auto& [id, session] : sessions_) {
+    send(session);
+    waiting_bytes += static_cast<double>(session.outbox.bytes());
+  }
+  const EngineLoad load = engine_.load();
+  metrics_.sessions.set(sessions());
+  metrics_.outbox_bytes.set(waiting_bytes);
+  metrics_.sequences_running.set(load.sequences_running);
+  metrics_.sequences_waiting.set(load.sequences_waiting);
+  metrics_.kv_tokens_used.set(static_cast<double>(load.kv_tokens_used));
+}
+
+std::optional<Mono> EngineHost::wake_at(Mono now) const {
+  std::optional<Mono> at;
+  if (!engine_.idle()) at = engine_.next_step_at().value_or(now);
+  if (!expiries_.empty() && (!at || expiries_.begin()->first < *at)) at = expiries_.begin()->first;
+  return at;
+}
+
+bool EngineHost::is_drained() const {
+  if (!draining_ || !sequences_.empty()) return false;
+  return std::all_of(sessions_.begin(), sessions_.end(),
+                     [](const auto& entry) { return entry.second.outbox.empty() && !entry.second.is_due; });
+}
+
+}  // namespace tidegate::worker

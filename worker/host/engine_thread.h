@@ -1,0 +1,71 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "base/core/clock.h"
+#include "worker/host/engine_host.h"
+
+namespace tidegate::worker {
+
+/// Owns the engine's thread: takes commands from a bounded inbox, runs turns, sleeps on a condition when there is
+/// nothing to do. The public methods may be called from any thread.
+class EngineThread {
+ public:
+  /// Runs on the engine thread; must not block.
+  using Command = std::move_only_function<void(EngineHost&, Mono now)>;
+
+  struct Limits {
+    HostLimits host;
+    /// A stream reads its next frame only after the last one was taken, so this is met only beyond as many streams.
+    std::size_t inbox_max = 4096;
+  };
+
+  /// `clock`, `metrics` and `log` outlive the thread, which starts at once.
+  EngineThread(std::unique_ptr<Engine> engine, const Clock& clock, const WorkerMetrics& metrics, Log& log,
+               Limits limits);
+  /// Stops within one step; what runs is dropped.
+  ~EngineThread();
+  EngineThread(const EngineThread&) = delete;
+  EngineThread& operator=(const EngineThread&) = delete;
+
+  /// False when the inbox is full or the thread has stopped; the command is then not run.
+  [[nodiscard]] bool post(Command command);
+  /// As post(), but past the bound: for commands of which there is at most one per stream (attach, detach, flush).
+  void post_always(Command command);
+
+  /// Grants no more credits; `on_drained` runs on the engine thread, once, when nothing runs and every frame was
+  /// taken. Later calls only replace the callback.
+  void drain(std::function<void()> on_drained);
+  /// Ends what a drain could not wait for.
+  void cancel_all();
+  void stop();
+
+  const EngineFacts& facts() const { return facts_; }
+  EngineLoad load() const;
+
+ private:
+  void run();
+  bool wait_for_work();
+
+  std::unique_ptr<Engine> engine_;
+  const EngineFacts facts_;
+  const Clock& clock_;
+  const Limits limits_;
+  EngineHost host_;  // engine thread only
+  std::function<void()> on_drained_;  // engine thread only
+
+  mutable std::mutex mutex_;
+  std::condition_variable work_;
+  std::deque<Command> inbox_;
+  EngineLoad load_;
+  bool stopping_ = false;
+
+  std::thread thread_;  // last: everything above is ready when it starts
+};
+
+}  // namespace tidegate::worker

@@ -1,0 +1,47 @@
+#include "worker/host/outbox.h"
+
+#include <utility>
+
+namespace tidegate::worker {
+
+namespace {
+// A little over sizeof(SessionEvent): an event without text still costs.
+constexpr std::size_t kEventBytes = 256;
+
+std::size_t text_bytes(const SessionEvent& event) {
+  return event.reasoning.size() + event.content.size() + event.error.message.size();
+}
+}  // namespace
+
+void Outbox::add(SessionEvent event) {
+  bytes_ += text_bytes(event);
+  const auto [slot, is_new] = index_of_sequence_.try_emplace(event.sequence, events_.size());
+  if (is_new) {
+    bytes_ += kEventBytes;
+    events_.push_back(std::move(event));
+    return;
+  }
+  SessionEvent& held = events_[slot->second];
+  held.accepted = held.accepted || event.accepted;
+  held.reasoning += event.reasoning;
+  held.content += event.content;
+  held.usage = event.usage;
+  if (event.finish) {
+    held.finish = event.finish;
+    held.error = std::move(event.error);
+  }
+}
+
+std::vector<SessionEvent> Outbox::take() {
+  index_of_sequence_.clear();
+  bytes_ = 0;
+  return std::exchange(events_, {});
+}
+
+void Outbox::put_back(std::vector<SessionEvent> events) {
+  std::vector<SessionEvent> later = take();
+  for (SessionEvent& event : events) add(std::move(event));
+  for (SessionEvent& event : later) add(std::move(event));
+}
+
+}  // namespace tidegate::worker

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "worker/host/session.h"
+
+namespace tidegate::worker {
+
+/// Events of one session that its stream has not taken yet. While the stream keeps up, it holds one step's events;
+/// when it does not, events of the same sequence are merged, so that memory follows the text and not the steps.
+class Outbox {
+ public:
+  /// Merging keeps what the gateway needs: accepted stays set, text is appended in order, usage and finish are the
+  /// latest.
+  void add(SessionEvent event);
+
+  bool empty() const { return events_.empty(); }
+  /// Bytes of text held, plus a fixed cost per event.
+  std::size_t bytes() const { return bytes_; }
+
+  /// In order of each sequence's first waiting event. put_back() undoes a take() that nobody took.
+  std::vector<SessionEvent> take();
+  void put_back(std::vector<SessionEvent> events);
+
+ private:
+  std::vector<SessionEvent> events_;
+  std::unordered_map<std::uint64_t, std::size_t> index_of_sequence_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace tidegate::worker

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/core/result.h"
+#include "worker/engine/engine.h"
+
+/// What crosses between the engine thread and a gateway's Session stream, without gRPC. Units are those of
+/// proto/tidegate/v1/worker.proto.
+namespace tidegate::worker {
+
+/// Minted by the session service, never reused within a process.
+using SessionId = std::uint64_t;
+
+struct StartCommand {
+  std::uint64_t sequence = 0;         ///< the gateway's number, unique in its session
+  std::vector<ChatMessage> messages;
+  SamplingParams sampling;
+  std::chrono::milliseconds budget{0};  ///< what is left of the request's time; spent when not positive
+};
+
+struct SessionEvent {
+  std::uint64_t sequence = 0;
+  bool accepted = false;
+  std::string reasoning;
+  std::string content;
+  SequenceUsage usage;  ///< running totals
+  std::optional<FinishReason> finish;
+  Error error;          ///< set when finish == kError
+};
+
+struct SessionFrame {
+  std::int64_t step = 0;
+  std::vector<SessionEvent> events;
+  std::uint64_t credits_total = 0;
+  bool draining = false;
+  std::int32_t sequences_running = 0;
+  std::int64_t tokens_queued = 0;  ///< estimate: prompt tokens nobody has computed yet
+};
+
+enum class SendResult : std::uint8_t { kTaken, kFull, kClosed };
+
+/// The writing half of one Session stream, as the engine thread sees it. The other side may close at any moment.
+class SessionSink {
+ public:
+  virtual ~SessionSink() = default;
+  /// Never blocks. On kFull the frame is left as it was; the sink's owner calls EngineHost::flush once there is room.
+  virtual SendResult try_send(SessionFrame& frame) = 0;
+};
+
+}  // namespace tidegate::worker

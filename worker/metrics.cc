@@ -1,0 +1,47 @@
+#include "worker/metrics.h"
+
+namespace tidegate::worker {
+
+namespace {
+Counter& finished(MetricRegistry& registry, const char* reason) {
+  return registry.counter("tidegate_worker_sequences_finished_total", "Sequences that ended, by reason",
+                          {{"reason", reason}});
+}
+Counter& cancelled(MetricRegistry& registry, const char* cause) {
+  return registry.counter("tidegate_worker_sequences_cancelled_total", "Sequences the worker itself ended, by cause",
+                          {{"cause", cause}});
+}
+}  // namespace
+
+WorkerMetrics::WorkerMetrics(MetricRegistry& registry)
+    : steps(registry.counter("tidegate_worker_steps_total", "Engine steps")),
+      step_seconds(registry.histogram("tidegate_worker_step_seconds", "Time of one engine step",
+                                      latency_bounds_seconds())),
+      batch_sequences(registry.histogram("tidegate_worker_batch_sequences", "Sequences in a step",
+                                         {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024})),
+      prompt_tokens(registry.counter("tidegate_worker_prompt_tokens_total", "Prompt tokens computed")),
+      completion_tokens(registry.counter("tidegate_worker_completion_tokens_total", "Tokens generated")),
+      kv_tokens_used(registry.gauge("tidegate_worker_kv_used_tokens", "KV cache in use")),
+      kv_tokens_capacity(registry.gauge("tidegate_worker_kv_capacity_tokens", "KV cache size")),
+      sequences_running(registry.gauge("tidegate_worker_sequences_running", "Sequences in the batch")),
+      sequences_waiting(registry.gauge("tidegate_worker_sequences_waiting", "Sequences waiting for a place in the batch")),
+      sequences_max(registry.gauge("tidegate_worker_sequences_max", "Places in the batch")),
+      sequences_started(registry.counter("tidegate_worker_sequences_started_total", "Sequences gateways started")),
+      finished_stop(finished(registry, "stop")),
+      finished_length(finished(registry, "length")),
+      finished_cancelled(finished(registry, "cancelled")),
+      finished_error(finished(registry, "error")),
+      cancelled_budget(cancelled(registry, "budget_spent")),
+      cancelled_session(cancelled(registry, "session_ended")),
+      cancelled_backpressure(cancelled(registry, "backpressure")),
+      sessions(registry.gauge("tidegate_worker_sessions", "Gateway streams open")),
+      credits_granted(registry.counter("tidegate_worker_credits_granted_total", "Credits given to gateways")),
+      credits_outstanding(registry.gauge("tidegate_worker_credits_outstanding", "Credits given and not used")),
+      frames(registry.counter("tidegate_worker_frames_total", "Frames sent to gateways")),
+      outbox_bytes(registry.gauge("tidegate_worker_outbox_bytes", "Text waiting for streams that do not take it")),
+      ready(registry.gauge("tidegate_worker_ready", "1 when the model is loaded and the worker takes sequences")),
+      term(registry.gauge("tidegate_worker_scheduler_term", "Newest scheduler term this worker has accepted")),
+      scheduler_connected(registry.gauge("tidegate_worker_scheduler_connected", "1 while the scheduler link is open")),
+      commands_refused(registry.counter("tidegate_worker_commands_refused_total", "Commands of an older term")) {}
+
+}  // namespace tidegate::worker
