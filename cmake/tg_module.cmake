@@ -7,7 +7,7 @@
 #
 # tg_library(name LAYER layer SOURCES ... [LINK ...])
 # tg_binary(name OUTPUT file SOURCES ... [LINK ...])
-# tg_test(name SOURCES ... [LINK ...] [LABELS unit|integration|e2e|golden|tidy] [TIMEOUT s])
+# tg_test(name SOURCES ... [LINK ...] [LABELS unit|integration|golden|tidy, tsan beside one of them for the concurrent cores] [TIMEOUT s])
 
 set(TG_SERVICES gateway scheduler worker billing)
 
@@ -68,5 +68,9 @@ function(tg_test name)
     set(ARG_TIMEOUT 120)
   endif()
   add_test(NAME ${name} COMMAND ${name})
+  add_dependencies(tidegate_tests ${name})
+  if("tsan" IN_LIST ARG_LABELS)
+    add_dependencies(tidegate_tsan_tests ${name})
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()

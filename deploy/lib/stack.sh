@@ -87,6 +87,7 @@ CONF
   fi
   tg_supervise postgres $(tg_pg_prefix) "$bin/postgres" -D "$data"
   tg_wait_for PostgreSQL 60 tg_psql -d postgres -c 'select 1'
+  ln -sfn "$data" "$TG_VAR/pg-data"
   for database in tidegate_billing tidegate_scheduler; do
     tg_psql -d postgres -tAc "select 1 from pg_database where datname='$database'" | grep -q 1 \
       || tg_psql -d postgres -c "create database $database"

@@ -1,0 +1,143 @@
+// One private installation for the end-to-end tests: its own folder, its own ports, the release binaries.
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const run = promisify(execFile);
+
+/** Ports the kernel says are free now, all different. */
+async function freePorts(count) {
+  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => resolve(server));
+  })));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+/** The first of `count` consecutive free ports. */
+async function freeRange(count) {
+  for (;;) {
+    const [first] = await freePorts(1);
+    const free = await Promise.all(Array.from({ length: count }, (_, i) => new Promise((resolve) => {
+      const server = net.createServer();
+      server.on('error', () => resolve(false));
+      server.listen(first + i, '127.0.0.1', () => server.close(() => resolve(true)));
+    })));
+    if (first + count < 65000 && free.every(Boolean)) return first;
+  }
+}
+
+/** Starts an installation; resolves to its environment. */
+export async function startStack() {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tidegate-e2e-'));
+  fs.chmodSync(folder, 0o755);
+  const [http, grpc] = await freePorts(2);
+  const admin = await freeRange(4);
+  const env = {
+    ...process.env,
+    TIDEGATE_VAR: folder,
+    TIDEGATE_SOCKETS: path.join(folder, 's'),
+    TIDEGATE_HTTP_PORT: String(http),
+    TIDEGATE_GRPC_PORT: String(grpc),
+    TIDEGATE_ADMIN_PORT: String(admin),
+    TIDEGATE_SKIP_BUILD: '1',
+  };
+  execFileSync(path.join(root, 'deploy/up'), { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  return env;
+}
+
+export function stopStack(env) {
+  execFileSync(path.join(root, 'deploy/down'), { env, stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
+/** The stack that tests/e2e/run started for this test file. */
+export const stack = (() => {
+  const folder = process.env.TIDEGATE_VAR;
+  if (!folder) throw new Error('run the end-to-end tests through tests/e2e/run');
+  const endpoint = () => JSON.parse(fs.readFileSync(path.join(folder, 'endpoint.json'), 'utf8'));
+  const binary = path.join(process.env.TIDEGATE_BIN ?? path.join(root, 'build/release/bin'), 'tidegate');
+  return {
+    folder,
+    get endpoint() { return endpoint(); },
+    get baseUrl() { return endpoint().base_url; },
+    get origin() { return new URL(endpoint().base_url).origin; },
+    get httpPort() { return Number(process.env.TIDEGATE_HTTP_PORT); },
+    adminPort: (index) => Number(process.env.TIDEGATE_ADMIN_PORT) + index,
+    get apiKey() { return endpoint().api_key; },
+
+    /** Runs the command line and parses its --json answer. */
+    async cli(...words) {
+      const { stdout } = await run(binary, [...words, '--json'], { env: process.env, maxBuffer: 256 << 20 });
+      return stdout.trim() === '' ? null : JSON.parse(stdout);
+    },
+    /** As cli(), without --json. */
+    async cliText(...words) {
+      return (await run(binary, words, { env: process.env, maxBuffer: 64 << 20 })).stdout;
+    },
+    pid(name) { return Number(fs.readFileSync(path.join(folder, 'run', `${name}.pid`), 'utf8')); },
+    workerPids() {
+      const workers = path.join(folder, 'workers');
+      return fs.readdirSync(workers).filter((file) => file.endsWith('.pid'))
+        .map((file) => parseInt(fs.readFileSync(path.join(workers, file), 'utf8'), 10)).filter(Number.isFinite);
+    },
+    spawn,
+  };
+})();
+
+/** Polls until `probe` gives something true; fails after `seconds`. */
+export async function until(what, seconds, probe) {
+  const deadline = Date.now() + seconds * 1000;
+  let last;
+  for (;;) {
+    try {
+      const value = await probe();
+      if (value) return value;
+      last = value;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline) throw new Error(`waited ${seconds} s for ${what}; last: ${last}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+/** Decimal text to pico-units. */
+export function pico(text) {
+  const negative = text.startsWith('-');
+  const [whole, fraction = ''] = text.replace('-', '').split('.');
+  const value = BigInt(whole) * 10n ** 12n + BigInt(fraction.padEnd(12, '0'));
+  return negative ? -value : value;
+}
+
+/** Every usage row, oldest last, through the paged list. */
+export async function allUsage(...filters) {
+  const rows = [];
+  let after = '';
+  for (;;) {
+    const page = await stack.cli('usage', '--limit', '1000', ...(after ? ['--after', after] : []), ...filters);
+    rows.push(...page.rows);
+    if (page.rows.length < 1000) return rows;
+    after = page.rows.at(-1).event.request_id;
+  }
+}
+
+export async function wallet(tenant = 'demo') {
+  return (await stack.cli('wallet', 'show', tenant)).wallets[0];
+}
+
+/** Nothing is held any more: leases returned or settled as far as they will be without new traffic, all shipped. */
+export async function settled() {
+  await until('the gateway to have shipped everything', 60, async () => {
+    const text = await (await fetch(`http://127.0.0.1:${stack.adminPort(2)}/metrics`)).text();
+    const value = (name) => Number(text.match(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm'))?.[1] ?? NaN);
+    return value('tidegate_gateway_requests_in_flight') === 0 && value('tidegate_gateway_shipper_backlog_events') === 0;
+  });
+}
