@@ -1,0 +1,71 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/money.h"
+
+/// The data of a price list, as published. Plain values: PriceBook::build() judges them.
+namespace tidegate::price {
+
+/// A set of dates, read in the zone of the schedule that names it.
+struct Calendar {
+  std::string id;  ///< "CN-2026"
+  std::int32_t version = 0;
+  std::vector<std::chrono::local_days> days;
+  bool operator==(const Calendar&) const = default;
+};
+
+/// Wall-clock seconds after local midnight, half-open. end < start wraps into the next day and belongs to the day it
+/// starts on; start == end is the whole local day; end may be 86400.
+struct LocalWindow {
+  std::int32_t start_s = 0;
+  std::int32_t end_s = 0;
+  bool operator==(const LocalWindow&) const = default;
+};
+
+/// A band and its rates. Weekday, holiday and hour all come from `tz`: 16 hours a week differ between "Monday" in
+/// Beijing and "Monday" in UTC.
+struct Schedule {
+  std::string name;         ///< the band: "peak"
+  bool is_default = false;  ///< applies when no window matches; has no windows of its own
+  std::string tz;           ///< IANA zone
+  std::vector<int> days;    ///< 1 = Monday .. 7 = Sunday
+  std::vector<LocalWindow> windows;
+  std::string exclude_calendar;  ///< days on which the windows do not open, or ""
+  std::int32_t calendar_version = 0;
+  std::map<std::string, Rate, std::less<>> rates;  ///< by meter's wire name; every meter must be there
+  bool operator==(const Schedule&) const = default;
+};
+
+/// The instant of a request that decides its price.
+enum class Basis : std::uint8_t { kCompletedAt, kAdmittedAt, kStartedAt };
+std::string_view basis_name(Basis basis);  ///< "completed_at"
+std::optional<Basis> parse_basis(std::string_view name);
+
+/// One model's absolute rates in one currency over one range of instants.
+struct PriceVersion {
+  std::int64_t id = 0;  ///< given by billing when published; 0 in files
+  std::string book;     ///< "ds-r1-tou"
+  std::string model;
+  std::string currency;  ///< "USD"
+  std::string region;    ///< "" = every region
+  std::string pool;      ///< "" = every pool
+  Wall effective_from;
+  std::optional<Wall> effective_to;  ///< exclusive; nullopt = open
+  Basis basis = Basis::kCompletedAt;
+  std::vector<Schedule> schedules;
+
+  bool covers(Wall instant) const {
+    return instant >= effective_from && (!effective_to || instant < *effective_to);
+  }
+  bool operator==(const PriceVersion&) const = default;
+};
+
+}  // namespace tidegate::price
