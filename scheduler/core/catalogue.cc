@@ -1,0 +1,114 @@
+#include "scheduler/core/catalogue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace tidegate::scheduler {
+
+namespace {
+
+// Options end up on a worker's command line, so they are named one by one.
+constexpr std::array<std::string_view, 5> kOptionKeys = {"sim.step_ms", "sim.prefill_tokens_per_s",
+                                                         "sim.completion_tokens", "sim.seed", "kv.tokens"};
+
+Status check_name(std::string_view name, std::string field) {
+  const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  const bool good = !name.empty() && name.size() <= 63 && is_plain(name.front()) &&
+                    std::all_of(name.begin(), name.end(), [&](char c) { return is_plain(c) || c == '-'; });
+  if (good) return {};
+  return fail(Code::kInvalidArgument, "bad_name",
+              fmt::format("{} must be 1 to 63 characters of a-z, 0-9 and '-', starting with a letter or digit", field),
+              std::move(field));
+}
+
+Status check_range(std::int32_t value, std::int32_t most, std::string field) {
+  if (value >= 0 && value <= most) return {};
+  return fail(Code::kInvalidArgument, "out_of_range", fmt::format("{} must be 0 to {}, not {}", field, most, value),
+              std::move(field));
+}
+
+Status check_option(std::string_view option, std::size_t index) {
+  const auto equals = option.find('=');
+  const std::string_view key = option.substr(0, equals);
+  const std::string field = fmt::format("options[{}]", index);
+  if (equals == std::string_view::npos || std::find(kOptionKeys.begin(), kOptionKeys.end(), key) == kOptionKeys.end()) {
+    return fail(Code::kInvalidArgument, "unknown_option",
+                fmt::format("'{}' is not one of {}=<value>", option, fmt::join(kOptionKeys, "=<value>, ")), field);
+  }
+  const std::string_view value = option.substr(equals + 1);
+  const bool good = !value.empty() && value.size() <= 20 &&
+                    std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (good) return {};
+  return fail(Code::kInvalidArgument, "bad_option", fmt::format("the value of '{}' must be a whole number", key), field);
+}
+
+}  // namespace
+
+Status Catalogue::add(CatalogueModel model) {
+  std::string name = model.name;
+  if (!models_.try_emplace(name, std::move(model)).second) {
+    return fail(Code::kAlreadyExists, "duplicate_model", fmt::format("the catalogue has '{}' twice", name), "name");
+  }
+  return {};
+}
+
+const CatalogueVariant* Catalogue::find(const std::string& model, const std::string& variant) const {
+  const auto found = models_.find(model);
+  if (found == models_.end()) return nullptr;
+  for (const CatalogueVariant& candidate : found->second.variants) {
+    if (candidate.name == variant) return &candidate;
+  }
+  return nullptr;
+}
+
+Status check_deployment(const Deployment& deployment, const Catalogue& catalogue) {
+  TG_TRY(check_name(deployment.name, "name"));
+  TG_TRY(check_name(deployment.region, "region"));
+  TG_TRY(check_name(deployment.pool, "pool"));
+  TG_TRY(check_range(deployment.replicas, kReplicasMax, "replicas"));
+  TG_TRY(check_range(deployment.threads, kThreadsMax, "threads"));
+  TG_TRY(check_range(deployment.sequences_max, kSequencesMax, "sequences_max"));
+  for (std::size_t i = 0; i < deployment.options.size(); ++i) TG_TRY(check_option(deployment.options[i], i));
+  if (!catalogue.models().contains(deployment.model)) {
+    return fail(Code::kNotFound, "unknown_model", fmt::format("the catalogue has no model '{}'", deployment.model),
+                "model");
+  }
+  const CatalogueVariant* variant = catalogue.find(deployment.model, deployment.variant);
+  if (variant == nullptr) {
+    return fail(Code::kNotFound, "unknown_variant",
+                fmt::format("'{}' has no variant '{}'", deployment.model, deployment.variant), "variant");
+  }
+  if (variant->engine == "external" || (variant->engine == "tidegate" && variant->path.empty())) {
+    return fail(Code::kFailedPrecondition, "weights_not_held",
+                fmt::format("the weights of '{}' {} are not held here", deployment.model, deployment.variant), "variant");
+  }
+  return {};
+}
+
+std::vector<ReplicaSpec> replica_specs(const Deployment& deployment, const Catalogue& catalogue,
+                                       const std::string& models_folder) {
+  const CatalogueVariant* variant = catalogue.find(deployment.model, deployment.variant);
+  std::vector<ReplicaSpec> specs;
+  if (variant == nullptr) return specs;  // the catalogue lost it since the deployment was saved
+  const bool is_sim = variant->engine == "sim";
+  for (std::int32_t i = 0; i < deployment.replicas; ++i) {
+    specs.push_back({.replica = fmt::format("{}-{}", deployment.name, i),
+                     .deployment = deployment.name,
+                     .model = deployment.model,
+                     .variant = deployment.variant,
+                     .engine = is_sim ? "sim" : "cpu",
+                     .model_path = variant->path.empty() ? "" : models_folder + "/" + variant->path,
+                     .region = deployment.region,
+                     .pool = deployment.pool,
+                     .threads = deployment.threads,
+                     .sequences_max = deployment.sequences_max,
+                     .options = deployment.options});
+  }
+  return specs;
+}
+
+}  // namespace tidegate::scheduler

@@ -1,0 +1,141 @@
+#include "scheduler/core/fleet.h"
+
+#include <set>
+#include <utility>
+
+namespace tidegate::scheduler {
+
+Fleet::Fleet(const Catalogue& catalogue, Settings settings, std::uint64_t seed)
+    : catalogue_(catalogue),
+      settings_(std::move(settings)),
+      workers_(settings_.workers),
+      reconciler_(settings_.reconciler, seed) {}
+
+void Fleet::begin_term(Term term, std::vector<Deployment> desired, Mono now, Wall wall) {
+  end_term();
+  term_ = term;
+  routes_.begin_term(term);
+  reconciler_.begin_term(now, wall);
+  for (Deployment& deployment : desired) set_deployment(std::move(deployment));
+}
+
+void Fleet::end_term() {
+  term_.reset();
+  workers_ = WorkerTable(settings_.workers);
+  deployments_.clear();
+  processes_.clear();
+  processes_known_ = false;
+}
+
+void Fleet::set_deployment(Deployment deployment) {
+  std::string name = deployment.name;
+  deployments_.insert_or_assign(std::move(name), std::move(deployment));
+}
+
+void Fleet::remove_deployment(const std::string& name) { deployments_.erase(name); }
+
+void Fleet::note(std::string event, std::string worker_id, std::string replica, std::string detail) {
+  notes_.push_back({std::move(event), std::move(worker_id), std::move(replica), std::move(detail)});
+}
+
+Fleet::LinkAnswer Fleet::on_report(LinkId link, WorkerReport report, Mono now) {
+  if (!term_) return LinkAnswer::kRefuse;
+  if (report.term_seen > *term_) {
+    note("newer_term_seen", report.worker_id, report.replica, std::to_string(report.term_seen));
+    return LinkAnswer::kNewerTerm;
+  }
+  const std::string id = report.worker_id;
+  const std::string replica = report.replica;
+  switch (workers_.report(link, std::move(report), now)) {
+    case WorkerTable::Registration::kKnown: return LinkAnswer::kNone;
+    case WorkerTable::Registration::kNew:
+      note("worker_registered", id, replica);
+      return LinkAnswer::kWelcome;
+    case WorkerTable::Registration::kDuplicateReplica:
+      note("duplicate_replica_refused", id, replica);
+      return LinkAnswer::kDrain;
+  }
+  return LinkAnswer::kNone;
+}
+
+void Fleet::on_link_closed(LinkId link, Mono now) { workers_.link_closed(link, now); }
+
+void Fleet::on_processes(std::vector<ReplicaProcess> processes, Mono) {
+  std::map<std::string, ReplicaProcess> next;
+  for (ReplicaProcess& process : processes) {
+    const auto before = processes_.find(process.replica);
+    const bool death_known = before != processes_.end() && !before->second.alive &&
+                             before->second.incarnation == process.incarnation;
+    // Only a new death removes the worker: the replica's next worker may have registered already.
+    if (!process.alive && !death_known) {
+      if (const auto gone = workers_.replica_died(process.replica)) {
+        note("worker_died", gone->worker_id, process.replica, process.exit);
+      }
+    }
+    std::string name = process.replica;
+    next.insert_or_assign(std::move(name), std::move(process));
+  }
+  processes_ = std::move(next);
+  processes_known_ = true;
+}
+
+void Fleet::on_start_failed(const std::string& replica, const std::string& why, Mono now) {
+  note("replica_start_failed", {}, replica, why);
+  reconciler_.start_failed(replica, why, now);
+}
+
+std::map<std::string, ReplicaWorker> Fleet::replica_workers() const {
+  std::map<std::string, ReplicaWorker> by_replica;
+  for (const auto& [id, worker] : workers_.workers()) {
+    const WorkerReport& report = worker.report;
+    if (!worker.live || report.replica.empty()) continue;
+    by_replica[report.replica] = {
+        .worker_id = id, .deployment = report.deployment, .ready = report.state == WorkerState::kReady};
+  }
+  return by_replica;
+}
+
+std::vector<FleetAction> Fleet::tick(Mono now) {
+  std::vector<FleetAction> actions;
+  if (!term_) return actions;
+  for (const WorkerReport& lost : workers_.tick(now)) note("worker_lost", lost.worker_id, lost.replica);
+  publish();
+  if (!processes_known_) return actions;  // never start what may be running
+  std::vector<DesiredDeployment> desired;
+  for (const auto& [name, deployment] : deployments_) {
+    desired.push_back({deployment, replica_specs(deployment, catalogue_, settings_.models_folder)});
+  }
+  actions = reconciler_.reconcile(desired, processes_, replica_workers(), now);
+  for (const FleetAction& action : actions) {
+    if (const auto* start = std::get_if<StartReplica>(&action)) note("replica_start", {}, start->spec.replica);
+    if (const auto* stop = std::get_if<StopReplica>(&action)) note("replica_stop", {}, stop->replica);
+    if (const auto* drain = std::get_if<DrainWorker>(&action)) note("worker_drain", drain->worker_id, {});
+  }
+  return actions;
+}
+
+void Fleet::publish() {
+  std::set<std::string> models;
+  for (const auto& [name, deployment] : deployments_) {
+    if (deployment.replicas > 0) models.insert(deployment.model);
+  }
+  routes_.update(workers_.routes(), {models.begin(), models.end()});
+}
+
+DeploymentStatus Fleet::status_of(const std::string& deployment) const {
+  const auto& statuses = reconciler_.statuses();
+  const auto found = statuses.find(deployment);
+  return found == statuses.end() ? DeploymentStatus{} : found->second;
+}
+
+std::vector<std::string> Fleet::deleting() const {
+  std::vector<std::string> names;
+  for (const auto& [name, status] : reconciler_.statuses()) {
+    if (!deployments_.contains(name)) names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<FleetNote> Fleet::take_notes() { return std::exchange(notes_, {}); }
+
+}  // namespace tidegate::scheduler

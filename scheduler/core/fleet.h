@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "scheduler/core/catalogue.h"
+#include "scheduler/core/reconciler.h"
+#include "scheduler/core/route_book.h"
+#include "scheduler/core/worker_table.h"
+
+namespace tidegate::scheduler {
+
+// What happened, for the log; decisions are never per heartbeat.
+struct FleetNote {
+  std::string event;      ///< literal, snake_case
+  std::string worker_id;  ///< or empty
+  std::string replica;    ///< or empty
+  std::string detail;
+};
+
+/// The whole fleet as one state machine: events in, actions out, time as a parameter. Acts only between begin_term and
+/// end_term; without a term it holds nothing and answers nothing. One thread.
+class Fleet {
+ public:
+  struct Settings {
+    WorkerTable::Limits workers;
+    Reconciler::Settings reconciler;
+    std::string models_folder;
+  };
+  enum class LinkAnswer : std::uint8_t {
+    kNone,
+    kWelcome,      ///< a new link: tell it our term
+    kDrain,        ///< not wanted here: finish and go
+    kRefuse,       ///< close the link: no term
+    kNewerTerm,    ///< it has obeyed a newer scheduler: we are not the leader any more
+  };
+
+  /// The catalogue outlives the fleet.
+  Fleet(const Catalogue& catalogue, Settings settings, std::uint64_t seed);
+
+  void begin_term(Term term, std::vector<Deployment> desired, Mono now, Wall wall);
+  void end_term();
+  std::optional<Term> term() const { return term_; }
+
+  void set_deployment(Deployment deployment);
+  void remove_deployment(const std::string& name);
+
+  LinkAnswer on_report(LinkId link, WorkerReport report, Mono now);
+  void on_link_closed(LinkId link, Mono now);
+  void on_processes(std::vector<ReplicaProcess> processes, Mono now);
+  void on_start_failed(const std::string& replica, const std::string& why, Mono now);
+  /// Time passes: silence, back-off, deadlines. Call at least every 250 ms and after each batch of events.
+  std::vector<FleetAction> tick(Mono now);
+
+  /// Changed when its version did. Valid within a term.
+  const RouteSnapshot& routes() const { return routes_.snapshot(); }
+  const WorkerTable& workers() const { return workers_; }
+  const std::map<std::string, Deployment>& deployments() const { return deployments_; }
+  DeploymentStatus status_of(const std::string& deployment) const;
+  /// Deployments that are gone from desired state and still have processes.
+  std::vector<std::string> deleting() const;
+  const Reconciler& reconciler() const { return reconciler_; }
+  const Catalogue& catalogue() const { return catalogue_; }
+  /// What happened since the last call.
+  std::vector<FleetNote> take_notes();
+
+ private:
+  void publish();
+  std::map<std::string, ReplicaWorker> replica_workers() const;
+  void note(std::string event, std::string worker_id, std::string replica, std::string detail = {});
+
+  const Catalogue& catalogue_;
+  Settings settings_;
+  std::optional<Term> term_;
+  WorkerTable workers_;
+  Reconciler reconciler_;
+  RouteBook routes_;
+  std::map<std::string, Deployment> deployments_;
+  std::map<std::string, ReplicaProcess> processes_;
+  bool processes_known_ = false;  ///< the driver was asked since the term began
+  std::vector<FleetNote> notes_;
+};
+
+}  // namespace tidegate::scheduler

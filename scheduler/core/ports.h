@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/core/result.h"
+#include "scheduler/core/fleet_types.h"
+
+/// What the scheduler needs from outside. Implementations: drivers/local, adapters/; fakes in tests/support/scheduler.
+namespace tidegate::scheduler {
+
+/// Runs replicas somewhere. Called from the control thread only; no call may block for longer than starting a process.
+/// Contract test: tests/unit/scheduler/drivers/runtime_driver_contract.h.
+class RuntimeDriver {
+ public:
+  virtual ~RuntimeDriver() = default;
+  /// Starting a replica that is alive changes nothing. Fails: failed_precondition/stale_term when a newer term has acted
+  /// through any driver on the same state; internal/start_failed.
+  virtual Status start(const ReplicaSpec& spec, Term term) = 0;
+  /// Asks the replica to finish and end, and ends it by force after the driver's deadline. Returns at once. A replica
+  /// that is unknown or dead is not an error. Fails: failed_precondition/stale_term.
+  virtual Status stop(const std::string& replica, Term term) = 0;
+  /// Every replica this driver's state knows, also those an earlier scheduler started. Carries out overdue forced stops.
+  virtual std::vector<ReplicaProcess> observe(Mono now) = 0;
+};
+
+/// Desired state. Every call is a transaction of its own; may block on the database.
+class DeploymentStore {
+ public:
+  virtual ~DeploymentStore() = default;
+  virtual Result<std::vector<Deployment>> load() = 0;
+  /// Creates or replaces, if `term` still holds the lease: the write is fenced in the same transaction.
+  /// created_at is kept from the first. Fails: failed_precondition/not_leader.
+  virtual Result<Deployment> put(const Deployment& deployment, Term term) = 0;
+  /// Fails: not_found/unknown_deployment, failed_precondition/not_leader.
+  virtual Status remove(const std::string& name, Term term) = 0;
+};
+
+}  // namespace tidegate::scheduler

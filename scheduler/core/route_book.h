@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "scheduler/core/fleet_types.h"
+
+namespace tidegate::scheduler {
+
+/// The picture gateways see, and its version.
+struct RouteSnapshot {
+  Term term = 0;
+  std::uint64_t version = 0;
+  std::vector<Route> routes;
+  std::vector<std::string> models;  ///< offered by a deployment, also while no worker is ready; sorted
+
+  bool operator==(const RouteSnapshot&) const = default;
+};
+
+class RouteBook {
+ public:
+  /// A new term starts over at version 1: (term, version) orders pictures of all leaders.
+  void begin_term(Term term) { snapshot_ = {.term = term, .version = 1}; }
+
+  /// True if the picture changed, and so its version.
+  bool update(std::vector<Route> routes, std::vector<std::string> models) {
+    if (routes == snapshot_.routes && models == snapshot_.models) return false;
+    snapshot_.routes = std::move(routes);
+    snapshot_.models = std::move(models);
+    ++snapshot_.version;
+    return true;
+  }
+  const RouteSnapshot& snapshot() const { return snapshot_; }
+
+ private:
+  RouteSnapshot snapshot_;
+};
+
+}  // namespace tidegate::scheduler
