@@ -1,0 +1,136 @@
+// The answering side: HttpExchange, and how HttpConnection writes.
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <charconv>
+
+#include "base/core/check.h"
+#include "base/core/log.h"
+#include "base/net/http_connection.h"
+#include "base/net/response_head.h"
+
+namespace tidegate {
+
+namespace {
+/// Up to here a body is copied behind its head, so that both leave in one segment.
+constexpr std::size_t kCopiedBodyBytesMax = 64 * 1024;
+/// A buffer that once held a large chunk is not kept.
+constexpr std::size_t kKeptBufferBytesMax = 256 * 1024;
+}  // namespace
+
+const HttpRequest& HttpExchange::request() const { return connection_.request(); }
+Executor HttpExchange::executor() const { return connection_.lane().executor; }
+std::size_t HttpExchange::lane() const { return connection_.lane().index; }
+awaitable<Status> HttpExchange::respond(HttpResponse response) { return connection_.respond(std::move(response)); }
+void HttpExchange::begin_stream(int status, std::string content_type, HttpHeaders headers) {
+  connection_.begin_stream(status, content_type, headers);
+}
+awaitable<Status> HttpExchange::write(std::string_view chunk) { return connection_.write(chunk); }
+awaitable<Status> HttpExchange::end_stream(std::string_view last) { return connection_.end_stream(last); }
+bool HttpExchange::is_client_gone() const { return connection_.is_gone(); }
+void HttpExchange::on_gone(std::function<void()> callback) { connection_.on_gone(std::move(callback)); }
+int HttpExchange::status() const { return connection_.status(); }
+
+std::string render_plain_error(const Error& error, int) {
+  std::string body = R"({"error":{"code":)";
+  append_json_string(body, code_name(error.code));
+  body += ",\"reason\":";
+  append_json_string(body, error.reason);
+  body += ",\"message\":";
+  append_json_string(body, error.message);
+  if (!error.field.empty()) {
+    body += ",\"field\":";
+    append_json_string(body, error.field);
+  }
+  return body += "}}";
+}
+
+void HttpConnection::append_head(int status, std::string_view content_type, const HttpHeaders& headers,
+                                 BodyLength length) {
+  status_ = status;
+  out_.clear();
+  append_response_head(out_, status, content_type, headers, length, !keep_alive_,
+                       lane_.date_line(core_->clock.wall()));
+}
+
+awaitable<Status> HttpConnection::respond(HttpResponse response) {
+  TG_CHECK(answer_ == Answer::kNone);
+  answer_ = Answer::kDone;
+  if (response.close || lane_.is_draining) keep_alive_ = false;
+  append_head(response.status, response.content_type, response.headers, BodyLength::sized(response.body.size()));
+  if (response.body.size() <= kCopiedBodyBytesMax) {
+    out_ += response.body;
+    co_return co_await send(out_);
+  }
+  TG_CO_TRY(co_await send(out_));
+  co_return co_await send(response.body);
+}
+
+void HttpConnection::begin_stream(int status, std::string_view content_type, const HttpHeaders& headers) {
+  TG_CHECK(answer_ == Answer::kNone);
+  answer_ = Answer::kStreaming;
+  until_close_ = request_.head.version_minor == 0;
+  if (until_close_ || lane_.is_draining) keep_alive_ = false;
+  append_head(status, content_type, headers, until_close_ ? BodyLength::until_close() : BodyLength::chunked());
+}
+
+void HttpConnection::append_chunk(std::string_view chunk) {
+  if (until_close_) {
+    out_ += chunk;
+    return;
+  }
+  char digits[16];
+  const auto end = std::to_chars(digits, digits + sizeof digits, chunk.size(), 16).ptr;
+  out_.append(digits, end);
+  out_ += "\r\n";
+  out_ += chunk;
+  out_ += "\r\n";
+}
+
+awaitable<Status> HttpConnection::write(std::string_view chunk) {
+  TG_CHECK(answer_ == Answer::kStreaming);
+  if (!chunk.empty()) append_chunk(chunk);  // an empty chunk would be the end of the body
+  const Status status = co_await send(out_);
+  out_.clear();
+  if (out_.capacity() > kKeptBufferBytesMax) out_.shrink_to_fit();
+  co_return status;
+}
+
+awaitable<Status> HttpConnection::end_stream(std::string_view last) {
+  TG_CHECK(answer_ == Answer::kStreaming);
+  if (!last.empty()) append_chunk(last);
+  if (!until_close_) out_ += "0\r\n\r\n";
+  const Status status = co_await send(out_);
+  out_.clear();
+  if (status) answer_ = Answer::kDone;
+  co_return status;
+}
+
+awaitable<Status> HttpConnection::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (is_cut_) break;
+    boost::system::error_code error;
+    // Mostly the kernel takes everything at once; then no coroutine is suspended and no event loop is asked.
+    const std::size_t sent = socket_.write_some(asio::buffer(bytes), error);
+    if (!error) {
+      bytes.remove_prefix(sent);
+      continue;
+    }
+    if (error != asio::error::would_block && error != asio::error::try_again) {
+      is_ended_ = true;
+      keep_alive_ = false;
+      mark_gone();
+      break;
+    }
+    write_deadline_ = core_->clock.mono() + core_->options.limits.write_stall;
+    co_await socket_.async_wait(asio::ip::tcp::socket::wait_write, asio::as_tuple(asio::use_awaitable));
+    write_deadline_ = Mono::max();
+  }
+  if (bytes.empty()) co_return Status();
+  if (is_stalled_) {
+    co_return fail(Code::kDeadlineExceeded, "write_stall", "the client took no byte for too long");
+  }
+  co_return fail(Code::kCancelled, "client_gone", "the client closed the connection");
+}
+
+}  // namespace tidegate

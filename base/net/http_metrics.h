@@ -1,0 +1,26 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/core/metrics.h"
+
+namespace tidegate {
+
+/// Handles of one HttpServer. `service` is the second word of every name.
+struct HttpMetrics {
+  HttpMetrics(MetricRegistry& registry, const std::string& service);
+
+  Gauge* connections_open;
+  Counter* connections_total;
+  /// Reasons outside the known set count as "other".
+  void count_refusal(std::string_view reason);
+  void count_request(int status);
+
+ private:
+  std::map<std::string, Counter*, std::less<>> refusals_;
+  Counter* requests_[6];  ///< by status / 100; 0 holds those without an answer
+};
+
+}  // namespace tidegate
