@@ -1,5 +1,6 @@
 #include "worker/format/dtype.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -57,8 +58,17 @@ float f16_to_float(std::uint16_t bits) {
 }
 
 float e4m3_to_float(std::uint8_t bits) {
-  if (e4m3_is_nan(bits)) return std::numeric_limits<float>::quiet_NaN();
-  return small_float(bits >> 7, (bits >> 3) & 15, bits & 7, 3, 7);
+  // Called once per weight at load: a table is ten times faster than ldexp.
+  static const auto table = [] {
+    std::array<float, 256> values{};
+    for (int i = 0; i < 256; ++i) {
+      const auto b = static_cast<std::uint8_t>(i);
+      values[b] = e4m3_is_nan(b) ? std::numeric_limits<float>::quiet_NaN()
+                                 : small_float(b >> 7, (b >> 3) & 15, b & 7, 3, 7);
+    }
+    return values;
+  }();
+  return table[bits];
 }
 
 }  // namespace tidegate::worker

@@ -1,0 +1,186 @@
+#include "worker/backend/cpu/cpu_backend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/core/check.h"
+#include "worker/model/rope.h"
+
+namespace tidegate::worker {
+namespace {
+
+bool all_finite(std::span<const float> values) {
+  // x * 0 is 0 for finite x and NaN otherwise: one pass without a branch.
+  float sum = 0;
+  for (const float value : values) sum += value * 0.0f;
+  return sum == 0.0f;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CpuBackend>> CpuBackend::create(ModelSpec spec, const Checkpoint& checkpoint,
+                                                       const Options& options) {
+  if (options.threads < 1 || options.threads > LoadOptions::kThreadsMax) {
+    return fail(Code::kInvalidArgument, "bad_option",
+                fmt::format("threads is {}; 1 to {} is supported", options.threads, LoadOptions::kThreadsMax), "threads");
+  }
+  if (!isa_available(options.isa)) {
+    return fail(Code::kInvalidArgument, "bad_option", fmt::format("this CPU has no {}", isa_name(options.isa)), "isa");
+  }
+  TG_ASSIGN(const WeightPlan plan, plan_weights(spec, checkpoint));
+  return std::unique_ptr<CpuBackend>(new CpuBackend(std::move(spec), plan, checkpoint, options));
+}
+
+CpuBackend::CpuBackend(ModelSpec spec, const WeightPlan& plan, const Checkpoint& checkpoint, const Options& options)
+    : spec_(std::move(spec)),
+      isa_(resolve_isa(options.isa)),
+      weights_(load_weights(spec_, plan, checkpoint, options.mtp)),
+      frequencies_(rope_frequencies(spec_)),
+      rope_multiplier_(tidegate::worker::rope_multiplier(spec_)),
+      pool_(options.threads),
+      decoder_(spec_, weights_, kernels_for(isa_), pool_) {
+  facts_.architecture = spec_.architecture;
+  if (options.digest) facts_.weights_digest = checkpoint.digest();
+  facts_.vocab_size = spec_.vocab;
+  facts_.context_max = spec_.context_max;
+  facts_.parameters = plan.parameters;
+  facts_.weight_bytes = plan.weight_bytes;
+  facts_.kv_bytes_per_token =
+      std::int64_t{spec_.layers} * spec_.cache_width() * static_cast<std::int64_t>(sizeof(float));
+}
+
+Status CpuBackend::alloc_kv(std::int32_t blocks) {
+  TG_CHECK(cache_.blocks() == 0);
+  TG_ASSIGN(cache_, KvCache::create(spec_.layers, blocks, spec_.cache_width()));
+  return {};
+}
+
+Status CpuBackend::check(std::span<const BatchSequence> batch) const {
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const BatchSequence& sequence = batch[i];
+    TG_CHECK(!sequence.tokens.empty() && sequence.position >= 0);
+    const std::int64_t length = std::int64_t{sequence.position} + static_cast<std::int64_t>(sequence.tokens.size());
+    if (length > spec_.context_max) {
+      return fail(Code::kOutOfRange, "context_length",
+                  fmt::format("sequence {} would reach {} tokens; the context holds {}", i, length, spec_.context_max),
+                  std::to_string(i));
+    }
+    TG_CHECK(std::ssize(sequence.blocks) * kKvBlockTokens >= length);
+    for (const std::int32_t block : sequence.blocks) TG_CHECK(block >= 0 && block < cache_.blocks());
+    for (const TokenId token : sequence.tokens) {
+      if (token >= 0 && token < spec_.vocab) continue;
+      return fail(Code::kInvalidArgument, "bad_token",
+                  fmt::format("sequence {}: token {} is not in [0, {})", i, token, spec_.vocab), std::to_string(i));
+    }
+  }
+  return {};
+}
+
+StepRows CpuBackend::flatten_step(std::span<const BatchSequence> batch) const {
+  return flatten(batch, frequencies_, rope_multiplier_);
+}
+
+Status CpuBackend::forward(std::span<const BatchSequence> batch, std::span<float> logits) {
+  TG_TRY(check(batch));
+  if (batch.empty()) return {};
+  const StepRows step = flatten_step(batch);
+  const float* x = decoder_.run(step, cache_, taps_);
+  if (taps_ != nullptr) tap_all_rows(step, x);
+  return emit_logits(batch, x, logits);
+}
+
+Status CpuBackend::emit_logits(std::span<const BatchSequence> batch, const float* x, std::span<float> logits) {
+  std::vector<const float*> rows;
+  std::vector<float*> outputs;
+  std::vector<std::size_t> sequences;
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    row += std::ssize(batch[i].tokens);
+    if (!batch[i].want_logits) continue;
+    rows.push_back(x + (row - 1) * spec_.hidden);
+    outputs.push_back(logits.data() + rows.size() * static_cast<std::size_t>(spec_.vocab) -
+                      static_cast<std::size_t>(spec_.vocab));
+    sequences.push_back(i);
+  }
+  TG_CHECK(logits.size() >= rows.size() * static_cast<std::size_t>(spec_.vocab));
+  if (rows.empty()) return {};
+  decoder_.head(rows, weights_.norm, weights_.head, outputs);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (all_finite({outputs[i], static_cast<std::size_t>(spec_.vocab)})) continue;
+    return fail(Code::kInternal, "numeric_fault", fmt::format("logits of sequence {} hold NaN or infinity", sequences[i]),
+                std::to_string(sequences[i]));
+  }
+  return {};
+}
+
+void CpuBackend::tap_all_rows(const StepRows& step, const float* x) {
+  const std::int64_t rows = step.count();
+  std::vector<float> normed(static_cast<std::size_t>(rows * spec_.hidden));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    kernels_for(isa_).rms_norm(x + r * spec_.hidden, weights_.norm.data(), normed.data() + r * spec_.hidden, spec_.hidden,
+                               static_cast<float>(spec_.rms_eps));
+  }
+  taps_->tap("final_norm", -1, rows, spec_.hidden, normed.data());
+  std::vector<float> logits(static_cast<std::size_t>(rows * spec_.vocab));
+  decoder_.head(const_rows(x, spec_.hidden, rows), weights_.norm, weights_.head,
+                mutable_rows(logits.data(), spec_.vocab, rows));
+  taps_->tap("logits", -1, rows, spec_.vocab, logits.data());
+}
+
+std::vector<float> CpuBackend::draft_inputs(const MtpWeights& mtp, std::span<const TokenId> tokens, const float* x) {
+  const KernelTable& kernels = kernels_for(isa_);
+  const auto eps = static_cast<float>(spec_.rms_eps);
+  const MtpFormulas& formulas = spec_.formulas.mtp;
+  const int hidden = spec_.hidden;
+  const auto rows = static_cast<std::int64_t>(tokens.size()) - 1;
+  const EmbeddingTable& embedding = mtp.embedding.empty() ? weights_.embedding : mtp.embedding;
+
+  std::vector<float> joined(static_cast<std::size_t>(rows * 2 * hidden));
+  std::vector<float> work(static_cast<std::size_t>(hidden));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    float* first = joined.data() + r * 2 * hidden;
+    float* second = first + hidden;
+    embedding.read(tokens[static_cast<std::size_t>(r + (formulas.embed_next_token ? 1 : 0))], work);
+    kernels.rms_norm(work.data(), mtp.embedding_norm.data(), formulas.hidden_first ? second : first, hidden, eps);
+    const float* state = x + r * hidden;
+    if (formulas.hidden_after_norm) {
+      kernels.rms_norm(state, weights_.norm.data(), work.data(), hidden, eps);
+      state = work.data();
+    }
+    kernels.rms_norm(state, mtp.hidden_norm.data(), formulas.hidden_first ? first : second, hidden, eps);
+  }
+  std::vector<float> out(static_cast<std::size_t>(rows * hidden));
+  const auto inputs = const_rows(joined.data(), 2 * hidden, rows);
+  const auto outputs = mutable_rows(out.data(), hidden, rows);
+  const MatmulJob jobs[] = {{&mtp.projection, nullptr, inputs, outputs}};
+  decoder_.matmul().run(jobs);
+  return out;
+}
+
+Result<std::vector<float>> CpuBackend::draft_logits(std::span<const TokenId> tokens) {
+  TG_CHECK(has_mtp() && tokens.size() >= 2);
+  const auto blocks = static_cast<std::int32_t>((tokens.size() + kKvBlockTokens - 1) / kKvBlockTokens);
+  TG_ASSIGN(KvCache cache, KvCache::create(spec_.layers + 1, blocks, spec_.cache_width()));
+  std::vector<std::int32_t> table(static_cast<std::size_t>(blocks));
+  for (std::int32_t i = 0; i < blocks; ++i) table[static_cast<std::size_t>(i)] = i;
+
+  const BatchSequence whole{.tokens = tokens, .position = 0, .blocks = table, .want_logits = false};
+  const StepRows step = flatten_step({&whole, 1});
+  const float* x = decoder_.run(step, cache, nullptr);
+  const MtpWeights& mtp = weights_.mtp.front();
+  std::vector<float> state = draft_inputs(mtp, tokens, x);
+
+  const BatchSequence drafted{.tokens = tokens.first(tokens.size() - 1), .position = 0, .blocks = table, .want_logits = false};
+  const StepRows draft_step = flatten_step({&drafted, 1});
+  decoder_.run_block(mtp.layer, draft_step, cache, spec_.layers, state.data(), nullptr);
+
+  const std::int64_t rows = draft_step.count();
+  std::vector<float> logits(static_cast<std::size_t>(rows * spec_.vocab));
+  decoder_.head(const_rows(state.data(), spec_.hidden, rows), mtp.head_norm, mtp.head.empty() ? weights_.head : mtp.head,
+                mutable_rows(logits.data(), spec_.vocab, rows));
+  return logits;
+}
+
+}  // namespace tidegate::worker

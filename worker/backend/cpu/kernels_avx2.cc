@@ -1,0 +1,10 @@
+#include "worker/backend/cpu/kernels.h"
+#include "worker/backend/cpu/vec16_avx2.h"
+// The formulas, over the lanes chosen above.
+#include "worker/backend/cpu/kernels_impl.h"
+
+namespace tidegate::worker {
+
+const KernelTable kAvx2Kernels = kernel_table();
+
+}  // namespace tidegate::worker

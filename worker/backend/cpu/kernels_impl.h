@@ -1,0 +1,264 @@
+#pragma once
+
+// The kernels, written once over Vec16. Include a vec16_*.h first. Compiled with -ffp-contract=off: every fused
+// multiply-add is spelled out, so that all instruction sets round alike.
+//
+// Shapes: a panel is 32 columns (two Vec16) by k inputs. At one row the loop is bound by turning weights into
+// floats (about 5 operations per 16 FP8 weights); rows share that work, up to kMatmulRows at a time. Sums run over
+// the inputs in order, 128 at a time, one chain per output: no horizontal adds, nothing to reorder.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "worker/backend/cpu/kernels.h"
+
+namespace tidegate::worker {
+namespace {
+
+template <int Rows, typename Weight>
+void matmul_rows(const PanelView& panel, const float* const* x, float* const* y) {
+  const auto* weights = static_cast<const Weight*>(panel.weights);
+  const float* scales = panel.scales;
+  Vec16 total[Rows][2];
+  for (int r = 0; r < Rows; ++r) total[r][0] = total[r][1] = zero();
+
+  for (std::int64_t block = 0; block < panel.k; block += kScaleBlock) {
+    const std::int64_t end = block + kScaleBlock < panel.k ? block + kScaleBlock : panel.k;
+    Vec16 sum[Rows][2];
+    for (int r = 0; r < Rows; ++r) sum[r][0] = sum[r][1] = zero();
+    for (std::int64_t i = block; i < end; ++i) {
+      const Vec16 left = load_weights(weights);
+      const Vec16 right = load_weights(weights + kLanes);
+      weights += kPanelColumns;
+      for (int r = 0; r < Rows; ++r) {
+        const Vec16 input = broadcast(x[r][i]);
+        sum[r][0] = fma(left, input, sum[r][0]);
+        sum[r][1] = fma(right, input, sum[r][1]);
+      }
+    }
+    const Vec16 scale_left = scales != nullptr ? load(scales) : broadcast(1.0f);
+    const Vec16 scale_right = scales != nullptr ? load(scales + kLanes) : broadcast(1.0f);
+    if (scales != nullptr) scales += kPanelColumns;
+    for (int r = 0; r < Rows; ++r) {
+      total[r][0] = fma(sum[r][0], scale_left, total[r][0]);
+      total[r][1] = fma(sum[r][1], scale_right, total[r][1]);
+    }
+  }
+  for (int r = 0; r < Rows; ++r) {
+    if (panel.columns == kPanelColumns) {
+      store(y[r], total[r][0]);
+      store(y[r] + kLanes, total[r][1]);
+    } else {
+      const int left = panel.columns < kLanes ? panel.columns : kLanes;
+      store_n(y[r], total[r][0], left);
+      if (panel.columns > kLanes) store_n(y[r] + kLanes, total[r][1], panel.columns - kLanes);
+    }
+  }
+}
+
+template <typename Weight>
+void matmul(const PanelView& panel, const float* const* x, float* const* y, int rows) {
+  int done = 0;
+  for (; rows - done >= kMatmulRows; done += kMatmulRows) matmul_rows<kMatmulRows, Weight>(panel, x + done, y + done);
+  if constexpr (kMatmulRows > 4) {
+    for (; rows - done >= 4; done += 4) matmul_rows<4, Weight>(panel, x + done, y + done);
+  }
+  if constexpr (kMatmulRows > 2) {
+    for (; rows - done >= 2; done += 2) matmul_rows<2, Weight>(panel, x + done, y + done);
+  }
+  for (; done < rows; ++done) matmul_rows<1, Weight>(panel, x + done, y + done);
+}
+
+/// A fixed tree over the lanes, the same for every instruction set.
+inline float sum_lanes(Vec16 a) {
+  float lane[16];
+  store(lane, a);
+  for (int width = 8; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
+  }
+  return lane[0];
+}
+
+void rms_norm(const float* x, const float* weight, float* y, int n, float eps) {
+  Vec16 squares = zero();
+  for (int i = 0; i < n; i += kLanes) {
+    const Vec16 a = n - i >= kLanes ? load(x + i) : load_n(x + i, n - i);
+    squares = fma(a, a, squares);
+  }
+  const float factor = 1.0f / __builtin_sqrtf(sum_lanes(squares) / static_cast<float>(n) + eps);
+  const Vec16 factors = broadcast(factor);
+  for (int i = 0; i < n; i += kLanes) {
+    const int count = n - i < kLanes ? n - i : kLanes;
+    Vec16 a = mul(count == kLanes ? load(x + i) : load_n(x + i, count), factors);
+    if (weight != nullptr) a = mul(a, count == kLanes ? load(weight + i) : load_n(weight + i, count));
+    if (count == kLanes) {
+      store(y + i, a);
+    } else {
+      store_n(y + i, a, count);
+    }
+  }
+}
+
+/// e^x within 2 ulp for x in [-87, 88]; below and above it is held at those ends, and NaN stays NaN (max returns its
+/// second operand then). x = n ln2 + r, |r| <= ln2 / 2, and a Taylor polynomial of degree 7 in r, whose first dropped
+/// term is 5e-9 of the result.
+inline Vec16 exp(Vec16 x) {
+  x = max(broadcast(-87.0f), x);
+  x = sub(zero(), max(broadcast(-88.0f), sub(zero(), x)));
+  // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
+  const Vec16 magic = broadcast(12582912.0f);
+  const Vec16 n = sub(add(mul(x, broadcast(1.44269504089f)), magic), magic);
+  Vec16 r = fma(n, broadcast(-0.693359375f), x);
+  r = fma(n, broadcast(2.12194440e-4f), r);
+  Vec16 p = broadcast(1.0f / 5040);
+  p = fma(p, r, broadcast(1.0f / 720));
+  p = fma(p, r, broadcast(1.0f / 120));
+  p = fma(p, r, broadcast(1.0f / 24));
+  p = fma(p, r, broadcast(1.0f / 6));
+  p = fma(p, r, broadcast(0.5f));
+  p = fma(p, r, broadcast(1.0f));
+  p = fma(p, r, broadcast(1.0f));
+  return mul(p, pow2(n));
+}
+
+void silu_mul(float* gate, const float* up, int n) {
+  for (int i = 0; i < n; i += kLanes) {
+    const int count = n - i < kLanes ? n - i : kLanes;
+    const Vec16 g = load_n(gate + i, count);
+    const Vec16 u = load_n(up + i, count);
+    const Vec16 denominator = add(broadcast(1.0f), exp(sub(zero(), g)));
+    store_n(gate + i, mul(div(g, denominator), u), count);
+  }
+}
+
+void add_scaled(float* y, const float* x, float factor, int n) {
+  const Vec16 f = broadcast(factor);
+  for (int i = 0; i < n; i += kLanes) {
+    const int count = n - i < kLanes ? n - i : kLanes;
+    if (count == kLanes) {
+      store(y + i, fma(load(x + i), f, load(y + i)));
+    } else {
+      store_n(y + i, fma(load_n(x + i, count), f, load_n(y + i, count)), count);
+    }
+  }
+}
+
+/// scores[j][h] = scale * query[h] . key[j]: lanes are heads, so that one cached row is read once for all of them.
+template <int Keys>
+void score_keys(const AttentionPart& part, int first, int lane) {
+  Vec16 sum[Keys];
+  for (int j = 0; j < Keys; ++j) sum[j] = zero();
+  const float* query = part.query + lane;
+  const float* const* keys = part.tokens + first;
+  for (int i = 0; i < part.width; ++i) {
+    const Vec16 q = load(query);
+    query += part.lanes;
+    for (int j = 0; j < Keys; ++j) sum[j] = fma(q, broadcast(keys[j][i]), sum[j]);
+  }
+  const Vec16 scale = broadcast(part.scale);
+  for (int j = 0; j < Keys; ++j) store(part.scores + (first + j) * part.lanes + lane, mul(sum[j], scale));
+}
+
+/// value[h..h+Heads)[c..c+32) = sum over tokens of p * latent; lanes are latent features.
+template <int Heads, int Vectors>
+void weigh_values(const AttentionPart& part, const AttentionSums& out, int head, int column) {
+  Vec16 sum[Heads][Vectors];
+  for (int h = 0; h < Heads; ++h) {
+    for (int v = 0; v < Vectors; ++v) sum[h][v] = zero();
+  }
+  const float* p = part.scores + head;
+  for (int j = 0; j < part.count; ++j) {
+    Vec16 latent[Vectors];
+    for (int v = 0; v < Vectors; ++v) latent[v] = load(part.tokens[j] + column + v * kLanes);
+    for (int h = 0; h < Heads; ++h) {
+      const Vec16 weight = broadcast(p[h]);
+      for (int v = 0; v < Vectors; ++v) sum[h][v] = fma(latent[v], weight, sum[h][v]);
+    }
+    p += part.lanes;
+  }
+  for (int h = 0; h < Heads; ++h) {
+    for (int v = 0; v < Vectors; ++v) {
+      store(out.value + static_cast<std::ptrdiff_t>(head + h) * out.value_stride + column + v * kLanes, sum[h][v]);
+    }
+  }
+}
+
+template <int Heads>
+void weigh_heads(const AttentionPart& part, const AttentionSums& out, int head) {
+  int column = 0;
+  // The last vector may reach past `latent`, into the roped key or the next row: those lanes land in the padding of
+  // `value` and are never read. The cache ends with room for one such read.
+  for (; out.value_stride - column >= 2 * kLanes; column += 2 * kLanes) weigh_values<Heads, 2>(part, out, head, column);
+  for (; column < out.value_stride; column += kLanes) weigh_values<Heads, 1>(part, out, head, column);
+}
+
+void attend(const AttentionPart& part, const AttentionSums& out) {
+  for (int lane = 0; lane < part.lanes; lane += kLanes) {
+    int j = 0;
+    for (; part.count - j >= 4; j += 4) score_keys<4>(part, j, lane);
+    for (; j < part.count; ++j) score_keys<1>(part, j, lane);
+
+    Vec16 maximum = load(part.scores + lane);
+    for (j = 1; j < part.count; ++j) maximum = max(maximum, load(part.scores + j * part.lanes + lane));
+    Vec16 total = zero();
+    for (j = 0; j < part.count; ++j) {
+      float* score = part.scores + j * part.lanes + lane;
+      const Vec16 p = exp(sub(load(score), maximum));
+      store(score, p);
+      total = add(total, p);
+    }
+    store(out.maximum + lane, maximum);
+    store(out.total + lane, total);
+  }
+  int head = 0;
+  for (; part.heads - head >= kAttentionHeads; head += kAttentionHeads) weigh_heads<kAttentionHeads>(part, out, head);
+  for (; head < part.heads; ++head) weigh_heads<1>(part, out, head);
+}
+
+void scale_two(float* into, const float* part, float into_factor, float part_factor, int n) {
+  const Vec16 a = broadcast(into_factor);
+  const Vec16 b = broadcast(part_factor);
+  for (int i = 0; i < n; i += kLanes) store(into + i, fma(load(part + i), b, mul(load(into + i), a)));
+}
+
+void merge(const AttentionSums& into, const AttentionSums& part, int heads, int lanes) {
+  for (int lane = 0; lane < lanes; lane += kLanes) {
+    const Vec16 m_into = load(into.maximum + lane);
+    const Vec16 m_part = load(part.maximum + lane);
+    const Vec16 m = max(m_into, m_part);
+    const Vec16 f_into = exp(sub(m_into, m));
+    const Vec16 f_part = exp(sub(m_part, m));
+    store(into.maximum + lane, m);
+    store(into.total + lane, fma(load(part.total + lane), f_part, mul(load(into.total + lane), f_into)));
+    float a[kLanes];
+    float b[kLanes];
+    store(a, f_into);
+    store(b, f_part);
+    const int count = heads - lane < kLanes ? heads - lane : kLanes;
+    for (int h = 0; h < count; ++h) {
+      const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(lane + h) * into.value_stride;
+      scale_two(into.value + at, part.value + at, a[h], b[h], into.value_stride);
+    }
+  }
+}
+
+void normalise(const AttentionSums& sums, int heads) {
+  for (int h = 0; h < heads; ++h) {
+    float* value = sums.value + static_cast<std::ptrdiff_t>(h) * sums.value_stride;
+    const Vec16 factor = broadcast(1.0f / sums.total[h]);
+    for (int i = 0; i < sums.value_stride; i += kLanes) store(value + i, mul(load(value + i), factor));
+  }
+}
+
+constexpr KernelTable kernel_table() {
+  return {.matmul = {matmul<float>, matmul<std::uint16_t>, matmul<std::uint8_t>},
+          .rms_norm = rms_norm,
+          .silu_mul = silu_mul,
+          .add_scaled = add_scaled,
+          .attend = attend,
+          .merge = merge,
+          .normalise = normalise};
+}
+
+}  // namespace
+}  // namespace tidegate::worker

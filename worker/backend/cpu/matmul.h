@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "worker/backend/cpu/compute_pool.h"
+#include "worker/backend/cpu/kernels.h"
+#include "worker/backend/cpu/packed_matrix.h"
+
+namespace tidegate::worker {
+
+/// y[r] = weight * x[r]; with `up` set, y[r] = silu(weight * x[r]) * (up * x[r]), the first half of a gated MLP.
+/// Rows are pointers, so that an expert reads its rows where they lie.
+struct MatmulJob {
+  const PackedMatrix* weight = nullptr;
+  const PackedMatrix* up = nullptr;
+  std::span<const float* const> x;  ///< each of weight->inputs() floats
+  std::span<float* const> y;        ///< each of weight->outputs() floats
+};
+
+/// Runs independent jobs as one parallel region. Work is split over panels, never over the inner dimension, so the
+/// split cannot change a result; every weight is read once per call.
+class Matmul {
+ public:
+  Matmul(const KernelTable& kernels, ComputePool& pool);
+  void run(std::span<const MatmulJob> jobs);
+
+ private:
+  struct Unit {
+    const MatmulJob* job;
+    std::int64_t panel;
+  };
+  void run_unit(const Unit& unit, float* scratch);
+  const KernelTable& kernels_;
+  ComputePool& pool_;
+  std::vector<Unit> units_;
+  std::vector<float> scratch_;  ///< per thread [kRowBlock][kPanelColumns]
+};
+
+/// Pointers to rows of a dense buffer.
+std::vector<const float*> const_rows(const float* base, std::int64_t stride, std::int64_t rows);
+std::vector<float*> mutable_rows(float* base, std::int64_t stride, std::int64_t rows);
+
+}  // namespace tidegate::worker

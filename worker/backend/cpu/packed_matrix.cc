@@ -1,0 +1,138 @@
+#include "worker/backend/cpu/packed_matrix.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/core/check.h"
+
+namespace tidegate::worker {
+namespace {
+
+/// The kernels read e4m3 as value / 256 (vec16_avx512.h); a power of two costs no precision.
+constexpr float kFp8Unit = 256.0f;
+
+std::int64_t blocks_of(std::int64_t n) { return (n + kScaleBlock - 1) / kScaleBlock; }
+
+template <typename T>
+void copy_panels(const TensorView& weight, T* out, std::int64_t outputs, std::int64_t inputs) {
+  for (std::int64_t first = 0; first < outputs; first += kPanelColumns) {
+    const std::int64_t columns = std::min<std::int64_t>(kPanelColumns, outputs - first);
+    for (std::int64_t c = 0; c < kPanelColumns; ++c) {
+      const std::byte* row = weight.bytes.data() + static_cast<std::size_t>((first + c) * inputs) * sizeof(T);
+      for (std::int64_t i = 0; i < inputs; ++i) {
+        T value{};
+        if (c < columns) std::memcpy(&value, row + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
+        out[i * kPanelColumns + c] = value;
+      }
+    }
+    out += inputs * kPanelColumns;
+  }
+}
+
+std::int64_t bytes_of(WeightFormat format) {
+  switch (format) {
+    case WeightFormat::kF32: return 4;
+    case WeightFormat::kBf16: return 2;
+    case WeightFormat::kFp8: return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+float fp8_scale_at(std::span<const float> scales, std::int64_t rows, std::int64_t columns, std::int64_t row,
+                   std::int64_t column, const Fp8Formulas& formulas) {
+  const std::int64_t row_blocks = blocks_of(rows);
+  const std::int64_t height = formulas.rows_over_blocks ? rows / row_blocks : kScaleBlock;
+  const std::int64_t r = std::min(row / height, row_blocks - 1);
+  const std::int64_t c = formulas.first_column_block_only ? 0 : column / kScaleBlock;
+  const float stored = scales[static_cast<std::size_t>(r * blocks_of(columns) + c)];
+  const float unit = std::ldexp(1.0f, 7 - formulas.exponent_bias);
+  switch (formulas.scale) {
+    case Fp8Scale::kMultiply: return stored * unit;
+    case Fp8Scale::kDivide: return unit / stored;
+    case Fp8Scale::kIgnore: return unit;
+  }
+  return unit;
+}
+
+std::vector<float> dequantise(const TensorView& weight, const TensorView* scale, const Fp8Formulas& formulas) {
+  std::vector<float> out = to_floats(weight);
+  if (scale == nullptr) return out;
+  const std::vector<float> scales = to_floats(*scale);
+  const std::int64_t rows = weight.shape[0];
+  const std::int64_t columns = weight.shape[1];
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < columns; ++c) {
+      out[static_cast<std::size_t>(r * columns + c)] *= fp8_scale_at(scales, rows, columns, r, c, formulas);
+    }
+  }
+  return out;
+}
+
+PackedMatrix::PackedMatrix(std::int64_t outputs, std::int64_t inputs, WeightFormat format)
+    : outputs_(outputs), inputs_(inputs), format_(format), element_bytes_(bytes_of(format)) {
+  weights_ = AlignedBuffer<std::byte>(static_cast<std::size_t>(panels() * inputs_ * kPanelColumns * element_bytes_));
+}
+
+PackedMatrix PackedMatrix::from_tensor(const TensorView& weight, const TensorView* scale, const Fp8Formulas& formulas) {
+  TG_CHECK(weight.shape.size() == 2);
+  const std::int64_t outputs = weight.shape[0];
+  const std::int64_t inputs = weight.shape[1];
+  switch (weight.dtype) {
+    case Dtype::kF32:
+    case Dtype::kF16: {
+      const std::vector<float> values = to_floats(weight);
+      return from_values(outputs, inputs, [&](std::int64_t o, std::int64_t i) {
+        return values[static_cast<std::size_t>(o * inputs + i)];
+      });
+    }
+    case Dtype::kBf16: {
+      PackedMatrix out(outputs, inputs, WeightFormat::kBf16);
+      copy_panels(weight, reinterpret_cast<std::uint16_t*>(out.weights_.data()), outputs, inputs);
+      return out;
+    }
+    case Dtype::kF8E4m3: break;
+  }
+  TG_CHECK(scale != nullptr);
+  PackedMatrix out(outputs, inputs, WeightFormat::kFp8);
+  copy_panels(weight, reinterpret_cast<std::uint8_t*>(out.weights_.data()), outputs, inputs);
+  const std::vector<float> scales = to_floats(*scale);
+  const std::int64_t blocks = blocks_of(inputs);
+  out.scales_ = AlignedBuffer<float>(static_cast<std::size_t>(out.panels() * blocks * kPanelColumns));
+  float* at = out.scales_.data();
+  for (std::int64_t first = 0; first < outputs; first += kPanelColumns) {
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      for (std::int64_t c = 0; c < kPanelColumns; ++c, ++at) {
+        // Kept per column, because a panel may straddle two row blocks if a block were not a multiple of 32.
+        const bool is_padding = first + c >= outputs;
+        *at = is_padding ? 0.0f
+                         : kFp8Unit * fp8_scale_at(scales, outputs, inputs, first + c, block * kScaleBlock, formulas);
+      }
+    }
+  }
+  return out;
+}
+
+PackedMatrix PackedMatrix::from_values(std::int64_t outputs, std::int64_t inputs,
+                                       const std::function<float(std::int64_t, std::int64_t)>& value) {
+  PackedMatrix out(outputs, inputs, WeightFormat::kF32);
+  auto* at = reinterpret_cast<float*>(out.weights_.data());
+  for (std::int64_t first = 0; first < outputs; first += kPanelColumns) {
+    for (std::int64_t i = 0; i < inputs; ++i) {
+      for (std::int64_t c = 0; c < kPanelColumns; ++c) *at++ = first + c < outputs ? value(first + c, i) : 0.0f;
+    }
+  }
+  return out;
+}
+
+PanelView PackedMatrix::panel(std::int64_t index) const {
+  const std::int64_t first = index * kPanelColumns;
+  return {.weights = weights_.data() + first * inputs_ * element_bytes_,
+          .scales = scales_.size() == 0 ? nullptr : scales_.data() + index * blocks_of(inputs_) * kPanelColumns,
+          .k = inputs_,
+          .columns = static_cast<int>(std::min<std::int64_t>(kPanelColumns, outputs_ - first))};
+}
+
+}  // namespace tidegate::worker

@@ -1,0 +1,136 @@
+#include "worker/backend/cpu/weights.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "base/core/check.h"
+
+namespace tidegate::worker {
+namespace {
+
+class Loader {
+ public:
+  Loader(const ModelSpec& spec, const Checkpoint& checkpoint) : spec_(spec), checkpoint_(checkpoint) {}
+
+  const TensorView& tensor(const std::string& name) const {
+    const TensorView* view = checkpoint_.find(name);
+    TG_CHECK(view != nullptr);
+    return *view;
+  }
+
+  std::vector<float> vector(const std::string& name) const { return to_floats(tensor(name + ".weight")); }
+
+  PackedMatrix matrix(const std::string& name) const {
+    return PackedMatrix::from_tensor(tensor(name + ".weight"), scale_of(name), spec_.formulas.fp8);
+  }
+
+  LayerWeights layer(std::int32_t index) const {
+    const std::string p = fmt::format("model.layers.{}.", index);
+    LayerWeights out;
+    out.attention_norm = vector(p + "input_layernorm");
+    out.attention = attention(p + "self_attn.");
+    out.ffn_norm = vector(p + "post_attention_layernorm");
+    if (spec_.is_moe(index)) {
+      out.moe = moe(p + "mlp.");
+    } else {
+      out.dense = mlp(p + "mlp.");
+    }
+    return out;
+  }
+
+  MtpWeights mtp(std::int32_t index, const WeightPlan& plan) const {
+    const std::string p = fmt::format("model.layers.{}.", index);
+    MtpWeights out;
+    if (plan.mtp_has_own_embedding) out.embedding = EmbeddingTable(tensor(p + "embed_tokens.weight"));
+    out.embedding_norm = vector(p + "enorm");
+    out.hidden_norm = vector(p + "hnorm");
+    out.projection = matrix(p + "eh_proj");
+    out.layer = layer(index);
+    out.head_norm = vector(p + "shared_head.norm");
+    if (plan.mtp_has_own_head) out.head = matrix(p + "shared_head.head");
+    return out;
+  }
+
+ private:
+  const TensorView* scale_of(const std::string& name) const {
+    return checkpoint_.find(name + ".weight" + std::string(kScaleSuffix));
+  }
+
+  MlpWeights mlp(const std::string& p) const {
+    return {.gate = matrix(p + "gate_proj"), .up = matrix(p + "up_proj"), .down = matrix(p + "down_proj")};
+  }
+
+  MoeWeights moe(const std::string& p) const {
+    MoeWeights out;
+    out.gate = matrix(p + "gate");
+    out.router.emplace(spec_.moe, spec_.formulas.router, to_floats(tensor(p + "gate.e_score_correction_bias")));
+    for (std::int32_t e = 0; e < spec_.moe.experts; ++e) out.experts.push_back(mlp(fmt::format("{}experts.{}.", p, e)));
+    if (spec_.moe.shared_experts > 0) out.shared = mlp(p + "shared_experts.");
+    return out;
+  }
+
+  AttentionWeights attention(const std::string& p) const {
+    AttentionWeights out;
+    if (spec_.q_lora_rank > 0) {
+      out.q_a = matrix(p + "q_a_proj");
+      out.q_a_norm = vector(p + "q_a_layernorm");
+      out.q_b = matrix(p + "q_b_proj");
+    } else {
+      out.q_b = matrix(p + "q_proj");
+    }
+    out.kv_a = matrix(p + "kv_a_proj_with_mqa");
+    out.kv_a_norm = vector(p + "kv_a_layernorm");
+    out.out = matrix(p + "o_proj");
+    split_kv_b(p + "kv_b_proj", out);
+    return out;
+  }
+
+  /// Dequantised before it is split: block boundaries follow the rows of the whole matrix, not those of a head.
+  void split_kv_b(const std::string& name, AttentionWeights& out) const {
+    const std::vector<float> kv_b = dequantise(tensor(name + ".weight"), scale_of(name), spec_.formulas.fp8);
+    const std::int64_t latent = spec_.kv_lora_rank;
+    const bool value_first = spec_.formulas.attention.kv_b_value_first;
+    for (std::int64_t head = 0; head < spec_.heads; ++head) {
+      const std::int64_t first = head * (spec_.nope_dim + spec_.value_dim);
+      const std::int64_t key_row = first + (value_first ? spec_.value_dim : 0);
+      const std::int64_t value_row = first + (value_first ? 0 : spec_.nope_dim);
+      out.key_up.push_back(PackedMatrix::from_values(latent, spec_.nope_dim, [&](std::int64_t o, std::int64_t i) {
+        return kv_b[static_cast<std::size_t>((key_row + i) * latent + o)];
+      }));
+      out.value_up.push_back(PackedMatrix::from_values(spec_.value_dim, latent, [&](std::int64_t o, std::int64_t i) {
+        return kv_b[static_cast<std::size_t>((value_row + o) * latent + i)];
+      }));
+    }
+  }
+
+  const ModelSpec& spec_;
+  const Checkpoint& checkpoint_;
+};
+
+}  // namespace
+
+EmbeddingTable::EmbeddingTable(const TensorView& tensor)
+    : dtype_(tensor.dtype), width_(tensor.shape[1]), bytes_(tensor.bytes.begin(), tensor.bytes.end()) {}
+
+void EmbeddingTable::read(std::int64_t row, std::span<float> out) const {
+  const auto row_bytes = static_cast<std::size_t>(width_ * dtype_bytes(dtype_));
+  const TensorView view{dtype_, {width_}, std::span(bytes_).subspan(static_cast<std::size_t>(row) * row_bytes, row_bytes)};
+  const std::vector<float> values = to_floats(view);
+  std::memcpy(out.data(), values.data(), values.size() * sizeof(float));
+}
+
+ModelWeights load_weights(const ModelSpec& spec, const WeightPlan& plan, const Checkpoint& checkpoint, bool with_mtp) {
+  const Loader loader(spec, checkpoint);
+  ModelWeights out;
+  out.embedding = EmbeddingTable(loader.tensor("model.embed_tokens.weight"));
+  for (std::int32_t layer = 0; layer < spec.layers; ++layer) out.layers.push_back(loader.layer(layer));
+  out.norm = loader.vector("model.norm");
+  out.head = loader.matrix(spec.tied_head ? "model.embed_tokens" : "lm_head");
+  if (with_mtp) {
+    for (std::int32_t i = 0; i < plan.mtp_layers; ++i) out.mtp.push_back(loader.mtp(spec.layers + i, plan));
+  }
+  return out;
+}
+
+}  // namespace tidegate::worker

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "worker/backend/cpu/packed_matrix.h"
+#include "worker/backend/cpu/router.h"
+#include "worker/format/checkpoint.h"
+#include "worker/model/weight_plan.h"
+
+/// A model's weights as the CPU backend holds them. Independent of the checkpoint once loaded.
+namespace tidegate::worker {
+
+/// Embedding rows, kept in the file's dtype (they are only looked up).
+class EmbeddingTable {
+ public:
+  EmbeddingTable() = default;
+  explicit EmbeddingTable(const TensorView& tensor);
+  void read(std::int64_t row, std::span<float> out) const;
+  [[nodiscard]] bool empty() const { return bytes_.empty(); }
+
+ private:
+  Dtype dtype_ = Dtype::kF32;
+  std::int64_t width_ = 0;
+  std::vector<std::byte> bytes_;
+};
+
+/// kv_b is split by head and never applied to cached tokens: key_up carries the query into the latent space
+/// (latent x nope), value_up the weighted latent out of it (value x latent). That is MLA's absorbed form.
+struct AttentionWeights {
+  PackedMatrix q_a;  ///< empty without q_lora: q_b is then q_proj
+  std::vector<float> q_a_norm;
+  PackedMatrix q_b;
+  PackedMatrix kv_a;
+  std::vector<float> kv_a_norm;
+  std::vector<PackedMatrix> key_up;
+  std::vector<PackedMatrix> value_up;
+  PackedMatrix out;
+};
+
+struct MlpWeights {
+  PackedMatrix gate;
+  PackedMatrix up;
+  PackedMatrix down;
+};
+
+struct MoeWeights {
+  PackedMatrix gate;
+  std::optional<Router> router;
+  std::vector<MlpWeights> experts;
+  std::optional<MlpWeights> shared;
+};
+
+struct LayerWeights {
+  std::vector<float> attention_norm;
+  AttentionWeights attention;
+  std::vector<float> ffn_norm;
+  std::optional<MlpWeights> dense;  ///< or
+  std::optional<MoeWeights> moe;
+};
+
+/// The draft layer. Empty embedding or head: the main model's.
+struct MtpWeights {
+  EmbeddingTable embedding;
+  std::vector<float> embedding_norm;
+  std::vector<float> hidden_norm;
+  PackedMatrix projection;
+  LayerWeights layer;
+  std::vector<float> head_norm;
+  PackedMatrix head;
+};
+
+struct ModelWeights {
+  EmbeddingTable embedding;
+  std::vector<LayerWeights> layers;
+  std::vector<float> norm;
+  PackedMatrix head;
+  std::vector<MtpWeights> mtp;
+};
+
+/// `plan` has been checked against `checkpoint`, so nothing can be missing.
+ModelWeights load_weights(const ModelSpec& spec, const WeightPlan& plan, const Checkpoint& checkpoint, bool with_mtp);
+
+}  // namespace tidegate::worker
