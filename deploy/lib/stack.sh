@@ -109,7 +109,7 @@ CONF
 }
 
 tg_write_config() {
-  [ -s "$TG_SECRETS/admin_key" ] || (umask 077; "$TG_BIN/tidegate-billing" --mint-admin-key >"$TG_SECRETS/admin_key")
+  [ -s "$TG_SECRETS/admin_key" ] || (umask 077; "$TG_BIN/tidegate" admin-key mint >"$TG_SECRETS/admin_key")
   cat >"$TG_CONF/billing.conf" <<CONF
 grpc.listen = unix:$TG_SOCKETS/billing.sock
 admin.listen = $TG_LISTEN:$TG_ADMIN_PORT

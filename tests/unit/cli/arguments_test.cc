@@ -1,0 +1,45 @@
+#include "cli/arguments.h"
+
+#include <gtest/gtest.h>
+
+namespace tidegate::cli {
+namespace {
+
+TEST(Arguments, WordsOptionsAndSwitchesAreToldApart) {
+  const auto parsed = Arguments::parse({"acme", "--tz", "Asia/Shanghai", "--note=a b", "--sum", "25.00"}, {"tz", "note"}, {"sum"});
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->words(), (std::vector<std::string>{"acme", "25.00"}));
+  EXPECT_EQ(parsed->option("tz"), "Asia/Shanghai");
+  EXPECT_EQ(parsed->option("note"), "a b");
+  EXPECT_TRUE(parsed->has("sum"));
+  EXPECT_FALSE(parsed->wants_json());
+}
+
+TEST(Arguments, AMisspeltOptionIsRefusedWithTheKnownOnes) {
+  const auto parsed = Arguments::parse({"--tenat", "acme"}, {"tenant"}, {});
+  ASSERT_FALSE(parsed.has_value());
+  EXPECT_EQ(parsed.error().reason, "bad_usage");
+  EXPECT_NE(parsed.error().message.find("--tenant"), std::string::npos);
+}
+
+TEST(Arguments, EverythingAfterTwoDashesIsAWord) {
+  const auto parsed = Arguments::parse({"--", "--json"}, {}, {});
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->words(), std::vector<std::string>{"--json"});
+  EXPECT_FALSE(parsed->wants_json());
+}
+
+TEST(Arguments, ANumberOptionRefusesOtherText) {
+  const auto parsed = Arguments::parse({"--limit", "ten"}, {"limit"}, {});
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_FALSE(parsed->integer_option("limit", 5).has_value());
+  EXPECT_EQ(Arguments::parse({}, {}, {})->integer_option("limit", 5), 5);
+}
+
+TEST(Arguments, AMissingValueAndAMissingWordAreNamed) {
+  EXPECT_EQ(Arguments::parse({"--tz"}, {"tz"}, {}).error().field, "tz");
+  EXPECT_EQ(Arguments::parse({}, {}, {})->word(0, "NAME").error().field, "NAME");
+}
+
+}  // namespace
+}  // namespace tidegate::cli
