@@ -69,8 +69,9 @@ struct EngineLoad {
   std::int32_t sequences_waiting = 0;
   std::int64_t kv_tokens_used = 0;
   std::int64_t steps_total = 0;
-  std::int64_t prompt_tokens_total = 0;
+  std::int64_t prompt_tokens_total = 0;      ///< of accepted sequences
   std::int64_t completion_tokens_total = 0;
+  std::int64_t preemptions_total = 0;        ///< sequences thrown out for want of KV and computed again
   double step_seconds_last = 0;
 };
 

@@ -159,7 +159,7 @@ TEST_F(EngineHostTest, FullStreamGetsItsTextMergedLater) {
   turns(5);
   EXPECT_TRUE(sink->events_of(1).empty());
   sink->answer(SendResult::kTaken);
-  host.flush(1);
+  turn();
   const auto events = sink->events_of(1);
   ASSERT_EQ(events.size(), 1u);
   EXPECT_TRUE(events[0].accepted);
@@ -182,8 +182,7 @@ TEST_F(EngineHostTest, StreamThatNeverReadsIsCutOffAtTheBound) {
   turn();
   EXPECT_EQ(sink->credits(), credits) << "no new credit until it reads";
   sink->answer(SendResult::kTaken);
-  host.flush(1);
-  turn();
+  turns(2);
   EXPECT_EQ(sink->events_of(1).back().finish, FinishReason::kCancelled);
   EXPECT_GT(sink->credits(), credits);
 }
@@ -221,6 +220,26 @@ TEST_F(EngineHostTest, IdleHostHasNothingToWakeFor) {
   EXPECT_NE(host.wake_at(clock.mono()), std::nullopt);
   turns(4);
   EXPECT_EQ(host.wake_at(clock.mono()), std::nullopt) << "a finished sequence leaves no expiry behind";
+}
+
+TEST_F(EngineHostTest, FullStreamIsTriedAgainWithoutAnyOtherEvent) {
+  const auto sink = attach(1);
+  start(1, 1);
+  sink->answer(SendResult::kFull);
+  turns(5);
+  EXPECT_EQ(host.live(), 0);
+  EXPECT_EQ(host.wake_at(clock.mono()), clock.mono() + 5ms);
+  sink->answer(SendResult::kTaken);
+  turn();
+  EXPECT_EQ(host.wake_at(clock.mono()), std::nullopt);
+}
+
+TEST_F(EngineHostTest, RejectedStartIsAnErrorEventAndCostsNoCredit) {
+  const auto sink = attach(1);
+  host.reject(1, 3, Error(Code::kInvalidArgument, "bad_role", "no", "messages[0].role"));
+  turn();
+  EXPECT_EQ(sink->events_of(3).back().error.field, "messages[0].role");
+  EXPECT_EQ(sink->credits(), 18u);
 }
 
 TEST_F(EngineHostTest, CreditsReturnAsSequencesFinish) {

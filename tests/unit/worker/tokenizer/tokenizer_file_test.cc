@@ -2,10 +2,10 @@
 
 #include <gmock/gmock.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "tests/support/temp_dir.h"
 #include "worker/tokenizer/byte_map.h"
 
 namespace tidegate::worker {
@@ -24,12 +24,9 @@ Result<TokenizerFile> load_with(const std::string& from, const std::string& to) 
   const std::size_t at = text.find(from);
   EXPECT_NE(at, std::string::npos) << from;
   text.replace(at, from.size(), to);
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("tokenizer_file_test." + std::to_string(::getpid()) + ".json");
-  std::ofstream(path) << text;
-  auto file = load_tokenizer_file(path.string());
-  std::filesystem::remove(path);
-  return file;
+  const test::TempDir dir;
+  std::ofstream(dir.file("tokenizer.json")) << text;
+  return load_tokenizer_file(dir.file("tokenizer.json"));
 }
 
 TEST(TokenizerFile, ReadsTheDemoModel) {

@@ -1,0 +1,151 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "worker/backend/backend.h"
+
+namespace tidegate::worker {
+
+/// A Backend whose logits are a hash of everything it finds in the sequence's KV blocks. Any block that is shared, lost,
+/// stale or out of order therefore changes the tokens that come out. Shapes and ownership are checked on the way.
+class FakeBackend final : public Backend {
+ public:
+  static constexpr TokenId kBegin = 0;
+  static constexpr TokenId kEnd = 1;
+  static constexpr TokenId kFirstByte = 2;  ///< 256 tokens, one per byte
+  static constexpr TokenId kThink = 258;
+  static constexpr TokenId kThinkEnd = 259;
+  static constexpr TokenId kUser = 260;
+  static constexpr TokenId kAssistant = 261;
+  static constexpr TokenId kFirstPaddingId = 262;  ///< these rows get the largest logits, and must never be chosen
+  static constexpr std::int32_t kVocab = 272;
+
+  FakeBackend() {
+    facts_ = {.architecture = "FakeForCausalLM",
+              .weights_digest = "sha256:fake",
+              .vocab_size = kVocab,
+              .context_max = 512,
+              .kv_bytes_per_token = 4};
+  }
+
+  ModelFacts& mutable_facts() { return facts_; }
+  /// Sequences whose tokens contain this one have a numeric fault: reported as an Error, or as a NaN in the row.
+  std::optional<TokenId> poison;
+  bool poison_as_nan = false;
+  /// A byte that answers never contain.
+  std::optional<char> never;
+  /// The next forward fails without naming a sequence.
+  std::optional<Error> fail_next_forward;
+  /// Chance, in 1/256, that a row prefers the end token or </think>.
+  std::uint32_t end_chance = 8;
+  std::uint32_t think_end_chance = 16;
+
+  std::int64_t rows_total = 0;
+  std::int64_t tokens_total = 0;
+  std::int32_t batch_max = 0;
+
+  const ModelFacts& facts() const override { return facts_; }
+
+  Status alloc_kv(std::int32_t blocks) override {
+    memory_.assign(static_cast<std::size_t>(blocks) * kKvBlockTokens, -1);
+    return {};
+  }
+
+  Status forward(std::span<const BatchSequence> batch, std::span<float> logits) override {
+    if (fail_next_forward) return fail(*std::exchange(fail_next_forward, std::nullopt));
+    batch_max = std::max(batch_max, static_cast<std::int32_t>(batch.size()));
+    std::set<std::int32_t> seen;
+    std::size_t wanted = 0;
+    for (const BatchSequence& sequence : batch) {
+      check_shape(sequence, seen);
+      write(sequence);
+      wanted += sequence.want_logits ? 1 : 0;
+    }
+    EXPECT_EQ(logits.size(), wanted * kVocab);
+    std::size_t row = 0;
+    for (std::size_t index = 0; index < batch.size(); ++index) {
+      const BatchSequence& sequence = batch[index];
+      if (!sequence.want_logits) continue;
+      const bool poisoned = poison && contains(sequence, *poison);
+      if (poisoned && !poison_as_nan) {
+        return fail(Code::kInternal, "numeric_fault", "a row is not finite", "batch[" + std::to_string(index) + "]");
+      }
+      const auto out = logits.subspan(row++ * kVocab, kVocab);
+      fill(history_hash(sequence), out);
+      if (poisoned) out[17] = std::numeric_limits<float>::quiet_NaN();
+    }
+    rows_total += static_cast<std::int64_t>(wanted);
+    for (const BatchSequence& sequence : batch) tokens_total += static_cast<std::int64_t>(sequence.tokens.size());
+    return {};
+  }
+
+ private:
+  static std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
+    hash = (hash ^ value) * 0x9E3779B97F4A7C15ULL;
+    return hash ^ (hash >> 29);
+  }
+
+  void check_shape(const BatchSequence& sequence, std::set<std::int32_t>& seen) const {
+    ASSERT_FALSE(sequence.tokens.empty());
+    const std::size_t end = static_cast<std::size_t>(sequence.position) + sequence.tokens.size();
+    ASSERT_LE(end, static_cast<std::size_t>(facts_.context_max));
+    ASSERT_GE(sequence.blocks.size() * kKvBlockTokens, end);
+    for (const std::int32_t block : sequence.blocks) {
+      ASSERT_GE(block, 0);
+      ASSERT_LT(static_cast<std::size_t>(block) * kKvBlockTokens, memory_.size());
+      ASSERT_TRUE(seen.insert(block).second) << "block " << block << " has two owners";
+    }
+  }
+
+  TokenId& cell(const BatchSequence& sequence, std::size_t position) {
+    const auto block = static_cast<std::size_t>(sequence.blocks[position / kKvBlockTokens]);
+    return memory_[block * kKvBlockTokens + position % kKvBlockTokens];
+  }
+
+  void write(const BatchSequence& sequence) {
+    for (std::size_t i = 0; i < sequence.tokens.size(); ++i) {
+      cell(sequence, static_cast<std::size_t>(sequence.position) + i) = sequence.tokens[i];
+    }
+  }
+
+  std::size_t end_of(const BatchSequence& sequence) const {
+    return static_cast<std::size_t>(sequence.position) + sequence.tokens.size();
+  }
+
+  std::uint64_t history_hash(const BatchSequence& sequence) {
+    std::uint64_t hash = 1;
+    for (std::size_t i = 0; i < end_of(sequence); ++i) hash = mix(hash, static_cast<std::uint64_t>(cell(sequence, i)));
+    return hash;
+  }
+
+  bool contains(const BatchSequence& sequence, TokenId id) {
+    for (std::size_t i = 0; i < end_of(sequence); ++i) {
+      if (cell(sequence, i) == id) return true;
+    }
+    return false;
+  }
+
+  void fill(std::uint64_t hash, std::span<float> row) const {
+    std::fill(row.begin(), row.end(), -20.0F);
+    for (int n = 0; n < 12; ++n) {
+      const std::uint64_t word = mix(hash, static_cast<std::uint64_t>(n) + 100);
+      row[kFirstByte + word % 256] = static_cast<float>(word >> 60) * 0.25F;
+    }
+    if (never) row[static_cast<std::size_t>(kFirstByte) + static_cast<std::uint8_t>(*never)] = -20;
+    if (mix(hash, 1) % 256 < end_chance) row[kEnd] = 9;
+    if (mix(hash, 2) % 256 < think_end_chance) row[kThinkEnd] = 8;
+    for (TokenId id = kFirstPaddingId; id < kVocab; ++id) row[static_cast<std::size_t>(id)] = 100;
+  }
+
+  ModelFacts facts_;
+  std::vector<TokenId> memory_;
+};
+
+}  // namespace tidegate::worker

@@ -1,0 +1,165 @@
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "base/json/json.h"
+#include "tests/unit/worker/engine/engine_harness.h"
+#include "worker/engine/open_engine.h"
+
+namespace tidegate::worker {
+namespace {
+
+constexpr const char* kModel = TG_SOURCE_DIR "/models/tang-moe";
+constexpr TokenId kEnd = 1;
+constexpr TokenId kThinkEnd = 6112;
+
+struct GoldenCase {
+  std::vector<ChatMessage> messages;
+  std::int32_t prompt_tokens = 0;
+  std::vector<TokenId> greedy;  ///< cut before the first step that is too close to call
+};
+
+Role role_of(std::string_view name) {
+  if (name == "system") return Role::kSystem;
+  return name == "assistant" ? Role::kAssistant : Role::kUser;
+}
+
+std::vector<GoldenCase> golden_cases() {
+  std::vector<GoldenCase> cases;
+  const auto golden = json::parse_file(TG_SOURCE_DIR "/tests/golden/tang_moe/golden.json");
+  EXPECT_TRUE(golden);
+  if (!golden) return cases;
+  for (const auto& value : golden->as_object().at("cases").as_array()) {
+    const json::object& item = value.as_object();
+    GoldenCase& one = cases.emplace_back();
+    for (const auto& message : item.at("messages").as_array()) {
+      one.messages.push_back({role_of(message.as_object().at("role").as_string()),
+                              std::string(message.as_object().at("content").as_string())});
+    }
+    one.prompt_tokens = static_cast<std::int32_t>(item.at("ids").as_array().size());
+    // Two logits may each be off by the fp32 tolerance of tests/golden/README.md.
+    const double tolerance = 2 * 2e-4 * item.at("first_step_logits_rms").to_number<double>();
+    const auto& margins = item.at("greedy64_margins").as_array();
+    const auto& ids = item.at("greedy64").as_array();
+    for (std::size_t n = 0; n < ids.size() && margins[n].to_number<double>() > tolerance; ++n) {
+      one.greedy.push_back(static_cast<TokenId>(ids[n].as_int64()));
+      if (one.greedy.back() == kEnd) break;  // the golden run goes on past the end token, an engine does not
+    }
+  }
+  return cases;
+}
+
+std::unique_ptr<Engine> open(std::int32_t sequences, std::int32_t step_tokens) {
+  EngineOptions options;
+  options.sequences_max = sequences;
+  options.step_tokens_max = step_tokens;
+  options.load.digest = false;
+  auto engine = open_engine(kModel, options);
+  EXPECT_TRUE(engine) << engine.error().to_string();
+  return engine ? *std::move(engine) : nullptr;
+}
+
+void drain(Engine& engine, std::map<SequenceHandle, Outcome>& outcomes) {
+  while (!engine.idle()) collect(engine.step(), outcomes);
+}
+
+GenerateRequest greedy_request(SequenceHandle handle, const GoldenCase& golden) {
+  GenerateRequest request;
+  request.handle = handle;
+  request.messages = golden.messages;
+  request.sampling.temperature = 0;
+  request.sampling.max_tokens = static_cast<std::int32_t>(golden.greedy.size());
+  return request;
+}
+
+// What the golden ids say, written without the engine's own splitter.
+void expect_golden(const Tokenizer& tokenizer, const GoldenCase& golden, const Outcome& outcome) {
+  const auto think_end = std::find(golden.greedy.begin(), golden.greedy.end(), kThinkEnd);
+  ASSERT_NE(think_end, golden.greedy.end());
+  std::string reasoning = tokenizer.decode(std::vector<TokenId>(golden.greedy.begin(), think_end));
+  std::string content = tokenizer.decode(std::vector<TokenId>(think_end + 1, golden.greedy.end()));
+  while (reasoning.ends_with('\n')) reasoning.pop_back();
+  while (content.starts_with('\n')) content.erase(0, 1);
+  EXPECT_EQ(outcome.reasoning, reasoning);
+  EXPECT_EQ(outcome.content, content);
+  EXPECT_EQ(outcome.usage.prompt_tokens, golden.prompt_tokens);
+  EXPECT_EQ(outcome.usage.completion_tokens, static_cast<std::int32_t>(golden.greedy.size()));
+  EXPECT_EQ(outcome.usage.reasoning_tokens, static_cast<std::int32_t>(think_end - golden.greedy.begin()) + 1);
+  EXPECT_EQ(outcome.finish, golden.greedy.back() == kEnd ? FinishReason::kStop : FinishReason::kLength);
+}
+
+TEST(TangMoeGolden, GreedyAnswersEqualTheOracleAloneAndInOneBatch) {
+  const auto cases = golden_cases();
+  ASSERT_EQ(cases.size(), 8U);
+  const auto tokenizer = Tokenizer::load(kModel);
+  ASSERT_TRUE(tokenizer);
+  std::size_t compared = 0;
+  // One at a time with chunks of three tokens, then all eight together.
+  const auto alone = open(1, 3);
+  const auto together = open(8, 256);
+  ASSERT_TRUE(alone && together);
+  std::map<SequenceHandle, Outcome> alone_outcomes;
+  std::map<SequenceHandle, Outcome> together_outcomes;
+  for (std::size_t index = 0; index < cases.size(); ++index) {
+    ASSERT_TRUE(alone->submit(greedy_request(index, cases[index])));
+    drain(*alone, alone_outcomes);
+    ASSERT_TRUE(together->submit(greedy_request(index, cases[index])));
+    compared += cases[index].greedy.size();
+  }
+  drain(*together, together_outcomes);
+  for (std::size_t index = 0; index < cases.size(); ++index) {
+    SCOPED_TRACE(testing::Message() << "case " << index);
+    expect_golden(*tokenizer, cases[index], alone_outcomes[index]);
+    expect_golden(*tokenizer, cases[index], together_outcomes[index]);
+  }
+  EXPECT_GT(compared, 400U);
+}
+
+// Invariant E1 on the real model: the same request gives the same answer in any company.
+TEST(TangMoeGolden, SeededAnswersDoNotDependOnTheBatch) {
+  const auto cases = golden_cases();
+  const auto request_for = [&](std::size_t index) {
+    auto request = greedy_request(index, cases[index]);
+    request.sampling.temperature = 1.2;
+    request.sampling.seed = 1000 + index;
+    request.sampling.max_tokens = 40;
+    return request;
+  };
+  const auto alone = open(1, 256);
+  const auto crowded = open(4, 9);
+  ASSERT_TRUE(alone && crowded);
+  std::map<SequenceHandle, Outcome> expected;
+  std::map<SequenceHandle, Outcome> outcomes;
+  for (std::size_t index = 0; index < cases.size(); ++index) {
+    ASSERT_TRUE(alone->submit(request_for(index)));
+    drain(*alone, expected);
+    ASSERT_TRUE(crowded->submit(request_for(index)));
+  }
+  drain(*crowded, outcomes);
+  for (std::size_t index = 0; index < cases.size(); ++index) {
+    EXPECT_EQ(outcomes[index].reasoning, expected[index].reasoning) << index;
+    EXPECT_EQ(outcomes[index].content, expected[index].content) << index;
+  }
+}
+
+TEST(TangMoeGolden, OpensWithTheDigestAndFactsOfTheFolder) {
+  EngineOptions options;
+  const auto engine = open_engine(kModel, options);
+  ASSERT_TRUE(engine) << engine.error().to_string();
+  const EngineFacts& facts = (*engine)->facts();
+  EXPECT_EQ(facts.engine, "cpu");
+  EXPECT_EQ(facts.architecture, "DeepseekV3ForCausalLM");
+  EXPECT_EQ(facts.context_max, 1024);
+  EXPECT_EQ(facts.sequences_max, 16);
+  EXPECT_EQ(facts.kv_tokens_capacity, 16 * 1024);
+  EXPECT_TRUE(facts.weights_digest.starts_with("sha256:")) << facts.weights_digest;
+}
+
+TEST(TangMoeGolden, AFolderThatIsNotThereIsAnError) {
+  const auto engine = open_engine("/nonexistent", {});
+  ASSERT_FALSE(engine);
+  EXPECT_EQ(engine.error().code, Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace tidegate::worker

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "worker/backend/backend.h"
+#include "worker/engine/engine.h"
+#include "worker/engine/schedule.h"
+#include "worker/engine/served_model.h"
+
+namespace tidegate::worker {
+
+struct EngineLimits {
+  ScheduleLimits schedule;
+  std::int32_t waiting_max = 16;  ///< submissions beyond this are refused: late binding keeps the real queue in the gateway
+  std::int32_t kv_blocks = 0;     ///< at least one; the context is cut to what they hold
+};
+
+/// The real serving core: continuous batching over a Backend. See schedule.h for who runs when.
+class EngineCore final : public Engine {
+ public:
+  /// Reserves the KV memory. `entropy` seeds requests that bring no seed. The clock (step times only) must outlive the
+  /// engine. Fails: invalid_argument/bad_option, and as Backend::alloc_kv does.
+  static Result<std::unique_ptr<EngineCore>> create(std::unique_ptr<Backend> backend, ServedModel model,
+                                                    EngineLimits limits, std::uint64_t entropy, const Clock& clock);
+
+  const EngineFacts& facts() const override { return facts_; }
+  Status submit(GenerateRequest request) override;
+  void cancel(SequenceHandle handle) override;
+  bool idle() const override { return schedule_.empty(); }
+  std::vector<SequenceEvent> step() override;
+  EngineLoad load() const override;
+
+  /// For invariant checks: free + used = total, always.
+  const KvPool& kv_pool() const { return pool_; }
+  const ServedModel& model() const { return model_; }
+
+ private:
+  EngineCore(std::unique_ptr<Backend> backend, ServedModel model, EngineLimits limits, std::uint64_t entropy,
+             const Clock& clock);
+
+  Result<SamplerParams> resolve(const SamplingParams& sampling, SequenceHandle handle) const;
+  Result<std::vector<TokenId>> encode_prompt(const std::vector<ChatMessage>& messages) const;
+  void compute(std::vector<StepPart> parts, std::vector<SequenceEvent>& events);
+  void sample(const std::vector<StepPart>& parts, std::vector<SequenceEvent>& events);
+  void finish(SequenceEvent event, std::vector<SequenceEvent>& events);
+
+  std::unique_ptr<Backend> backend_;
+  ServedModel model_;
+  EngineLimits limits_;
+  std::uint64_t entropy_;
+  const Clock* clock_;
+  TokenRules rules_;
+  Sampler sampler_;
+  KvPool pool_;        // before schedule_: sequences give their blocks back to it
+  Schedule schedule_;
+  EngineFacts facts_;
+  EngineLoad load_;
+  std::vector<SequenceHandle> cancels_;  ///< take effect at the next step
+  std::vector<float> logits_;
+};
+
+}  // namespace tidegate::worker

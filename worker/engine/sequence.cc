@@ -1,0 +1,68 @@
+#include "worker/engine/sequence.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/core/check.h"
+
+namespace tidegate::worker {
+
+Sequence::Sequence(Request request, KvPool& pool)
+    : handle_(request.handle),
+      sampler_(request.sampler),
+      completion_max_(request.completion_max),
+      tokens_(std::move(request.prompt)),
+      prompt_tokens_(static_cast<std::int32_t>(tokens_.size())),
+      blocks_(pool),
+      answer_(std::move(request.stops)) {
+  TG_CHECK(!tokens_.empty() && completion_max_ > 0);
+}
+
+SequenceEvent Sequence::accept() {
+  accepted_ = true;
+  usage_.prompt_tokens = prompt_tokens_;
+  return {.handle = handle_, .accepted = true, .usage = usage_};
+}
+
+void Sequence::advance(std::int32_t count) {
+  computed_ += count;
+  TG_DCHECK(computed_ <= length());
+}
+
+void Sequence::preempt() {
+  blocks_.release();
+  computed_ = 0;
+}
+
+SequenceEvent Sequence::on_token(TokenId id, const TokenRules& rules) {
+  ++usage_.completion_tokens;
+  if (answer_.in_reasoning()) ++usage_.reasoning_tokens;
+
+  SequenceEvent event{.handle = handle_};
+  const auto add = [&event](AnswerStream::Text text) {
+    event.reasoning += text.reasoning;
+    event.content += text.content;
+  };
+  if (std::ranges::find(rules.end_tokens, id) != rules.end_tokens.end()) {
+    event.finish = FinishReason::kStop;
+    add(answer_.finish());
+  } else if (id == rules.think_end) {
+    add(answer_.on_think_end());
+  } else if (!rules.tokenizer->is_control(id)) {
+    add(answer_.on_token(rules.tokenizer->token_bytes(id)));
+  }
+  if (answer_.stopped()) event.finish = FinishReason::kStop;
+  if (!event.finish && usage_.completion_tokens == completion_max_) {
+    event.finish = FinishReason::kLength;
+    add(answer_.finish());
+  }
+  if (!event.finish) tokens_.push_back(id);
+  event.usage = usage_;
+  return event;
+}
+
+SequenceEvent Sequence::end(FinishReason reason, Error error) const {
+  return {.handle = handle_, .usage = usage_, .finish = reason, .error = std::move(error)};
+}
+
+}  // namespace tidegate::worker
