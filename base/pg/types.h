@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <pqxx/field>
 #include <pqxx/result>
 #include <pqxx/transaction>
 #include <string>
@@ -35,7 +34,7 @@ inline std::string to_sql(Money money) { return money.to_string(); }
 Money read_money(const pqxx::field& field);
 Int128 read_int128(const pqxx::field& field);  ///< numeric without decimals
 
-// timestamptz: `$1::timestamptz` takes the text; select `tg_micros(column)`, that is kMicros below, to read one.
+// timestamptz: `$1::timestamptz` takes the text; select micros_of("column") to read one.
 inline std::string to_sql(Wall wall) { return format_rfc3339(wall); }
 /// "(extract(epoch from <column>) * 1000000)::bigint": exact in PostgreSQL 14 and later, where extract is numeric.
 std::string micros_of(std::string_view column);

@@ -1,0 +1,91 @@
+#include "base/pg/leader.h"
+
+#include <pqxx/result>
+
+#include "base/pg/types.h"
+
+namespace tidegate::pg {
+
+namespace {
+
+// The term of a first holder is 1: 0 means "no term yet" everywhere.
+constexpr const char* kCreateTable = R"(
+  CREATE TABLE IF NOT EXISTS tidegate_lease (
+    name text PRIMARY KEY,
+    holder text NOT NULL,
+    term bigint NOT NULL CHECK (term > 0),
+    expires_at timestamptz NOT NULL
+  ))";
+
+// clock_timestamp(), not now(): a transaction that waited for the row's lock must see the time after the wait.
+constexpr const char* kAcquire = R"(
+  INSERT INTO tidegate_lease AS lease (name, holder, term, expires_at)
+  VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
+  ON CONFLICT (name) DO UPDATE SET
+    holder = excluded.holder,
+    term = CASE WHEN lease.holder = excluded.holder AND lease.expires_at > clock_timestamp()
+           THEN lease.term ELSE lease.term + 1 END,
+    expires_at = clock_timestamp() + $3 * interval '1 millisecond'
+  WHERE lease.holder = excluded.holder OR lease.expires_at <= clock_timestamp()
+  RETURNING term)";
+
+constexpr const char* kRenew = R"(
+  UPDATE tidegate_lease SET expires_at = clock_timestamp() + $4 * interval '1 millisecond'
+  WHERE name = $1 AND holder = $2 AND term = $3 AND expires_at > clock_timestamp()
+  RETURNING term)";
+
+// The row stays, for its term.
+constexpr const char* kRelease = R"(
+  UPDATE tidegate_lease SET expires_at = '-infinity'
+  WHERE name = $1 AND holder = $2 AND term = $3)";
+
+std::int64_t millis(Duration span) { return std::chrono::duration_cast<std::chrono::milliseconds>(span).count(); }
+
+/// Replicas create the table at the same moment: PostgreSQL's IF NOT EXISTS then still lets the second one fail.
+constexpr const char* kTableLock = "SELECT pg_advisory_xact_lock(7597127453411927397)";  // any constant
+
+}  // namespace
+
+LeaderLease::LeaderLease(Pool& pool, const Clock& clock, std::string name, std::string holder, Duration ttl)
+    : pool_(pool), clock_(clock), name_(std::move(name)), holder_(std::move(holder)), ttl_(ttl) {}
+
+Status LeaderLease::create_table(Deadline deadline) {
+  return pool_.run_blocking(deadline, [](pqxx::work& tx) -> Status {
+    tx.exec(kTableLock);
+    tx.exec(kCreateTable);
+    return {};
+  });
+}
+
+Result<std::optional<Leadership>> LeaderLease::acquire(Deadline deadline) {
+  const Mono asked_at = clock_.mono();
+  TG_ASSIGN(const std::uint64_t term, pool_.run_blocking(deadline, [this](pqxx::work& tx) -> Result<std::uint64_t> {
+    const pqxx::result rows = tx.exec_params(kAcquire, name_, holder_, millis(ttl_));
+    return rows.empty() ? 0 : static_cast<std::uint64_t>(read_int64(rows[0][0]));
+  }));
+  if (term == 0) return std::nullopt;
+  return held(asked_at, term);
+}
+
+Result<Leadership> LeaderLease::renew(Deadline deadline) {
+  const Mono asked_at = clock_.mono();
+  TG_ASSIGN(const bool is_ours, pool_.run_blocking(deadline, [this](pqxx::work& tx) -> Result<bool> {
+    return !tx.exec_params(kRenew, name_, holder_, static_cast<std::int64_t>(term_), millis(ttl_)).empty();
+  }));
+  if (!is_ours) return fail(Code::kFailedPrecondition, "lease_lost", "the lease '" + name_ + "' expired or changed hands");
+  return held(asked_at, term_);
+}
+
+Status LeaderLease::release(Deadline deadline) {
+  return pool_.run_blocking(deadline, [this](pqxx::work& tx) -> Status {
+    tx.exec_params0(kRelease, name_, holder_, static_cast<std::int64_t>(term_));
+    return {};
+  });
+}
+
+Leadership LeaderLease::held(Mono asked_at, std::uint64_t term) {
+  term_ = term;
+  return {term, asked_at + ttl_};
+}
+
+}  // namespace tidegate::pg

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+
+#include <string>
+
+namespace tidegate::test {
+
+/// A private PostgreSQL in a folder of its own, reachable by unix socket only. As root it runs as user postgres, which
+/// the server insists on. It dies with the test process, also when that is killed. Failures throw std::runtime_error
+/// with the server's log.
+class PgServer {
+ public:
+  enum class Durability {
+    kOff,  ///< fsync=off: fast; a killed server recovers, a killed machine would not
+    kOn,   ///< as in production, for tests that count what survives
+  };
+
+  /// initdb and start().
+  explicit PgServer(Durability durability = Durability::kOff);
+  ~PgServer();
+  PgServer(const PgServer&) = delete;
+  PgServer& operator=(const PgServer&) = delete;
+
+  /// Returns when connections are accepted.
+  void start();
+  /// Fast stop: sessions are cut, data is flushed.
+  void stop();
+  /// SIGKILL to the postmaster and all its children. start() then recovers from the WAL.
+  void kill9();
+  bool is_running() const { return pid_ > 0; }
+
+  /// libpq keywords for a database.
+  std::string connection_string(const std::string& database = "postgres") const;
+  /// A new empty database "<prefix>_<n>"; returns its connection string.
+  std::string create_database(const std::string& prefix = "test");
+
+ private:
+  void run_initdb();
+  void wait_until_ready();
+  std::string log_tail() const;
+
+  const Durability durability_;
+  std::string folder_;
+  pid_t pid_ = -1;
+  int databases_ = 0;
+};
+
+/// One server for a whole test program, started on first use.
+class PgEnvironment : public ::testing::Environment {
+ public:
+  /// Register once: `const auto* kPg = ::testing::AddGlobalTestEnvironment(new test::PgEnvironment);` is done by
+  /// linking tests_support_pg; tests just call this.
+  static PgServer& server();
+  void TearDown() override;
+};
+
+/// A fresh database on the shared server: its connection string.
+inline std::string fresh_database() { return PgEnvironment::server().create_database(); }
+
+}  // namespace tidegate::test
