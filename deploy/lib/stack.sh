@@ -49,6 +49,12 @@ tg_alive() { # NAME: its supervisor is running
 tg_supervise() { # NAME COMMAND...
   local name="$1"; shift
   if tg_alive "$name"; then return; fi
+  # A supervisor that was killed leaves its child running: two of one process must never run.
+  local orphan; orphan="$(cat "$TG_RUN/$name.pid" 2>/dev/null || true)"
+  if [ -n "$orphan" ] && kill -TERM "$orphan" 2>/dev/null; then
+    tg_say "$name: its supervisor was gone; stopping the orphan $orphan"
+    tg_wait_for "$name (orphan) to stop" 40 eval "! kill -0 $orphan"
+  fi
   rm -f "$TG_RUN/$name.stop" "$TG_RUN/$name.supervisor"
   setsid nohup "$TG_ROOT/deploy/lib/supervise" "$name" "$TG_RUN" "$TG_LOG/$name.log" "$@" >/dev/null 2>&1 </dev/null &
   tg_wait_for "$name's supervisor" 10 test -s "$TG_RUN/$name.supervisor"

@@ -138,6 +138,6 @@ export async function settled() {
   await until('the gateway to have shipped everything', 60, async () => {
     const text = await (await fetch(`http://127.0.0.1:${stack.adminPort(2)}/metrics`)).text();
     const value = (name) => Number(text.match(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm'))?.[1] ?? NaN);
-    return value('tidegate_gateway_requests_in_flight') === 0 && value('tidegate_gateway_shipper_backlog_events') === 0;
+    return value('tidegate_gateway_meter_open_requests') === 0 && value('tidegate_gateway_shipper_backlog_events') === 0;
   });
 }
