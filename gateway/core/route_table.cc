@@ -49,7 +49,7 @@ Result<RouteTable::Change> RouteTable::apply(RouteSnapshot snapshot) {
   std::ranges::sort(snapshot.models);
   snapshot_ = std::move(snapshot);
   loaded_ = true;
-  refresh_lanes();
+  refresh_pools();
   return change;
 }
 
@@ -57,7 +57,7 @@ bool RouteTable::offers(std::string_view model) const {
   return std::ranges::binary_search(snapshot_.models, model, std::less<>());
 }
 
-Result<Lane> RouteTable::lane_for(std::string_view model) const {
+Result<ServingPool> RouteTable::pool_for(std::string_view model) const {
   if (!loaded_) {
     return fail(Code::kUnavailable, "routes_not_loaded", "The gateway has not heard from its scheduler yet; retry.");
   }
@@ -71,16 +71,16 @@ Result<Lane> RouteTable::lane_for(std::string_view model) const {
     }
     return fail(Code::kNotFound, "model_not_found", std::move(message), "model");
   }
-  const auto lane = lanes_.find(model);
-  if (lane == lanes_.end()) {
+  const auto found = pools_.find(model);
+  if (found == pools_.end()) {
     return fail(Code::kUnavailable, "model_not_ready", "No worker serves this model yet; retry shortly.", "model");
   }
-  return lane->second;
+  return found->second;
 }
 
-void RouteTable::refresh_lanes() {
+void RouteTable::refresh_pools() {
   struct Candidate {
-    Lane lane;
+    ServingPool pool;
     int workers = 0;
   };
   std::map<std::string, std::vector<Candidate>> by_model;
@@ -88,20 +88,20 @@ void RouteTable::refresh_lanes() {
     if (route.draining) continue;
     auto& candidates = by_model[route.model];
     auto found = std::ranges::find_if(candidates, [&](const Candidate& c) {
-      return c.lane.region == route.region && c.lane.pool == route.pool;
+      return c.pool.region == route.region && c.pool.pool == route.pool;
     });
     if (found == candidates.end()) {
-      candidates.push_back({Lane{route.model, route.region, route.pool, route.context_max}, 0});
+      candidates.push_back({ServingPool{route.model, route.region, route.pool, route.context_max}, 0});
       found = std::prev(candidates.end());
     }
     ++found->workers;
-    found->lane.context_max = std::min(found->lane.context_max, route.context_max);
+    found->pool.context_max = std::min(found->pool.context_max, route.context_max);
   }
   for (auto& [model, candidates] : by_model) {
-    const auto rank = [&](const Candidate& c) { return std::pair(c.lane.region == home_region_, c.workers); };
-    lanes_[model] = std::ranges::max(candidates, {}, rank).lane;
+    const auto rank = [&](const Candidate& c) { return std::pair(c.pool.region == home_region_, c.workers); };
+    pools_[model] = std::ranges::max(candidates, {}, rank).pool;
   }
-  std::erase_if(lanes_, [&](const auto& entry) { return !offers(entry.first); });
+  std::erase_if(pools_, [&](const auto& entry) { return !offers(entry.first); });
 }
 
 std::vector<std::string> near_names(std::string_view wanted, const std::vector<std::string>& names) {

@@ -36,13 +36,13 @@ struct RouteSnapshot {
 };
 
 /// Where a model is served and at which price: its price is looked up for (region, pool).
-struct Lane {
+struct ServingPool {
   std::string model;
   std::string region;
   std::string pool;
   std::int32_t context_max = 0;  ///< the least of its workers, so that any of them fits
 
-  bool operator==(const Lane&) const = default;
+  bool operator==(const ServingPool&) const = default;
 };
 
 /// The last good picture. Kept when the scheduler is silent (fail static); older pictures are refused.
@@ -67,18 +67,18 @@ class RouteTable {
   const std::vector<std::string>& models() const { return snapshot_.models; }
   bool offers(std::string_view model) const;
 
-  /// Home region first, then the lane with most workers. A model whose workers are all gone for the moment keeps the
-  /// lane it had last, so that its requests wait and are priced as before.
+  /// Home region first, then the pool with most workers. A model whose workers are all gone for the moment keeps the
+  /// one it had last, so that its requests wait and are priced as before.
   /// Fails: not_found/model_not_found (with near names), unavailable/model_not_ready.
-  Result<Lane> lane_for(std::string_view model) const;
+  Result<ServingPool> pool_for(std::string_view model) const;
 
  private:
-  void refresh_lanes();
+  void refresh_pools();
 
   std::string home_region_;
   bool loaded_ = false;
   RouteSnapshot snapshot_;
-  std::map<std::string, Lane, std::less<>> lanes_;  ///< by model; outlives the workers
+  std::map<std::string, ServingPool, std::less<>> pools_;  ///< by model; outlives the workers
 };
 
 /// Up to three of `names` that look like `wanted`, nearest first (edit distance).

@@ -60,39 +60,39 @@ TEST(RouteTable, AWorkerThatMovedIsANewOne) {
   EXPECT_EQ(change->removed.size(), 1U);
 }
 
-TEST(RouteTable, LanePrefersHomeThenTheBiggerPool) {
+TEST(RouteTable, PoolPrefersHomeThenTheBiggerPool) {
   RouteTable table("eu");
   ASSERT_TRUE(table.apply({1, 1,
                            {route("a", "m", "us", "h100"), route("b", "m", "us", "h100"), route("c", "m", "eu", "cpu"),
                             route("d", "n", "us", "cpu"), route("e", "n", "us", "h100"), route("f", "n", "us", "h100")},
                            {"m", "n"}}));
-  EXPECT_EQ(table.lane_for("m")->region, "eu");
-  EXPECT_EQ(table.lane_for("n")->pool, "h100");
+  EXPECT_EQ(table.pool_for("m")->region, "eu");
+  EXPECT_EQ(table.pool_for("n")->pool, "h100");
 }
 
-TEST(RouteTable, LaneContextIsTheSmallestWorkers) {
+TEST(RouteTable, PoolContextIsTheSmallestWorkers) {
   RouteTable table("local");
   Route small = route("b", "m");
   small.context_max = 1'024;
   ASSERT_TRUE(table.apply({1, 1, {route("a", "m"), small}, {"m"}}));
-  EXPECT_EQ(table.lane_for("m")->context_max, 1'024);
+  EXPECT_EQ(table.pool_for("m")->context_max, 1'024);
 }
 
-TEST(RouteTable, LaneOutlivesItsWorkersButNotItsModel) {
+TEST(RouteTable, PoolOutlivesItsWorkersButNotItsModel) {
   RouteTable table("local");
   ASSERT_TRUE(table.apply({1, 1, {route("a", "m")}, {"m"}}));
   ASSERT_TRUE(table.apply({1, 2, {}, {"m"}}));
-  EXPECT_EQ(table.lane_for("m")->pool, "cpu");
+  EXPECT_EQ(table.pool_for("m")->pool, "cpu");
   ASSERT_TRUE(table.apply({1, 3, {}, {}}));
-  EXPECT_EQ(table.lane_for("m").error().reason, "model_not_found");
+  EXPECT_EQ(table.pool_for("m").error().reason, "model_not_found");
 }
 
 TEST(RouteTable, ModelErrorsTellNotReadyFromUnknown) {
   RouteTable table("local");
-  EXPECT_EQ(table.lane_for("m").error().reason, "routes_not_loaded");
+  EXPECT_EQ(table.pool_for("m").error().reason, "routes_not_loaded");
   ASSERT_TRUE(table.apply({1, 1, {}, {"tang-moe", "deepseek-r1"}}));
-  EXPECT_EQ(table.lane_for("tang-moe").error().reason, "model_not_ready");
-  const Error unknown = table.lane_for("tang-mo").error();
+  EXPECT_EQ(table.pool_for("tang-moe").error().reason, "model_not_ready");
+  const Error unknown = table.pool_for("tang-mo").error();
   EXPECT_EQ(unknown.reason, "model_not_found");
   EXPECT_EQ(unknown.field, "model");
   EXPECT_NE(unknown.message.find("'tang-moe'"), std::string::npos);

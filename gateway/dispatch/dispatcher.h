@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/core/deadline.h"
+#include "base/core/ids.h"
+#include "gateway/core/api_error.h"
+#include "gateway/core/plan.h"
+#include "gateway/core/request_flow.h"
+#include "gateway/core/route_table.h"
+#include "gateway/core/usage.h"
+
+namespace tidegate::gateway {
+
+/// Who serves a sequence. Valid as long as the listener keeps its own copy.
+struct WorkerFacts {
+  std::string worker_id;
+  std::string variant;
+  std::string weights_digest;  ///< "sha256:..."
+  std::string engine;
+};
+
+/// What a worker said of one sequence since the listener last looked.
+struct SequenceDelta {
+  bool accepted = false;     ///< usage.prompt is exact from here on
+  std::string reasoning;     ///< whole UTF-8 code points; all of it stands before `content`
+  std::string content;
+  TokenUsage usage;          ///< running totals
+  std::optional<SequenceEnd> end;
+  Error error;               ///< when end == kError
+};
+
+/// Hears of one submitted request, on the dispatcher's thread. It must not submit or leave from inside a call; it
+/// notes and wakes its coroutine.
+class SequenceListener {
+ public:
+  virtual ~SequenceListener() = default;
+  /// The request left the queue for this worker.
+  virtual void on_dispatched(const WorkerFacts& worker) = 0;
+  virtual void on_delta(SequenceDelta delta) = 0;
+  /// The session broke. Last call.
+  virtual void on_worker_lost() = 0;
+  /// It waited too long. Last call.
+  virtual void on_queue_refused(Refusal refusal) = 0;
+};
+
+/// `plan` must live until on_dispatched, a refusal or leave().
+struct SequenceRequest {
+  RequestId request;
+  TenantId tenant;
+  ServingPool pool;
+  const Plan* plan = nullptr;
+  std::int32_t max_tokens = 0;  ///< resolved; > 0
+  Deadline deadline = Deadline::never();
+};
+
+using DispatchTicket = std::uint64_t;
+
+/// From one io thread to the workers: a fair queue per serving pool, and the sessions of this thread. A request leaves
+/// its queue only when a worker has given this thread a credit (late binding). One thread calls everything.
+class Dispatcher {
+ public:
+  virtual ~Dispatcher() = default;
+  /// Never calls the listener before it returns. Refuses: resource_exhausted/queue_full.
+  virtual std::expected<DispatchTicket, Refusal> submit(const SequenceRequest& request, SequenceListener& listener) = 0;
+  /// Leaves the queue, or cancels at the worker; the listener hears nothing more. Unknown tickets are ignored.
+  virtual void leave(DispatchTicket ticket) = 0;
+  virtual const RouteTable& routes() const = 0;
+};
+
+}  // namespace tidegate::gateway

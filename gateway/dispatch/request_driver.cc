@@ -1,0 +1,287 @@
+#include "gateway/dispatch/request_driver.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tidegate::gateway {
+namespace {
+
+double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
+
+std::int64_t millis(Duration span) { return std::chrono::duration_cast<std::chrono::milliseconds>(span).count(); }
+
+bool may_call(const Principal& principal, const std::string& model) {
+  return principal.models.empty() || std::ranges::find(principal.models, model) != principal.models.end();
+}
+
+}  // namespace
+
+RequestDriver::RequestDriver(Serving& serving, RequestContext context, AnswerSink& sink, Executor executor)
+    : serving_(serving),
+      context_(std::move(context)),
+      sink_(sink),
+      inbox_(std::move(executor)),
+      flow_(context_.plan.is_stream),
+      deadline_(Deadline::after(context_.received, serving.limits.request_max)),
+      last_write_(context_.received) {
+  serving_.open_requests.add(inbox_);
+}
+
+RequestDriver::~RequestDriver() {
+  serving_.open_requests.remove(inbox_);
+  leave_worker();
+  if (charge_) pool_metrics_->inflight_requests->add(-1);  // cut off: the charge settles itself
+}
+
+awaitable<void> RequestDriver::run() {
+  const auto refused = check();
+  co_await perform(flow_.on_checked(refused));
+  while (!flow_.is_done()) {
+    const Deadline keep_alive = Deadline::after(last_write_, serving_.limits.keep_alive);
+    auto message = co_await inbox_.next(keep_alive.earlier(deadline_));
+    FlowActions actions;
+    if (message) {
+      actions = on_message(*std::move(message));
+    } else {
+      actions = co_await on_silence();
+    }
+    co_await perform(actions);
+    // A stream that never falls silent has a deadline too. An end that has arrived wins.
+    if (deadline_.is_expired(serving_.clock.mono())) co_await perform(flow_.on_deadline());
+  }
+  write_summary();
+}
+
+/// Scope and size: everything that needs no I/O. The key was checked by the dialect, before it parsed the body.
+std::optional<Refusal> RequestDriver::check() {
+  const Plan& plan = context_.plan;
+  auto pool = serving_.dispatcher.routes().pool_for(plan.model);
+  if (!pool && pool.error().code == Code::kNotFound) return pool.error();
+  if (!may_call(*context_.principal, plan.model)) {
+    return Error(Code::kPermissionDenied, "model_not_allowed",
+                 "This key may not call the model; ask for it in the project's settings, or use another key.", "model");
+  }
+  if (!pool) return pool.error();
+  pool_ = *std::move(pool);
+  pool_metrics_ = &serving_.metrics.pool(pool_.model, pool_.region, pool_.pool);
+  if (plan.fields_ignored > 0) serving_.metrics.fields_ignored.add(plan.fields_ignored);
+
+  const std::int32_t wanted = plan.sampling.max_tokens > 0 ? plan.sampling.max_tokens : serving_.limits.completion_default;
+  max_tokens_ = pool_.context_max > 0 ? std::min(wanted, pool_.context_max) : wanted;
+  return std::nullopt;
+}
+
+awaitable<void> RequestDriver::perform(FlowActions actions) {
+  // An action may end in an event, whose actions follow at once: admitted -> enqueue, settled -> reply.
+  while (actions.size() > 0) {
+    FlowActions next;
+    for (const FlowAction action : actions) {
+      FlowActions more;
+      switch (action) {
+        case FlowAction::kAdmit: more = co_await admit(); break;
+        case FlowAction::kEnqueue: more = enqueue(); break;
+        case FlowAction::kLeaveWorker:
+          if (flow_.is_client_gone()) count_cancel();
+          leave_worker();
+          break;
+        case FlowAction::kReportAccepted:
+          charge_->on_accepted(flow_.usage(), worker_.worker_id);
+          sink_.on_accepted(flow_.usage());
+          break;
+        case FlowAction::kReportProgress: charge_->on_progress(flow_.usage()); break;
+        case FlowAction::kDeliver: more = co_await deliver(); break;
+        case FlowAction::kSettle: more = co_await settle(); break;
+        case FlowAction::kReplyFinal: co_await reply_final(); break;
+        case FlowAction::kReplyError: co_await reply_error(); break;
+        case FlowAction::kClose: break;
+      }
+      for (const FlowAction one : more) next.add(one);
+    }
+    actions = next;
+  }
+}
+
+awaitable<FlowActions> RequestDriver::admit() {
+  AdmissionRequest request;
+  request.request = context_.request;
+  request.principal = context_.principal;
+  request.model = pool_.model;
+  request.region = pool_.region;
+  request.pool = pool_.pool;
+  request.prompt_tokens_max = prompt_tokens_bound(context_.plan);
+  if (pool_.context_max > 0) {
+    request.prompt_tokens_max = std::min<std::int64_t>(request.prompt_tokens_max, pool_.context_max);
+  }
+  request.completion_tokens_max = max_tokens_;
+  request.budget = deadline_.remaining(serving_.clock.mono());
+  request.is_stream = context_.plan.is_stream;
+  request.surface = context_.surface;
+
+  auto admitted = co_await serving_.meter.admit(std::move(request));
+  if (inbox_.is_client_gone()) {
+    flow_.on_client_gone();
+    serving_.metrics.cancelled(CancelPhase::kAdmitting).add();
+  }
+  if (!admitted) co_return flow_.on_admitted(fail(std::move(admitted).error()));
+  charge_ = *std::move(admitted);
+  pool_metrics_->inflight_requests->add(1);
+  sink_.on_admitted(charge_->band());
+  co_return flow_.on_admitted({});
+}
+
+FlowActions RequestDriver::enqueue() {
+  if (flow_.retries() > 0) {
+    pool_metrics_->retries->add();
+    inbox_.reset_worker();
+  }
+  SequenceRequest request;
+  request.request = context_.request;
+  request.tenant = context_.principal->tenant;
+  request.pool = pool_;
+  request.plan = &context_.plan;
+  request.max_tokens = max_tokens_;
+  request.deadline = deadline_;
+  auto ticket = serving_.dispatcher.submit(request, inbox_);
+  if (!ticket) return flow_.on_queue_refused(std::move(ticket).error());
+  ticket_ = *ticket;
+  queued_at_ = serving_.clock.mono();
+  return {};
+}
+
+void RequestDriver::leave_worker() {
+  if (ticket_) serving_.dispatcher.leave(*std::exchange(ticket_, std::nullopt));
+}
+
+FlowActions RequestDriver::on_message(FlowInbox::Message message) {
+  if (std::holds_alternative<FlowInbox::ClientGone>(message)) return flow_.on_client_gone();
+  if (std::holds_alternative<FlowInbox::Shutdown>(message)) return flow_.on_shutdown();
+  if (std::holds_alternative<FlowInbox::WorkerLost>(message)) {
+    ticket_.reset();
+    return flow_.on_worker_lost();
+  }
+  if (auto* refusal = std::get_if<Refusal>(&message)) {
+    ticket_.reset();
+    return flow_.on_queue_refused(std::move(*refusal));
+  }
+  if (auto* worker = std::get_if<WorkerFacts>(&message)) {
+    worker_ = std::move(*worker);
+    queue_wait_ = serving_.clock.mono() - *queued_at_;
+    pool_metrics_->queue_wait_seconds->observe(seconds(queue_wait_));
+    sink_.on_dispatched(worker_);
+    return flow_.on_dispatched();
+  }
+  delta_ = std::get<SequenceDelta>(std::move(message));
+  if (delta_.end) ticket_.reset();
+  FlowEvent event;
+  event.accepted = delta_.accepted;
+  event.has_text = !delta_.reasoning.empty() || !delta_.content.empty();
+  event.usage = delta_.usage;
+  event.end = delta_.end;
+  event.error = std::move(delta_.error);
+  return flow_.on_worker_event(event);
+}
+
+awaitable<FlowActions> RequestDriver::on_silence() {
+  const Mono now = serving_.clock.mono();
+  if (deadline_.is_expired(now)) co_return flow_.on_deadline();
+  last_write_ = now;
+  serving_.metrics.keep_alives.add();
+  if (!co_await sink_.keep_alive()) co_return flow_.on_client_gone();
+  co_return FlowActions();
+}
+
+awaitable<FlowActions> RequestDriver::deliver() {
+  const Mono now = serving_.clock.mono();
+  if (!first_token_) {
+    first_token_ = now;
+    pool_metrics_->ttft_seconds->observe(seconds(now - context_.received));
+  } else {
+    pool_metrics_->inter_token_seconds->observe(seconds(now - last_write_));
+  }
+  last_write_ = now;
+  const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content));
+  if (!written) co_return flow_.on_client_gone();
+  co_return FlowActions();
+}
+
+awaitable<FlowActions> RequestDriver::settle() {
+  FinalReport report;
+  report.outcome = flow_.outcome();
+  report.finish_reason = flow_.finish_reason();
+  report.usage = flow_.usage();
+  report.variant = worker_.variant;
+  report.worker_id = worker_.worker_id;
+  report.weights_digest = worker_.weights_digest;
+  auto settled = co_await charge_->settle(std::move(report));
+  charge_.reset();
+  pool_metrics_->inflight_requests->add(-1);
+  const TokenUsage& usage = flow_.usage();
+  pool_metrics_->tokens_prompt_hit->add(static_cast<double>(usage.cached));
+  pool_metrics_->tokens_prompt_miss->add(static_cast<double>(usage.prompt - usage.cached));
+  pool_metrics_->tokens_completion->add(static_cast<double>(usage.completion));
+  pool_metrics_->tokens_reasoning->add(static_cast<double>(usage.reasoning));
+
+  if (inbox_.is_client_gone()) flow_.on_client_gone();
+  if (!settled) {
+    serving_.log.error("settle_failed", {kv("request_id", context_.request.to_string()),
+                                         kv("error", settled.error().to_string())});
+    co_return flow_.on_settled(fail(std::move(settled).error()));
+  }
+  settlement_ = *std::move(settled);
+  co_return flow_.on_settled({});
+}
+
+awaitable<void> RequestDriver::reply_final() {
+  if (!first_token_) pool_metrics_->ttft_seconds->observe(seconds(serving_.clock.mono() - context_.received));
+  AnswerEnd end;
+  end.reasoning = std::move(delta_.reasoning);
+  end.content = std::move(delta_.content);
+  end.finish_reason = flow_.finish_reason();
+  end.usage = flow_.usage();
+  end.settlement = settlement_;
+  const Status written = co_await sink_.finish(std::move(end));
+  is_finished_ = written.has_value();
+}
+
+awaitable<void> RequestDriver::reply_error() {
+  Refusal refusal = flow_.refusal();
+  co_await sink_.refuse(std::move(refusal));
+}
+
+void RequestDriver::count_cancel() {
+  auto phase = CancelPhase::kStreaming;
+  if (!first_token_) phase = worker_.worker_id.empty() ? CancelPhase::kQueued : CancelPhase::kBeforeFirstToken;
+  serving_.metrics.cancelled(phase).add();
+}
+
+void RequestDriver::write_summary() {
+  const Duration took = serving_.clock.mono() - context_.received;
+  const bool completed = flow_.outcome() == Outcome::kCompleted;
+  int status = 200;
+  std::string reason;
+  if (flow_.is_client_gone() || (completed && !is_finished_)) {
+    status = kStatusClientGone;
+  } else if (!completed) {
+    status = to_api_error(flow_.refusal()).http_status;
+    reason = flow_.refusal().error.reason;
+    serving_.metrics.refusals(reason).add();
+  }
+  const std::string& model = pool_.model.empty() ? std::string(kOtherModel) : pool_.model;
+  serving_.metrics.requests(model, context_.surface, status).add();
+  if (pool_metrics_ != nullptr) pool_metrics_->request_seconds->observe(seconds(took));
+
+  const TokenUsage& usage = flow_.usage();
+  serving_.log.info("request",
+                    {kv("request_id", context_.request.to_string()), kv("surface", context_.surface),
+                     kv("status", status), kv("reason", reason), kv("model", model), kv("variant", worker_.variant),
+                     kv("worker", worker_.worker_id), kv("key", context_.principal->public_id),
+                     kv("tenant", context_.principal->tenant.to_string()), kv("stream", context_.plan.is_stream),
+                     kv("finish_reason", flow_.finish_reason()), kv("prompt_tokens", usage.prompt),
+                     kv("cached_tokens", usage.cached), kv("completion_tokens", usage.completion),
+                     kv("reasoning_tokens", usage.reasoning), kv("cost", settlement_.amount.to_string()),
+                     kv("currency", settlement_.currency), kv("queue_ms", millis(queue_wait_)),
+                     kv("ttft_ms", first_token_ ? millis(*first_token_ - context_.received) : std::int64_t{-1}),
+                     kv("total_ms", millis(took)), kv("retries", flow_.retries())});
+}
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "base/core/clock.h"
+#include "base/core/ids.h"
+#include "base/core/log.h"
+#include "gateway/core/plan.h"
+#include "gateway/core/request_flow.h"
+#include "gateway/dispatch/answer_sink.h"
+#include "gateway/dispatch/dispatcher.h"
+#include "gateway/dispatch/flow_inbox.h"
+#include "gateway/metrics.h"
+#include "gateway/ports.h"
+
+namespace tidegate::gateway {
+
+struct ServingLimits {
+  Duration request_max = std::chrono::seconds(600);  ///< whole life of a request
+  Duration keep_alive = std::chrono::seconds(9);     ///< silence on a stream before a comment; promised: <= 10 s
+  std::int32_t completion_default = 8'192;           ///< when the client names no max_tokens
+};
+
+/// Requests of one io thread that are not answered yet, so that a stop can end them with an error their clients see.
+class OpenRequests {
+ public:
+  void add(FlowInbox& inbox) { inboxes_.insert(&inbox); }
+  void remove(FlowInbox& inbox) { inboxes_.erase(&inbox); }
+  void shut_all() {
+    for (FlowInbox* inbox : inboxes_) inbox->on_shutdown();
+  }
+  std::size_t size() const { return inboxes_.size(); }
+
+ private:
+  std::set<FlowInbox*> inboxes_;
+};
+
+/// What one io thread needs to serve requests of any dialect. References outlive every request.
+struct Serving {
+  Meter& meter;
+  Dispatcher& dispatcher;
+  OpenRequests& open_requests;
+  const Clock& clock;
+  Log& log;
+  GatewayMetrics& metrics;
+  ServingLimits limits;
+};
+
+/// One request that has passed its dialect's parser.
+struct RequestContext {
+  RequestId request;
+  std::string_view surface;  ///< "http.chat" | "grpc.chat": a literal
+  std::shared_ptr<const Principal> principal;  ///< shared with the key cache, which moves on
+  Plan plan;
+  Mono received;
+};
+
+/// Performs what RequestFlow decides: the only place where a request's I/O and its decisions meet. Lives inside the
+/// handler's coroutine on one io thread; whoever sees the client leave calls inbox().on_client_gone().
+class RequestDriver {
+ public:
+  RequestDriver(Serving& serving, RequestContext context, AnswerSink& sink, Executor executor);
+  ~RequestDriver();
+  RequestDriver(const RequestDriver&) = delete;
+  RequestDriver& operator=(const RequestDriver&) = delete;
+
+  FlowInbox& inbox() { return inbox_; }
+  /// To the last byte and the last log line.
+  awaitable<void> run();
+
+ private:
+  std::optional<Refusal> check();
+  awaitable<void> perform(FlowActions actions);
+  awaitable<FlowActions> admit();
+  awaitable<FlowActions> deliver();
+  awaitable<FlowActions> settle();
+  awaitable<void> reply_final();
+  awaitable<void> reply_error();
+  FlowActions enqueue();
+  void leave_worker();
+  FlowActions on_message(FlowInbox::Message message);
+  awaitable<FlowActions> on_silence();
+  void count_cancel();
+  void write_summary();
+
+  Serving& serving_;
+  RequestContext context_;
+  AnswerSink& sink_;
+  FlowInbox inbox_;
+  RequestFlow flow_;
+  Deadline deadline_;
+
+  ServingPool pool_;
+  std::int32_t max_tokens_ = 0;
+  PoolMetrics* pool_metrics_ = nullptr;  ///< set once the model is known
+  std::unique_ptr<Charge> charge_;
+  std::optional<DispatchTicket> ticket_;
+  WorkerFacts worker_;
+  SequenceDelta delta_;  ///< the event in hand: its text is delivered, or leaves with the end of the answer
+  Settlement settlement_;
+
+  Mono last_write_;
+  std::optional<Mono> queued_at_;
+  Duration queue_wait_{};
+  std::optional<Mono> first_token_;
+  bool is_finished_ = false;  ///< the answer's end was handed to the client
+};
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/core/result.h"
+#include "gateway/core/plan.h"
+
+namespace tidegate::gateway {
+
+/// Reads the body of POST /v1/chat/completions. Every field of OpenAI's and DeepSeek's request is served, or ignored
+/// when its value asks for nothing, or refused by name; none is dropped silently. Fields nobody knows are ignored
+/// (refusing them broke clients) and counted in Plan::fields_ignored.
+///
+/// Fails: invalid_argument with reason invalid_json (also invalid UTF-8), missing_field, wrong_type, invalid_value,
+/// unsupported_parameter; the message names the field, the limit and the fix.
+Result<Plan> parse_openai_chat(std::string_view body);
+
+}  // namespace tidegate::gateway

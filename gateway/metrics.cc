@@ -1,0 +1,116 @@
+#include "gateway/metrics.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace tidegate::gateway {
+namespace {
+
+/// Of OTel's gen_ai.server.time_to_first_token, widened to what a queued request may see.
+const std::vector<double> kTtftBounds = {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 80, 160};
+const std::vector<double> kInterTokenBounds = {.002, .005, .01, .015, .02, .025, .03, .04, .05, .075, .1, .15, .25, .5, 1};
+const std::vector<double> kRequestBounds = {.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640};
+
+/// Reasons that may be a label. Everything else, also what a worker makes up, is "other".
+constexpr std::array<std::string_view, 28> kReasons = {
+    "invalid_json",         "missing_field",      "wrong_type",          "invalid_value",     "unsupported_parameter",
+    "invalid_api_key",      "tenant_suspended",   "keys_not_loaded",     "model_not_allowed", "model_not_found",
+    "model_not_ready",      "routes_not_loaded",  "not_found",           "method_not_allowed", "context_length_exceeded",
+    "insufficient_balance", "budget_exceeded",    "price_missing",       "billing_unreachable", "journal_full",
+    "journal_failed",       "queue_full",         "queue_timeout",       "worker_lost",       "worker_cancelled",
+    "deadline_exceeded",    "gateway_stopping",   "rate_limit_exceeded"};
+
+std::string_view phase_name(CancelPhase phase) {
+  switch (phase) {
+    case CancelPhase::kAdmitting: return "admitting";
+    case CancelPhase::kQueued: return "queued";
+    case CancelPhase::kBeforeFirstToken: return "before_first_token";
+    case CancelPhase::kStreaming: return "streaming";
+  }
+  return "streaming";
+}
+
+Counter& cancelled_counter(MetricRegistry& registry, CancelPhase phase) {
+  return registry.counter("tidegate_gateway_cancelled_requests_total", "Requests whose client left, by where they were.",
+                          {{"phase", std::string(phase_name(phase))}});
+}
+
+}  // namespace
+
+GatewayMetrics::GatewayMetrics(MetricRegistry& registry)
+    : fields_ignored(registry.counter("tidegate_gateway_fields_ignored_total",
+                                      "Request fields that were read and had no effect.")),
+      keep_alives(registry.counter("tidegate_gateway_keep_alives_total", "Comments sent to waiting streams.")),
+      routes_refused(registry.counter("tidegate_gateway_routes_refused_total",
+                                      "Route pictures refused because a newer scheduler leads.")),
+      routes_reconnects(registry.counter("tidegate_gateway_routes_reconnects_total",
+                                         "Times the route stream to the scheduler broke.")),
+      routes_workers(registry.gauge("tidegate_gateway_routes_workers", "Workers in the routes in force.")),
+      routes_version(registry.gauge("tidegate_gateway_routes_version", "Version of the routes in force.")),
+      registry_(registry) {
+  for (const auto phase : {CancelPhase::kAdmitting, CancelPhase::kQueued, CancelPhase::kBeforeFirstToken,
+                           CancelPhase::kStreaming}) {
+    cancelled_counter(registry, phase);
+  }
+}
+
+PoolMetrics& GatewayMetrics::pool(const std::string& model, const std::string& region, const std::string& pool_name) {
+  std::string key = model;
+  key.append(1, '\0').append(region).append(1, '\0').append(pool_name);
+  if (const auto found = pools_.find(key); found != pools_.end()) return found->second;
+
+  const Labels labels{{"model", model}, {"region", region}, {"pool", pool_name}};
+  const auto tokens = [&](const char* kind) {
+    Labels with_kind = labels;
+    with_kind.emplace("kind", kind);
+    return &registry_.counter("tidegate_gateway_tokens_total",
+                              "Tokens settled, by kind; completion includes reasoning.", with_kind);
+  };
+  PoolMetrics made;
+  made.ttft_seconds = &registry_.histogram("tidegate_gateway_ttft_seconds",
+                                           "First byte of the request to first token sent.", kTtftBounds, labels);
+  made.inter_token_seconds = &registry_.histogram("tidegate_gateway_inter_token_seconds",
+                                                  "Between two deliveries of one stream.", kInterTokenBounds, labels);
+  made.request_seconds = &registry_.histogram("tidegate_gateway_request_seconds",
+                                              "First byte of the request to the end of its answer.", kRequestBounds, labels);
+  made.queue_wait_seconds = &registry_.histogram("tidegate_gateway_queue_wait_seconds",
+                                                 "Wait in the fair queue of requests that left it for a worker.",
+                                                 latency_bounds_seconds(), labels);
+  made.queue_requests = &registry_.gauge("tidegate_gateway_queue_requests", "Requests waiting for a worker.", labels);
+  made.inflight_requests = &registry_.gauge("tidegate_gateway_inflight_requests", "Requests admitted and not settled.", labels);
+  made.sessions = &registry_.gauge("tidegate_gateway_sessions", "Open sessions to workers, over all threads.", labels);
+  made.credits = &registry_.gauge("tidegate_gateway_credits", "Sequences workers would take now.", labels);
+  made.tokens_prompt_hit = tokens("prompt_hit");
+  made.tokens_prompt_miss = tokens("prompt_miss");
+  made.tokens_completion = tokens("completion");
+  made.tokens_reasoning = tokens("reasoning");
+  made.retries = &registry_.counter("tidegate_gateway_retries_total",
+                                    "Requests sent to another worker because theirs was lost before the first token.", labels);
+  made.workers_lost = &registry_.counter("tidegate_gateway_workers_lost_total", "Sessions that broke.", labels);
+  return pools_.emplace(std::move(key), made).first->second;
+}
+
+Counter& GatewayMetrics::requests(const std::string& model, std::string_view surface, int status) {
+  std::string key = model;
+  key.append(1, '\0').append(surface).append(1, '\0').append(std::to_string(status));
+  if (const auto found = requests_.find(key); found != requests_.end()) return *found->second;
+  Counter& counter = registry_.counter("tidegate_gateway_requests_total",
+                                       "Requests ended, by HTTP status (499: the client left).",
+                                       {{"model", model}, {"surface", std::string(surface)}, {"status", std::to_string(status)}});
+  requests_.emplace(std::move(key), &counter);
+  return counter;
+}
+
+Counter& GatewayMetrics::refusals(std::string_view reason) {
+  if (std::ranges::find(kReasons, reason) == kReasons.end()) reason = "other";
+  if (const auto found = refusals_.find(reason); found != refusals_.end()) return *found->second;
+  Counter& counter = registry_.counter("tidegate_gateway_refusals_total", "Requests refused or failed, by reason.",
+                                       {{"reason", std::string(reason)}});
+  refusals_.emplace(std::string(reason), &counter);
+  return counter;
+}
+
+Counter& GatewayMetrics::cancelled(CancelPhase phase) { return cancelled_counter(registry_, phase); }
+
+}  // namespace tidegate::gateway

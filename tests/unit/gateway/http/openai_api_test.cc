@@ -1,0 +1,198 @@
+#include <gtest/gtest.h>
+
+#include "base/json/json.h"
+#include "tests/unit/gateway/http/api_harness.h"
+
+namespace tidegate::gateway::test {
+namespace {
+
+json::object parsed(const std::string& text) {
+  const auto value = json::parse(text);
+  return value && value->is_object() ? value->get_object() : json::object();
+}
+std::string code_of(const HttpClientResponse& response) {
+  const json::object root = parsed(response.body);
+  const auto* error = root.if_contains("error");
+  return error != nullptr ? std::string(error->at("code").as_string()) : "no error object: " + response.body;
+}
+
+TEST(OpenAiApi, AnswersAWholeCompletionAfterItWasSettled) {
+  ApiHarness api;
+  auto answer = api.post_chat(chat_body(false));
+  const auto request = api.submitted();
+  EXPECT_EQ(request.max_tokens, 4'096) << "the default is cut to the context";
+  api.dispatch();
+  api.tell(0, accepted_delta(10, 4));
+  api.tell(0, text_delta("hm", "", {.prompt = 10, .cached = 4, .completion = 2, .reasoning = 2}));
+  api.tell(0, text_delta("", "Hello", {.prompt = 10, .cached = 4, .completion = 3, .reasoning = 2}));
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .cached = 4, .completion = 5, .reasoning = 2}, "!"));
+  const auto response = answer.get();
+
+  ASSERT_EQ(response.status, 200) << response.body;
+  const json::object root = parsed(response.body);
+  EXPECT_EQ(root.at("model"), "tang-moe");
+  EXPECT_EQ(root.at("choices").at(0).at("message").at("content"), "Hello!");
+  EXPECT_EQ(root.at("choices").at(0).at("message").at("reasoning_content"), "hm");
+  EXPECT_EQ(root.at("usage").at("completion_tokens"), 5);
+  EXPECT_EQ(response.header("x-tidegate-price-band"), "off-peak");
+  EXPECT_EQ(response.header("x-tidegate-variant"), "fp8");
+  EXPECT_EQ(response.header("x-tidegate-cost"), FakeMeter::price({.prompt = 10, .completion = 5}).to_string());
+  EXPECT_FALSE(response.header("openai-processing-ms").empty());
+  EXPECT_TRUE(Uuid::parse(response.header("x-request-id")).has_value());
+
+  const auto entry = api.meter.entry(0);
+  ASSERT_EQ(entry.settled.size(), 1U);
+  EXPECT_EQ(entry.settled[0].outcome, Outcome::kCompleted);
+  EXPECT_EQ(entry.settled[0].worker_id, "worker-1");
+  EXPECT_EQ(entry.accepted.size(), 1U);
+  EXPECT_TRUE(entry.progress.empty()) << "nothing had left before the end";
+  EXPECT_EQ(entry.request.surface, "http.chat");
+  EXPECT_EQ(entry.request.pool, "cpu");
+}
+
+TEST(OpenAiApi, LogsOneLinePerRequestAndNoContent) {
+  ApiHarness api;
+  auto answer = api.post_chat(R"({"model":"tang-moe","messages":[{"role":"user","content":"my secret plan"}]})");
+  api.submitted();
+  api.dispatch();
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 5}, "secret answer"));
+  ASSERT_EQ(answer.get().status, 200);
+  ASSERT_TRUE(eventually([&] { return api.log.has("request"); }));
+  EXPECT_EQ(api.log.count("request"), 1U);
+  EXPECT_FALSE(api.log.mentions("secret"));
+  EXPECT_FALSE(api.log.mentions("good-key"));
+  EXPECT_TRUE(api.log.mentions("\"completion_tokens\":5"));
+  EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
+                               {{"model", "tang-moe"}, {"surface", "http.chat"}, {"status", "200"}}), 1);
+}
+
+TEST(OpenAiApi, ErrorsHaveTheirStatusShapeAndRequestId) {
+  ApiHarness api({}, {"tang-moe", "secret-model"});
+  api.principals.add("narrow-key", {"tang-moe"});
+  const HttpHeaders good{{"Authorization", "Bearer good-key"}};
+  const HttpHeaders narrow{{"Authorization", "Bearer narrow-key"}};
+  const HttpHeaders bad{{"Authorization", "Bearer wrong"}};
+  const auto with_model = [](const std::string& model) {
+    return R"({"model":")" + model + R"(","messages":[{"role":"user","content":"x"}]})";
+  };
+  struct Case {
+    const char* method;
+    const char* path;
+    std::string body;
+    HttpHeaders headers;
+    int status;
+    const char* code;
+  };
+  const Case cases[] = {
+      {"POST", "/v1/chat/completions", "{}", bad, 401, "invalid_api_key"},
+      {"POST", "/v1/chat/completions", "not json at all", bad, 401, "invalid_api_key"},
+      {"POST", "/v1/chat/completions", "{}", {}, 401, "invalid_api_key"},
+      {"POST", "/v1/chat/completions", "{}", {{"Authorization", "Basic good-key"}}, 401, "invalid_api_key"},
+      {"POST", "/v1/chat/completions", "{", good, 400, "invalid_json"},
+      {"POST", "/chat/completions", "{}", good, 400, "missing_field"},
+      {"POST", "/v1/chat/completions", with_model("nope"), good, 404, "model_not_found"},
+      {"POST", "/v1/chat/completions", with_model("secret-model"), narrow, 403, "model_not_allowed"},
+      {"GET", "/v1/chat/completions", "", good, 405, "method_not_allowed"},
+      {"POST", "/v1/models", "{}", good, 405, "method_not_allowed"},
+      {"GET", "/v1/nothing", "", good, 404, "not_found"},
+      {"GET", "/health", "", good, 404, "not_found"},
+      {"GET", "/v1/models/secret-model", "", narrow, 404, "model_not_found"},
+      {"GET", "/v1/models", "", bad, 401, "invalid_api_key"},
+  };
+  for (const Case& c : cases) {
+    const auto response = api.fetch(c.method, c.path, c.body, c.headers);
+    EXPECT_EQ(response.status, c.status) << c.method << ' ' << c.path << ' ' << response.body;
+    EXPECT_EQ(code_of(response), c.code);
+    EXPECT_TRUE(Uuid::parse(response.header("x-request-id")).has_value());
+    EXPECT_EQ(response.header("x-should-retry"), "false");
+  }
+  EXPECT_EQ(api.meter.entries().size(), 0U);
+}
+
+TEST(OpenAiApi, EmptyWalletIs402AndAFullQueueIs503WithRetryAfter) {
+  ApiHarness api;
+  api.meter.fail_next_admit(Error(Code::kResourceExhausted, "insufficient_balance", "The wallet is empty; top it up."));
+  const auto poor = api.fetch("POST", "/v1/chat/completions", chat_body(true));
+  EXPECT_EQ(poor.status, 402);
+  EXPECT_EQ(code_of(poor), "insufficient_balance");
+  EXPECT_TRUE(poor.header("Retry-After").empty());
+
+  api.dispatcher.refuse_next_submit(Refusal(Error(Code::kResourceExhausted, "queue_full", "m"), std::chrono::seconds(7)));
+  const auto full = api.fetch("POST", "/v1/chat/completions", chat_body(true));
+  EXPECT_EQ(full.status, 503);
+  EXPECT_EQ(full.header("Retry-After"), "7");
+  EXPECT_EQ(full.header("x-should-retry"), "true");
+  EXPECT_EQ(api.meter.entry(0).settled.at(0).outcome, Outcome::kFailed) << "the hold was released";
+  EXPECT_EQ(api.meter.entry(0).settled.at(0).usage, TokenUsage{});
+}
+
+TEST(OpenAiApi, EngineRefusalIsA400WithItsField) {
+  ApiHarness api;
+  auto answer = api.post_chat(chat_body(false));
+  api.submitted();
+  api.dispatch();
+  SequenceDelta refused;
+  refused.end = SequenceEnd::kError;
+  refused.error = Error(Code::kInvalidArgument, "context_length_exceeded", "Too long.", "messages");
+  api.tell(0, std::move(refused));
+  const auto response = answer.get();
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(parsed(response.body).at("error").at("param"), "messages");
+}
+
+TEST(OpenAiApi, WorkerLostBeforeTheFirstTokenIsInvisible) {
+  ApiHarness api;
+  auto answer = api.post_chat(chat_body(false));
+  api.submitted(0);
+  api.dispatch(0);
+  api.on_lane([&] { api.dispatcher.submitted(0).listener->on_worker_lost(); });
+  api.submitted(1);
+  api.dispatch(1);
+  api.tell(1, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 5}, "ok"));
+  EXPECT_EQ(answer.get().status, 200);
+  EXPECT_EQ(api.meter.settled_count(), 1U);
+}
+
+TEST(OpenAiApi, RequestDeadlineIsAnError) {
+  ServingLimits limits;
+  limits.request_max = std::chrono::milliseconds(30);
+  ApiHarness api(limits);
+  const auto response = api.fetch("POST", "/v1/chat/completions", chat_body(false));
+  EXPECT_EQ(response.status, 504);
+  EXPECT_TRUE(api.dispatcher.has_left(1));
+  EXPECT_EQ(api.meter.settled_count(), 1U);
+}
+
+TEST(OpenAiApi, UnjournalledBodyIsNotSent) {
+  ApiHarness api;
+  api.meter.fail_next_settle(Error(Code::kUnavailable, "journal_failed", "The journal is broken."));
+  auto answer = api.post_chat(chat_body(false));
+  api.submitted();
+  api.dispatch();
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 5}, "answer"));
+  const auto response = answer.get();
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.body.find("answer"), std::string::npos);
+}
+
+TEST(OpenAiApi, ListsOnlyModelsTheKeyMayCallWithTheirPrice) {
+  ApiHarness api({}, {"a-model", "tang-moe"});
+  api.principals.add("narrow-key", {"tang-moe"});
+  api.meter.set_quote("tang-moe", {"off-peak", "USD", "book/1", "0.022", "0.66", "1.98", 1'795'300'000'000'000});
+  const auto all = parsed(api.fetch("GET", "/v1/models").body);
+  EXPECT_EQ(all.at("object"), "list");
+  EXPECT_EQ(all.at("data").as_array().size(), 2U);
+  EXPECT_FALSE(all.at("data").at(0).as_object().contains("pricing")) << "no price, no promise";
+
+  const auto narrow = parsed(api.fetch("GET", "/models", "", {{"Authorization", "bearer narrow-key"}}).body);
+  ASSERT_EQ(narrow.at("data").as_array().size(), 1U);
+  const json::object& model = narrow.at("data").at(0).as_object();
+  EXPECT_EQ(model.at("id"), "tang-moe");
+  EXPECT_EQ(model.at("object"), "model");
+  EXPECT_EQ(model.at("context_length"), 4'096);
+  EXPECT_EQ(model.at("pricing").at("output"), "1.98");
+  EXPECT_EQ(api.fetch("GET", "/v1/models/tang-moe").status, 200);
+}
+
+}  // namespace
+}  // namespace tidegate::gateway::test

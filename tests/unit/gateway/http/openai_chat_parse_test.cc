@@ -1,0 +1,193 @@
+#include "gateway/http/openai_chat_parse.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace tidegate::gateway {
+namespace {
+
+/// A valid request with `more` fields behind the required ones.
+std::string body(const std::string& more = "") {
+  return R"({"model":"tang-moe","messages":[{"role":"user","content":"hi"}])" + (more.empty() ? "" : "," + more) + "}";
+}
+std::string with_messages(const std::string& messages) { return R"({"model":"m","messages":)" + messages + "}"; }
+
+Error error_of(const std::string& text) {
+  const auto plan = parse_openai_chat(text);
+  return plan ? Error() : plan.error();
+}
+
+TEST(OpenAiChatParse, TakesEverythingItServes) {
+  const auto plan = parse_openai_chat(body(
+      R"("stream":true,"stream_options":{"include_usage":true},"temperature":0.5,"top_p":0.9,"top_k":40,)"
+      R"("seed":-1,"stop":["a","b"],"max_tokens":7,"max_completion_tokens":9)"));
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->model, "tang-moe");
+  EXPECT_TRUE(plan->is_stream);
+  EXPECT_TRUE(plan->include_usage);
+  EXPECT_EQ(plan->sampling.temperature, 0.5);
+  EXPECT_EQ(plan->sampling.top_p, 0.9);
+  EXPECT_EQ(plan->sampling.top_k, 40);
+  EXPECT_EQ(plan->sampling.seed, ~std::uint64_t{0});
+  EXPECT_EQ(plan->sampling.max_tokens, 9) << "max_completion_tokens wins";
+  EXPECT_EQ(plan->sampling.stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(plan->fields_ignored, 0);
+}
+
+TEST(OpenAiChatParse, NullMeansAbsent) {
+  const auto plan = parse_openai_chat(body(
+      R"("stream":null,"stream_options":null,"temperature":null,"top_p":null,"seed":null,"stop":null,"max_tokens":null,)"
+      R"("tools":null,"response_format":null,"logprobs":null,"n":null)"));
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_FALSE(plan->is_stream);
+  EXPECT_FALSE(plan->sampling.temperature.has_value());
+  EXPECT_EQ(plan->sampling.max_tokens, 0);
+}
+
+TEST(OpenAiChatParse, HarmlessValuesOfUnsupportedFieldsPass) {
+  EXPECT_TRUE(parse_openai_chat(body(
+      R"("tools":[],"tool_choice":"auto","response_format":{"type":"text"},"n":1,"logprobs":false,"top_logprobs":0,)"
+      R"("logit_bias":{},"thinking":{"type":"enabled"},"reasoning_effort":"high","service_tier":"auto",)"
+      R"("modalities":["text"],"verbosity":"medium","parallel_tool_calls":true,"presence_penalty":0.5)")));
+}
+
+TEST(OpenAiChatParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"tools", R"([{"type":"function","function":{"name":"f"}}])"},
+      {"tool_choice", R"("required")"},
+      {"functions", R"([{}])"},
+      {"response_format", R"({"type":"json_object"})"},
+      {"n", "2"},
+      {"logprobs", "true"},
+      {"top_logprobs", "3"},
+      {"logit_bias", R"({"5":1})"},
+      {"thinking", R"({"type":"disabled"})"},
+      {"reasoning_effort", R"("none")"},
+      {"service_tier", R"("flex")"},
+      {"modalities", R"(["text","audio"])"},
+      {"audio", R"({"voice":"x"})"},
+      {"prediction", R"({"type":"content"})"},
+      {"web_search_options", R"({"a":1})"},
+      {"verbosity", R"("low")"},
+  };
+  for (const auto& [field, value] : cases) {
+    const Error error = error_of(body(std::string("\"") + field + "\":" + value));
+    EXPECT_EQ(error.reason, "unsupported_parameter") << field;
+    EXPECT_EQ(error.field, field);
+    EXPECT_NE(error.message.find(field), std::string::npos);
+  }
+}
+
+TEST(OpenAiChatParse, UnknownFieldsAreIgnoredAndCounted) {
+  const auto plan = parse_openai_chat(body(R"("cache_control":{"x":1},"whatever":1,"user":"u1")"));
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->fields_ignored, 3);
+}
+
+TEST(OpenAiChatParse, RangesAreNamedWithFieldAndLimit) {
+  const std::tuple<const char*, const char*, const char*> cases[] = {
+      {"temperature", "2.01", "0 and 2"}, {"temperature", "-0.1", "0 and 2"},  {"top_p", "0", "greater than 0"},
+      {"top_p", "1.5", "at most 1"},      {"max_tokens", "0", "1 and 393216"}, {"max_tokens", "-5", "393216"},
+      {"max_completion_tokens", "393217", "393216"}, {"top_k", "-2", "0"},     {"presence_penalty", "3", "-2 and 2"},
+      {"temperature", "1e400", ""},
+  };
+  for (const auto& [field, value, words] : cases) {
+    const Error error = error_of(body(std::string("\"") + field + "\":" + value));
+    EXPECT_EQ(error.code, Code::kInvalidArgument) << field << value;
+    EXPECT_NE(error.message.find(words), std::string::npos) << error.message;
+  }
+}
+
+TEST(OpenAiChatParse, WrongTypesAreNamed) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"temperature", R"("hot")"}, {"stream", "1"},       {"max_tokens", "1.5"}, {"seed", R"("1")"},
+      {"stop", "5"},               {"stop", "[1]"},       {"top_p", "[]"},       {"top_k", "true"},
+  };
+  for (const auto& [field, value] : cases) {
+    const Error error = error_of(body(std::string("\"") + field + "\":" + value));
+    EXPECT_EQ(error.reason, "wrong_type") << field;
+    EXPECT_EQ(error.field, field);
+  }
+}
+
+TEST(OpenAiChatParse, RequiredFieldsAreRequired) {
+  EXPECT_EQ(error_of(R"({"messages":[{"role":"user","content":"x"}]})").field, "model");
+  EXPECT_EQ(error_of(R"({"model":"m"})").field, "messages");
+  EXPECT_EQ(error_of(R"({"model":"","messages":[{"role":"user","content":"x"}]})").field, "model");
+  EXPECT_EQ(error_of(R"({"model":5,"messages":[]})").field, "model");
+  EXPECT_EQ(error_of(with_messages("[]")).field, "messages");
+  EXPECT_EQ(error_of(with_messages("{}")).field, "messages");
+}
+
+TEST(OpenAiChatParse, StopIsAStringOrFewStrings) {
+  EXPECT_EQ(parse_openai_chat(body(R"("stop":"x")"))->sampling.stop.size(), 1U);
+  std::string many = R"("stop":["x")";
+  for (int i = 0; i < 16; ++i) many += R"(,"x")";
+  EXPECT_EQ(error_of(body(many + "]")).field, "stop");
+  EXPECT_EQ(error_of(body(R"("stop":"")")).field, "stop");
+  EXPECT_EQ(error_of(body("\"stop\":\"" + std::string(257, 'x') + "\"")).field, "stop");
+}
+
+TEST(OpenAiChatParse, MessagesTakeStringsPartsAndNullForAssistants) {
+  const auto plan = parse_openai_chat(with_messages(
+      R"([{"role":"developer","content":"d"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},)"
+      R"({"role":"assistant","content":null,"reasoning_content":"thought"},{"role":"assistant","content":"x","reasoning_content":""}])"));
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  ASSERT_EQ(plan->messages.size(), 4U);
+  EXPECT_EQ(plan->messages[0].role, Role::kSystem);
+  EXPECT_EQ(plan->messages[1].content, "a\nb");
+  EXPECT_EQ(plan->messages[2].content, "") << "earlier thinking is dropped";
+}
+
+TEST(OpenAiChatParse, MessageErrorsNameTheirPlace) {
+  const std::tuple<const char*, const char*, const char*> cases[] = {
+      {R"([{"role":"tool","content":"x","tool_call_id":"1"}])", "messages[0].role", "unsupported_parameter"},
+      {R"([{"role":"robot","content":"x"}])", "messages[0].role", "invalid_value"},
+      {R"([{"content":"x"}])", "messages[0].role", "missing_field"},
+      {R"([{"role":"user","content":"x"},{"role":"user"}])", "messages[1].content", "missing_field"},
+      {R"([{"role":"user","content":5}])", "messages[0].content", "wrong_type"},
+      {R"([{"role":"user","content":[]}])", "messages[0].content", "invalid_value"},
+      {R"([{"role":"user","content":[{"type":"image_url","image_url":{}}]}])", "messages[0].content[0].type",
+       "unsupported_parameter"},
+      {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text", "missing_field"},
+      {R"([{"role":"assistant","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls", "unsupported_parameter"},
+      {R"([{"role":"assistant","content":"x","prefix":true}])", "messages[0].prefix", "unsupported_parameter"},
+      {R"([{"role":"assistant","content":"x","reasoning_content":5}])", "messages[0].reasoning_content", "wrong_type"},
+      {R"([5])", "messages[0]", "wrong_type"},
+  };
+  for (const auto& [messages, field, reason] : cases) {
+    const Error error = error_of(with_messages(messages));
+    EXPECT_EQ(error.field, field) << messages;
+    EXPECT_EQ(error.reason, reason) << messages;
+  }
+}
+
+TEST(OpenAiChatParse, TooManyMessagesAreRefused) {
+  std::string messages = "[";
+  for (int i = 0; i < 2'049; ++i) messages += R"({"role":"user","content":"x"},)";
+  messages.back() = ']';
+  EXPECT_EQ(error_of(with_messages(messages)).field, "messages");
+}
+
+TEST(OpenAiChatParse, StreamOptionsNeedAStream) {
+  EXPECT_EQ(error_of(body(R"("stream_options":{"include_usage":true})")).field, "stream_options");
+  EXPECT_EQ(error_of(body(R"("stream":true,"stream_options":{"include_usage":"yes"}})").substr(0)).reason.empty(), false);
+}
+
+TEST(OpenAiChatParse, NotJsonIsSaidSo) {
+  for (const std::string& text : {std::string(), std::string("{"), std::string("[]"), std::string("null"),
+                                  std::string("{\"model\":\"m\",}"), body() + "x", std::string(100'000, '[')}) {
+    const Error error = error_of(text);
+    EXPECT_EQ(error.reason, "invalid_json") << text.substr(0, 40);
+  }
+}
+
+TEST(OpenAiChatParse, InvalidUtf8IsRefused) {
+  EXPECT_EQ(error_of(with_messages("[{\"role\":\"user\",\"content\":\"\xff\xfe\"}]")).reason, "invalid_json");
+  EXPECT_EQ(error_of(with_messages("[{\"role\":\"user\",\"content\":\"\xc0\xaf\"}]")).reason, "invalid_json");
+  EXPECT_EQ(error_of(with_messages(R"([{"role":"user","content":"\ud800"}])")).reason, "invalid_json");
+}
+
+}  // namespace
+}  // namespace tidegate::gateway
