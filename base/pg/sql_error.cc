@@ -41,17 +41,16 @@ Fault violation(Code code, std::string reason, std::string_view message) {
   return {{code, std::move(reason), first_line(message), constraint_of(message)}, Fault::Remedy::kGiveUp};
 }
 
+Fault rolled_back(std::string reason, std::string_view message) {
+  return {{Code::kAborted, std::move(reason), first_line(message)}, Fault::Remedy::kRetry};
+}
+
 Fault of_state(Phase phase, const std::string& state, std::string_view message) {
   if (state == "23505") return violation(Code::kAlreadyExists, "unique_violation", message);
   if (state == "23514") return violation(Code::kFailedPrecondition, "check_violation", message);
   if (state == "23503") return violation(Code::kFailedPrecondition, "foreign_key_violation", message);
   if (state == "23502") return violation(Code::kFailedPrecondition, "not_null_violation", message);
   if (state == "23P01") return violation(Code::kFailedPrecondition, "exclusion_violation", message);
-  if (state == "40001") {
-    return {{Code::kAborted, "serialization_failure", first_line(message)}, Fault::Remedy::kRetry};
-  }
-  if (state == "40P01") return {{Code::kAborted, "deadlock", first_line(message)}, Fault::Remedy::kRetry};
-  if (state == "40003") return broken(Phase::kCommit, message);
   if (state == "55P03") return {{Code::kAborted, "lock_timeout", first_line(message)}, Fault::Remedy::kGiveUp};
   if (state == "57014") {
     return {{Code::kDeadlineExceeded, "statement_timeout", first_line(message)}, Fault::Remedy::kGiveUp};
@@ -75,6 +74,12 @@ Fault fault_of_current_exception(Phase phase, bool is_open) {
     return broken(Phase::kCommit, error.what());
   } catch (const pqxx::broken_connection& error) {
     return broken(phase, error.what());
+  } catch (const pqxx::statement_completion_unknown& error) {
+    return broken(Phase::kCommit, error.what());
+  } catch (const pqxx::deadlock_detected& error) {  // class 40 is no sql_error in libpqxx
+    return rolled_back("deadlock", error.what());
+  } catch (const pqxx::transaction_rollback& error) {
+    return rolled_back("serialization_failure", error.what());
   } catch (const pqxx::sql_error& error) {
     if (!error.sqlstate().empty()) return of_state(phase, error.sqlstate(), error.what());
     if (!is_open) return broken(phase, error.what());

@@ -8,8 +8,8 @@
 namespace tidegate::test {
 
 /// A private PostgreSQL in a folder of its own, reachable by unix socket only. As root it runs as user postgres, which
-/// the server insists on. It dies with the test process, also when that is killed. Failures throw std::runtime_error
-/// with the server's log.
+/// the server insists on. It dies with the thread that started it, also when the test is killed: start it from main's.
+/// Failures throw std::runtime_error with the server's log.
 class PgServer {
  public:
   enum class Durability {
@@ -50,8 +50,7 @@ class PgServer {
 /// One server for a whole test program, started on first use.
 class PgEnvironment : public ::testing::Environment {
  public:
-  /// Register once: `const auto* kPg = ::testing::AddGlobalTestEnvironment(new test::PgEnvironment);` is done by
-  /// linking tests_support_pg; tests just call this.
+  /// Linking tests_support_pg registers the environment, so that the server ends with the program's tests.
   static PgServer& server();
   void TearDown() override;
 };
