@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include "base/core/backoff.h"
+#include "base/core/log.h"
+#include "base/net/signal.h"
+#include "base/price/price_book.h"
+#include "gateway/money/accounts_port.h"
+#include "gateway/money/clock_error.h"
+#include "gateway/money/money_metrics.h"
+#include "gateway/money/principal_cache.h"
+
+namespace tidegate::gateway {
+
+/// Keeps keys and prices as billing has them: snapshot, then changes; a new snapshot after every broken stream. Until
+/// a snapshot is whole, the last one stays in force (fail static). Lives on one executor, except where noted.
+class AccountsFeed {
+ public:
+  using TopUp = std::function<void(WalletId)>;
+
+  AccountsFeed(Accounts& accounts, std::string gateway_id, PrincipalCache& principals, FeedMetrics& metrics,
+               const Clock& clock, Log& log, Executor executor, TopUp on_top_up);
+
+  /// Until stop(). Reconnects for ever.
+  awaitable<void> run();
+  /// On the executor. run() returns soon after.
+  void stop();
+  /// Staleness gauge; every second or so.
+  void tick();
+
+  // Any thread.
+  std::shared_ptr<const price::PriceBook> prices() const { return prices_.get(); }
+  bool has_prices() const { return has_prices_.load(std::memory_order_acquire); }
+  std::chrono::microseconds clock_error() const { return clock_error_.bound(); }
+
+ private:
+  struct Known {
+    KeyTable keys;
+    std::map<std::string, std::string> public_id_of;  ///< ApiKeyId bytes -> public id
+    std::map<std::int64_t, v1::PriceVersion> versions;
+    std::map<std::pair<std::string, std::int32_t>, v1::HolidayCalendar> calendars;
+    bool is_whole = false;
+  };
+
+  awaitable<void> follow(AccountsStream& stream);
+  void apply(v1::AccountsUpdate update);
+  void apply_keys(const v1::AccountsUpdate& update);
+  bool apply_prices(const v1::AccountsUpdate& update);
+  void add_key(const v1::Principal& wire);
+  void publish_keys();
+  void publish_prices();
+
+  Accounts& accounts_;
+  const std::string gateway_id_;
+  PrincipalCache& principals_;
+  FeedMetrics& metrics_;
+  const Clock& clock_;
+  Log& log_;
+  const TopUp on_top_up_;
+  Known known_;
+  Backoff backoff_;
+  AsyncSignal stopped_;
+  std::unique_ptr<AccountsStream> stream_;
+  bool is_stopping_ = false;
+  bool is_silent_ = false;
+  Mono heard_ = {};
+  ClockError clock_error_;
+  Snapshot<price::PriceBook> prices_;
+  std::atomic<bool> has_prices_ = false;
+};
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,225 @@
+#include "gateway/money/charge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/core/check.h"
+
+namespace tidegate::gateway {
+namespace {
+
+// M2: a crash loses at most this much of an unfinished stream.
+constexpr std::int64_t kProgressTokens = 64;
+constexpr Duration kProgressInterval = std::chrono::milliseconds(250);
+
+v1::UsageStatus status_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kCompleted: return v1::USAGE_STATUS_COMPLETED;
+    case Outcome::kCancelled: return v1::USAGE_STATUS_CANCELLED;
+    case Outcome::kFailed: return v1::USAGE_STATUS_FAILED;
+  }
+  return v1::USAGE_STATUS_FAILED;
+}
+
+bool is_over(const TokenUsage& usage, std::int64_t prompt_max, std::int64_t completion_max) {
+  return usage.prompt > prompt_max || usage.completion > completion_max;
+}
+
+}  // namespace
+
+LiveCharge::LiveCharge(std::shared_ptr<ChargeContext> context, AdmittedRequest admitted, std::string band)
+    : context_(std::move(context)),
+      admitted_(std::move(admitted)),
+      band_(std::move(band)),
+      prompt_max_(admitted_.request.prompt_tokens_max),
+      completion_max_(admitted_.request.completion_tokens_max),
+      reported_at_(admitted_.admitted),
+      journalled_at_(admitted_.admitted_mono) {
+  context_->metrics.open_charges.add(1);
+  context_->open_charges.fetch_add(1);
+}
+
+LiveCharge::~LiveCharge() {
+  if (!is_settled_) abandon();
+  context_->metrics.open_charges.add(-1);
+  context_->open_charges.fetch_sub(1);
+  if (context_->is_draining.load()) context_->charge_ended.notify();
+}
+
+void LiveCharge::abandon() {
+  context_->metrics.abandoned.add();
+  context_->log.error("charge_abandoned", {kv("request_id", request().to_string())});
+  FinalReport report;
+  report.outcome = Outcome::kFailed;
+  report.finish_reason = "error";
+  report.usage = reported_;
+  report.worker_id = worker_id_;
+  Settlement settlement;
+  Record record = close(report, settlement);
+  // Not the shared_ptr: the last owner must not end on the journal's own thread, which it would wait for.
+  auto done = [context = context_.get(), wallet = wallet(), hold = admitted_.hold,
+               spent = settlement.amount](const Result<std::uint64_t>& sequence) {
+    if (sequence) context->leases.settle(wallet, hold, spent);
+  };
+  context_->journal.append(std::move(record), std::move(done));
+}
+
+void LiveCharge::on_accepted(const TokenUsage& usage, std::string_view worker_id) {
+  worker_id_ = worker_id;
+  if (!started_) started_ = now_for_pricing();
+  reported_.prompt = std::clamp<std::int64_t>(usage.prompt, 0, prompt_max_);
+  reported_.cached = std::clamp<std::int64_t>(usage.cached, 0, reported_.prompt);
+  if (usage.prompt < 0 || usage.prompt >= prompt_max_) return;
+  // The bound before tokenising was bytes of text: several times the truth. The rest serves other requests at once.
+  const Wall until = admitted_.admitted + std::chrono::duration_cast<std::chrono::microseconds>(admitted_.budget);
+  const auto needed =
+      admitted_.book->worst_case(key(), admitted_.admitted, until, usage.prompt, completion_max_);
+  prompt_max_ = usage.prompt;
+  if (needed && *needed < admitted_.hold.amount) context_->leases.shrink(wallet(), admitted_.hold, *needed);
+}
+
+void LiveCharge::on_progress(const TokenUsage& usage) {
+  if (is_settled_) return;
+  const TokenUsage flushed = reported_;
+  const Wall flushed_at = reported_at_;
+  reported_ = bounded(usage);
+  reported_at_ = now_for_pricing();
+  // A unary answer without a FINAL is void: the client has nothing of it.
+  if (!admitted_.request.is_stream || flushed.completion == 0) return;
+  // What is being reported now may never leave; the report before it has. Record k+1 says "through k" (never against
+  // the customer).
+  const Mono now = context_->clock.mono();
+  const bool is_due = reported_.completion - journalled_completion_ >= kProgressTokens ||
+                      now - journalled_at_ >= kProgressInterval;
+  if (!is_due || flushed.completion == journalled_completion_) return;
+  const auto rated = rate(flushed, flushed_at);
+  if (!rated) return;
+  v1::UsageEvent event;
+  fill(event, *rated);
+  Record record{.type = RecordType::kProgress, .sequence = 0, .request = request(), .payload = event.SerializeAsString()};
+  context_->journal.append_progress(std::move(record));
+  journalled_completion_ = flushed.completion;
+  journalled_at_ = now;
+}
+
+awaitable<Result<Settlement>> LiveCharge::settle(FinalReport report) {
+  TG_CHECK(!is_settled_);
+  Settlement settlement;
+  Record record = close(report, settlement);
+  auto start = [this, &record](Resume<Result<std::uint64_t>> resume) {
+    context_->journal.append(std::move(record), std::move(resume));
+  };
+  // The client may go away meanwhile; the request is finished all the same.
+  auto cancel = [] {};
+  auto waiting = suspend<Result<std::uint64_t>>(std::move(start), std::move(cancel));
+  TG_CO_TRY(co_await std::move(waiting));
+  context_->leases.settle(wallet(), admitted_.hold, settlement.amount);
+  context_->metrics.settled.add();
+  co_return settlement;
+}
+
+Record LiveCharge::close(const FinalReport& report, Settlement& settlement) {
+  is_settled_ = true;
+  if (!report.worker_id.empty()) worker_id_ = report.worker_id;
+  if (is_over(report.usage, prompt_max_, completion_max_)) {
+    context_->metrics.overruns.add();
+    context_->log.error("usage_above_hold",
+                        {kv("request_id", request().to_string()), kv("prompt_tokens", report.usage.prompt),
+                         kv("prompt_tokens_max", prompt_max_), kv("completion_tokens", report.usage.completion),
+                         kv("completion_tokens_max", completion_max_)});
+  }
+  TokenUsage usage = bounded(report.usage);
+  if (report.outcome == Outcome::kFailed && usage.completion == 0) usage = {};
+  const auto rated = rate(usage, now_for_pricing());
+  // Admission proved a price for every instant until the deadline, and held the dearest of them.
+  TG_CHECK(rated.has_value());
+  TG_CHECK(rated->price.total <= admitted_.hold.amount);
+  settlement.amount = rated->price.total;
+  settlement.currency = admitted_.request.principal->currency;
+  settlement.band = rated->price.band;
+  settlement.price_version = fmt::format("{}/{}", rated->price.book, rated->price.price_version);
+  return final_record(*rated, status_of(report.outcome), report);
+}
+
+Wall LiveCharge::now_for_pricing() const {
+  const Duration elapsed = std::min(context_->clock.mono() - admitted_.admitted_mono, admitted_.budget);
+  return admitted_.admitted + std::chrono::duration_cast<std::chrono::microseconds>(elapsed);
+}
+
+TokenUsage LiveCharge::bounded(TokenUsage usage) const {
+  usage.prompt = std::clamp<std::int64_t>(usage.prompt, 0, prompt_max_);
+  usage.cached = std::clamp<std::int64_t>(usage.cached, 0, usage.prompt);
+  usage.completion = std::clamp<std::int64_t>(usage.completion, 0, completion_max_);
+  usage.reasoning = std::clamp<std::int64_t>(usage.reasoning, 0, usage.completion);
+  return usage;
+}
+
+Result<LiveCharge::Rated> LiveCharge::rate(const TokenUsage& usage, Wall completed) const {
+  const price::Instants instants{.admitted = admitted_.admitted,
+                                 .started = std::min(started_.value_or(admitted_.admitted), completed),
+                                 .completed = completed,
+                                 .clock_error = admitted_.clock_error};
+  TG_ASSIGN(const auto tokens,
+            price::TokenCounts::from_usage(usage.prompt, usage.cached, usage.completion, usage.reasoning));
+  auto newest = context_->feed.prices()->rate(key(), instants, tokens);
+  if (newest && newest->total <= admitted_.hold.amount) return Rated{usage, completed, *std::move(newest)};
+  context_->metrics.repriced.add();
+  TG_ASSIGN(auto pinned, admitted_.book->rate(key(), instants, tokens));
+  return Rated{usage, completed, std::move(pinned)};
+}
+
+void LiveCharge::fill(v1::UsageEvent& event, const Rated& rated) const {
+  event.set_worker_id(worker_id_);
+  event.set_started_us(unix_micros(std::min(started_.value_or(admitted_.admitted), rated.completed)));
+  event.set_completed_us(unix_micros(rated.completed));
+  event.set_prompt_tokens(rated.usage.prompt);
+  event.set_cached_tokens(rated.usage.cached);
+  event.set_completion_tokens(rated.usage.completion);
+  event.set_reasoning_tokens(rated.usage.reasoning);
+  event.set_price_version(rated.price.price_version);
+  event.set_band(rated.price.band);
+  event.set_amount(rated.price.total.to_string());
+}
+
+Record LiveCharge::admit_record(const AdmittedRequest& admitted) {
+  const AdmissionRequest& request = admitted.request;
+  v1::UsageEvent event;
+  event.set_request_id(std::string(request.request.raw()));
+  event.set_tenant_id(std::string(request.principal->tenant.raw()));
+  event.set_project_id(std::string(request.principal->project.raw()));
+  event.set_key_id(std::string(request.principal->key.raw()));
+  event.set_wallet_id(std::string(request.principal->wallet.raw()));
+  event.set_lease_id(std::string(admitted.hold.lease.raw()));
+  event.set_model(request.model);
+  event.set_region(request.region);
+  event.set_pool(request.pool);
+  event.set_admitted_us(unix_micros(admitted.admitted));
+  event.set_clock_error_us(admitted.clock_error.count());
+  event.set_is_stream(request.is_stream);
+  event.set_surface(request.surface);
+  return {.type = RecordType::kAdmit, .sequence = 0, .request = request.request, .payload = event.SerializeAsString()};
+}
+
+Record LiveCharge::final_record(const Rated& rated, v1::UsageStatus status, const FinalReport& report) const {
+  Record record = admit_record(admitted_);
+  v1::UsageEvent event;
+  TG_CHECK(event.ParseFromString(record.payload));
+  fill(event, rated);
+  event.set_status(status);
+  event.set_finish_reason(report.finish_reason);
+  event.set_variant(report.variant);
+  event.set_weights_digest(report.weights_digest);
+  record.type = RecordType::kFinal;
+  record.payload = event.SerializeAsString();
+  return record;
+}
+
+price::PriceKey LiveCharge::key() const {
+  return {.model = admitted_.request.model,
+          .currency = admitted_.request.principal->currency,
+          .region = admitted_.request.region,
+          .pool = admitted_.request.pool};
+}
+
+}  // namespace tidegate::gateway

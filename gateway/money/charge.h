@@ -1,0 +1,91 @@
+#pragma once
+
+#include "base/core/log.h"
+#include "gateway/journal/journal.h"
+#include "gateway/money/accounts_feed.h"
+#include "gateway/money/lease_keeper.h"
+#include "gateway/money/money_metrics.h"
+#include "gateway/ports.h"
+#include "tidegate/v1/billing.pb.h"
+
+namespace tidegate::gateway {
+
+/// Where a charge finds the rest of the money half.
+struct ChargeContext {
+  Journal& journal;
+  LeaseKeeper& leases;
+  MeterMetrics& metrics;
+  const Clock& clock;
+  Log& log;
+  const AccountsFeed& feed;
+  std::atomic<std::int64_t> open_charges = 0;
+  std::atomic<bool> is_draining = false;
+  AsyncSignal charge_ended;  ///< notified while draining
+};
+
+/// What admission decided.
+struct AdmittedRequest {
+  AdmissionRequest request;
+  Hold hold;
+  std::shared_ptr<const price::PriceBook> book;  ///< the one the hold was computed from; kept by the request
+  Wall admitted;
+  Mono admitted_mono;
+  Duration budget = {};
+  std::chrono::microseconds clock_error{0};
+};
+
+/// One admitted request's money.
+///
+/// The customer never pays more than was held, and the amount is one that billing computes again from the event:
+/// - completed_us is the admission plus monotonic time, and never later than the deadline: for pricing a request is
+///   over then. A jump of the wall clock moves nothing.
+/// - Counts above the held bounds (an engine's mistake) are cut to them, logged and counted.
+/// - It is rated by the newest book; where that would exceed the hold (a version published meanwhile), by the book of
+///   its admission, which cannot.
+/// - A failed request that delivered nothing is charged nothing.
+class LiveCharge final : public Charge {
+ public:
+  LiveCharge(std::shared_ptr<ChargeContext> context, AdmittedRequest admitted, std::string band);
+  ~LiveCharge() override;
+
+  void on_accepted(const TokenUsage& usage, std::string_view worker_id) override;
+  void on_progress(const TokenUsage& usage) override;
+  awaitable<Result<Settlement>> settle(FinalReport report) override;
+  std::string_view band() const override { return band_; }
+
+  /// The ADMIT record: whose request it is. Also the beginning of its FINAL.
+  static Record admit_record(const AdmittedRequest& admitted);
+
+ private:
+  struct Rated {
+    TokenUsage usage;
+    Wall completed;
+    price::RatedRequest price;
+  };
+  Wall now_for_pricing() const;
+  TokenUsage bounded(TokenUsage usage) const;
+  Result<Rated> rate(const TokenUsage& usage, Wall completed) const;
+  void abandon();
+  void fill(v1::UsageEvent& event, const Rated& rated) const;
+  Record final_record(const Rated& rated, v1::UsageStatus status, const FinalReport& report) const;
+  Record close(const FinalReport& report, Settlement& settlement);
+  price::PriceKey key() const;
+  RequestId request() const { return admitted_.request.request; }
+  WalletId wallet() const { return admitted_.request.principal->wallet; }
+
+  // shared_ptr: requests outlive the object that admitted them when a process ends in disorder.
+  std::shared_ptr<ChargeContext> context_;
+  AdmittedRequest admitted_;
+  std::string band_;
+  std::string worker_id_;
+  std::optional<Wall> started_;
+  std::int64_t prompt_max_;
+  std::int64_t completion_max_;
+  TokenUsage reported_;
+  Wall reported_at_;
+  std::int64_t journalled_completion_ = 0;
+  Mono journalled_at_;
+  bool is_settled_ = false;
+};
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,117 @@
+#include "gateway/money/meter.h"
+
+#include <fmt/format.h>
+
+namespace tidegate::gateway {
+namespace {
+
+std::unexpected<Error> price_missing(std::string_view model) {
+  return fail(Code::kFailedPrecondition, "price_missing",
+              fmt::format("the model '{}' has no price for this account until the end of the request", model), "model");
+}
+
+std::string rate_text(const price::PriceBook& book, const price::PriceVersion& version, const price::Schedule& schedule,
+                      price::Meter meter) {
+  return book.rate_of(version, schedule, meter).to_string();
+}
+
+}  // namespace
+
+void LiveMeter::open(std::weak_ptr<ChargeContext> context) {
+  context_ = std::move(context);
+  State expected = State::kStarting;
+  state_.compare_exchange_strong(expected, State::kOpen);
+}
+
+Result<std::shared_ptr<ChargeContext>> LiveMeter::context() const {
+  switch (state_.load()) {
+    case State::kStarting:
+      return fail(Code::kUnavailable, "billing_unreachable", "this gateway is still starting; try again soon");
+    case State::kDraining:
+      return fail(Code::kUnavailable, "draining", "this gateway is shutting down; try again on another one");
+    case State::kOpen:
+      break;
+  }
+  auto context = context_.lock();
+  if (!context) return fail(Code::kUnavailable, "draining", "this gateway is shutting down");
+  if (context->journal.is_full()) {
+    return fail(Code::kUnavailable, "journal_full",
+                "this gateway holds too much usage that billing has not taken yet; try again soon");
+  }
+  return context;
+}
+
+Result<LiveMeter::Priced> LiveMeter::price(AdmissionRequest request) const {
+  Priced priced;
+  AdmittedRequest& admitted = priced.admitted;
+  admitted.request = std::move(request);
+  admitted.book = feed_.prices();
+  admitted.clock_error = feed_.clock_error();
+  admitted.admitted = clock_.wall();
+  admitted.admitted_mono = clock_.mono();
+  admitted.budget = admitted.request.budget > Duration::zero() ? admitted.request.budget : config_.budget;
+  if (admitted.clock_error > price::kClockErrorMax) {
+    return fail(Code::kUnavailable, "clock_error", "this gateway's clock differs from billing's; nothing can be priced");
+  }
+  const price::PriceKey key{.model = admitted.request.model,
+                            .currency = admitted.request.principal->currency,
+                            .region = admitted.request.region,
+                            .pool = admitted.request.pool};
+  const price::PriceVersion* version = admitted.book->version_at(key, admitted.admitted);
+  if (version == nullptr) return price_missing(admitted.request.model);
+  priced.band = admitted.book->schedule_at(*version, admitted.admitted).name;
+  const Wall until = admitted.admitted + std::chrono::duration_cast<std::chrono::microseconds>(admitted.budget);
+  auto worst = admitted.book->worst_case(key, admitted.admitted, until, admitted.request.prompt_tokens_max,
+                                         admitted.request.completion_tokens_max);
+  if (!worst) {
+    if (worst.error().reason == "price_missing") return price_missing(admitted.request.model);
+    return fail(worst.error());
+  }
+  priced.worst_case = *worst;
+  return priced;
+}
+
+awaitable<Result<std::unique_ptr<Charge>>> LiveMeter::admit(AdmissionRequest request) {
+  TG_CO_ASSIGN(auto context, context());
+  TG_CO_ASSIGN(Priced priced, price(std::move(request)));
+  const WalletId wallet = priced.admitted.request.principal->wallet;
+  const Mono give_up = clock_.mono() + config_.lease_wait;
+  TG_CO_ASSIGN(priced.admitted.hold, co_await context->leases.hold(wallet, priced.worst_case, give_up));
+
+  const Hold hold = priced.admitted.hold;
+  Record record = LiveCharge::admit_record(priced.admitted);
+  auto start = [&context, &record](Resume<Result<std::uint64_t>> resume) {
+    context->journal.append(std::move(record), std::move(resume));
+  };
+  auto cancel = [] {};
+  auto waiting = suspend<Result<std::uint64_t>>(std::move(start), std::move(cancel));
+  const Result<std::uint64_t> written = co_await std::move(waiting);
+  if (!written) {
+    context->leases.settle(wallet, hold, Money());
+    co_return fail(written.error());
+  }
+  context->metrics.admitted.add();
+  std::unique_ptr<Charge> charge =
+      std::make_unique<LiveCharge>(std::move(context), std::move(priced.admitted), std::move(priced.band));
+  co_return charge;
+}
+
+std::optional<Meter::Quote> LiveMeter::quote(const Principal& principal, std::string_view model) const {
+  const auto book = feed_.prices();
+  const Wall now = clock_.wall();
+  const price::PriceKey key{
+      .model = model, .currency = principal.currency, .region = config_.region, .pool = config_.pool};
+  const price::PriceVersion* version = book->version_at(key, now);
+  if (version == nullptr) return std::nullopt;
+  const price::Schedule& schedule = book->schedule_at(*version, now);
+  Quote quote{.band = schedule.name,
+              .currency = version->currency,
+              .price_version = fmt::format("{}/{}", version->book, version->id),
+              .prompt_hit = rate_text(*book, *version, schedule, price::Meter::kInputCacheHit),
+              .prompt_miss = rate_text(*book, *version, schedule, price::Meter::kInputCacheMiss),
+              .output = rate_text(*book, *version, schedule, price::Meter::kOutput)};
+  if (const auto change = book->next_change(*version, now)) quote.until_us = unix_micros(*change);
+  return quote;
+}
+
+}  // namespace tidegate::gateway
