@@ -47,6 +47,13 @@ class ByteBuffer {
     end_ = held;
   }
 
+  void append(std::string_view bytes) {
+    if (bytes.empty()) return;
+    reserve_tail(bytes.size());
+    std::memcpy(tail(), bytes.data(), bytes.size());
+    commit(bytes.size());
+  }
+
   /// Gives memory back when empty and larger than `most`.
   void shrink(std::size_t most) {
     if (size() > 0 || is_pinned_ || capacity_ <= most) return;

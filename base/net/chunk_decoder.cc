@@ -1,7 +1,6 @@
 #include "base/net/chunk_decoder.h"
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 namespace tidegate {
@@ -80,9 +79,7 @@ Result<std::size_t> ChunkDecoder::feed(std::string_view input, ByteBuffer& body)
       continue;
     }
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(chunk_left_, input.size() - used));
-    body.reserve_tail(n);
-    std::memcpy(body.tail(), input.data() + used, n);
-    body.commit(n);
+    body.append(input.substr(used, n));
     used += n;
     chunk_left_ -= n;
     if (chunk_left_ == 0) state_ = State::kDataCr;

@@ -53,6 +53,8 @@ HttpConnection::~HttpConnection() {
 awaitable<void> HttpConnection::serve() {
   while (true) {
     set_phase(Phase::kIdle);
+    answer_ = Answer::kNone;
+    status_ = 0;
     if (auto status = co_await read_request(); !status) {
       if (!is_cut_ && status.error().reason != "client_gone") co_await refuse(std::move(status).error());
       break;
@@ -129,9 +131,7 @@ awaitable<Status> HttpConnection::read_request() {
 
 awaitable<Status> HttpConnection::read_sized_body(std::uint64_t length) {
   const std::string_view here = in_.data().substr(head_bytes_).substr(0, length);
-  body_.reserve_tail(here.size());
-  std::memcpy(body_.tail(), here.data(), here.size());
-  body_.commit(here.size());
+  body_.append(here);
   used_bytes_ += here.size();
   while (body_.size() < length) {
     // Memory follows what really arrived: a length alone reserves nothing.
@@ -158,8 +158,6 @@ awaitable<Status> HttpConnection::read_chunked_body() {
 }
 
 awaitable<void> HttpConnection::handle() {
-  answer_ = Answer::kNone;
-  status_ = 0;
   if (!is_reading_ && !is_ended_ && in_.tail_room() > 0) arm_read(in_, in_.tail_room());
   HttpExchange exchange(*this);
   try {
@@ -173,7 +171,7 @@ awaitable<void> HttpConnection::handle() {
     HttpResponse response(500, core_->options.render_error(error, 500));
     const Status ignored = co_await respond(std::move(response));
   }
-  core_->metrics.count_request(status_);
+  if (status_ == 0) core_->metrics.count_request(0);
   // A chunked answer without its end must not look complete.
   if (answer_ == Answer::kStreaming) cut();
 }

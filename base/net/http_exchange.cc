@@ -48,6 +48,7 @@ std::string render_plain_error(const Error& error, int) {
 void HttpConnection::append_head(int status, std::string_view content_type, const HttpHeaders& headers,
                                  BodyLength length) {
   status_ = status;
+  core_->metrics.count_request(status);
   out_.clear();
   append_response_head(out_, status, content_type, headers, length, !keep_alive_,
                        lane_.date_line(core_->clock.wall()));

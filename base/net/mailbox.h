@@ -21,7 +21,7 @@ class Mailbox {
  public:
   Mailbox(Executor executor, std::size_t capacity) : capacity_(capacity), signal_(std::move(executor)) {}
 
-  /// False when full; the message is then untouched in the caller's hands only if passed as an lvalue.
+  /// False when full; the message is then gone: the caller decides what a full box means for its stream.
   [[nodiscard]] bool try_push(T message) {
     {
       const std::lock_guard lock(mutex_);

@@ -1,0 +1,136 @@
+// Slow, silent and greedy clients. Time is simulated: no test waits for a limit to pass.
+#include <thread>
+#include <vector>
+
+#include "tests/support/sim_clock.h"
+#include "tests/unit/base/net/http_fixture.h"
+
+namespace tidegate {
+namespace {
+
+class HttpLimitsTest : public test::HttpFixture {
+ protected:
+  void start_simulated(HttpServerOptions options = {}) { start_with(std::move(options), clock_); }
+  /// The client has been seen by the server (its bytes are read by a sweep later at the latest).
+  void wait_for_connections(std::size_t n) {
+    ASSERT_TRUE(test::eventually([&] { return server_->open_connections() == n; }));
+  }
+  test::SimClock clock_;
+};
+
+TEST_F(HttpLimitsTest, AHeadThatDripsIsCutOffAfterTenSeconds) {
+  start_simulated();
+  auto client = connect();
+  client->send("GET / HTTP/1.1\r\n");
+  // A second connection proves that the first one's bytes were read before time moves.
+  auto other = connect();
+  other->send(get("/hello"));
+  ASSERT_EQ(other->read_answer().status, 200);
+  client->send("X: ");
+  while (client->read_some(std::chrono::milliseconds(5)) == test::RawClient::Got::kNothing) {
+    clock_.advance(std::chrono::seconds(1));
+    client->send("a");  // each byte arrives in time; the whole does not
+  }
+  EXPECT_TRUE(client->received().starts_with("HTTP/1.1 408 ")) << client->received();
+  EXPECT_EQ(counted("tidegate_test_http_refusals_total", {{"reason", "header_timeout"}}), 1);
+}
+
+TEST_F(HttpLimitsTest, ABodyThatDripsIsCutOffAfterThirtySeconds) {
+  start_simulated();
+  auto client = connect();
+  client->send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n");
+  while (client->read_some(std::chrono::milliseconds(5)) == test::RawClient::Got::kNothing) {
+    clock_.advance(std::chrono::seconds(2));
+    client->send("a");
+  }
+  EXPECT_TRUE(client->received().starts_with("HTTP/1.1 408 ")) << client->received();
+  EXPECT_EQ(counted("tidegate_test_http_refusals_total", {{"reason", "body_timeout"}}), 1);
+}
+
+TEST_F(HttpLimitsTest, AnIdleConnectionEndsWithoutAWord) {
+  start_simulated();
+  auto client = connect();
+  client->send(get("/hello"));
+  ASSERT_EQ(client->read_answer().status, 200);
+  auto got = test::RawClient::Got::kNothing;
+  Duration waited{0};
+  while (got == test::RawClient::Got::kNothing) {
+    clock_.advance(std::chrono::seconds(5));
+    waited += std::chrono::seconds(5);
+    got = client->read_some(std::chrono::milliseconds(300));
+  }
+  EXPECT_EQ(got, test::RawClient::Got::kEnd);
+  EXPECT_EQ(client->received(), "");
+  EXPECT_GE(waited, std::chrono::seconds(75));
+}
+
+TEST_F(HttpLimitsTest, AClientThatNeverReadsIsCutOffAndBoundsMemory) {
+  start_simulated();
+  auto client = connect(4096);
+  client->send(get("/endless"));
+  // The handler stops when the kernel is full; only then may time pass.
+  std::size_t before = SIZE_MAX;
+  ASSERT_TRUE(test::eventually([&] {
+    const std::size_t now = chunks_written_;
+    const bool stuck = now > 0 && now == before;
+    before = now;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return stuck;
+  }));
+  EXPECT_LE(chunks_written_ * 16 * 1024, 4U * 1024 * 1024);
+  EXPECT_EQ(failed_writes_, 0);
+  clock_.advance(std::chrono::seconds(29));
+  EXPECT_FALSE(test::eventually([&] { return failed_writes_ > 0; }, std::chrono::milliseconds(400)));
+  clock_.advance(std::chrono::seconds(2));
+  ASSERT_TRUE(test::eventually([&] { return failed_writes_ == 1; }));
+  EXPECT_EQ(last_write_reason_, "write_stall");
+  wait_for_connections(0);
+}
+
+TEST_F(HttpLimitsTest, ASlowButSteadyReaderIsNotCutOff) {
+  start_simulated();
+  auto client = connect(4096);
+  client->send(get("/endless"));
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_EQ(client->read_some(), test::RawClient::Got::kBytes);
+    clock_.advance(std::chrono::seconds(5));
+  }
+  EXPECT_EQ(failed_writes_, 0);
+  client->reset();
+  ASSERT_TRUE(test::eventually([&] { return failed_writes_ == 1; }));
+}
+
+TEST_F(HttpLimitsTest, ConnectionsAboveTheLimitAreTurnedAwayPolitely) {
+  HttpServerOptions options;
+  options.limits.connections = 3;
+  start_simulated(std::move(options));
+  std::vector<std::unique_ptr<test::RawClient>> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(connect());
+    clients.back()->send(get("/hello"));
+    ASSERT_EQ(clients.back()->read_answer().status, 200);
+  }
+  auto late = connect();
+  const auto answer = late->read_answer();
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_NE(answer.head.find("Retry-After: 1\r\n"), std::string::npos);
+  EXPECT_NE(answer.body.find("too_many_connections"), std::string::npos);
+  late->close();
+  clients.pop_back();
+  ASSERT_TRUE(test::eventually([&] { return server_->open_connections() == 2; }));
+  auto again = connect();
+  again->send(get("/hello"));
+  EXPECT_EQ(again->read_answer().status, 200) << "a freed place is usable";
+}
+
+TEST_F(HttpLimitsTest, ARefusedUploadStillSeesItsAnswer) {
+  start_simulated();
+  auto client = connect();
+  client->send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 9000000\r\n\r\n");
+  // The server has refused by now or will; without lingering, this would turn its answer into an RST.
+  client->send(std::string(300'000, 'u'));
+  EXPECT_EQ(client->read_answer().status, 413);
+}
+
+}  // namespace
+}  // namespace tidegate
