@@ -90,9 +90,9 @@ void EngineHost::detach(SessionId id) {
   sessions_.erase(session);
 }
 
-void EngineHost::flush(SessionId id) {
+void EngineHost::reject(SessionId id, std::uint64_t sequence, Error error) {
   const auto session = sessions_.find(id);
-  if (session != sessions_.end()) send(session->second);
+  if (session != sessions_.end()) refuse(session->second, sequence, std::move(error));
 }
 
 void EngineHost::drain() {
@@ -184,8 +184,9 @@ void EngineHost::grant() {
   metrics_.credits_outstanding.set(static_cast<double>(outstanding));
 }
 
-void EngineHost::send(Session& session) {
-  if (!session.is_due && session.outbox.empty()) return;
+/// False: the stream is full and something waits.
+bool EngineHost::send(Session& session) {
+  if (!session.is_due && session.outbox.empty()) return true;
   const EngineLoad load = engine_.load();
   SessionFrame frame{.step = load.steps_total,
                      .events = session.outbox.take(),
@@ -198,15 +199,15 @@ void EngineHost::send(Session& session) {
       metrics_.frames.add();
       session.is_due = false;
       session.overflowed = false;
-      return;
+      return true;
     case SendResult::kClosed:  // its detach is on the way
       session.is_due = false;
-      return;
+      return true;
     case SendResult::kFull: break;
   }
   session.is_due = true;
   session.outbox.put_back(std::move(frame.events));
-  if (session.outbox.bytes() <= limits_.outbox_bytes_max || session.overflowed) return;
+  if (session.outbox.bytes() <= limits_.outbox_bytes_max || session.overflowed) return false;
   session.overflowed = true;
   log_.warn("session_not_reading", {kv("session", session.id), kv("bytes", session.outbox.bytes()),
                                     kv("sequences", session.handle_of_sequence.size())});
@@ -214,6 +215,7 @@ void EngineHost::send(Session& session) {
     metrics_.cancelled_backpressure.add();
     engine_.cancel(handle);
   }
+  return false;
 }
 
 void EngineHost::observe_step(double seconds, const EngineLoad& before) {
@@ -238,8 +240,9 @@ void EngineHost::turn(Mono now) {
   }
   grant();
   double waiting_bytes = 0;
+  retry_at_.reset();
   for (auto& [id, session] : sessions_) {
-    send(session);
+    if (!send(session)) retry_at_ = now + limits_.retry_after;
     waiting_bytes += static_cast<double>(session.outbox.bytes());
   }
   const EngineLoad load = engine_.load();
@@ -254,6 +257,7 @@ std::optional<Mono> EngineHost::wake_at(Mono now) const {
   std::optional<Mono> at;
   if (!engine_.idle()) at = engine_.next_step_at().value_or(now);
   if (!expiries_.empty() && (!at || expiries_.begin()->first < *at)) at = expiries_.begin()->first;
+  if (retry_at_ && (!at || *retry_at_ < *at)) at = retry_at_;
   return at;
 }
 

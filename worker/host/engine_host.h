@@ -21,6 +21,8 @@ struct HostLimits {
   std::int32_t credits_overcommit = 2;
   /// Text waiting for a stream that does not take it; beyond this the session's sequences are cancelled.
   std::size_t outbox_bytes_max = 1 << 20;
+  /// A full stream is tried again with every turn, and after this long without one.
+  Duration retry_after = std::chrono::milliseconds(5);
 };
 
 /// Sessions on one side, an Engine on the other. Everything runs on one thread (EngineThread's); time is a parameter.
@@ -38,11 +40,11 @@ class EngineHost {
   void attach(SessionId session, std::shared_ptr<SessionSink> sink);
   /// Every way a start can fail is an event of that sequence, with finish = kError.
   void start(SessionId session, StartCommand command, Mono now);
+  /// A start that could not even be read: its sequence ends with `error`. It uses no credit.
+  void reject(SessionId session, std::uint64_t sequence, Error error);
   void cancel(SessionId session, std::uint64_t sequence);
   /// The stream broke or ended: its sequences are cancelled at the next step, and what they say is dropped.
   void detach(SessionId session);
-  /// The sink has room again.
-  void flush(SessionId session);
   /// No credit is granted from here on. What runs finishes.
   void drain();
   /// Ends what a drain could not wait for.
@@ -84,7 +86,7 @@ class EngineHost {
   void route(SequenceEvent event);
   void finish(SequenceHandle handle, const Sequence& sequence);
   void grant();
-  void send(Session& session);
+  bool send(Session& session);
   void observe_step(double seconds, const EngineLoad& before);
 
   Engine& engine_;
@@ -95,6 +97,7 @@ class EngineHost {
   std::unordered_map<SequenceHandle, Sequence> sequences_;
   std::multimap<Mono, SequenceHandle> expiries_;
   std::int64_t tokens_queued_ = 0;
+  std::optional<Mono> retry_at_;  ///< some stream was full
   SequenceHandle last_handle_ = 0;
   bool draining_ = false;
 };

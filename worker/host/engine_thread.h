@@ -35,7 +35,7 @@ class EngineThread {
 
   /// False when the inbox is full or the thread has stopped; the command is then not run.
   [[nodiscard]] bool post(Command command);
-  /// As post(), but past the bound: for commands of which there is at most one per stream (attach, detach, flush).
+  /// As post(), but past the bound: for commands of which there is at most one per stream (attach, detach).
   void post_always(Command command);
 
   /// Grants no more credits; `on_drained` runs on the engine thread, once, when nothing runs and every frame was

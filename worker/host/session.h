@@ -48,7 +48,7 @@ enum class SendResult : std::uint8_t { kTaken, kFull, kClosed };
 class SessionSink {
  public:
   virtual ~SessionSink() = default;
-  /// Never blocks. On kFull the frame is left as it was; the sink's owner calls EngineHost::flush once there is room.
+  /// Never blocks. On kFull the frame is left as it was, and offered again with later events merged into it.
   virtual SendResult try_send(SessionFrame& frame) = 0;
 };
 

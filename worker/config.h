@@ -1,0 +1,51 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/core/config.h"
+
+namespace tidegate::worker {
+
+struct WorkerConfig {
+  // What it runs.
+  std::string engine = "cpu";
+  std::string model_dir;
+  std::string model;
+  std::string variant;
+  std::int64_t threads = 0;
+  std::int64_t sequences_max = 16;
+  std::int64_t step_tokens_max = 256;
+  std::int64_t kv_mib = 1024;
+  std::int64_t sim_step_ms = 20;
+  std::int64_t sim_prefill_tokens_per_s = 20000;
+  std::int64_t sim_reasoning_tokens = 16;
+  std::int64_t sim_content_tokens = 112;
+
+  // Who it is.
+  std::string deployment;
+  std::string replica;
+  std::string region = "local";
+  std::string pool = "cpu";
+  std::int64_t term = 0;
+
+  // Where it is reached, and whom it reaches.
+  std::string grpc_listen = "127.0.0.1:0";
+  std::string grpc_advertise;
+  std::string admin_listen = "127.0.0.1:0";
+  std::string scheduler_address;
+  std::string cluster_token;
+
+  std::int64_t credits_overcommit = 2;
+  std::int64_t outbox_kib_max = 1024;
+  std::chrono::milliseconds drain_limit{60'000};
+};
+
+/// Every option of tidegate-worker. The targets live in `config`.
+ConfigTable config_table(WorkerConfig& config);
+
+/// What the table cannot say: values that depend on each other. Fails: invalid_argument/bad_config.
+Status check_config(const WorkerConfig& config);
+
+}  // namespace tidegate::worker

@@ -1,0 +1,114 @@
+#include "worker/rpc/frame_codec.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/core/encoding.h"
+
+namespace tidegate::worker {
+
+namespace {
+
+Result<Role> decode_role(const std::string& role, int index) {
+  if (role == "user") return Role::kUser;
+  if (role == "assistant") return Role::kAssistant;
+  if (role == "system" || role == "developer") return Role::kSystem;
+  return fail(Code::kInvalidArgument, "bad_role", fmt::format("the role '{}' is not known", role),
+              fmt::format("messages[{}].role", index));
+}
+
+v1::FinishReason encode_finish(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop: return v1::FINISH_REASON_STOP;
+    case FinishReason::kLength: return v1::FINISH_REASON_LENGTH;
+    case FinishReason::kCancelled: return v1::FINISH_REASON_CANCELLED;
+    case FinishReason::kError: return v1::FINISH_REASON_ERROR;
+  }
+  return v1::FINISH_REASON_UNSPECIFIED;
+}
+
+Result<SamplingParams> decode_sampling(v1::SamplingParams in) {
+  if (in.stop_size() > kStopMax) {
+    return fail(Code::kInvalidArgument, "too_many_stops", fmt::format("at most {} stop strings", kStopMax), "stop");
+  }
+  if (in.max_tokens() < 0) {
+    return fail(Code::kInvalidArgument, "out_of_range", "max_tokens must not be negative", "max_tokens");
+  }
+  SamplingParams out;
+  if (in.has_temperature()) out.temperature = in.temperature();
+  if (in.has_top_p()) out.top_p = in.top_p();
+  if (in.has_top_k()) out.top_k = in.top_k();
+  if (in.has_seed()) out.seed = in.seed();
+  out.max_tokens = in.max_tokens();
+  for (std::string& stop : *in.mutable_stop()) out.stop.push_back(std::move(stop));
+  return out;
+}
+
+}  // namespace
+
+Result<StartCommand> decode_start(v1::StartSequence start) {
+  StartCommand command;
+  command.sequence = start.sequence();
+  command.budget = std::chrono::milliseconds(start.budget_ms());
+  if (start.messages_size() == 0 || start.messages_size() > kMessagesMax) {
+    return fail(Code::kInvalidArgument, "bad_message_count", fmt::format("1 to {} messages", kMessagesMax), "messages");
+  }
+  command.messages.reserve(static_cast<std::size_t>(start.messages_size()));
+  for (int i = 0; i < start.messages_size(); ++i) {
+    v1::ChatMessage& message = *start.mutable_messages(i);
+    TG_ASSIGN(const Role role, decode_role(message.role(), i));
+    if (!is_valid_utf8(message.content())) {
+      return fail(Code::kInvalidArgument, "bad_utf8", "the content is not UTF-8", fmt::format("messages[{}].content", i));
+    }
+    command.messages.push_back({role, std::move(*message.mutable_content())});
+  }
+  TG_ASSIGN(command.sampling, decode_sampling(std::move(*start.mutable_sampling())));
+  return command;
+}
+
+v1::WorkerFrame encode_frame(SessionFrame frame) {
+  v1::WorkerFrame out;
+  out.set_step(static_cast<std::uint64_t>(frame.step));
+  out.set_credits_total(frame.credits_total);
+  out.set_draining(frame.draining);
+  out.set_sequences_running(frame.sequences_running);
+  out.set_tokens_queued(frame.tokens_queued);
+  out.mutable_events()->Reserve(static_cast<int>(frame.events.size()));
+  for (SessionEvent& event : frame.events) {
+    v1::SequenceEvent& to = *out.add_events();
+    to.set_sequence(event.sequence);
+    to.set_accepted(event.accepted);
+    if (!event.reasoning.empty()) to.set_reasoning(std::move(event.reasoning));
+    if (!event.content.empty()) to.set_content(std::move(event.content));
+    to.mutable_usage()->set_prompt_tokens(event.usage.prompt_tokens);
+    to.mutable_usage()->set_cached_tokens(event.usage.cached_tokens);
+    to.mutable_usage()->set_completion_tokens(event.usage.completion_tokens);
+    to.mutable_usage()->set_reasoning_tokens(event.usage.reasoning_tokens);
+    if (!event.finish) continue;
+    to.set_finish(encode_finish(*event.finish));
+    if (*event.finish != FinishReason::kError) continue;
+    to.set_error_code(std::string(code_name(event.error.code)));
+    to.set_error_reason(std::move(event.error.reason));
+    to.set_error_message(std::move(event.error.message));
+    to.set_error_field(std::move(event.error.field));
+  }
+  return out;
+}
+
+v1::WorkerHello encode_hello(const WorkerFacts& worker, const EngineFacts& engine, std::uint64_t term) {
+  v1::WorkerHello hello;
+  hello.set_worker_id(worker.worker_id);
+  hello.set_model(worker.model);
+  hello.set_variant(worker.variant);
+  hello.set_engine(engine.engine);
+  hello.set_weights_digest(engine.weights_digest);
+  hello.set_context_max(engine.context_max);
+  hello.set_sequences_max(engine.sequences_max);
+  hello.set_region(worker.region);
+  hello.set_pool(worker.pool);
+  hello.set_term(term);
+  return hello;
+}
+
+}  // namespace tidegate::worker

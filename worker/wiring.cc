@@ -1,0 +1,209 @@
+#include "worker/wiring.h"
+
+#include <algorithm>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/core/ids.h"
+#include "base/crypto/sha256.h"
+#include "base/net/io_threads.h"
+#include "base/obs/admin_server.h"
+#include "base/rpc/server.h"
+#include "worker/engine/open_engine.h"
+#include "worker/engine/sim_engine.h"
+#include "worker/rpc/frame_codec.h"
+#include "worker/rpc/scheduler_link.h"
+#include "worker/rpc/session_service.h"
+#include "worker/rpc/worker_status.h"
+
+namespace tidegate::worker {
+
+namespace {
+
+constexpr auto kStreamsEndWithin = std::chrono::seconds(2);
+constexpr auto kCancelsEndWithin = std::chrono::seconds(5);
+
+Result<std::unique_ptr<Engine>> make_engine(const WorkerConfig& config, const Clock& clock) {
+  // A session may use all its credits at once, also those it was given before others joined.
+  const auto sequences_max = static_cast<std::int32_t>(config.sequences_max);
+  const std::int32_t waiting_max = 4 * sequences_max + 64;
+  if (config.engine == "sim") {
+    const SimOptions options{.step_interval = std::chrono::milliseconds(config.sim_step_ms),
+                             .prefill_tokens_per_second = static_cast<double>(config.sim_prefill_tokens_per_s),
+                             .sequences_max = sequences_max,
+                             .waiting_max = waiting_max,
+                             .reasoning_tokens = static_cast<std::int32_t>(config.sim_reasoning_tokens),
+                             .content_tokens = static_cast<std::int32_t>(config.sim_content_tokens)};
+    return std::make_unique<SimEngine>(options, clock);
+  }
+  const std::int64_t cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+  EngineOptions options;
+  options.sequences_max = sequences_max;
+  options.waiting_max = waiting_max;
+  options.step_tokens_max = static_cast<std::int32_t>(config.step_tokens_max);
+  options.kv_bytes_max = config.kv_mib << 20;
+  options.load.threads = static_cast<int>(config.threads == 0 ? cores : config.threads);
+  options.clock = &clock;
+  return open_engine(config.model_dir, options);
+}
+
+}  // namespace
+
+/// Declared in the order in which they are built: destruction runs backwards.
+struct WorkerProcess::Parts {
+  explicit Parts(const WorkerConfig& config) : metrics(registry), fence(static_cast<std::uint64_t>(config.term)) {}
+
+  PrometheusRegistry registry;
+  WorkerMetrics metrics;
+  Readiness readiness;
+  SystemEntropy entropy;
+  TermFence fence;
+  std::unique_ptr<AdminServer> admin;
+  IoThreads io{1, "worker-io"};
+  std::optional<asio::signal_set> signals;
+  std::optional<WorkerStatus> status;
+  std::unique_ptr<EngineThread> engine;
+  std::unique_ptr<SessionService> sessions;
+  std::unique_ptr<rpc::RpcServer> server;
+  std::shared_ptr<rpc::Channel> scheduler;
+  std::unique_ptr<SchedulerLink> link;
+};
+
+WorkerProcess::WorkerProcess(const WorkerConfig& config, const Clock& clock, Log& log)
+    : config_(config), clock_(clock), log_(log), parts_(std::make_unique<Parts>(config_)) {}
+
+WorkerProcess::~WorkerProcess() {
+  Parts& parts = *parts_;
+  if (parts.link) parts.link->stop();
+  parts.link.reset();
+  if (parts.scheduler) parts.scheduler->shut();
+  parts.server.reset();
+  // The ends of streams are still on their way through io to the engine's inbox: it must take them, and may drop them.
+  if (parts.engine) parts.engine->stop();
+  parts.io.stop();
+}
+
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const WorkerConfig& config, const Clock& clock, Log& log) {
+  std::unique_ptr<WorkerProcess> process(new WorkerProcess(config, clock, log));
+  TG_TRY(process->listen());
+  TG_TRY(process->load());
+  return process;
+}
+
+Status WorkerProcess::listen() {
+  Parts& parts = *parts_;
+  WorkerConfig defaults;
+  TG_ASSIGN(parts.admin, AdminServer::start(config_.admin_listen, parts.registry, parts.readiness,
+                                            config_table(defaults).reference(), clock_, log_));
+  parts.signals.emplace(parts.io.context(0), SIGTERM, SIGINT);
+  parts.signals->async_wait([this](const boost::system::error_code& stopped, int) {
+    if (!stopped) request_drain();
+  });
+  parts.sessions =
+      std::make_unique<SessionService>(rpc::AuthGate::required(config_.cluster_token), parts.io.executor(0), log_);
+  TG_ASSIGN(parts.server, rpc::RpcServer::start({.listen = {config_.grpc_listen}}, {parts.sessions.get()}));
+
+  UuidV7Source ids(clock_, parts.entropy);
+  const std::string& bound = parts.server->addresses().front();
+  parts.status.emplace(WorkerFacts{.worker_id = ids.next().to_string(),
+                                   .deployment = config_.deployment,
+                                   .replica = config_.replica,
+                                   .address = config_.grpc_advertise.empty() ? bound : config_.grpc_advertise,
+                                   .model = config_.model,
+                                   .variant = config_.variant,
+                                   .engine = config_.engine,
+                                   .region = config_.region,
+                                   .pool = config_.pool},
+                       parts.fence);
+  log_.info("worker_listening", {kv("grpc", bound), kv("admin", parts.admin->address()),
+                                 kv("worker_id", parts.status->facts().worker_id), kv("replica", config_.replica)});
+  if (config_.scheduler_address.empty()) return {};
+  rpc::ChannelOptions options;
+  options.token = config_.cluster_token;
+  TG_ASSIGN(parts.scheduler, rpc::make_channel(config_.scheduler_address, options));
+  std::uint64_t seed = 0;
+  parts.entropy.fill(&seed, sizeof seed);
+  parts.link = std::make_unique<SchedulerLink>(
+      parts.scheduler, parts.io.executor(0), clock_, log_, parts.metrics, *parts.status, parts.fence,
+      [this] { request_drain(); }, SchedulerLink::Options{.seed = seed});
+  parts.link->start();
+  return {};
+}
+
+Status WorkerProcess::load() {
+  Parts& parts = *parts_;
+  const auto model_check = parts.readiness.add("model");
+  const Mono began = clock_.mono();
+  Result<std::unique_ptr<Engine>> engine = make_engine(config_, clock_);
+  if (!engine) {
+    parts.status->set_state(v1::WORKER_STATE_FAILED);
+    return fail(engine.error());
+  }
+  const EngineThread::Limits limits{
+      .host = {.credits_overcommit = static_cast<std::int32_t>(config_.credits_overcommit),
+               .outbox_bytes_max = static_cast<std::size_t>(config_.outbox_kib_max) << 10}};
+  parts.engine = std::make_unique<EngineThread>(*std::move(engine), clock_, parts.metrics, log_, limits);
+  const EngineFacts& facts = parts.engine->facts();
+  parts.sessions->serve(*parts.engine, encode_hello(parts.status->facts(), facts, parts.fence.newest()));
+  parts.status->set_ready(*parts.engine);
+  if (parts.link) parts.link->report_now();
+  parts.metrics.ready.set(1);
+  model_check.up();
+  log_.info("worker_ready",
+            {kv("model", config_.model), kv("variant", config_.variant), kv("engine", facts.engine),
+             kv("weights", facts.weights_digest), kv("sequences_max", facts.sequences_max),
+             kv("kv_tokens", facts.kv_tokens_capacity),
+             kv("load_ms", std::chrono::duration_cast<std::chrono::milliseconds>(clock_.mono() - began).count())});
+  return {};
+}
+
+void WorkerProcess::request_drain() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_drain_requested_ = true;
+  }
+  changed_.notify_all();
+}
+
+void WorkerProcess::run() {
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return is_drain_requested_; });
+  }
+  drain();
+}
+
+void WorkerProcess::drain() {
+  Parts& parts = *parts_;
+  parts.readiness.add("model").down("draining");
+  parts.metrics.ready.set(0);
+  parts.status->set_state(v1::WORKER_STATE_DRAINING);
+  if (parts.link) parts.link->report_now();
+  parts.engine->drain([this] {
+    {
+      const std::lock_guard lock(mutex_);
+      is_drained_ = true;
+    }
+    changed_.notify_all();
+  });
+  bool in_time = false;
+  {
+    std::unique_lock lock(mutex_);
+    in_time = changed_.wait_for(lock, config_.drain_limit, [this] { return is_drained_; });
+    if (!in_time) {
+      lock.unlock();
+      parts.engine->cancel_all();
+      lock.lock();
+      changed_.wait_for(lock, kCancelsEndWithin, [this] { return is_drained_; });
+    }
+  }
+  parts.sessions->finish_all();
+  parts.server->drain(Deadline::after(clock_.mono(), kStreamsEndWithin));
+  log_.info("worker_drained", {kv("in_time", in_time)});
+}
+
+}  // namespace tidegate::worker
