@@ -9,12 +9,13 @@
 
 namespace tidegate::worker {
 
-/// Sampled tokens to the two texts of an answer. Output begins inside the reasoning (the template opened <think>);
+/// Sampled tokens to the two texts of an answer. Output begins inside the reasoning (the template opened
+/// <think>);
 /// </think> arrives as a token, never as text, so a model that merely spells it does not end its reasoning.
 ///
-/// Line breaks around </think> belong to the tags: the ones right before it are not part of the reasoning, the ones right
-/// after it not part of the content. Both texts are therefore what a person would quote, and joining deltas gives them.
-/// Stop strings are matched on the content only.
+/// Line breaks around </think> belong to the tags: the ones right before it are not part of the reasoning,
+/// the ones right after it not part of the content. Both texts are therefore what a person would quote, and
+/// joining deltas gives them. Stop strings are matched on the content only.
 class AnswerStream {
  public:
   struct Text {

@@ -23,7 +23,7 @@ struct SamplingParams {
   std::optional<std::int32_t> top_k;  ///< 0 = off
   std::optional<std::uint64_t> seed;  ///< same seed, request and weights: same tokens, whatever the batch
   std::int32_t max_tokens = 0;        ///< completion ceiling incl. reasoning; 0 = to the end of the context
-  std::vector<std::string> stop;      ///< at most 16, matched on the answer text; the stop text is not emitted
+  std::vector<std::string> stop;  ///< at most 16, matched on the answer text; the stop text is not emitted
 };
 
 struct GenerateRequest {
@@ -42,21 +42,22 @@ struct SequenceUsage {
 
 enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled, kError };
 
-/// What one sequence did in one step. A sequence yields one accepted event (prompt_tokens known), then deltas,
-/// then exactly one finished event. The accepted event carries no text; a finished event may carry the last of it.
-/// Cancelled while still waiting: no accepted event, and usage is all zero, for nothing was computed.
+/// What one sequence did in one step. A sequence yields one accepted event (prompt_tokens known), then
+/// deltas, then exactly one finished event. The accepted event carries no text; a finished event may carry
+/// the last of it. Cancelled while still waiting: no accepted event, and usage is all zero, for nothing was
+/// computed.
 struct SequenceEvent {
   SequenceHandle handle = 0;
-  bool accepted = false;              ///< first event: admitted to the batch, usage.prompt_tokens is exact
-  std::string reasoning;              ///< whole UTF-8 code points; may be empty
-  std::string content;                ///< whole UTF-8 code points; may be empty
-  SequenceUsage usage;                ///< running totals after this step
+  bool accepted = false;  ///< first event: admitted to the batch, usage.prompt_tokens is exact
+  std::string reasoning;  ///< whole UTF-8 code points; may be empty
+  std::string content;    ///< whole UTF-8 code points; may be empty
+  SequenceUsage usage;    ///< running totals after this step
   std::optional<FinishReason> finish;
-  Error error;                        ///< set when finish == kError
+  Error error;  ///< set when finish == kError
 };
 
 struct EngineFacts {
-  std::string engine;          ///< "cpu" or "sim"
+  std::string engine;  ///< "cpu" or "sim"
   std::string architecture;
   std::string weights_digest;
   std::int32_t context_max = 0;
@@ -69,9 +70,9 @@ struct EngineLoad {
   std::int32_t sequences_waiting = 0;
   std::int64_t kv_tokens_used = 0;
   std::int64_t steps_total = 0;
-  std::int64_t prompt_tokens_total = 0;      ///< of accepted sequences
+  std::int64_t prompt_tokens_total = 0;  ///< of accepted sequences
   std::int64_t completion_tokens_total = 0;
-  std::int64_t preemptions_total = 0;        ///< sequences thrown out for want of KV and computed again
+  std::int64_t preemptions_total = 0;  ///< sequences thrown out for want of KV and computed again
   double step_seconds_last = 0;
 };
 
@@ -82,15 +83,16 @@ class Engine {
   virtual const EngineFacts& facts() const = 0;
   /// Fails: invalid_argument (context_length_exceeded, ...; field names the parameter), resource_exhausted.
   virtual Status submit(GenerateRequest request) = 0;
-  /// Unknown handles are ignored (the sequence may have just finished). Its last event is finish = kCancelled.
+  /// Unknown handles are ignored (the sequence may have just finished). Its last event is finish =
+  /// kCancelled.
   virtual void cancel(SequenceHandle handle) = 0;
   virtual bool idle() const = 0;
   /// Runs one step over every live sequence and returns what happened. Never blocks on anything but compute
   /// (the sim engine paces itself against its clock instead and may return nothing).
   virtual std::vector<SequenceEvent> step() = 0;
   virtual EngineLoad load() const = 0;
-  /// For an engine that paces itself: step() returns nothing before this instant, so the host may sleep until then (or
-  /// until a new request). nullopt = step() has work whenever the engine is not idle.
+  /// For an engine that paces itself: step() returns nothing before this instant, so the host may sleep until
+  /// then (or until a new request). nullopt = step() has work whenever the engine is not idle.
   virtual std::optional<Mono> next_step_at() const { return std::nullopt; }
 };
 

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <chrono>
 #include <limits>
-#include <numeric>
 #include <optional>
 
 #include "base/core/check.h"
@@ -51,19 +50,20 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(std::unique_ptr<Backend> 
                                                        EngineLimits limits, std::uint64_t entropy,
                                                        const Clock& clock) {
   const ScheduleLimits& schedule = limits.schedule;
-  if (schedule.sequences_max < 1 || schedule.step_tokens_max < schedule.sequences_max || limits.waiting_max < 0 ||
-      limits.kv_blocks < 1) {
-    return invalid("bad_option",
-                   "the engine needs at least one sequence, one KV block, and a step budget of a token per sequence",
-                   "limits");
+  if (schedule.sequences_max < 1 || schedule.step_tokens_max < schedule.sequences_max ||
+      limits.waiting_max < 0 || limits.kv_blocks < 1) {
+    return invalid(
+        "bad_option",
+        "the engine needs at least one sequence, one KV block, and a step budget of a token per sequence",
+        "limits");
   }
   TG_TRY(backend->alloc_kv(limits.kv_blocks));
   return std::unique_ptr<EngineCore>(
       new EngineCore(std::move(backend), std::move(model), limits, entropy, clock));
 }
 
-EngineCore::EngineCore(std::unique_ptr<Backend> backend, ServedModel model, EngineLimits limits, std::uint64_t entropy,
-                       const Clock& clock)
+EngineCore::EngineCore(std::unique_ptr<Backend> backend, ServedModel model, EngineLimits limits,
+                       std::uint64_t entropy, const Clock& clock)
     : backend_(std::move(backend)),
       model_(std::move(model)),
       limits_(limits),
@@ -88,10 +88,12 @@ Status EngineCore::submit(GenerateRequest request) {
     return fail(Code::kAlreadyExists, "handle_in_use", "a sequence with this handle is alive", "handle");
   }
   if (schedule_.running() + schedule_.waiting() >= limits_.schedule.sequences_max + limits_.waiting_max) {
-    return fail(Code::kResourceExhausted, "engine_full", "every place in the batch and in its queue is taken");
+    return fail(Code::kResourceExhausted, "engine_full",
+                "every place in the batch and in its queue is taken");
   }
   if (request.messages.empty()) return invalid("missing_field", "'messages' must not be empty", "messages");
-  if (request.sampling.max_tokens < 0) return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
+  if (request.sampling.max_tokens < 0)
+    return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
   TG_TRY(check_stops(request.sampling.stop));
   TG_ASSIGN(const SamplerParams sampler, resolve(request.sampling, request.handle));
   TG_ASSIGN(std::vector<TokenId> prompt, encode_prompt(request.messages));
@@ -115,38 +117,38 @@ Result<SamplerParams> EngineCore::resolve(const SamplingParams& sampling, Sequen
   TG_TRY(check_temperature(out.temperature));
   TG_TRY(check_top_p(out.top_p));
   TG_TRY(check_top_k(out.top_k));
-  const auto drawn = philox4x32({static_cast<std::uint32_t>(handle), static_cast<std::uint32_t>(handle >> 32), 1, 0},
-                                {static_cast<std::uint32_t>(entropy_), static_cast<std::uint32_t>(entropy_ >> 32)});
+  const auto drawn =
+      philox4x32({static_cast<std::uint32_t>(handle), static_cast<std::uint32_t>(handle >> 32), 1, 0},
+                 {static_cast<std::uint32_t>(entropy_), static_cast<std::uint32_t>(entropy_ >> 32)});
   out.seed = sampling.seed.value_or(std::uint64_t{drawn[1]} << 32 | drawn[0]);
   return out;
 }
 
 Result<std::vector<TokenId>> EngineCore::encode_prompt(const std::vector<ChatMessage>& messages) const {
   // Bytes alone may prove that the prompt cannot fit: then it is not worth encoding.
-  const std::size_t bytes = std::accumulate(messages.begin(), messages.end(), std::size_t{0},
-                                            [](std::size_t sum, const ChatMessage& m) { return sum + m.content.size(); });
   const auto context = static_cast<std::size_t>(facts_.context_max);
+  const std::size_t at_least = model_.chat.text_bytes(messages) / model_.tokenizer->token_bytes_max();
   std::vector<TokenId> prompt;
-  // Thinking in an assistant's history is dropped, so only the other texts prove anything; a bound, not an estimate.
-  const bool all_kept = std::ranges::none_of(messages, [](const ChatMessage& m) { return m.role == Role::kAssistant; });
-  const std::size_t at_least = all_kept ? bytes / model_.tokenizer->token_bytes_max() : 0;
   if (at_least < context) prompt = model_.chat.encode(messages);
   if (at_least >= context || prompt.size() >= context) {
     return invalid("context_length_exceeded",
-                   fmt::format("the messages take {} tokens or more; this model's context holds {} for prompt and answer",
+                   fmt::format("the messages take at least {} tokens; prompt and answer together may have {}",
                                std::max(at_least, prompt.size()), context),
                    "messages");
   }
   return prompt;
 }
 
-void EngineCore::cancel(SequenceHandle handle) { cancels_.push_back(handle); }
+void EngineCore::cancel(SequenceHandle handle) {
+  cancels_.push_back(handle);
+}
 
 std::vector<SequenceEvent> EngineCore::step() {
   const Mono begin = clock_->mono();
   std::vector<SequenceEvent> events;
   for (const SequenceHandle handle : cancels_) {
-    if (const Sequence* sequence = schedule_.find(handle)) finish(sequence->end(FinishReason::kCancelled), events);
+    if (const Sequence* sequence = schedule_.find(handle))
+      finish(sequence->end(FinishReason::kCancelled), events);
   }
   cancels_.clear();
   for (Sequence* sequence : schedule_.admit()) {
@@ -162,8 +164,8 @@ std::vector<SequenceEvent> EngineCore::step() {
   return events;
 }
 
-// A numeric fault ends the sequence that has it and nobody else: the step is computed again without it. That is safe,
-// since a row depends on its own sequence only and KV is written again with the same bits.
+// A numeric fault ends the sequence that has it and nobody else: the step is computed again without it. That
+// is safe, since a row depends on its own sequence only and KV is written again with the same bits.
 void EngineCore::compute(std::vector<StepPart> parts, std::vector<SequenceEvent>& events) {
   const auto vocab = static_cast<std::size_t>(backend_->facts().vocab_size);
   std::vector<BatchSequence> batch;

@@ -14,17 +14,19 @@ namespace tidegate::worker {
 
 struct EngineLimits {
   ScheduleLimits schedule;
-  std::int32_t waiting_max = 16;  ///< submissions beyond this are refused: late binding keeps the real queue in the gateway
-  std::int32_t kv_blocks = 0;     ///< at least one; the context is cut to what they hold
+  std::int32_t waiting_max =
+      16;  ///< submissions beyond this are refused: late binding keeps the real queue in the gateway
+  std::int32_t kv_blocks = 0;  ///< at least one; the context is cut to what they hold
 };
 
 /// The real serving core: continuous batching over a Backend. See schedule.h for who runs when.
 class EngineCore final : public Engine {
  public:
-  /// Reserves the KV memory. `entropy` seeds requests that bring no seed. The clock (step times only) must outlive the
-  /// engine. Fails: invalid_argument/bad_option, and as Backend::alloc_kv does.
+  /// Reserves the KV memory. `entropy` seeds requests that bring no seed. The clock (step times only) must
+  /// outlive the engine. Fails: invalid_argument/bad_option, and as Backend::alloc_kv does.
   static Result<std::unique_ptr<EngineCore>> create(std::unique_ptr<Backend> backend, ServedModel model,
-                                                    EngineLimits limits, std::uint64_t entropy, const Clock& clock);
+                                                    EngineLimits limits, std::uint64_t entropy,
+                                                    const Clock& clock);
 
   const EngineFacts& facts() const override { return facts_; }
   Status submit(GenerateRequest request) override;
@@ -54,7 +56,7 @@ class EngineCore final : public Engine {
   const Clock* clock_;
   TokenRules rules_;
   Sampler sampler_;
-  KvPool pool_;        // before schedule_: sequences give their blocks back to it
+  KvPool pool_;  // before schedule_: sequences give their blocks back to it
   Schedule schedule_;
   EngineFacts facts_;
   EngineLoad load_;

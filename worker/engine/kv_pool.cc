@@ -13,13 +13,16 @@ KvPool::KvPool(std::int32_t blocks) : total_(blocks), free_(static_cast<std::siz
   std::iota(free_.rbegin(), free_.rend(), 0);
 }
 
-KvPool::~KvPool() { TG_CHECK(blocks_free() == total_); }
+KvPool::~KvPool() {
+  TG_CHECK(blocks_free() == total_);
+}
 
 std::int32_t kv_blocks_for(std::int64_t tokens) {
   return static_cast<std::int32_t>((tokens + kKvBlockTokens - 1) / kKvBlockTokens);
 }
 
-KvBlocks::KvBlocks(KvBlocks&& other) noexcept : pool_(other.pool_), blocks_(std::exchange(other.blocks_, {})) {}
+KvBlocks::KvBlocks(KvBlocks&& other) noexcept
+    : pool_(other.pool_), blocks_(std::exchange(other.blocks_, {})) {}
 
 KvBlocks& KvBlocks::operator=(KvBlocks&& other) noexcept {
   if (this != &other) {
@@ -35,7 +38,8 @@ bool KvBlocks::try_cover(std::int64_t tokens) {
   if (more <= 0) return true;
   if (more > pool_->blocks_free()) return false;
   const auto taken = pool_->free_.end() - more;
-  blocks_.insert(blocks_.end(), std::make_reverse_iterator(pool_->free_.end()), std::make_reverse_iterator(taken));
+  blocks_.insert(blocks_.end(), std::make_reverse_iterator(pool_->free_.end()),
+                 std::make_reverse_iterator(taken));
   pool_->free_.erase(taken, pool_->free_.end());
   return true;
 }

@@ -8,8 +8,9 @@ namespace tidegate::worker {
 
 class KvBlocks;
 
-/// The free list over a backend's KV blocks 0..blocks-1. Every block is free or owned by exactly one KvBlocks, which
-/// gives it back when it dies: no path, cancelled or failed, can leak one. Must outlive its owners. One thread.
+/// The free list over a backend's KV blocks 0..blocks-1. Every block is free or owned by exactly one
+/// KvBlocks, which gives it back when it dies: no path, cancelled or failed, can leak one. Must outlive its
+/// owners. One thread.
 class KvPool {
  public:
   explicit KvPool(std::int32_t blocks);

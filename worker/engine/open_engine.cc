@@ -1,8 +1,8 @@
 #include "worker/engine/open_engine.h"
 
 #include <algorithm>
-#include <random>
 
+#include "base/crypto/sha256.h"
 #include "worker/engine/engine_core.h"
 #include "worker/engine/kv_pool.h"
 
@@ -10,8 +10,9 @@ namespace tidegate::worker {
 namespace {
 
 std::uint64_t system_entropy() {
-  std::random_device device;
-  return std::uint64_t{device()} << 32 | device();
+  std::uint64_t word = 0;
+  SystemEntropy().fill(&word, sizeof(word));
+  return word;
 }
 
 const Clock& system_clock() {
@@ -39,7 +40,8 @@ Status apply_defaults(const EngineOptions& options, SamplerParams& defaults) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> open_engine(const std::filesystem::path& model_dir, const EngineOptions& options) {
+Result<std::unique_ptr<Engine>> open_engine(const std::filesystem::path& model_dir,
+                                            const EngineOptions& options) {
   TG_ASSIGN(ServedModel model, load_served_model(model_dir));
   TG_TRY(apply_defaults(options, model.defaults));
   TG_ASSIGN(std::unique_ptr<Backend> backend, load_backend(model_dir, options.load));

@@ -5,9 +5,9 @@
 
 namespace tidegate::worker {
 
-/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a random word as a pure
-/// function of key and counter. Sampling keys it by (seed, position), so a token's draw depends on nothing else:
-/// not on the batch, not on preemption, not on how many draws came before.
+/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a random word as a
+/// pure function of key and counter. Sampling keys it by (seed, position), so a token's draw depends on
+/// nothing else: not on the batch, not on preemption, not on how many draws came before.
 constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
                                                   std::array<std::uint32_t, 2> key) {
   constexpr int kRounds = 10;
@@ -24,8 +24,9 @@ constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c
 
 /// Uniform in [0, 1), 53 bits.
 constexpr double philox_unit(std::uint64_t seed, std::uint64_t position) {
-  const auto words = philox4x32({static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32), 0, 0},
-                                {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+  const auto words =
+      philox4x32({static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32), 0, 0},
+                 {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
   const std::uint64_t bits = std::uint64_t{words[1]} << 32 | words[0];
   return static_cast<double>(bits >> 11) * 0x1.0p-53;
 }

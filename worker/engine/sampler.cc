@@ -9,14 +9,15 @@
 namespace tidegate::worker {
 namespace {
 
-// exp(-40) times a vocabulary of 2^20 is below 2^-37 of the mass: dropping those tokens cannot be observed, and spares
-// most of the exponentials.
+// exp(-40) times a vocabulary of 2^20 is below 2^-37 of the mass: dropping those tokens cannot be observed,
+// and spares most of the exponentials.
 constexpr double kNegligible = -40;
 constexpr std::size_t kSortChunk = 64;
 
 }  // namespace
 
-Result<TokenId> Sampler::sample(std::span<const float> logits, const SamplerParams& params, std::int32_t position) {
+Result<TokenId> Sampler::sample(std::span<const float> logits, const SamplerParams& params,
+                                std::int32_t position) {
   TG_CHECK(vocab_limit_ > 0 && logits.size() >= static_cast<std::size_t>(vocab_limit_));
   TokenId best = 0;
   bool finite = true;
@@ -25,7 +26,8 @@ Result<TokenId> Sampler::sample(std::span<const float> logits, const SamplerPara
     finite = finite && std::isfinite(logit);
     if (logit > logits[static_cast<std::size_t>(best)]) best = id;
   }
-  if (!finite) return fail(Code::kInternal, "numeric_fault", "the model produced a logit that is not a number");
+  if (!finite)
+    return fail(Code::kInternal, "numeric_fault", "the model produced a logit that is not a number");
   if (params.temperature == 0) return best;
 
   const double top = logits[static_cast<std::size_t>(best)];
@@ -54,10 +56,13 @@ double Sampler::keep_top(const SamplerParams& params) {
   const auto before = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
   };
-  const auto at = [this](std::size_t index) { return candidates_.begin() + static_cast<std::ptrdiff_t>(index); };
+  const auto at = [this](std::size_t index) {
+    return candidates_.begin() + static_cast<std::ptrdiff_t>(index);
+  };
 
   if (params.top_k > 0 && static_cast<std::size_t>(params.top_k) < candidates_.size()) {
-    std::nth_element(candidates_.begin(), at(static_cast<std::size_t>(params.top_k) - 1), candidates_.end(), before);
+    std::nth_element(candidates_.begin(), at(static_cast<std::size_t>(params.top_k) - 1), candidates_.end(),
+                     before);
     candidates_.resize(static_cast<std::size_t>(params.top_k));
     std::sort(candidates_.begin(), candidates_.end(), before);
   }

@@ -17,15 +17,15 @@ struct SamplerParams {
   std::uint64_t seed = 0;
 };
 
-/// Chooses the next token from one row of logits: temperature, then top_k, then top_p over what is left, then one draw
-/// keyed by (seed, position). Equal logits rank by lower id. Keeps scratch memory; one thread.
+/// Chooses the next token from one row of logits: temperature, then top_k, then top_p over what is left, then
+/// one draw keyed by (seed, position). Equal logits rank by lower id. Keeps scratch memory; one thread.
 class Sampler {
  public:
   /// Ids from `vocab_limit` on (padding rows of the output head) are never chosen, whatever their logits.
   explicit Sampler(TokenId vocab_limit) : vocab_limit_(vocab_limit) {}
 
-  /// `position` is the index the token will have in its sequence. Fails: internal/numeric_fault if a logit below
-  /// vocab_limit is NaN or infinite.
+  /// `position` is the index the token will have in its sequence. Fails: internal/numeric_fault if a logit
+  /// below vocab_limit is NaN or infinite.
   Result<TokenId> sample(std::span<const float> logits, const SamplerParams& params, std::int32_t position);
 
  private:

@@ -56,7 +56,8 @@ std::vector<StepPart> Schedule::plan() {
   std::vector<StepPart> parts;
   std::int32_t budget = limits_.step_tokens_max;
   const auto pending = [](const Sequence& sequence) { return sequence.length() - sequence.computed(); };
-  // running_ shrinks from its end while we walk: the ones preempted are always behind the one that needs room.
+  // running_ shrinks from its end while we walk: the ones preempted are always behind the one that needs
+  // room.
   for (std::size_t index = 0; index < running_.size(); ++index) {
     Sequence& sequence = *running_[index];
     if (pending(sequence) != 1) continue;

@@ -22,13 +22,14 @@ struct TokenRules {
 
 /// One request in the engine: its tokens, its KV blocks, its text, and the only counters its bill comes from.
 ///
-/// tokens = prompt, then every sampled token that must be fed back. The KV of tokens [0, computed) is written. A step
-/// feeds tokens [computed, computed + n); when that reaches the end, the next token is sampled and handed to on_token.
+/// tokens = prompt, then every sampled token that must be fed back. The KV of tokens [0, computed) is
+/// written. A step feeds tokens [computed, computed + n); when that reaches the end, the next token is
+/// sampled and handed to on_token.
 class Sequence {
  public:
   struct Request {
     SequenceHandle handle = 0;
-    std::vector<TokenId> prompt;      ///< at least one
+    std::vector<TokenId> prompt;  ///< at least one
     SamplerParams sampler;
     std::int32_t completion_max = 0;  ///< at least 1; what max_tokens and the context leave
     std::vector<std::string> stops;
@@ -49,7 +50,8 @@ class Sequence {
   SequenceEvent accept();
   /// KV of `count` more tokens is written.
   void advance(std::int32_t count);
-  /// Left the batch because KV was short. Keeps its tokens and text; its KV will be computed again, with the same result.
+  /// Left the batch because KV was short. Keeps its tokens and text; its KV will be computed again, with the
+  /// same result.
   void preempt();
   /// The next token. event.finish is set if it was the last.
   SequenceEvent on_token(TokenId id, const TokenRules& rules);

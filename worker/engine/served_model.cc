@@ -13,7 +13,8 @@ namespace {
 constexpr double kTemperatureMax = 2;
 
 std::unexpected<Error> out_of_range(std::string_view field, std::string_view limits) {
-  return fail(Code::kInvalidArgument, "out_of_range", fmt::format("'{}' must be {}", field, limits), std::string(field));
+  return fail(Code::kInvalidArgument, "out_of_range", fmt::format("'{}' must be {}", field, limits),
+              std::string(field));
 }
 
 void add_once(std::vector<TokenId>& ids, std::int64_t id) {
@@ -54,7 +55,8 @@ Status read_end_tokens(const json::object& from, std::vector<TokenId>& ids) {
 
 // Written so that NaN fails.
 Status check_temperature(double temperature) {
-  if (!(temperature >= 0 && temperature <= kTemperatureMax)) return out_of_range("temperature", "between 0 and 2");
+  if (!(temperature >= 0 && temperature <= kTemperatureMax))
+    return out_of_range("temperature", "between 0 and 2");
   return {};
 }
 
@@ -64,7 +66,8 @@ Status check_top_p(double top_p) {
 }
 
 Status check_top_k(std::int64_t top_k) {
-  if (top_k < 0 || top_k > std::numeric_limits<std::int32_t>::max()) return out_of_range("top_k", "0 (off) or more");
+  if (top_k < 0 || top_k > std::numeric_limits<std::int32_t>::max())
+    return out_of_range("top_k", "0 (off) or more");
   return {};
 }
 
@@ -72,13 +75,15 @@ Result<ServedModel> load_served_model(const std::filesystem::path& dir) {
   TG_ASSIGN(Tokenizer loaded, Tokenizer::load(dir.string()));
   auto tokenizer = std::make_unique<const Tokenizer>(std::move(loaded));
   TG_ASSIGN(const ChatTemplate chat, ChatTemplate::load(dir.string(), *tokenizer));
-  ServedModel model{.tokenizer = std::move(tokenizer), .chat = chat, .end_tokens = {chat.eos()}, .defaults = {}};
+  ServedModel model{
+      .tokenizer = std::move(tokenizer), .chat = chat, .end_tokens = {chat.eos()}, .defaults = {}};
   for (const char* name : {"generation_config.json", "tidegate.json"}) {
     const std::filesystem::path path = dir / name;
     if (!std::filesystem::exists(path)) continue;
     TG_ASSIGN(const json::value document, json::parse_file(path.string()));
     if (!document.is_object()) {
-      return fail(Code::kInvalidArgument, "wrong_type", fmt::format("{} must hold an object", path.string()), name);
+      return fail(Code::kInvalidArgument, "wrong_type", fmt::format("{} must hold an object", path.string()),
+                  name);
     }
     TG_TRY(read_defaults(document.get_object(), model.defaults));
     TG_TRY(read_end_tokens(document.get_object(), model.end_tokens));

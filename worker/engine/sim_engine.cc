@@ -13,21 +13,24 @@
 namespace tidegate::worker {
 namespace {
 
-constexpr std::array<std::string_view, 16> kWords = {"moon", "tide", "gate", "river", "autumn", "snow", "wine", "pine",
-                                                     "月",   "潮",   "门",   "江",    "秋",     "雪",   "酒",   "松"};
+constexpr std::array<std::string_view, 16> kWords = {"moon", "tide", "gate", "river", "autumn", "snow",
+                                                     "wine", "pine", "月",   "潮",    "门",     "江",
+                                                     "秋",   "雪",   "酒",   "松"};
 
 std::int32_t prompt_tokens(const GenerateRequest& request) {
   constexpr std::size_t kBytesPerToken = 4;
   constexpr std::int64_t kTemplateTokens = 4;
   std::int64_t tokens = 0;
   for (const ChatMessage& message : request.messages) {
-    tokens += static_cast<std::int64_t>((message.content.size() + kBytesPerToken - 1) / kBytesPerToken) + kTemplateTokens;
+    tokens += static_cast<std::int64_t>((message.content.size() + kBytesPerToken - 1) / kBytesPerToken) +
+              kTemplateTokens;
   }
   return static_cast<std::int32_t>(std::min<std::int64_t>(tokens, std::numeric_limits<std::int32_t>::max()));
 }
 
 std::string_view word(std::uint64_t seed, std::int32_t position) {
-  return kWords[static_cast<std::size_t>(philox_unit(seed, static_cast<std::uint64_t>(position)) * kWords.size())];
+  return kWords[static_cast<std::size_t>(philox_unit(seed, static_cast<std::uint64_t>(position)) *
+                                         kWords.size())];
 }
 
 std::unexpected<Error> invalid(std::string reason, std::string message, std::string field) {
@@ -37,7 +40,8 @@ std::unexpected<Error> invalid(std::string reason, std::string message, std::str
 }  // namespace
 
 struct SimEngine::Live {
-  Live(SequenceHandle handle_in, std::vector<std::string> stops) : handle(handle_in), answer(std::move(stops)) {}
+  Live(SequenceHandle handle_in, std::vector<std::string> stops)
+      : handle(handle_in), answer(std::move(stops)) {}
 
   SequenceHandle handle;
   std::uint64_t seed = 0;
@@ -67,21 +71,26 @@ Status SimEngine::submit(GenerateRequest request) {
   if (std::ranges::any_of(live_, same)) {
     return fail(Code::kAlreadyExists, "handle_in_use", "a sequence with this handle is alive", "handle");
   }
-  if (static_cast<std::int64_t>(live_.size()) >= std::int64_t{options_.sequences_max} + options_.waiting_max) {
-    return fail(Code::kResourceExhausted, "engine_full", "every place in the batch and in its queue is taken");
+  if (static_cast<std::int64_t>(live_.size()) >=
+      std::int64_t{options_.sequences_max} + options_.waiting_max) {
+    return fail(Code::kResourceExhausted, "engine_full",
+                "every place in the batch and in its queue is taken");
   }
   if (request.messages.empty()) return invalid("missing_field", "'messages' must not be empty", "messages");
-  if (request.sampling.max_tokens < 0) return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
+  if (request.sampling.max_tokens < 0)
+    return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
   auto live = std::make_unique<Live>(request.handle, request.sampling.stop);
   live->prompt_tokens = live->prefill_left = prompt_tokens(request);
   const std::int32_t room = options_.context_max - live->prompt_tokens;
   if (room <= 0) {
-    return invalid("context_length_exceeded",
-                   fmt::format("the messages take {} tokens; this engine's context holds {} for prompt and answer",
-                               live->prompt_tokens, options_.context_max),
-                   "messages");
+    return invalid(
+        "context_length_exceeded",
+        fmt::format("the messages take {} tokens; this engine's context holds {} for prompt and answer",
+                    live->prompt_tokens, options_.context_max),
+        "messages");
   }
-  live->completion_max = request.sampling.max_tokens == 0 ? room : std::min(request.sampling.max_tokens, room);
+  live->completion_max =
+      request.sampling.max_tokens == 0 ? room : std::min(request.sampling.max_tokens, room);
   live->seed = request.sampling.seed.value_or(request.handle);
   if (options_.reasoning_tokens == 0) live->answer.on_think_end();
   // After an idle spell the pace starts anew: no burst for time in which nothing waited.
@@ -90,7 +99,9 @@ Status SimEngine::submit(GenerateRequest request) {
   return {};
 }
 
-bool SimEngine::due() const { return !live_.empty() && clock_->mono() >= next_step_; }
+bool SimEngine::due() const {
+  return !live_.empty() && clock_->mono() >= next_step_;
+}
 
 std::optional<Mono> SimEngine::next_step_at() const {
   if (!cancels_.empty() || live_.empty()) return std::nullopt;

@@ -22,12 +22,13 @@ struct SimOptions {
   std::int32_t content_tokens = 112;   ///< of every answer, before its end token
 };
 
-/// Not a model: deterministic words at a set pace, for load tests of everything around an engine. It says so in
-/// facts().engine == "sim" and in its weights digest.
+/// Not a model: deterministic words at a set pace, for load tests of everything around an engine. It says so
+/// in facts().engine == "sim" and in its weights digest.
 ///
-/// A prompt token is four bytes of message text, rounded up per message, plus four per message for the template. Every
-/// completion token is one word drawn from (seed or handle, position), so the same request with a seed gives the same
-/// answer. max_tokens, stop strings, context, cancellation and usage behave as in the real engine.
+/// A prompt token is four bytes of message text, rounded up per message, plus four per message for the
+/// template. Every completion token is one word drawn from (seed or handle, position), so the same request
+/// with a seed gives the same answer. max_tokens, stop strings, context, cancellation and usage behave as in
+/// the real engine.
 class SimEngine final : public Engine {
  public:
   /// The clock must outlive the engine.
@@ -55,7 +56,8 @@ class SimEngine final : public Engine {
   EngineLoad load_;
   Mono next_step_;
   double prefill_carry_ = 0;  ///< fraction of a token that the last step's prefill budget left
-  std::vector<std::unique_ptr<Live>> live_;  ///< in order of submission; the first sequences_max are in the batch
+  std::vector<std::unique_ptr<Live>>
+      live_;  ///< in order of submission; the first sequences_max are in the batch
   std::vector<SequenceHandle> cancels_;
 };
 

@@ -26,7 +26,9 @@ std::string StopMatcher::feed(std::string_view text) {
   return safe;
 }
 
-std::string StopMatcher::finish() { return std::exchange(held_, {}); }
+std::string StopMatcher::finish() {
+  return std::exchange(held_, {});
+}
 
 // Length of the longest end of held_ that begins some stop string.
 std::size_t StopMatcher::held_back() const {

@@ -14,7 +14,8 @@ namespace {
 constexpr std::size_t kShortPieceBytes = 32;
 
 std::uint64_t pair_key(TokenId left, TokenId right) {
-  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 |
+         static_cast<std::uint32_t>(right);
 }
 
 std::size_t slot_of(std::uint64_t pair, std::size_t slots) {
@@ -47,7 +48,8 @@ Result<Bpe> Bpe::build(const TokenizerFile& file) {
     const auto right_id = ids.find(right);
     const auto result = ids.find(left + right);
     if (left_id == ids.end() || right_id == ids.end() || result == ids.end()) {
-      return bad_vocabulary(fmt::format("merge {} names a token that the vocabulary lacks", rank), "model.merges");
+      return bad_vocabulary(fmt::format("merge {} names a token that the vocabulary lacks", rank),
+                            "model.merges");
     }
     if (bpe.find(left_id->second, right_id->second) == nullptr) {
       bpe.insert({pair_key(left_id->second, right_id->second), rank, result->second});
@@ -140,7 +142,8 @@ void Bpe::encode_long(std::string_view piece, std::vector<TokenId>& ids) const {
     queue.pop();
     Part& left = parts[candidate.left];
     if (left.gone || left.next == kNone) continue;
-    // The neighbourhood may have changed since the offer: only a pair that still merges to the same token counts.
+    // The neighbourhood may have changed since the offer: only a pair that still merges to the same token
+    // counts.
     const Merge* merge = find(left.id, parts[left.next].id);
     if (merge == nullptr || merge->result != candidate.result || merge->rank != candidate.rank) continue;
     Part& right = parts[left.next];

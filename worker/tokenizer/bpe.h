@@ -17,8 +17,9 @@ class Bpe {
   /// Fails: invalid_argument/tokenizer_unsupported when a byte has no token or a merge names an unknown one.
   static Result<Bpe> build(const TokenizerFile& file);
 
-  /// Appends the ids of one piece: of all adjacent pairs, the one of lowest rank is merged first (leftmost on a tie)
-  /// until no pair has a rank. O(n log n) in the piece's bytes, so a megabyte without a space is no attack.
+  /// Appends the ids of one piece: of all adjacent pairs, the one of lowest rank is merged first (leftmost on
+  /// a tie) until no pair has a rank. O(n log n) in the piece's bytes, so a megabyte without a space is no
+  /// attack.
   void encode_piece(std::string_view piece, std::vector<TokenId>& ids) const;
 
  private:

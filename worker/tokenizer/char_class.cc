@@ -15,7 +15,8 @@ CharClass search(std::uint32_t code_point) {
   return static_cast<CharClass>(*(after - 1) & 7U);
 }
 
-// Nearly all text lies in the first plane; one byte each costs 64 KiB and saves a binary search per character.
+// Nearly all text lies in the first plane; one byte each costs 64 KiB and saves a binary search per
+// character.
 const std::array<CharClass, kBmpEnd>& bmp_classes() {
   static const auto classes = [] {
     std::array<CharClass, kBmpEnd> table{};
@@ -24,7 +25,8 @@ const std::array<CharClass, kBmpEnd>& bmp_classes() {
       if (first >= kBmpEnd) break;
       const bool last_range = index + 1 == kUnicodeRangesCount;
       const std::uint32_t end = last_range ? kBmpEnd : std::min(kBmpEnd, kUnicodeRanges[index + 1] >> 3);
-      std::fill(table.begin() + first, table.begin() + end, static_cast<CharClass>(kUnicodeRanges[index] & 7U));
+      std::fill(table.begin() + first, table.begin() + end,
+                static_cast<CharClass>(kUnicodeRanges[index] & 7U));
     }
     return table;
   }();
@@ -35,7 +37,9 @@ bool continuation(std::string_view text, std::size_t at) {
   return at < text.size() && (static_cast<std::uint8_t>(text[at]) & 0xC0U) == 0x80U;
 }
 
-std::uint32_t low_bits(std::string_view text, std::size_t at) { return static_cast<std::uint8_t>(text[at]) & 0x3FU; }
+std::uint32_t low_bits(std::string_view text, std::size_t at) {
+  return static_cast<std::uint8_t>(text[at]) & 0x3FU;
+}
 
 constexpr Char kInvalid{0xFFFFFFFFU, 1, CharClass::kOther};
 

@@ -6,8 +6,8 @@
 
 namespace tidegate::worker {
 
-/// What a pre-tokenizer pattern can ask of a character. The classes are disjoint: no White_Space character is a
-/// letter, mark, number, punctuation or symbol.
+/// What a pre-tokenizer pattern can ask of a character. The classes are disjoint: no White_Space character is
+/// a letter, mark, number, punctuation or symbol.
 enum class CharClass : std::uint8_t {
   kOther = 0,   ///< controls, formats, unassigned, and bytes that are not UTF-8
   kLetter = 1,  ///< \p{L}
@@ -21,8 +21,8 @@ enum class CharClass : std::uint8_t {
 /// Class of a code point below 0x110000.
 CharClass char_class(std::uint32_t code_point);
 
-/// One character of a text. An invalid byte is a character of its own with class kOther, so every text has exactly
-/// one segmentation and nothing is lost.
+/// One character of a text. An invalid byte is a character of its own with class kOther, so every text has
+/// exactly one segmentation and nothing is lost.
 struct Char {
   std::uint32_t code_point = 0;  ///< 0xFFFFFFFF for an invalid byte
   std::uint32_t bytes = 0;       ///< 1..4

@@ -32,10 +32,12 @@ Result<ChatTemplate> ChatTemplate::load(const std::string& dir, const Tokenizer&
   TG_ASSIGN(const json::value config, json::parse_file(dir + "/tokenizer_config.json"));
   if (!config.is_object()) return unsupported("tokenizer_config.json is not an object");
   TG_ASSIGN(const std::string text, json::get_string(config.get_object(), "chat_template"));
-  // What sets the R1 family apart from V3 and V3.1: the prompt ends inside <think>, and history loses its thinking.
+  // What sets the R1 family apart from V3 and V3.1: the prompt ends inside <think>, and history loses its
+  // thinking.
   for (const std::string_view mark : {"<｜Assistant｜><think>\\n", "split('</think>')[-1]"}) {
     if (text.find(mark) == std::string::npos) {
-      return unsupported(fmt::format("the chat template lacks \"{}\"; only the DeepSeek-R1 template is supported", mark));
+      return unsupported(
+          fmt::format("the chat template lacks \"{}\"; only the DeepSeek-R1 template is supported", mark));
     }
   }
   return deepseek_r1(tokenizer);
@@ -44,7 +46,8 @@ Result<ChatTemplate> ChatTemplate::load(const std::string& dir, const Tokenizer&
 Result<ChatTemplate> ChatTemplate::deepseek_r1(const Tokenizer& tokenizer) {
   ChatTemplate chat(tokenizer);
   const std::pair<std::string_view, TokenId*> controls[] = {
-      {kBos, &chat.bos_},     {kEos, &chat.eos_},           {kUser, &chat.user_}, {kAssistant, &chat.assistant_},
+      {kBos, &chat.bos_},     {kEos, &chat.eos_},
+      {kUser, &chat.user_},   {kAssistant, &chat.assistant_},
       {kThink, &chat.think_}, {kThinkEnd, &chat.think_end_}};
   for (const auto& [text, id] : controls) {
     const auto found = tokenizer.control_id(text);
@@ -105,6 +108,15 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages) const {
     text += piece.id >= 0 ? std::string(tokenizer_->token_bytes(piece.id)) : piece.text;
   }
   return text;
+}
+
+std::size_t ChatTemplate::text_bytes(std::span<const ChatMessage> messages) const {
+  std::size_t bytes = 0;
+  for (const ChatMessage& message : messages) {
+    const bool history = message.role == Role::kAssistant;
+    bytes += history ? after_thinking(message.content).size() : message.content.size();
+  }
+  return bytes;
 }
 
 }  // namespace tidegate::worker

@@ -11,19 +11,21 @@
 
 namespace tidegate::worker {
 
-/// The DeepSeek-R1 chat template, in C++ rather than as a Jinja interpreter: template text from a checkpoint never runs.
+/// The DeepSeek-R1 chat template, in C++ rather than as a Jinja interpreter: template text from a checkpoint
+/// never runs.
 ///
-///   BOS systems-joined-by-a-blank-line (<｜User｜>text | <｜Assistant｜>text EOS)* <｜Assistant｜><think> "\n"
+///   BOS systems-joined-by-a-blank-line (<｜User｜>text | <｜Assistant｜>text EOS)* <｜Assistant｜><think>
+///   "\n"
 ///
-/// System texts come first wherever they stand. From an assistant's text everything up to its last "</think>" is
-/// dropped. Output therefore begins inside the reasoning.
+/// System texts come first wherever they stand. From an assistant's text everything up to its last "</think>"
+/// is dropped. Output therefore begins inside the reasoning.
 ///
-/// Control tokens are placed by id; all text is encoded with AddedTokens::kRefuse, so that no message can forge a turn.
-/// Immutable; thread-safe. The tokenizer must outlive it.
+/// Control tokens are placed by id; all text is encoded with AddedTokens::kRefuse, so that no message can
+/// forge a turn. Immutable; thread-safe. The tokenizer must outlive it.
 class ChatTemplate {
  public:
-  /// Reads DIR/tokenizer_config.json. Fails: invalid_argument/chat_template_unsupported if the template there is of
-  /// another family or the vocabulary lacks one of its control tokens.
+  /// Reads DIR/tokenizer_config.json. Fails: invalid_argument/chat_template_unsupported if the template there
+  /// is of another family or the vocabulary lacks one of its control tokens.
   static Result<ChatTemplate> load(const std::string& dir, const Tokenizer& tokenizer);
   /// For a checkpoint known to use this template.
   static Result<ChatTemplate> deepseek_r1(const Tokenizer& tokenizer);
@@ -32,6 +34,9 @@ class ChatTemplate {
   std::vector<TokenId> encode(std::span<const ChatMessage> messages) const;
   /// The same as text, for people and for comparison with the checkpoint's own template.
   std::string render(std::span<const ChatMessage> messages) const;
+
+  /// Bytes of message text that encode() turns into tokens: a cheap lower bound for refusing a prompt.
+  std::size_t text_bytes(std::span<const ChatMessage> messages) const;
 
   TokenId bos() const { return bos_; }
   TokenId eos() const { return eos_; }

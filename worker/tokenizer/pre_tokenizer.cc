@@ -20,9 +20,15 @@ bool is_ascii_letter(std::uint32_t code_point) {
   return (code_point >= 'a' && code_point <= 'z') || (code_point >= 'A' && code_point <= 'Z');
 }
 
-bool is_newline(std::uint32_t code_point) { return code_point == '\r' || code_point == '\n'; }
-bool is_letter_or_mark(CharClass value) { return value == CharClass::kLetter || value == CharClass::kMark; }
-bool is_punct_or_symbol(CharClass value) { return value == CharClass::kPunct || value == CharClass::kSymbol; }
+bool is_newline(std::uint32_t code_point) {
+  return code_point == '\r' || code_point == '\n';
+}
+bool is_letter_or_mark(CharClass value) {
+  return value == CharClass::kLetter || value == CharClass::kMark;
+}
+bool is_punct_or_symbol(CharClass value) {
+  return value == CharClass::kPunct || value == CharClass::kSymbol;
+}
 
 template <typename Predicate>
 std::size_t run_end(std::string_view text, std::size_t at, Predicate matches) {
@@ -34,8 +40,8 @@ std::size_t run_end(std::string_view text, std::size_t at, Predicate matches) {
   return at;
 }
 
-// Whitespace at `at`, by the last three alternatives: up to the last line break of the run if it has one; else the
-// run without its last character, which joins the word that follows; else the whole run.
+// Whitespace at `at`, by the last three alternatives: up to the last line break of the run if it has one;
+// else the run without its last character, which joins the word that follows; else the whole run.
 std::size_t match_space(std::string_view text, std::size_t at) {
   std::size_t end = at;
   std::size_t after_newline = at;
@@ -52,9 +58,9 @@ std::size_t match_space(std::string_view text, std::size_t at) {
   return last_char;
 }
 
-// End of the third split's match at `at`, or `at` if none of its alternatives matches there. In order: one ASCII
-// punctuation mark and ASCII letters | optional one char (not CR, LF, L, P, S) and a run of L or M | optional space,
-// a run of P or S, then CR or LF | whitespace.
+// End of the third split's match at `at`, or `at` if none of its alternatives matches there. In order: one
+// ASCII punctuation mark and ASCII letters | optional one char (not CR, LF, L, P, S) and a run of L or M |
+// optional space, a run of P or S, then CR or LF | whitespace.
 std::size_t match_word(std::string_view text, std::size_t at) {
   const Char first = char_at(text, at);
   const std::size_t second = at + first.bytes;
@@ -63,7 +69,8 @@ std::size_t match_word(std::string_view text, std::size_t at) {
   const auto newlines = [](const Char& c) { return is_newline(c.code_point); };
 
   if (is_ascii_punct(first.code_point)) {
-    const std::size_t end = run_end(text, second, [](const Char& c) { return is_ascii_letter(c.code_point); });
+    const std::size_t end =
+        run_end(text, second, [](const Char& c) { return is_ascii_letter(c.code_point); });
     if (end > second) return end;
   }
   if (is_letter_or_mark(first.char_class)) return run_end(text, second, letters);
@@ -121,7 +128,8 @@ void split_deepseek_v3(std::string_view text, std::vector<std::string_view>& pie
     split_cjk(text.substr(at, words_end - at), pieces);
     at = words_end;
     std::uint32_t digits = 0;
-    const std::size_t end = run_end(text, at, [&](const Char& c) { return number(c) && digits++ < kDigitsPerPiece; });
+    const std::size_t end =
+        run_end(text, at, [&](const Char& c) { return number(c) && digits++ < kDigitsPerPiece; });
     add(pieces, text, at, end);
     at = end;
   }

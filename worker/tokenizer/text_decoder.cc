@@ -16,8 +16,8 @@ std::size_t announced_bytes(std::uint8_t lead) {
   return 0;
 }
 
-// Whether `byte` may stand at `index` >= 1 of a character that starts with `lead` (Unicode, table 3-7: the second byte
-// excludes overlong forms, surrogates and everything above U+10FFFF).
+// Whether `byte` may stand at `index` >= 1 of a character that starts with `lead` (Unicode, table 3-7: the
+// second byte excludes overlong forms, surrogates and everything above U+10FFFF).
 bool may_follow(std::uint8_t lead, std::size_t index, std::uint8_t byte) {
   std::uint8_t low = 0x80;
   std::uint8_t high = 0xBF;

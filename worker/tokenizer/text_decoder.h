@@ -5,9 +5,9 @@
 
 namespace tidegate::worker {
 
-/// Token bytes to text, one token at a time. A character that several tokens spell comes out when it is whole, so the
-/// text so far is always valid UTF-8. Bytes that can no longer become a character come out as U+FFFD, one per maximal
-/// ill-formed part. Chunking never changes the joined text. Not thread-safe.
+/// Token bytes to text, one token at a time. A character that several tokens spell comes out when it is
+/// whole, so the text so far is always valid UTF-8. Bytes that can no longer become a character come out as
+/// U+FFFD, one per maximal ill-formed part. Chunking never changes the joined text. Not thread-safe.
 class TextDecoder {
  public:
   /// Text that is certain after these bytes; may be empty.

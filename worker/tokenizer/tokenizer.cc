@@ -8,7 +8,8 @@
 namespace tidegate::worker {
 namespace {
 
-constexpr TokenId kVocabMax = 1 << 22;  // far above any real vocabulary; bounds what a bad file can make us allocate
+constexpr TokenId kVocabMax =
+    1 << 22;  // far above any real vocabulary; bounds what a bad file can make us allocate
 
 }  // namespace
 
@@ -25,8 +26,8 @@ Result<Tokenizer> Tokenizer::build(const TokenizerFile& file) {
   for (const auto& entry : file.vocab) top = std::max(top, entry.second);
   for (const AddedToken& token : file.added) top = std::max(top, token.id);
   if (top >= kVocabMax) {
-    return fail(Code::kInvalidArgument, "tokenizer_unsupported", "tokenizer.json: a token id is above 4194303",
-                "model.vocab");
+    return fail(Code::kInvalidArgument, "tokenizer_unsupported",
+                "tokenizer.json: a token id is above 4194303", "model.vocab");
   }
   tokenizer.tokens_.resize(static_cast<std::size_t>(top) + 1);
   for (const auto& [bytes, id] : file.vocab) {

@@ -16,7 +16,8 @@ namespace tidegate::worker {
 
 /// Whether text that spells an added token ("<｜User｜>") becomes that token.
 ///   kRefuse  how every text from outside must be encoded: no text can become a control token.
-///   kAllow   how Hugging Face encodes by default: for trusted, already rendered text, and for comparing with it.
+///   kAllow   how Hugging Face encodes by default: for trusted, already rendered text, and for comparing with
+///   it.
 enum class AddedTokens : std::uint8_t { kRefuse, kAllow };
 
 /// Whether decoding writes added tokens out as text or leaves them away.
@@ -24,8 +25,8 @@ enum class ControlText : std::uint8_t { kSkip, kKeep };
 
 /// Text to ids and back, equal to the checkpoint's reference tokenizer. Immutable after load; thread-safe.
 ///
-/// No BOS is ever put in front: the chat template writes it. `tidegate tokenize` prints encode(text, kAllow), the
-/// golden files' `ids`; their `ids_plain` is encode(text, kRefuse).
+/// No BOS is ever put in front: the chat template writes it. `tidegate tokenize` prints encode(text, kAllow),
+/// the golden files' `ids`; their `ids_plain` is encode(text, kRefuse).
 class Tokenizer {
  public:
   /// Reads DIR/tokenizer.json. Fails as load_tokenizer_file does.
@@ -35,7 +36,8 @@ class Tokenizer {
   /// Linear in the text but for a logarithm (see Bpe). Text should be UTF-8; other bytes are kept as bytes.
   std::vector<TokenId> encode(std::string_view text, AddedTokens added) const;
 
-  /// The bytes of `ids`, in order; not UTF-8 if a character was cut (see TextDecoder). Unknown ids have no bytes.
+  /// The bytes of `ids`, in order; not UTF-8 if a character was cut (see TextDecoder). Unknown ids have no
+  /// bytes.
   std::string decode(std::span<const TokenId> ids, ControlText control = ControlText::kSkip) const;
 
   /// Bytes that one token stands for; empty for an id that is no token.
@@ -45,9 +47,11 @@ class Tokenizer {
   /// The added token spelled exactly so.
   std::optional<TokenId> control_id(std::string_view text) const;
 
-  /// Smallest number above every token's id. Logits from here on belong to padding rows and must never be sampled.
+  /// Smallest number above every token's id. Logits from here on belong to padding rows and must never be
+  /// sampled.
   TokenId vocab_limit() const { return static_cast<TokenId>(tokens_.size()); }
-  /// Longest token, bytes: a text of n bytes has at least n / longest tokens, which refuses huge prompts cheaply.
+  /// Longest token, bytes: a text of n bytes has at least n / longest tokens, which refuses huge prompts
+  /// cheaply.
   std::size_t token_bytes_max() const { return token_bytes_max_; }
 
  private:

@@ -10,7 +10,8 @@
 namespace tidegate::worker {
 namespace {
 
-// The three Split patterns of DeepSeek-V3, as its tokenizer.json spells them. pre_tokenizer.cc is their translation.
+// The three Split patterns of DeepSeek-V3, as its tokenizer.json spells them. pre_tokenizer.cc is their
+// translation.
 constexpr std::string_view kDeepseekV3Patterns[] = {
     "\\p{N}{1,3}",
     "[一-龥\u3040-ゟ゠-ヿ]+",
@@ -19,9 +20,11 @@ constexpr std::string_view kDeepseekV3Patterns[] = {
 };
 
 std::unexpected<Error> unsupported(std::string_view what, std::string_view field) {
-  return fail(Code::kInvalidArgument, "tokenizer_unsupported",
-              fmt::format("tokenizer.json: {} is not supported; supported is the byte-level BPE of DeepSeek-V3", what),
-              std::string(field));
+  return fail(
+      Code::kInvalidArgument, "tokenizer_unsupported",
+      fmt::format("tokenizer.json: {} is not supported; supported is the byte-level BPE of DeepSeek-V3",
+                  what),
+      std::string(field));
 }
 
 bool is_true(const json::object& from, std::string_view key) {
@@ -38,7 +41,8 @@ Status check_normalizer(const json::object& root) {
   const json::value* normalizer = root.if_contains("normalizer");
   if (normalizer == nullptr || normalizer->is_null()) return {};
   if (normalizer->is_object() && is_string(normalizer->get_object(), "type", "Sequence")) {
-    TG_ASSIGN(const json::array* steps, json::get_array(normalizer->get_object(), "normalizers", "normalizer"));
+    TG_ASSIGN(const json::array* steps,
+              json::get_array(normalizer->get_object(), "normalizers", "normalizer"));
     if (steps->empty()) return {};
   }
   return unsupported("a normaliser", "normalizer");
@@ -116,7 +120,8 @@ Status read_model(const json::object& root, TokenizerFile& file) {
   }
   for (const std::string_view key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     const json::value* value = model->if_contains(key);
-    const bool empty = value == nullptr || value->is_null() || (value->is_string() && value->get_string().empty());
+    const bool empty =
+        value == nullptr || value->is_null() || (value->is_string() && value->get_string().empty());
     if (!empty) return unsupported(key, fmt::format("model.{}", key));
   }
   TG_ASSIGN(const json::object* vocab, json::get_object(*model, "vocab", "model"));

@@ -19,7 +19,8 @@ struct AddedToken {
   bool special = false;  ///< as the file says; DeepSeek marks only BOS, EOS, pad and EOT
 };
 
-/// The contents of a Hugging Face tokenizer.json, checked to be of a kind that this library reproduces exactly.
+/// The contents of a Hugging Face tokenizer.json, checked to be of a kind that this library reproduces
+/// exactly.
 struct TokenizerFile {
   PreTokenizerKind pre_tokenizer = PreTokenizerKind::kDeepseekV3;
   std::vector<std::pair<std::string, TokenId>> vocab;       ///< token bytes -> id, unordered
@@ -28,7 +29,8 @@ struct TokenizerFile {
 };
 
 /// Reads and checks the file. Fails: not_found/file_unreadable, invalid_argument/invalid_json,
-/// invalid_argument/tokenizer_unsupported (another model type, pattern, normaliser, or a flag that changes meaning).
+/// invalid_argument/tokenizer_unsupported (another model type, pattern, normaliser, or a flag that changes
+/// meaning).
 Result<TokenizerFile> load_tokenizer_file(const std::string& path);
 
 }  // namespace tidegate::worker

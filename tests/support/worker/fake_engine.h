@@ -9,8 +9,8 @@
 
 namespace tidegate::worker {
 
-/// An Engine that says what a test tells it to. Each sequence is accepted in its first step, then yields one entry of
-/// the script per step, then finishes with kStop. One entry counts as one completion token.
+/// An Engine that says what a test tells it to. Each sequence is accepted in its first step, then yields one
+/// entry of the script per step, then finishes with kStop. One entry counts as one completion token.
 class FakeEngine final : public Engine {
  public:
   struct Delta {

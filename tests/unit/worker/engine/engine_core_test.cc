@@ -7,7 +7,9 @@
 namespace tidegate::worker {
 namespace {
 
-std::string reason_of(const Status& status) { return status ? "ok" : status.error().reason; }
+std::string reason_of(const Status& status) {
+  return status ? "ok" : status.error().reason;
+}
 
 TEST(EngineCore, ServesManySequencesInOneBatch) {
   EngineHarness h(roomy(), [](FakeBackend& backend) { backend.end_chance = 0; });
@@ -61,6 +63,16 @@ TEST(EngineCore, TheEndTokenIsCountedAndNotShown) {
   h.drain();
   EXPECT_EQ(h.outcomes[1].finish, FinishReason::kStop);
   EXPECT_EQ(h.outcomes[1].usage.completion_tokens, 1);
+  EXPECT_EQ(h.outcomes[1].reasoning + h.outcomes[1].content, "");
+}
+
+TEST(EngineCore, AControlTokenInAnAnswerIsCountedAndNotShown) {
+  EngineHarness h(roomy(), [](FakeBackend& backend) { backend.always = FakeBackend::kUser; });
+  auto request = user_request(1, "x", 5);
+  request.sampling.temperature = 0;
+  ASSERT_TRUE(h.engine->submit(request));
+  h.drain();
+  EXPECT_EQ(h.outcomes[1].usage.completion_tokens, 5);
   EXPECT_EQ(h.outcomes[1].reasoning + h.outcomes[1].content, "");
 }
 
@@ -179,7 +191,8 @@ TEST(EngineCore, RefusesWhatItCannotServe) {
   };
   const std::pair<const char*, GenerateRequest> bad[] = {
       {"temperature", with([](SamplingParams& s) { s.temperature = 2.5; })},
-      {"temperature", with([](SamplingParams& s) { s.temperature = std::numeric_limits<double>::quiet_NaN(); })},
+      {"temperature",
+       with([](SamplingParams& s) { s.temperature = std::numeric_limits<double>::quiet_NaN(); })},
       {"top_p", with([](SamplingParams& s) { s.top_p = 0; })},
       {"top_k", with([](SamplingParams& s) { s.top_k = -1; })},
       {"max_tokens", with([](SamplingParams& s) { s.max_tokens = -1; })},
@@ -202,7 +215,8 @@ TEST(EngineCore, RefusesWhatItCannotServe) {
 
 TEST(EngineCore, KeepsNoDeepQueue) {
   EngineHarness h({.schedule = {2, 16}, .waiting_max = 1, .kv_blocks = 8});
-  for (SequenceHandle handle = 1; handle <= 3; ++handle) ASSERT_TRUE(h.engine->submit(user_request(handle, "x", 3)));
+  for (SequenceHandle handle = 1; handle <= 3; ++handle)
+    ASSERT_TRUE(h.engine->submit(user_request(handle, "x", 3)));
   EXPECT_EQ(reason_of(h.engine->submit(user_request(4, "x", 3))), "engine_full");
   h.drain();
   EXPECT_TRUE(h.engine->submit(user_request(4, "x", 3)));
@@ -210,7 +224,8 @@ TEST(EngineCore, KeepsNoDeepQueue) {
 
 TEST(EngineCore, UnseededRequestsDiffer) {
   EngineHarness h(roomy(), [](FakeBackend& backend) { backend.end_chance = backend.think_end_chance = 0; });
-  for (SequenceHandle handle = 1; handle <= 2; ++handle) ASSERT_TRUE(h.engine->submit(user_request(handle, "x", 30)));
+  for (SequenceHandle handle = 1; handle <= 2; ++handle)
+    ASSERT_TRUE(h.engine->submit(user_request(handle, "x", 30)));
   h.drain();
   EXPECT_NE(h.outcomes[1].reasoning, h.outcomes[2].reasoning);
 }

@@ -50,16 +50,19 @@ inline void collect(const std::vector<SequenceEvent>& events, std::map<SequenceH
   }
 }
 
-/// A vocabulary of single bytes and the template's control tokens, as FakeBackend numbers them. Answers are random bytes,
-/// so most characters arrive in parts or broken.
+/// A vocabulary of single bytes and the template's control tokens, as FakeBackend numbers them. Answers are
+/// random bytes, so most characters arrive in parts or broken.
 inline ServedModel byte_model() {
   TokenizerFile file;
   for (int byte = 0; byte < 256; ++byte) {
     file.vocab.emplace_back(std::string(1, static_cast<char>(byte)), FakeBackend::kFirstByte + byte);
   }
-  file.added = {{FakeBackend::kBegin, "<｜begin▁of▁sentence｜>", true}, {FakeBackend::kEnd, "<｜end▁of▁sentence｜>", true},
-                {FakeBackend::kThink, "<think>", false},                {FakeBackend::kThinkEnd, "</think>", false},
-                {FakeBackend::kUser, "<｜User｜>", false},              {FakeBackend::kAssistant, "<｜Assistant｜>", false}};
+  file.added = {{FakeBackend::kBegin, "<｜begin▁of▁sentence｜>", true},
+                {FakeBackend::kEnd, "<｜end▁of▁sentence｜>", true},
+                {FakeBackend::kThink, "<think>", false},
+                {FakeBackend::kThinkEnd, "</think>", false},
+                {FakeBackend::kUser, "<｜User｜>", false},
+                {FakeBackend::kAssistant, "<｜Assistant｜>", false}};
   auto built = Tokenizer::build(file);
   EXPECT_TRUE(built) << built.error().to_string();
   auto tokenizer = std::make_unique<const Tokenizer>(*std::move(built));
@@ -105,6 +108,8 @@ inline GenerateRequest user_request(SequenceHandle handle, std::string text, std
   return request;
 }
 
-inline EngineLimits roomy() { return {.schedule = {16, 256}, .waiting_max = 64, .kv_blocks = 16 * 8}; }
+inline EngineLimits roomy() {
+  return {.schedule = {16, 256}, .waiting_max = 64, .kv_blocks = 16 * 8};
+}
 
 }  // namespace tidegate::worker

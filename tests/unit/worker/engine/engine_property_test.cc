@@ -9,10 +9,12 @@ namespace tidegate::worker {
 namespace {
 
 GenerateRequest random_request(Rng& rng, SequenceHandle handle) {
-  static const std::vector<std::string> kWords = {"写一首诗", "moon ", "春天", "12345", "\n", "的", "酒", "<｜User｜>"};
+  static const std::vector<std::string> kWords = {"写一首诗", "moon ", "春天", "12345",
+                                                  "\n",       "的",    "酒",   "<｜User｜>"};
   std::string text;
   for (std::uint64_t n = rng.below(14); n > 0; --n) text += kWords[rng.below(kWords.size())];
-  auto request = user_request(handle, text + "?", static_cast<std::int32_t>(rng.below(3) == 0 ? 0 : 1 + rng.below(150)));
+  auto request =
+      user_request(handle, text + "?", static_cast<std::int32_t>(rng.below(3) == 0 ? 0 : 1 + rng.below(150)));
   request.sampling.seed = rng.next();
   if (rng.below(3) == 0) request.sampling.temperature = 0;
   if (rng.below(3) == 0) request.sampling.top_k = static_cast<std::int32_t>(rng.below(5));
@@ -29,9 +31,9 @@ void expect_same(const Outcome& outcome, const Outcome& alone) {
   EXPECT_EQ(outcome.usage.reasoning_tokens, alone.usage.reasoning_tokens);
 }
 
-// Invariant E1 at this level: what a seeded request says depends on nothing around it. The crowded engine has a random
-// batch limit, step budget (chunks) and KV pool (preemptions), and requests come and are cancelled at random; the other
-// engine serves one request at a time in one chunk.
+// Invariant E1 at this level: what a seeded request says depends on nothing around it. The crowded engine has
+// a random batch limit, step budget (chunks) and KV pool (preemptions), and requests come and are cancelled
+// at random; the other engine serves one request at a time in one chunk.
 TEST(EngineProperty, EveryRequestSaysWhatItSaysAlone) {
   std::int64_t preemptions = 0;
   std::int64_t cancelled = 0;

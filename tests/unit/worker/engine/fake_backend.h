@@ -13,8 +13,9 @@
 
 namespace tidegate::worker {
 
-/// A Backend whose logits are a hash of everything it finds in the sequence's KV blocks. Any block that is shared, lost,
-/// stale or out of order therefore changes the tokens that come out. Shapes and ownership are checked on the way.
+/// A Backend whose logits are a hash of everything it finds in the sequence's KV blocks. Any block that is
+/// shared, lost, stale or out of order therefore changes the tokens that come out. Shapes and ownership are
+/// checked on the way.
 class FakeBackend final : public Backend {
  public:
   static constexpr TokenId kBegin = 0;
@@ -24,7 +25,8 @@ class FakeBackend final : public Backend {
   static constexpr TokenId kThinkEnd = 259;
   static constexpr TokenId kUser = 260;
   static constexpr TokenId kAssistant = 261;
-  static constexpr TokenId kFirstPaddingId = 262;  ///< these rows get the largest logits, and must never be chosen
+  static constexpr TokenId kFirstPaddingId =
+      262;  ///< these rows get the largest logits, and must never be chosen
   static constexpr std::int32_t kVocab = 272;
 
   FakeBackend() {
@@ -36,11 +38,14 @@ class FakeBackend final : public Backend {
   }
 
   ModelFacts& mutable_facts() { return facts_; }
-  /// Sequences whose tokens contain this one have a numeric fault: reported as an Error, or as a NaN in the row.
+  /// Sequences whose tokens contain this one have a numeric fault: reported as an Error, or as a NaN in the
+  /// row.
   std::optional<TokenId> poison;
   bool poison_as_nan = false;
   /// A byte that answers never contain.
   std::optional<char> never;
+  /// Greedy answers are this token for ever.
+  std::optional<TokenId> always;
   /// The next forward fails without naming a sequence.
   std::optional<Error> fail_next_forward;
   /// Chance, in 1/256, that a row prefers the end token or </think>.
@@ -75,14 +80,16 @@ class FakeBackend final : public Backend {
       if (!sequence.want_logits) continue;
       const bool poisoned = poison && contains(sequence, *poison);
       if (poisoned && !poison_as_nan) {
-        return fail(Code::kInternal, "numeric_fault", "a row is not finite", "batch[" + std::to_string(index) + "]");
+        return fail(Code::kInternal, "numeric_fault", "a row is not finite",
+                    "batch[" + std::to_string(index) + "]");
       }
       const auto out = logits.subspan(row++ * kVocab, kVocab);
       fill(history_hash(sequence), out);
       if (poisoned) out[17] = std::numeric_limits<float>::quiet_NaN();
     }
     rows_total += static_cast<std::int64_t>(wanted);
-    for (const BatchSequence& sequence : batch) tokens_total += static_cast<std::int64_t>(sequence.tokens.size());
+    for (const BatchSequence& sequence : batch)
+      tokens_total += static_cast<std::int64_t>(sequence.tokens.size());
     return {};
   }
 
@@ -121,7 +128,8 @@ class FakeBackend final : public Backend {
 
   std::uint64_t history_hash(const BatchSequence& sequence) {
     std::uint64_t hash = 1;
-    for (std::size_t i = 0; i < end_of(sequence); ++i) hash = mix(hash, static_cast<std::uint64_t>(cell(sequence, i)));
+    for (std::size_t i = 0; i < end_of(sequence); ++i)
+      hash = mix(hash, static_cast<std::uint64_t>(cell(sequence, i)));
     return hash;
   }
 
@@ -141,6 +149,7 @@ class FakeBackend final : public Backend {
     if (never) row[static_cast<std::size_t>(kFirstByte) + static_cast<std::uint8_t>(*never)] = -20;
     if (mix(hash, 1) % 256 < end_chance) row[kEnd] = 9;
     if (mix(hash, 2) % 256 < think_end_chance) row[kThinkEnd] = 8;
+    if (always) row[static_cast<std::size_t>(*always)] = 50;
     for (TokenId id = kFirstPaddingId; id < kVocab; ++id) row[static_cast<std::size_t>(id)] = 100;
   }
 

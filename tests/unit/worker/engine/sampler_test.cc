@@ -11,7 +11,8 @@
 namespace tidegate::worker {
 namespace {
 
-std::map<TokenId, int> draw(const std::vector<float>& logits, SamplerParams params, int count, TokenId limit) {
+std::map<TokenId, int> draw(const std::vector<float>& logits, SamplerParams params, int count,
+                            TokenId limit) {
   Sampler sampler(limit);
   std::map<TokenId, int> seen;
   for (int position = 0; position < count; ++position) {
@@ -30,7 +31,8 @@ TEST(Sampler, GreedyTakesTheLowestIdOfEqualLogits) {
 TEST(Sampler, PaddingIdsAreNeverChosen) {
   const std::vector<float> logits = {0, 1, 50, 60};
   for (const double temperature : {0.0, 1.0, 2.0}) {
-    for (const auto& [id, count] : draw(logits, {.temperature = temperature, .seed = 3}, 500, 2)) EXPECT_LT(id, 2);
+    for (const auto& [id, count] : draw(logits, {.temperature = temperature, .seed = 3}, 500, 2))
+      EXPECT_LT(id, 2);
   }
 }
 
@@ -84,7 +86,8 @@ TEST(Sampler, TopPOverAWideVocabularyEqualsAFullSort) {
 TEST(Sampler, SameSeedAndPositionDrawTheSame) {
   const std::vector<float> logits = {0.1F, 0.2F, 0.3F, 0.4F};
   Sampler used(4);
-  for (int position = 0; position < 50; ++position) (void)used.sample(logits, {.temperature = 1, .seed = 1}, position);
+  for (int position = 0; position < 50; ++position)
+    (void)used.sample(logits, {.temperature = 1, .seed = 1}, position);
   for (int position = 0; position < 50; ++position) {
     Sampler fresh(4);
     EXPECT_EQ(*used.sample(logits, {.temperature = 1, .seed = 8}, position),

@@ -100,14 +100,17 @@ TEST_F(ScheduleTest, TheYoungestLeavesWhenBlocksRunOut) {
   }
   first.advance(1);
   second.advance(1);
+  schedule.add(sequence(3, 1));
   EXPECT_THAT(planned(schedule), ElementsAre(Part{1, 1}));
   EXPECT_EQ(schedule.running(), 1);
-  EXPECT_EQ(schedule.waiting(), 1);
+  EXPECT_EQ(schedule.waiting(), 2);
   EXPECT_EQ(second.computed(), 0);
   EXPECT_EQ(second.length(), 65);
   EXPECT_EQ(schedule.preemptions_total(), 1);
+  // It keeps its place before everyone who has not been in the batch yet.
   schedule.remove(1);
-  schedule.remove(2);
+  hog.release();
+  EXPECT_THAT(admitted(schedule), ElementsAre(2, 3));
 }
 
 TEST_F(ScheduleTest, ARemovedSequenceGivesItsBlocksBackAtOnce) {

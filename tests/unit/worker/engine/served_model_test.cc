@@ -46,7 +46,8 @@ TEST_F(ServedModelTest, SeveralEndTokensAreKept) {
 }
 
 TEST_F(ServedModelTest, ADefaultOutsideItsRangeIsRefused) {
-  for (const char* text : {R"({"temperature": 3})", R"({"top_p": 0})", R"({"top_k": -1})", R"({"eos_token_id": "x"})"}) {
+  for (const char* text :
+       {R"({"temperature": 3})", R"({"top_p": 0})", R"({"top_k": -1})", R"({"eos_token_id": "x"})"}) {
     write("tidegate.json", text);
     const auto model = load_served_model(dir_.path());
     ASSERT_FALSE(model) << text;

@@ -79,7 +79,8 @@ TEST_F(SimEngineTest, APromptTakesTimeInProportionToItsLength) {
 
 TEST_F(SimEngineTest, ServesItsLimitAndLetsOthersWait) {
   SimEngine engine(options_, clock_);
-  for (SequenceHandle handle = 1; handle <= 4; ++handle) ASSERT_TRUE(engine.submit(user_request(handle, "x")));
+  for (SequenceHandle handle = 1; handle <= 4; ++handle)
+    ASSERT_TRUE(engine.submit(user_request(handle, "x")));
   EXPECT_EQ(engine.submit(user_request(5, "x")).error().reason, "engine_full");
   tick(engine);
   EXPECT_EQ(engine.load().sequences_running, 2);

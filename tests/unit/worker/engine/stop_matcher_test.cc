@@ -50,7 +50,8 @@ TEST(StopMatcher, ChunkingNeverChangesTheText) {
   for (int round = 0; round < 3000; ++round) {
     std::vector<std::string> characters;
     std::string text;
-    for (std::uint64_t n = rng.below(20); n > 0; --n) text += characters.emplace_back(alphabet[rng.below(alphabet.size())]);
+    for (std::uint64_t n = rng.below(20); n > 0; --n)
+      text += characters.emplace_back(alphabet[rng.below(alphabet.size())]);
     StopMatcher whole(stops);
     std::string expected = whole.feed(text);
     expected += whole.finish();

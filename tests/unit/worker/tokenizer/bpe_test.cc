@@ -13,11 +13,14 @@ namespace {
 // All bytes, and random merges over "abc" on top of them.
 TokenizerFile random_vocabulary(std::uint64_t seed, int merges) {
   TokenizerFile file;
-  for (int byte = 0; byte < 256; ++byte) file.vocab.emplace_back(std::string(1, static_cast<char>(byte)), byte);
+  for (int byte = 0; byte < 256; ++byte)
+    file.vocab.emplace_back(std::string(1, static_cast<char>(byte)), byte);
   std::map<std::string, TokenId> ids;
   for (const char c : {'a', 'b', 'c'}) ids.emplace(std::string(1, c), c);
   Rng rng(seed);
-  const auto pick = [&] { return std::next(ids.begin(), static_cast<std::ptrdiff_t>(rng.below(ids.size())))->first; };
+  const auto pick = [&] {
+    return std::next(ids.begin(), static_cast<std::ptrdiff_t>(rng.below(ids.size())))->first;
+  };
   while (merges-- > 0) {
     const std::string left = pick();
     const std::string right = pick();

@@ -28,7 +28,8 @@ std::vector<Row> rows_of(const std::string& file, const char* key) {
   if (!document) return rows;
   for (const json::value& row : document->as_object().at(key).as_array()) {
     const json::object& object = row.as_object();
-    rows.push_back({std::string(object.at("text").as_string()), ids_of(object.at("ids")), ids_of(object.at("ids_plain"))});
+    rows.push_back({std::string(object.at("text").as_string()), ids_of(object.at("ids")),
+                    ids_of(object.at("ids_plain"))});
   }
   return rows;
 }
@@ -56,11 +57,13 @@ class GoldenStrings : public testing::TestWithParam<Golden> {
 };
 
 TEST_P(GoldenStrings, EncodeAsTheReferenceDoes) {
-  for (const Row& row : rows_) EXPECT_EQ(tokenizer_->encode(row.text, AddedTokens::kAllow), row.ids) << row.text;
+  for (const Row& row : rows_)
+    EXPECT_EQ(tokenizer_->encode(row.text, AddedTokens::kAllow), row.ids) << row.text;
 }
 
 TEST_P(GoldenStrings, EncodeUserTextWithoutAddedTokens) {
-  for (const Row& row : rows_) EXPECT_EQ(tokenizer_->encode(row.text, AddedTokens::kRefuse), row.ids_plain) << row.text;
+  for (const Row& row : rows_)
+    EXPECT_EQ(tokenizer_->encode(row.text, AddedTokens::kRefuse), row.ids_plain) << row.text;
 }
 
 TEST_P(GoldenStrings, DecodeBackToTheSameBytes) {

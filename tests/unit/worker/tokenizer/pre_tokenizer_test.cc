@@ -26,7 +26,9 @@ TEST(PreTokenizer, ASpaceJoinsTheWordThatFollows) {
   EXPECT_THAT(split("a\tb"), ElementsAre("a", "\tb"));
 }
 
-TEST(PreTokenizer, SpaceBeforeANumberStaysAlone) { EXPECT_THAT(split("a  1"), ElementsAre("a", "  ", "1")); }
+TEST(PreTokenizer, SpaceBeforeANumberStaysAlone) {
+  EXPECT_THAT(split("a  1"), ElementsAre("a", "  ", "1"));
+}
 
 TEST(PreTokenizer, WhitespaceEndsAtTheLastLineBreak) {
   EXPECT_THAT(split("a \n \n  b"), ElementsAre("a", " \n \n", " ", " b"));
@@ -44,11 +46,24 @@ TEST(PreTokenizer, ChineseStandsApartFromLatinAndPunctuation) {
   EXPECT_THAT(split("カ・ナ"), ElementsAre("カ", "・", "ナ"));
 }
 
+TEST(PreTokenizer, ChineseIsTheRangeOfThePatternNotOfUnicode) {
+  EXPECT_THAT(split("龥龦"),
+              ElementsAre("龥", "龦"));  // U+9FA5 is its last, U+9FA6 is a letter like any other
+  EXPECT_THAT(split("aーb"), ElementsAre("a", "ー", "b"));
+  EXPECT_THAT(split("漢゛ヿ"), ElementsAre("漢", "゛", "ヿ"));
+}
+
+TEST(PreTokenizer, ALineBreakJoinsNoWord) {
+  EXPECT_THAT(split("\nabc"), ElementsAre("\n", "abc"));
+}
+
 TEST(PreTokenizer, WhatNoPatternMatchesIsAPieceOfItsOwn) {
   EXPECT_THAT(split(std::string_view("\x01\x02.", 3)), ElementsAre("\x01\x02", "."));
 }
 
-TEST(PreTokenizer, NextLineIsWhitespace) { EXPECT_THAT(split("x \xC2\x85 y"), ElementsAre("x", " \xC2\x85", " y")); }
+TEST(PreTokenizer, NextLineIsWhitespace) {
+  EXPECT_THAT(split("x \xC2\x85 y"), ElementsAre("x", " \xC2\x85", " y"));
+}
 
 TEST(PreTokenizer, PiecesJoinToTheTextForAnyBytes) {
   Rng rng(1);
