@@ -1,0 +1,191 @@
+#include "billing/adapters/account_store.h"
+
+#include <fmt/format.h>
+
+#include "base/pg/types.h"
+#include "billing/adapters/change_log.h"
+
+namespace tidegate::billing {
+
+namespace {
+
+constexpr const char* kTenantColumns = R"sql(
+  t.id, t.name, t.billing_tz, t.currency, t.is_suspended, (extract(epoch FROM t.created_at) * 1000000)::bigint, w.id)sql";
+constexpr const char* kTenantFrom = " FROM tenants t JOIN wallets w ON w.tenant_id = t.id AND w.currency = t.currency ";
+
+constexpr const char* kInsertTenant = R"sql(
+  INSERT INTO tenants (id, name, billing_tz, currency, created_at) VALUES ($1, $2, $3, $4, $5)
+  ON CONFLICT (name) DO NOTHING RETURNING id)sql";
+constexpr const char* kInsertWallet = R"sql(
+  INSERT INTO wallets (id, tenant_id, currency, credit_limit) VALUES ($1, $2, $3, $4::numeric))sql";
+constexpr const char* kInsertWalletAccount = R"sql(
+  INSERT INTO ledger_accounts (wallet_id, kind, currency) VALUES ($1, 'prepaid', $2))sql";
+constexpr const char* kInsertHouseAccounts = R"sql(
+  INSERT INTO ledger_accounts (kind, currency) VALUES ('cash', $1), ('revenue', $1) ON CONFLICT DO NOTHING)sql";
+
+constexpr const char* kProjectColumns = "p.id, p.tenant_id, p.name, (extract(epoch FROM p.created_at) * 1000000)::bigint";
+constexpr const char* kInsertProject = R"sql(
+  INSERT INTO projects (id, tenant_id, name, created_at) VALUES ($1, $2, $3, $4)
+  ON CONFLICT (tenant_id, name) DO NOTHING RETURNING id)sql";
+
+constexpr const char* kKeyColumns = R"sql(
+  k.id, k.project_id, p.tenant_id, k.public_id, k.name, array_to_string(k.models, E'\n'),
+  (extract(epoch FROM k.created_at) * 1000000)::bigint, (extract(epoch FROM k.expires_at) * 1000000)::bigint,
+  (extract(epoch FROM k.revoked_at) * 1000000)::bigint)sql";
+constexpr const char* kKeyFrom = " FROM api_keys k JOIN projects p ON p.id = k.project_id ";
+constexpr const char* kInsertKey = R"sql(
+  INSERT INTO api_keys (id, project_id, public_id, mac, name, models, created_at, expires_at)
+  VALUES ($1, $2, $3, $4::bytea, $5, $6::text[], $7, nullif($8, '')::timestamptz))sql";
+constexpr const char* kRevokeKey = R"sql(
+  UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2::timestamptz) WHERE id::text = $1 OR public_id = $1 RETURNING id)sql";
+
+constexpr const char* kPrincipalColumns = ", k.mac, w.id, w.currency, t.name, p.name, t.is_suspended";
+constexpr const char* kPrincipalFrom = R"sql(
+  FROM api_keys k JOIN projects p ON p.id = k.project_id JOIN tenants t ON t.id = p.tenant_id
+  JOIN wallets w ON w.tenant_id = t.id AND w.currency = t.currency )sql";
+
+TenantRow read_tenant(const pqxx::row& row) {
+  return {pg::read_id<TenantId>(row[0]), pg::read_text(row[1]), pg::read_text(row[2]),      pg::read_text(row[3]),
+          pg::read_bool(row[4]),         pg::read_wall(row[5]), pg::read_id<WalletId>(row[6])};
+}
+
+ProjectRow read_project(const pqxx::row& row) {
+  return {pg::read_id<ProjectId>(row[0]), pg::read_id<TenantId>(row[1]), pg::read_text(row[2]), pg::read_wall(row[3])};
+}
+
+std::vector<std::string> split_lines(const std::string& text) {
+  std::vector<std::string> out;
+  for (std::size_t start = 0; start < text.size();) {
+    const auto end = std::min(text.find('\n', start), text.size());
+    out.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return out;
+}
+
+KeyRow read_key(const pqxx::row& row) {
+  KeyRow key;
+  key.id = pg::read_id<ApiKeyId>(row[0]);
+  key.project = pg::read_id<ProjectId>(row[1]);
+  key.tenant = pg::read_id<TenantId>(row[2]);
+  key.public_id = pg::read_text(row[3]);
+  key.name = pg::read_text(row[4]);
+  key.models = split_lines(pg::read_text(row[5]));
+  key.created = pg::read_wall(row[6]);
+  key.expires = pg::read_wall_if(row[7]);
+  key.revoked = pg::read_wall_if(row[8]);
+  return key;
+}
+
+PrincipalRow read_principal(const pqxx::row& row) {
+  return {read_key(row),          pg::read_bytea(row[9]),  pg::read_id<WalletId>(row[10]), pg::read_text(row[11]),
+          pg::read_text(row[12]), pg::read_text(row[13]), pg::read_bool(row[14])};
+}
+
+std::string after_text(const PageOf& page) { return page.after ? page.after->to_string() : std::string(); }
+
+template <typename Read>
+auto read_all(const pqxx::result& rows, Read read) {
+  std::vector<decltype(read(rows[0]))> out;
+  for (const auto& row : rows) out.push_back(read(row));
+  return out;
+}
+
+}  // namespace
+
+Result<TenantRow> find_tenant(pqxx::work& tx, const std::string& tenant) {
+  static const std::string kFind = std::string("SELECT ") + kTenantColumns + kTenantFrom + "WHERE t.id::text = $1 OR t.name = $1";
+  const auto rows = tx.exec_params(kFind, tenant);
+  if (!rows.empty()) return read_tenant(rows[0]);
+  return fail(Code::kNotFound, "unknown_tenant", fmt::format("there is no tenant \"{}\"", tenant), "tenant");
+}
+
+Result<ProjectRow> find_project(pqxx::work& tx, TenantId tenant, const std::string& project) {
+  static const std::string kFind = std::string("SELECT ") + kProjectColumns +
+                                   " FROM projects p WHERE p.tenant_id = $1 AND (p.id::text = $2 OR p.name = $2)";
+  const auto rows = tx.exec_params(kFind, pg::to_sql(tenant), project);
+  if (!rows.empty()) return read_project(rows[0]);
+  return fail(Code::kNotFound, "unknown_project", fmt::format("the tenant has no project \"{}\"", project), "project");
+}
+
+Result<TenantRow> insert_tenant(pqxx::work& tx, const TenantRow& tenant, Money credit_limit) {
+  if (tx.exec_params(kInsertTenant, pg::to_sql(tenant.id), tenant.name, tenant.billing_tz, tenant.currency,
+                     pg::to_sql(tenant.created))
+          .empty()) {
+    return fail(Code::kAlreadyExists, "tenant_exists", fmt::format("a tenant named \"{}\" exists", tenant.name), "name");
+  }
+  tx.exec_params0(kInsertWallet, pg::to_sql(tenant.wallet), pg::to_sql(tenant.id), tenant.currency, pg::to_sql(credit_limit));
+  tx.exec_params0(kInsertWalletAccount, pg::to_sql(tenant.wallet), tenant.currency);
+  tx.exec_params0(kInsertHouseAccounts, tenant.currency);
+  return tenant;
+}
+
+std::vector<TenantRow> list_tenants(pqxx::work& tx, const PageOf& page) {
+  static const std::string kList = std::string("SELECT ") + kTenantColumns + kTenantFrom +
+                                   "WHERE ($1 = '' OR t.id > nullif($1, '')::uuid) ORDER BY t.id LIMIT $2";
+  return read_all(tx.exec_params(kList, after_text(page), page.limit), read_tenant);
+}
+
+Result<TenantRow> suspend_tenant(pqxx::work& tx, const std::string& tenant, bool is_suspended) {
+  TG_ASSIGN(auto row, find_tenant(tx, tenant));
+  row.is_suspended = is_suspended;
+  tx.exec_params0("UPDATE tenants SET is_suspended = $2::boolean WHERE id = $1", pg::to_sql(row.id), is_suspended ? "t" : "f");
+  append_changes(tx, ChangeKind::kTenant, {row.id.to_string()});
+  return row;
+}
+
+Result<ProjectRow> insert_project(pqxx::work& tx, const ProjectRow& project) {
+  if (tx.exec_params(kInsertProject, pg::to_sql(project.id), pg::to_sql(project.tenant), project.name,
+                     pg::to_sql(project.created))
+          .empty()) {
+    return fail(Code::kAlreadyExists, "project_exists",
+                fmt::format("the tenant already has a project named \"{}\"", project.name), "name");
+  }
+  return project;
+}
+
+std::vector<ProjectRow> list_projects(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page) {
+  static const std::string kList = std::string("SELECT ") + kProjectColumns + R"sql( FROM projects p
+    WHERE ($1 = '' OR p.tenant_id = nullif($1, '')::uuid) AND ($2 = '' OR p.id > nullif($2, '')::uuid)
+    ORDER BY p.id LIMIT $3)sql";
+  return read_all(tx.exec_params(kList, tenant ? tenant->to_string() : "", after_text(page), page.limit), read_project);
+}
+
+Result<KeyRow> insert_key(pqxx::work& tx, const KeyRow& key, std::string_view mac) {
+  tx.exec_params0(kInsertKey, pg::to_sql(key.id), pg::to_sql(key.project), key.public_id, pg::to_bytea(mac), key.name,
+                  pg::array_of(key.models), pg::to_sql(key.created), key.expires ? pg::to_sql(*key.expires) : "");
+  append_changes(tx, ChangeKind::kKey, {key.id.to_string()});
+  return key;
+}
+
+std::vector<KeyRow> list_keys(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page) {
+  static const std::string kList = std::string("SELECT ") + kKeyColumns + kKeyFrom + R"sql(
+    WHERE ($1 = '' OR p.tenant_id = nullif($1, '')::uuid) AND ($2 = '' OR k.id > nullif($2, '')::uuid)
+    ORDER BY k.id LIMIT $3)sql";
+  return read_all(tx.exec_params(kList, tenant ? tenant->to_string() : "", after_text(page), page.limit), read_key);
+}
+
+Result<KeyRow> revoke_key(pqxx::work& tx, const std::string& key, Wall now) {
+  const auto revoked = tx.exec_params(kRevokeKey, key, pg::to_sql(now));
+  if (revoked.empty()) return fail(Code::kNotFound, "unknown_key", fmt::format("there is no key \"{}\"", key), "key_id");
+  static const std::string kFind = std::string("SELECT ") + kKeyColumns + kKeyFrom + "WHERE k.id = $1";
+  const auto id = pg::read_id<ApiKeyId>(revoked[0][0]);
+  KeyRow row = read_key(tx.exec_params1(kFind, pg::to_sql(id)));
+  append_changes(tx, ChangeKind::kKey, {id.to_string()});
+  return row;
+}
+
+std::vector<PrincipalRow> list_principals(pqxx::work& tx, const std::optional<Uuid>& after, int limit) {
+  static const std::string kList = std::string("SELECT ") + kKeyColumns + kPrincipalColumns + kPrincipalFrom + R"sql(
+    WHERE k.revoked_at IS NULL AND ($1 = '' OR k.id > nullif($1, '')::uuid) ORDER BY k.id LIMIT $2)sql";
+  return read_all(tx.exec_params(kList, after ? after->to_string() : "", limit), read_principal);
+}
+
+std::vector<PrincipalRow> principals_of(pqxx::work& tx, const std::vector<std::string>& keys,
+                                        const std::vector<std::string>& tenants) {
+  static const std::string kFind = std::string("SELECT ") + kKeyColumns + kPrincipalColumns + kPrincipalFrom +
+                                   "WHERE k.id = ANY ($1::uuid[]) OR p.tenant_id = ANY ($2::uuid[]) ORDER BY k.id";
+  return read_all(tx.exec_params(kFind, pg::array_of(keys), pg::array_of(tenants)), read_principal);
+}
+
+}  // namespace tidegate::billing

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <pqxx/transaction>
+#include <string>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/ids.h"
+#include "base/core/money.h"
+#include "base/core/result.h"
+
+/// Tenants, projects, keys in PostgreSQL. Everything runs in the caller's transaction.
+namespace tidegate::billing {
+
+struct PageOf {
+  std::optional<Uuid> after;  ///< the last id of the page before
+  int limit = 100;
+};
+
+struct TenantRow {
+  TenantId id;
+  std::string name, billing_tz, currency;
+  bool is_suspended = false;
+  Wall created;
+  WalletId wallet;
+};
+struct ProjectRow {
+  ProjectId id;
+  TenantId tenant;
+  std::string name;
+  Wall created;
+};
+struct KeyRow {
+  ApiKeyId id;
+  ProjectId project;
+  TenantId tenant;
+  std::string public_id, name;
+  std::vector<std::string> models;
+  Wall created;
+  std::optional<Wall> expires, revoked;
+};
+
+/// `tenant` is an id or a name. Fails: not_found/unknown_tenant.
+Result<TenantRow> find_tenant(pqxx::work& tx, const std::string& tenant);
+/// `project` is an id or a name within the tenant. Fails: not_found/unknown_project.
+Result<ProjectRow> find_project(pqxx::work& tx, TenantId tenant, const std::string& project);
+
+/// With its wallet. Fails: already_exists/tenant_exists.
+Result<TenantRow> insert_tenant(pqxx::work& tx, const TenantRow& tenant, Money credit_limit);
+std::vector<TenantRow> list_tenants(pqxx::work& tx, const PageOf& page);
+/// Fails: not_found/unknown_tenant.
+Result<TenantRow> suspend_tenant(pqxx::work& tx, const std::string& tenant, bool is_suspended);
+
+/// Fails: already_exists/project_exists.
+Result<ProjectRow> insert_project(pqxx::work& tx, const ProjectRow& project);
+std::vector<ProjectRow> list_projects(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page);
+
+Result<KeyRow> insert_key(pqxx::work& tx, const KeyRow& key, std::string_view mac);
+std::vector<KeyRow> list_keys(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page);
+/// By id or public id; revoking twice keeps the first instant. Fails: not_found/unknown_key.
+Result<KeyRow> revoke_key(pqxx::work& tx, const std::string& key, Wall now);
+
+/// A key as gateways need it.
+struct PrincipalRow {
+  KeyRow key;
+  std::string mac;
+  WalletId wallet;
+  std::string currency, tenant_name, project_name;
+  bool is_suspended = false;
+};
+/// Keys not revoked, by ascending id after `after`.
+std::vector<PrincipalRow> list_principals(pqxx::work& tx, const std::optional<Uuid>& after, int limit);
+/// The keys named, or of the tenants named, revoked ones included.
+std::vector<PrincipalRow> principals_of(pqxx::work& tx, const std::vector<std::string>& keys,
+                                        const std::vector<std::string>& tenants);
+
+}  // namespace tidegate::billing

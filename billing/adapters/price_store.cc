@@ -1,0 +1,201 @@
+#include "billing/adapters/price_store.h"
+
+#include <charconv>
+#include <map>
+
+#include "base/crypto/sha256.h"
+#include "base/pg/types.h"
+#include "billing/adapters/change_log.h"
+
+namespace tidegate::billing {
+
+namespace {
+
+using price::Calendar;
+using price::PriceVersion;
+using price::Schedule;
+
+constexpr const char* kLoadVersions = R"sql(
+  SELECT id, book, model, currency, region, pool, basis,
+         (extract(epoch FROM lower(effective)) * 1000000)::bigint,
+         (extract(epoch FROM upper(effective)) * 1000000)::bigint
+    FROM price_versions WHERE status = 'published' ORDER BY id)sql";
+
+constexpr const char* kLoadSchedules = R"sql(
+  SELECT s.price_version, s.band, s.is_default, s.tz, array_to_string(s.days, ','), s.calendar_id, s.calendar_version,
+         coalesce((SELECT string_agg(w.start_s || '-' || w.end_s, ',' ORDER BY w.ord) FROM price_windows w
+                    WHERE w.price_version = s.price_version AND w.band = s.band), ''),
+         (SELECT string_agg(r.meter || '=' || r.micro_per_1m, ',') FROM price_rates r
+           WHERE r.price_version = s.price_version AND r.band = s.band)
+    FROM price_schedules s JOIN price_versions v ON v.id = s.price_version
+   WHERE v.status = 'published' ORDER BY s.price_version, s.ord)sql";
+
+constexpr const char* kLoadCalendars = "SELECT id, version, day::text FROM calendars ORDER BY id, version, day";
+
+constexpr const char* kInsertVersion = R"sql(
+  INSERT INTO price_versions (book, model, currency, region, pool, effective, basis, sha256)
+  VALUES ($1, $2, $3, $4, $5, tstzrange($6::timestamptz, nullif($7, '')::timestamptz), $8, $9::bytea)
+  RETURNING id)sql";
+constexpr const char* kInsertSchedule = R"sql(
+  INSERT INTO price_schedules (price_version, ord, band, is_default, tz, days, calendar_id, calendar_version)
+  VALUES ($1, $2, $3, $4::boolean, $5, $6::smallint[], $7, $8))sql";
+constexpr const char* kInsertWindows = R"sql(
+  INSERT INTO price_windows (price_version, band, ord, start_s, end_s)
+  SELECT $1::bigint, $2::text, w.ord, w.start_s, w.end_s
+    FROM unnest($3::int[], $4::int[]) WITH ORDINALITY AS w(start_s, end_s, ord))sql";
+constexpr const char* kInsertRates = R"sql(
+  INSERT INTO price_rates (price_version, band, meter, micro_per_1m)
+  SELECT $1::bigint, $2::text, r.meter, r.micro FROM unnest($3::text[], $4::bigint[]) AS r(meter, micro))sql";
+constexpr const char* kInsertCalendar = R"sql(
+  INSERT INTO calendars (id, version, day) SELECT $1::text, $2::int, d FROM unnest($3::date[]) AS d)sql";
+constexpr const char* kMoveEnd = R"sql(
+  UPDATE price_versions SET effective = tstzrange(lower(effective), nullif($2, '')::timestamptz), sha256 = $3::bytea
+   WHERE id = $1)sql";
+
+/// Calls `take` with each piece between commas.
+template <typename Take>
+void each_piece(std::string_view text, Take take) {
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    take(text.substr(0, comma));
+    text = comma == text.npos ? std::string_view() : text.substr(comma + 1);
+  }
+}
+
+std::int64_t number(std::string_view text) {
+  std::int64_t out = 0;
+  std::from_chars(text.data(), text.data() + text.size(), out);
+  return out;
+}
+
+Schedule read_schedule(const pqxx::row& row) {
+  Schedule schedule;
+  schedule.name = pg::read_text(row[1]);
+  schedule.is_default = pg::read_bool(row[2]);
+  schedule.tz = pg::read_text(row[3]);
+  each_piece(pg::read_text(row[4]), [&](auto piece) { schedule.days.push_back(static_cast<int>(number(piece))); });
+  schedule.exclude_calendar = pg::read_text(row[5]);
+  schedule.calendar_version = static_cast<std::int32_t>(pg::read_int64(row[6]));
+  each_piece(pg::read_text(row[7]), [&](auto piece) {
+    const auto dash = piece.find('-');
+    schedule.windows.push_back({static_cast<std::int32_t>(number(piece.substr(0, dash))),
+                                static_cast<std::int32_t>(number(piece.substr(dash + 1)))});
+  });
+  each_piece(pg::read_text(row[8]), [&](auto piece) {
+    const auto equals = piece.find('=');
+    schedule.rates.emplace(std::string(piece.substr(0, equals)),
+                           Rate::from_micro_per_million(number(piece.substr(equals + 1))));
+  });
+  return schedule;
+}
+
+std::vector<Calendar> load_calendars(pqxx::work& tx) {
+  std::vector<Calendar> out;
+  for (const auto& row : tx.exec(kLoadCalendars)) {
+    const std::string id = pg::read_text(row[0]);
+    const auto version = static_cast<std::int32_t>(pg::read_int64(row[1]));
+    if (out.empty() || out.back().id != id || out.back().version != version) out.push_back({id, version, {}});
+    if (const auto day = price::parse_date(pg::read_text(row[2]))) out.back().days.push_back(*day);
+  }
+  return out;
+}
+
+std::string end_text(const std::optional<Wall>& end) { return end ? pg::to_sql(*end) : std::string(); }
+
+std::int64_t insert_version(pqxx::work& tx, const PriceVersion& version) {
+  const auto inserted =
+      tx.exec_params1(kInsertVersion, version.book, version.model, version.currency, version.region, version.pool,
+                      pg::to_sql(version.effective_from), end_text(version.effective_to),
+                      std::string(price::basis_name(version.basis)), pg::to_bytea(price_sha256(version)));
+  const std::int64_t id = pg::read_int64(inserted[0]);
+  int ord = 0;
+  for (const auto& schedule : version.schedules) {
+    pg::ArrayLiteral days, starts, ends, meters, micros;
+    for (const int day : schedule.days) days.add(std::int64_t{day});
+    for (const auto& window : schedule.windows) {
+      starts.add(std::int64_t{window.start_s});
+      ends.add(std::int64_t{window.end_s});
+    }
+    for (const auto& [meter, rate] : schedule.rates) {
+      meters.add(meter);
+      micros.add(rate.micro_per_million());
+    }
+    tx.exec_params0(kInsertSchedule, id, ord++, schedule.name, schedule.is_default ? "t" : "f", schedule.tz, days.text(),
+                    schedule.exclude_calendar, schedule.calendar_version);
+    tx.exec_params0(kInsertWindows, id, schedule.name, starts.text(), ends.text());
+    tx.exec_params0(kInsertRates, id, schedule.name, meters.text(), micros.text());
+  }
+  return id;
+}
+
+}  // namespace
+
+std::string price_sha256(const PriceVersion& version) {
+  return std::string(as_view(sha256(canonical_text(version))));
+}
+
+Result<PublishedPrices> load_prices(pqxx::work& tx) {
+  PublishedPrices out;
+  out.revision = pg::read_int64(tx.exec1("SELECT revision FROM price_state")[0]);
+  std::vector<PriceVersion> versions;
+  std::map<std::int64_t, std::size_t> by_id;
+  for (const auto& row : tx.exec(kLoadVersions)) {
+    PriceVersion version;
+    version.id = pg::read_int64(row[0]);
+    version.book = pg::read_text(row[1]);
+    version.model = pg::read_text(row[2]);
+    version.currency = pg::read_text(row[3]);
+    version.region = pg::read_text(row[4]);
+    version.pool = pg::read_text(row[5]);
+    version.basis = price::parse_basis(pg::read_text(row[6])).value_or(price::Basis::kCompletedAt);
+    version.effective_from = pg::read_wall(row[7]);
+    version.effective_to = pg::read_wall_if(row[8]);
+    by_id[version.id] = versions.size();
+    versions.push_back(std::move(version));
+  }
+  for (const auto& row : tx.exec(kLoadSchedules)) {
+    versions[by_id.at(pg::read_int64(row[0]))].schedules.push_back(read_schedule(row));
+  }
+  TG_ASSIGN(out.book, price::PriceBook::build(std::move(versions), load_calendars(tx)));
+  return out;
+}
+
+Result<PricePlan> publish_prices(pqxx::work& tx, const price::PriceFile& file, Wall now, Duration lead) {
+  // One publication at a time: the plan is made against what the next one will see.
+  tx.exec1("SELECT revision FROM price_state FOR UPDATE");
+  TG_ASSIGN(const auto published, load_prices(tx));
+  TG_ASSIGN(auto plan, plan_publication(published.book, file.versions, file.calendars, now, lead));
+  if (plan.add.empty() && plan.ends.empty() && plan.calendars.empty()) return plan;
+
+  for (const auto& calendar : plan.calendars) {
+    pg::ArrayLiteral days;
+    for (const auto day : calendar.days) days.add(price::format_date(day));
+    tx.exec_params0(kInsertCalendar, calendar.id, calendar.version, days.text());
+  }
+  std::vector<std::string> changed;
+  for (const auto& end : plan.ends) {
+    PriceVersion version = *published.book.find(end.id);
+    version.effective_to = end.effective_to;
+    tx.exec_params0(kMoveEnd, end.id, end_text(end.effective_to), pg::to_bytea(price_sha256(version)));
+    changed.push_back(std::to_string(end.id));
+  }
+  for (auto& version : plan.add) {
+    version.id = insert_version(tx, version);
+    changed.push_back(std::to_string(version.id));
+  }
+  tx.exec0("UPDATE price_state SET revision = revision + 1");
+  append_changes(tx, ChangeKind::kPrice, changed);
+  return plan;
+}
+
+Result<price::PriceBook> PriceCache::at_revision(pqxx::work& tx, std::int64_t revision) {
+  const std::lock_guard lock(mutex_);
+  if (latest_.revision < revision) {
+    // A publication that committed between the statements of the load would show half of itself.
+    tx.exec1("SELECT revision FROM price_state FOR SHARE");
+    TG_ASSIGN(latest_, load_prices(tx));
+  }
+  return latest_.book;
+}
+
+}  // namespace tidegate::billing

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <pqxx/transaction>
+#include <string>
+#include <vector>
+
+#include "base/core/result.h"
+#include "base/price/price_book.h"
+#include "base/price/price_file.h"
+#include "billing/core/price_publication.h"
+
+namespace tidegate::billing {
+
+/// Everything published, at one revision. Revisions grow with every publication.
+struct PublishedPrices {
+  std::int64_t revision = 0;
+  price::PriceBook book;
+};
+
+Result<PublishedPrices> load_prices(pqxx::work& tx);
+
+/// Publishes a file whole or not at all; see plan_publication() for what that means.
+Result<PricePlan> publish_prices(pqxx::work& tx, const price::PriceFile& file, Wall now, Duration lead);
+
+/// SHA-256 of canonical_text(), as stored.
+std::string price_sha256(const price::PriceVersion& version);
+
+/// The book of the latest revision this process has seen, reloaded when a transaction knows of a later one.
+/// Thread-safe.
+class PriceCache {
+ public:
+  Result<price::PriceBook> at_revision(pqxx::work& tx, std::int64_t revision);
+
+ private:
+  std::mutex mutex_;
+  PublishedPrices latest_{-1, {}};
+};
+
+}  // namespace tidegate::billing

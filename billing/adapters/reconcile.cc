@@ -1,0 +1,133 @@
+#include "billing/adapters/reconcile.h"
+
+#include "base/pg/types.h"
+
+namespace tidegate::billing {
+
+namespace {
+
+constexpr ReconcileCheck kChecks[] = {
+    {"I1", "every ledger transaction sums to zero per currency and has entries",
+     R"sql(SELECT json_build_object('tx', t.id, 'currency', e.currency, 'sum', sum(e.amount))
+             FROM ledger_tx t LEFT JOIN ledger_entries e ON e.tx = t.id
+            GROUP BY t.id, e.currency HAVING coalesce(sum(e.amount), 1) <> 0)sql"},
+    {"I2", "a wallet's balance is minus the sum of its prepaid and grant entries",
+     R"sql(SELECT json_build_object('wallet', w.id, 'balance', w.balance, 'ledger', coalesce(l.balance, 0))
+             FROM wallets w LEFT JOIN (
+                    SELECT a.wallet_id, -sum(e.amount) AS balance FROM ledger_entries e
+                      JOIN ledger_accounts a ON a.id = e.account AND a.kind IN ('prepaid', 'grant') GROUP BY 1) l
+               ON l.wallet_id = w.id
+            WHERE w.balance <> coalesce(l.balance, 0))sql"},
+    {"I3", "the revenue of a posting is the sum of its rated lines",
+     R"sql(SELECT json_build_object('tx', coalesce(r.tx, l.posting), 'revenue', r.revenue, 'lines', l.amount)
+             FROM (SELECT t.id AS tx, -coalesce(sum(e.amount) FILTER (WHERE a.kind = 'revenue'), 0) AS revenue
+                     FROM ledger_tx t LEFT JOIN ledger_entries e ON e.tx = t.id
+                     LEFT JOIN ledger_accounts a ON a.id = e.account
+                    WHERE t.source_type = 'usage_batch' GROUP BY t.id) r
+             FULL JOIN (SELECT posting, sum(amount) AS amount FROM rated_lines WHERE posting IS NOT NULL GROUP BY 1) l
+               ON l.posting = r.tx
+            WHERE coalesce(r.revenue, 0) <> coalesce(l.amount, 0)
+           UNION ALL
+           SELECT json_build_object('event', event_id, 'unposted', sum(amount))
+             FROM rated_lines WHERE posting IS NULL GROUP BY event_id HAVING sum(amount) <> 0)sql"},
+    {"I4", "every event has exactly one live rating, of its own amount",
+     R"sql(SELECT json_build_object('event', u.id, 'amount', u.amount, 'ratings', count(DISTINCT l.rating_no),
+                                    'rated', coalesce(sum(l.amount), 0))
+             FROM usage_events u LEFT JOIN rated_lines l ON l.event_id = u.id AND l.voided_by IS NULL
+            GROUP BY u.id, u.amount
+           HAVING count(DISTINCT l.rating_no) <> 1 OR count(*) <> 3 OR coalesce(sum(l.amount), 0) <> u.amount)sql"},
+    {"I5", "the lines of an event count its tokens, meter by meter",
+     R"sql(SELECT json_build_object('event', u.id, 'hit', u.hit, 'miss', u.miss, 'output', u.output,
+                                    'lines', coalesce(l.quantity, 0))
+             FROM usage_events u LEFT JOIN (
+                    SELECT event_id, sum(quantity) AS quantity,
+                           sum(quantity) FILTER (WHERE meter = 'input_cache_hit') AS hit,
+                           sum(quantity) FILTER (WHERE meter = 'input_cache_miss') AS miss,
+                           sum(quantity) FILTER (WHERE meter = 'output') AS output
+                      FROM rated_lines WHERE voided_by IS NULL GROUP BY 1) l ON l.event_id = u.id
+            WHERE (l.hit, l.miss, l.output) IS DISTINCT FROM (u.hit::numeric, u.miss::numeric, u.output::numeric)
+               OR l.quantity <> u.hit + u.miss + u.output)sql"},
+    {"I6", "the price version is for the model and in force at the price instant; band and rates are the book's",
+     R"sql(SELECT json_build_object('event', u.id, 'price_version', u.price_version, 'band', u.band,
+                                    'in_force', band_in_force(u.price_version, u.priced_at), 'priced_at', u.priced_at)
+             FROM usage_events u JOIN price_versions v ON v.id = u.price_version JOIN wallets w ON w.id = u.wallet_id
+            CROSS JOIN LATERAL (SELECT CASE v.basis WHEN 'completed_at' THEN u.completed_at
+                                WHEN 'started_at' THEN u.started_at ELSE u.admitted_at END AS instant) b
+            WHERE NOT v.effective @> u.priced_at OR v.model <> u.model OR v.currency <> w.currency
+               OR v.region NOT IN ('', u.region) OR v.pool NOT IN ('', u.pool)
+               OR abs(extract(epoch FROM u.priced_at - b.instant)) * 1000000 > u.clock_err_us
+               OR band_in_force(u.price_version, u.priced_at) IS DISTINCT FROM u.band
+           UNION ALL
+           SELECT json_build_object('event', l.event_id, 'meter', l.meter, 'rate', l.micro_per_1m, 'book', r.micro_per_1m)
+             FROM rated_lines l JOIN usage_events u ON u.id = l.event_id
+             LEFT JOIN price_rates r ON r.price_version = l.price_version AND r.band = l.band AND r.meter = l.meter
+            WHERE l.voided_by IS NULL AND (r.micro_per_1m IS DISTINCT FROM l.micro_per_1m
+                  OR l.price_version <> u.price_version OR l.band <> u.band))sql"},
+    {"I7", "a grant's consumption is the sum of its uses, none after its expiry",
+     R"sql(SELECT json_build_object('grant', g.id, 'consumed', g.consumed, 'uses', coalesce(sum(u.amount), 0),
+                                    'late', count(*) FILTER (WHERE u.used_at >= g.expires_at))
+             FROM grants g LEFT JOIN grant_uses u ON u.grant_id = g.id
+            GROUP BY g.id
+           HAVING g.consumed <> coalesce(sum(u.amount), 0) OR count(*) FILTER (WHERE u.used_at >= g.expires_at) > 0)sql"},
+    {"I8", "what a wallet has leased is what its leases hold unspent",
+     R"sql(SELECT json_build_object('wallet', w.id, 'leased', w.leased, 'held', coalesce(l.held, 0))
+             FROM wallets w LEFT JOIN (
+                    SELECT wallet_id, sum(amount - consumed) AS held FROM leases
+                     WHERE state IN ('open', 'draining', 'quarantined') GROUP BY 1) l ON l.wallet_id = w.id
+            WHERE w.leased <> coalesce(l.held, 0))sql"},
+    {"I9", "the sequences of an epoch are 1..n without gap or overlap, and n events came of them",
+     R"sql(SELECT json_build_object('gateway', e.gateway_id, 'epoch', e.epoch, 'applied_through', e.applied_through,
+                                    'in_batches', coalesce(b.n, 0), 'last', b.last, 'events', coalesce(u.n, 0))
+             FROM epochs e
+             LEFT JOIN (SELECT gateway_id, epoch, sum(upper(seqs) - lower(seqs)) AS n, min(lower(seqs)) AS first,
+                               max(upper(seqs)) - 1 AS last, sum(duplicates) AS duplicates
+                          FROM wal_batches GROUP BY 1, 2) b USING (gateway_id, epoch)
+             LEFT JOIN (SELECT gateway_id, epoch, count(*) AS n, count(DISTINCT seq) AS seqs, max(seq) AS last
+                          FROM usage_events GROUP BY 1, 2) u USING (gateway_id, epoch)
+            WHERE coalesce(b.n, 0) <> e.applied_through OR coalesce(b.first, 1) <> 1
+               OR coalesce(b.last, 0) <> e.applied_through
+               OR coalesce(u.n, 0) <> e.applied_through - coalesce(b.duplicates, 0)
+               OR coalesce(u.seqs, 0) <> coalesce(u.n, 0) OR coalesce(u.last, 0) > e.applied_through
+           UNION ALL
+           SELECT json_build_object('event', u.id, 'gateway', u.gateway_id, 'epoch', u.epoch)
+             FROM usage_events u LEFT JOIN epochs e USING (gateway_id, epoch) WHERE e.epoch IS NULL)sql"},
+    {"I11", "the hourly sums are the sums of the live rated lines",
+     R"sql(WITH lines AS (
+             SELECT date_trunc('hour', u.completed_at, 'UTC') AS hour, u.tenant_id, u.project_id, u.api_key_id, u.model,
+                    u.region, u.pool, l.meter, l.band, w.currency, sum(l.quantity) AS quantity, sum(l.amount) AS amount
+               FROM rated_lines l JOIN usage_events u ON u.id = l.event_id JOIN wallets w ON w.id = u.wallet_id
+              WHERE l.voided_by IS NULL AND l.quantity > 0
+              GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+           SELECT json_build_object('hour', hour, 'tenant', tenant_id, 'model', model, 'meter', meter, 'band', band,
+                                    'rollup', h.amount, 'lines', l.amount)
+             FROM usage_hourly h
+             FULL JOIN lines l USING (hour, tenant_id, project_id, api_key_id, model, region, pool, meter, band, currency)
+            WHERE (h.quantity, h.amount) IS DISTINCT FROM (l.quantity, l.amount))sql"},
+    {"lease_spend", "a lease has consumed the sum of its events",
+     R"sql(SELECT json_build_object('lease', coalesce(l.id, u.lease_id), 'consumed', l.consumed, 'events', u.amount)
+             FROM leases l
+             FULL JOIN (SELECT lease_id, sum(amount) AS amount FROM usage_events WHERE lease_id IS NOT NULL GROUP BY 1) u
+               ON u.lease_id = l.id
+            WHERE coalesce(l.consumed, 0) <> coalesce(u.amount, 0) OR l.id IS NULL)sql"},
+    {"no_overspend", "no wallet is below minus its credit limit, what is leased included",
+     R"sql(SELECT json_build_object('wallet', id, 'balance', balance, 'leased', leased, 'credit_limit', credit_limit)
+             FROM wallets WHERE balance + credit_limit - leased < 0)sql"},
+};
+
+}  // namespace
+
+std::span<const ReconcileCheck> reconcile_checks() { return kChecks; }
+
+ReconcileReport reconcile(pqxx::work& tx) {
+  tx.exec0("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  ReconcileReport report;
+  report.events = pg::read_int64(tx.exec1("SELECT count(*) FROM usage_events")[0]);
+  for (const auto& check : kChecks) {
+    const auto row = tx.exec1(std::string("SELECT count(*), min(breach::text) FROM (") + check.breaches + ") AS b(breach)");
+    report.checks.push_back({check.name, check.statement, pg::read_int64(row[0]), pg::read_text(row[1])});
+    report.differences += report.checks.back().differences;
+  }
+  return report;
+}
+
+}  // namespace tidegate::billing

@@ -1,0 +1,68 @@
+#include "billing/config.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/crypto/api_key.h"
+
+namespace tidegate::billing {
+
+namespace {
+
+constexpr std::size_t kSecretLengthMin = 32;
+constexpr std::size_t kSecretDistinctMin = 8;
+
+Status check_secret(const std::string& option, const std::string& value) {
+  const std::set<char> distinct(value.begin(), value.end());
+  if (value.size() >= kSecretLengthMin && distinct.size() >= kSecretDistinctMin) return {};
+  return fail(Code::kInvalidArgument, "weak_secret",
+              fmt::format("{} must hold at least {} random characters; write one with: openssl rand -hex 32", option,
+                          kSecretLengthMin),
+              option);
+}
+
+}  // namespace
+
+ConfigTable config_table(Config& config) {
+  ConfigTable table("tidegate-billing");
+  table.text("grpc.listen", config.grpc_listen, "Address of the gRPC services: host:port or unix:/path.");
+  table.text("admin.listen", config.admin_listen, "Address of /metrics, /livez and /readyz; keep it inside.");
+  table.text("pg.dsn", config.pg_dsn, "PostgreSQL, as libpq keywords: host=/run/pg user=tidegate dbname=tidegate_billing.");
+  table.required();
+  table.integer("pg.connections", config.pg_connections, 1, 200, "Connections to PostgreSQL.");
+  table.secret_file("secrets.pepper_file", config.pepper, "Key of the HMAC under which API keys are stored; the gateways' own.");
+  table.required();
+  table.secret_file("secrets.cluster_token_file", config.cluster_token, "What gateways show to call the Accounts service.");
+  table.required();
+  table.secret_file("secrets.admin_key_file", config.admin_key, "The administrator's key (tga_...), for the BillingAdmin service.");
+  table.required();
+  table.integer("grpc.worker_threads", config.worker_threads, 1, 200, "Threads that handle calls; each may wait for PostgreSQL.");
+  table.integer("grpc.queue_max", config.queue_max, 1, 100'000, "Calls that wait for a thread before new ones are refused.");
+  table.milliseconds("leases.ttl_ms", config.lease_ttl, 1'000, 3'600'000,
+                     "How long a gateway may admit against a lease without asking again.");
+  table.milliseconds("prices.lead_ms", config.price_lead, 0, 86'400'000,
+                     "A change to a price in force starts at the earliest this long after it is published; not below the "
+                     "gateways' longest request.");
+  table.milliseconds("reconcile.interval_ms", config.reconcile_interval, 0, 86'400'000,
+                     "Between reconciliations by one of the replicas; 0 turns them off.");
+  table.milliseconds("shutdown.drain_ms", config.drain, 0, 600'000, "How long calls under way may take at shutdown.");
+  table.text("tzdata.file", config.tzdata_file, "Where the version of the zone data is read from.");
+  return table;
+}
+
+Status check_secrets(const Config& config) {
+  TG_TRY(check_secret("secrets.pepper_file", config.pepper));
+  TG_TRY(check_secret("secrets.cluster_token_file", config.cluster_token));
+  const auto key = parse_api_key(config.admin_key);
+  if (!key || key->kind != KeyKind::kAdmin) {
+    return fail(Code::kInvalidArgument, "weak_secret",
+                "secrets.admin_key_file must hold a key made by: tidegate admin-key mint", "secrets.admin_key_file");
+  }
+  if (config.pepper == config.cluster_token) {
+    return fail(Code::kInvalidArgument, "weak_secret", "the pepper and the cluster token must differ", "secrets.pepper_file");
+  }
+  return {};
+}
+
+}  // namespace tidegate::billing

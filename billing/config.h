@@ -1,0 +1,34 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/core/config.h"
+#include "base/core/result.h"
+
+namespace tidegate::billing {
+
+struct Config {
+  std::string grpc_listen = "127.0.0.1:7443";
+  std::string admin_listen = "127.0.0.1:9101";
+  std::string pg_dsn;
+  std::int64_t pg_connections = 8;
+  std::string pepper, cluster_token, admin_key;
+  std::int64_t worker_threads = 8;
+  std::int64_t queue_max = 512;
+  std::chrono::milliseconds lease_ttl{60'000};
+  std::chrono::milliseconds price_lead{900'000};
+  std::chrono::milliseconds drain{10'000};
+  std::chrono::milliseconds reconcile_interval{300'000};
+  std::string tzdata_file = "/usr/share/zoneinfo/tzdata.zi";
+};
+
+/// The table that fills `config`, which must outlive it.
+ConfigTable config_table(Config& config);
+
+/// Secrets must be hard to guess: at least 32 characters, at least 8 different ones; the admin key must be a tga_ key.
+/// Fails: invalid_argument/weak_secret naming the option, never the value.
+Status check_secrets(const Config& config);
+
+}  // namespace tidegate::billing

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/core/clock.h"
+#include "base/core/result.h"
+
+/// What people may call things, and what a currency looks like. Fails: invalid_argument/bad_name and the like, naming
+/// the field and the rule.
+namespace tidegate::billing {
+
+/// [a-z0-9][a-z0-9-]{0,62}
+Status check_name(const std::string& name, const std::string& field);
+Status check_tenant(const std::string& name, const std::string& billing_tz, const std::string& currency);
+/// A key's name is free text up to 128 bytes; at most 64 models; an expiry lies in the future.
+Status check_key(const std::string& name, const std::vector<std::string>& models, Wall now, const std::optional<Wall>& expires);
+Status check_note(const std::string& note);
+
+}  // namespace tidegate::billing

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "base/rpc/unary_host.h"
+#include "billing/rpc/context.h"
+#include "tidegate/v1/admin.grpc.pb.h"
+
+namespace tidegate::billing {
+
+/// The service people and the command line call; see proto/tidegate/v1/admin.proto for the contract.
+class AdminService final : public v1::BillingAdmin::CallbackService {
+ public:
+  AdminService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
+      : context_(context), host_(workers, std::move(gate)) {}
+
+  using Call = grpc::CallbackServerContext;
+  using Reactor = grpc::ServerUnaryReactor;
+
+  Reactor* CreateTenant(Call*, const v1::CreateTenantRequest*, v1::Tenant*) override;
+  Reactor* ListTenants(Call*, const v1::ListTenantsRequest*, v1::ListTenantsResponse*) override;
+  Reactor* SuspendTenant(Call*, const v1::SuspendTenantRequest*, v1::Tenant*) override;
+  Reactor* CreateProject(Call*, const v1::CreateProjectRequest*, v1::Project*) override;
+  Reactor* ListProjects(Call*, const v1::ListProjectsRequest*, v1::ListProjectsResponse*) override;
+  Reactor* CreateKey(Call*, const v1::CreateKeyRequest*, v1::CreateKeyResponse*) override;
+  Reactor* ListKeys(Call*, const v1::ListKeysRequest*, v1::ListKeysResponse*) override;
+  Reactor* RevokeKey(Call*, const v1::RevokeKeyRequest*, v1::ApiKey*) override;
+  Reactor* ListWallets(Call*, const v1::ListWalletsRequest*, v1::ListWalletsResponse*) override;
+  Reactor* TopUp(Call*, const v1::TopUpRequest*, v1::Wallet*) override;
+  Reactor* LoadPrices(Call*, const v1::LoadPricesRequest*, v1::LoadPricesResponse*) override;
+  Reactor* ListPrices(Call*, const v1::ListPricesRequest*, v1::ListPricesResponse*) override;
+  Reactor* ListUsage(Call*, const v1::ListUsageRequest*, v1::ListUsageResponse*) override;
+  Reactor* SumUsage(Call*, const v1::SumUsageRequest*, v1::SumUsageResponse*) override;
+  Reactor* ListLedger(Call*, const v1::ListLedgerRequest*, v1::ListLedgerResponse*) override;
+  Reactor* Reconcile(Call*, const v1::ReconcileRequest*, v1::ReconcileResponse*) override;
+
+ private:
+  /// One transaction per call: work(tx) -> Result<Response>. What it needs besides `tx` (ids, secrets, the time) is
+  /// made before, since a transaction may run more than once.
+  template <typename Response, typename Work>
+  Reactor* serve(Call* call, Response* response, Work work);
+
+  const ServiceContext& context_;
+  rpc::UnaryHost host_;
+};
+
+}  // namespace tidegate::billing

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "base/core/clock.h"
+#include "base/core/ids.h"
+#include "base/core/log.h"
+#include "base/core/random.h"
+#include "base/pg/pool.h"
+#include "billing/adapters/price_store.h"
+#include "billing/metrics.h"
+
+namespace tidegate::billing {
+
+/// What the services work with. Everything outlives them.
+struct ServiceContext {
+  pg::Pool& pool;
+  const Clock& clock;
+  IdSource& ids;
+  EntropySource& entropy;
+  Log& log;
+  BillingMetrics& metrics;
+  PriceCache& prices;
+  std::string pepper;
+  std::string tzdata;  ///< version of the zone data, e.g. "2025b"
+  std::chrono::milliseconds price_lead{};
+  std::chrono::milliseconds lease_ttl{};
+};
+
+}  // namespace tidegate::billing

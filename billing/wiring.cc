@@ -1,0 +1,114 @@
+#include "billing/wiring.h"
+
+#include <fstream>
+
+#include "base/core/ids.h"
+#include "base/pg/pool.h"
+#include "base/rpc/server.h"
+#include "base/rpc/work_pool.h"
+#include "billing/jobs/reconcile_job.h"
+#include "billing/migrations/migrations.h"
+#include "billing/rpc/accounts_service.h"
+#include "billing/rpc/admin_service.h"
+#include "billing/rpc/watch_hub.h"
+
+namespace tidegate::billing {
+
+namespace {
+
+constexpr auto kMigrateLimit = std::chrono::seconds(60);
+constexpr auto kProbeLimit = std::chrono::seconds(1);
+
+/// "# version 2025b" is the first line of tzdata.zi.
+std::string tzdata_version(const std::string& path) {
+  std::ifstream file(path);
+  std::string hash, word, version;
+  file >> hash >> word >> version;
+  return hash == "#" && word == "version" && !version.empty() ? version : "unknown";
+}
+
+pg::PoolOptions pool_options(const Config& config) {
+  pg::PoolOptions options;
+  options.connection = config.pg_dsn;
+  options.application = "tidegate-billing";
+  options.connections = static_cast<std::size_t>(config.pg_connections);
+  options.queue_max = static_cast<std::size_t>(config.queue_max);
+  options.statement_timeout = std::chrono::minutes(5);  // calls bring their own, shorter deadline
+  options.idle_in_transaction_timeout = std::chrono::seconds(30);
+  return options;
+}
+
+}  // namespace
+
+/// In the order of need; destroyed the other way round, after stop() has quieted them.
+struct Billing::Parts {
+  Parts(const Config& config_in, const Surroundings& around)
+      : config(config_in),
+        metrics(around.registry),
+        ids(around.clock, around.entropy),
+        pool(pool_options(config), {&metrics.pool_queued, &metrics.pool_wait_seconds, &metrics.pool_run_seconds,
+                                    &metrics.pool_retries, &metrics.pool_reconnects}),
+        context{pool, around.clock, ids, around.entropy, around.log, metrics, prices, config.pepper,
+                tzdata_version(config.tzdata_file), config.price_lead, config.lease_ttl},
+        workers(static_cast<std::size_t>(config.worker_threads), static_cast<std::size_t>(config.queue_max), "billing"),
+        hub(context, workers),
+        accounts(context, workers, rpc::AuthGate::required(config.cluster_token), hub),
+        admin(context, workers, rpc::AuthGate::required(config.admin_key)) {}
+
+  Config config;
+  BillingMetrics metrics;
+  UuidV7Source ids;
+  pg::Pool pool;
+  PriceCache prices;
+  ServiceContext context;
+  rpc::WorkPool workers;
+  WatchHub hub;
+  AccountsService accounts;
+  AdminService admin;
+  std::unique_ptr<rpc::RpcServer> server;
+  std::unique_ptr<ReconcileJob> reconcile;
+};
+
+Billing::Billing(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Billing::~Billing() { stop(); }
+
+Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surroundings& surroundings) {
+  TG_TRY(check_secrets(config));
+  TG_ASSIGN(const auto report, pg::migrate(config.pg_dsn, "billing", migrations(),
+                                           Deadline::after(surroundings.clock.mono(), kMigrateLimit)));
+  surroundings.log.info("migrated", {kv("from", report.version_before), kv("to", report.version_after)});
+  auto billing = std::unique_ptr<Billing>(new Billing(std::make_unique<Parts>(config, surroundings)));
+  Parts& parts = *billing->parts_;
+  parts.hub.start(config.pg_dsn);
+  if (config.reconcile_interval.count() > 0) {
+    parts.reconcile = std::make_unique<ReconcileJob>(parts.context, parts.ids.next().to_string(), config.reconcile_interval);
+  }
+  rpc::ServerOptions options;
+  options.listen = {config.grpc_listen};
+  options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
+  TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.admin}));
+  surroundings.log.info("listening", {kv("grpc", billing->address())});
+  return billing;
+}
+
+const std::string& Billing::address() const { return parts_->server->addresses().front(); }
+
+Status Billing::probe() const {
+  auto ask = [](pqxx::work& tx) -> Status {
+    tx.exec1("SELECT 1");
+    return {};
+  };
+  return parts_->pool.run_blocking(Deadline::after(parts_->context.clock.mono(), kProbeLimit), ask);
+}
+
+void Billing::stop() {
+  parts_->hub.stop();
+  if (parts_->server) {
+    parts_->server->drain(Deadline::after(parts_->context.clock.mono(), parts_->config.drain));
+  }
+  parts_->reconcile.reset();
+  parts_->workers.stop();
+  parts_->pool.stop();
+}
+
+}  // namespace tidegate::billing
