@@ -1,0 +1,54 @@
+#include "base/obs/admin_server.h"
+
+#include "base/net/http_server.h"
+#include "base/obs/process_metrics.h"
+
+namespace tidegate {
+
+namespace {
+
+constexpr std::size_t kConnectionsMax = 64;
+
+HttpResponse answer(const HttpRequest& request, const PrometheusRegistry& registry, const Readiness& readiness,
+                    const std::string& config_text) {
+  if (request.method != "GET") return HttpResponse(405, "only GET\n", "text/plain");
+  if (request.path == "/metrics") {
+    return HttpResponse(200, registry.serialize() + render_process_metrics(), "text/plain; version=0.0.4");
+  }
+  if (request.path == "/livez") return HttpResponse(200, "ok\n", "text/plain");
+  if (request.path == "/readyz") {
+    return HttpResponse(readiness.is_ready() ? 200 : 503, readiness.render());
+  }
+  if (request.path == "/configz") return HttpResponse(200, config_text, "text/plain");
+  return HttpResponse(404, "try /metrics, /livez, /readyz or /configz\n", "text/plain");
+}
+
+}  // namespace
+
+struct AdminServer::State {
+  IoThreads threads{1, "admin"};
+  std::unique_ptr<HttpServer> server;  ///< ends before its thread
+};
+
+AdminServer::AdminServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+AdminServer::~AdminServer() = default;
+std::string AdminServer::address() const { return state_->server->address(); }
+
+Result<std::unique_ptr<AdminServer>> AdminServer::start(const std::string& listen, PrometheusRegistry& registry,
+                                                        const Readiness& readiness, std::string config_text,
+                                                        const Clock& clock, Log& log) {
+  auto state = std::make_unique<State>();
+  HttpServerOptions options;
+  options.listen = listen;
+  options.service = "admin";
+  options.limits.connections = kConnectionsMax;
+  HttpHandler handler = [&registry, &readiness, config = std::move(config_text)](
+                            HttpExchange& exchange) -> awaitable<void> {
+    HttpResponse response = answer(exchange.request(), registry, readiness, config);
+    co_await exchange.respond(std::move(response));
+  };
+  TG_ASSIGN(state->server, HttpServer::start(state->threads, std::move(options), std::move(handler), clock, log, registry));
+  return std::unique_ptr<AdminServer>(new AdminServer(std::move(state)));
+}
+
+}  // namespace tidegate

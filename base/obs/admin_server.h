@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/result.h"
+#include "base/obs/prometheus_registry.h"
+#include "base/obs/readiness.h"
+
+namespace tidegate {
+
+/// What every service shows its operator, on a thread of its own so that it answers when the service is busy:
+///   /metrics   Prometheus text, with process_* added      /livez   200 while the process runs
+///   /readyz    200 or 503 with the checks as JSON         /configz the effective configuration, without secrets
+/// For the inside only: it knows no users. Bind it to an address that the public cannot reach.
+class AdminServer {
+ public:
+  /// `listen` as parse_endpoint(); `config_text` is shown as it is. The references must outlive the server.
+  /// Fails: unavailable/listen_failed, invalid_argument/bad_address.
+  static Result<std::unique_ptr<AdminServer>> start(const std::string& listen, PrometheusRegistry& registry,
+                                                    const Readiness& readiness, std::string config_text,
+                                                    const Clock& clock, Log& log);
+  ~AdminServer();
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+
+  /// "127.0.0.1:9101", with the bound port.
+  std::string address() const;
+
+ private:
+  struct State;
+  explicit AdminServer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tidegate

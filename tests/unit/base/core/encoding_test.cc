@@ -1,0 +1,54 @@
+#include "base/core/encoding.h"
+
+#include <gtest/gtest.h>
+
+namespace tidegate {
+namespace {
+
+TEST(Hex, EveryByteReadsBack) {
+  std::string raw;
+  for (int i = 0; i < 256; ++i) raw += static_cast<char>(i);
+  EXPECT_EQ(hex_decode(hex_encode(raw)), raw);
+  EXPECT_EQ(hex_encode(std::string("\x00\xff", 2)), "00ff");
+  EXPECT_EQ(hex_decode("0aFF"), std::string("\x0a\xff"));
+  EXPECT_FALSE(hex_decode("abc"));
+  EXPECT_FALSE(hex_decode("zz"));
+}
+
+TEST(Base62, PadsAndReadsBack) {
+  EXPECT_EQ(base62_encode(0, 4), "0000");
+  EXPECT_EQ(base62_encode(61, 2), "0z");
+  EXPECT_EQ(base62_encode(62, 2), "10");
+  for (const std::uint64_t value : {0ULL, 1ULL, 61ULL, 62ULL, 4294967295ULL, 839299365868340223ULL}) {
+    EXPECT_EQ(base62_decode(base62_encode(value, 10)), value);
+  }
+  EXPECT_FALSE(base62_decode("a-b"));
+  EXPECT_FALSE(base62_decode("00000000000"));
+}
+
+TEST(Crc32c, MatchesThePublishedVectors) {
+  EXPECT_EQ(crc32c(""), 0U);
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);    // RFC 3720, B.4
+  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43U);
+}
+
+TEST(Crc32c, ChainsOverAnySplit) {
+  const std::string text = "the tide gate counts every token exactly once";
+  for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+    EXPECT_EQ(crc32c(text.substr(cut), crc32c(text.substr(0, cut))), crc32c(text));
+  }
+}
+
+TEST(Utf8, AcceptsExactlyWhatUnicodeDoes) {
+  for (const char* good : {"", "plain", "caf\xc3\xa9", "\xe6\xbd\xae", "\xf0\x9f\x8c\x8a", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(is_valid_utf8(good)) << good;
+  }
+  for (const char* bad : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
+                          "a\xff", "\xe6\xbd", "\xf0\x9f\x8c"}) {
+    EXPECT_FALSE(is_valid_utf8(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace tidegate
