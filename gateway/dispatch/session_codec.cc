@@ -1,0 +1,102 @@
+#include "gateway/dispatch/session_codec.h"
+
+#include <array>
+#include <utility>
+
+namespace tidegate::gateway {
+namespace {
+
+/// What a worker may put into an error's code; anything else is unknown and reaches the client as internal.
+Code code_of(std::string_view name) {
+  constexpr std::array kCodes = {Code::kInvalidArgument,   Code::kDeadlineExceeded, Code::kNotFound,
+                                 Code::kResourceExhausted, Code::kFailedPrecondition, Code::kOutOfRange,
+                                 Code::kUnavailable,       Code::kCancelled,        Code::kInternal};
+  for (const Code code : kCodes) {
+    if (code_name(code) == name) return code;
+  }
+  return Code::kUnknown;
+}
+
+std::optional<SequenceEnd> end_of(v1::FinishReason reason) {
+  switch (reason) {
+    case v1::FINISH_REASON_STOP: return SequenceEnd::kStop;
+    case v1::FINISH_REASON_LENGTH: return SequenceEnd::kLength;
+    case v1::FINISH_REASON_CANCELLED: return SequenceEnd::kCancelled;
+    case v1::FINISH_REASON_ERROR: return SequenceEnd::kError;
+    default: return std::nullopt;  // unspecified, or a number that this build does not know
+  }
+}
+
+}  // namespace
+
+v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& request, std::string_view cache_salt,
+                               Duration budget) {
+  const Plan& plan = *request.plan;
+  v1::StartSequence start;
+  start.set_sequence(sequence);
+  start.set_request_id(std::string(request.request.raw()));
+  start.set_cache_salt(std::string(cache_salt));
+  for (const PlanMessage& message : plan.messages) {
+    auto* out = start.add_messages();
+    out->set_role(std::string(role_name(message.role)));
+    out->set_content(message.content);
+  }
+  auto* sampling = start.mutable_sampling();
+  if (plan.sampling.temperature) sampling->set_temperature(*plan.sampling.temperature);
+  if (plan.sampling.top_p) sampling->set_top_p(*plan.sampling.top_p);
+  if (plan.sampling.top_k) sampling->set_top_k(*plan.sampling.top_k);
+  if (plan.sampling.seed) sampling->set_seed(*plan.sampling.seed);
+  sampling->set_max_tokens(request.max_tokens);
+  for (const std::string& stop : plan.sampling.stop) sampling->add_stop(stop);
+  start.set_budget_ms(std::chrono::duration_cast<std::chrono::milliseconds>(budget).count());
+  return start;
+}
+
+SequenceDelta decode_event(v1::SequenceEvent event) {
+  SequenceDelta delta;
+  delta.accepted = event.accepted();
+  delta.reasoning = std::move(*event.mutable_reasoning());
+  delta.content = std::move(*event.mutable_content());
+  delta.usage = {.prompt = event.usage().prompt_tokens(),
+                 .cached = event.usage().cached_tokens(),
+                 .completion = event.usage().completion_tokens(),
+                 .reasoning = event.usage().reasoning_tokens()};
+  delta.end = end_of(event.finish());
+  if (delta.end == SequenceEnd::kError) {
+    delta.error = Error(code_of(event.error_code()), std::move(*event.mutable_error_reason()),
+                        std::move(*event.mutable_error_message()), std::move(*event.mutable_error_field()));
+  }
+  return delta;
+}
+
+RouteSnapshot decode_routes(const v1::Routes& routes) {
+  RouteSnapshot snapshot;
+  snapshot.term = routes.term();
+  snapshot.version = routes.version();
+  snapshot.models.assign(routes.models().begin(), routes.models().end());
+  for (const v1::Route& from : routes.routes()) {
+    Route route;
+    route.worker_id = from.worker_id();
+    route.address = from.address();
+    route.model = from.model();
+    route.variant = from.variant();
+    route.engine = from.engine();
+    route.weights_digest = from.weights_digest();
+    route.region = from.region();
+    route.pool = from.pool();
+    route.context_max = from.context_max();
+    route.sequences_max = from.sequences_max();
+    route.draining = from.draining();
+    snapshot.routes.push_back(std::move(route));
+  }
+  return snapshot;
+}
+
+bool merge_frames(v1::GatewayFrame& last, v1::GatewayFrame& next) {
+  if (last.ByteSizeLong() + next.ByteSizeLong() > kFrameBytesMax) return false;
+  for (auto& start : *next.mutable_start()) *last.add_start() = std::move(start);
+  for (const auto sequence : next.cancel()) last.add_cancel(sequence);
+  return true;
+}
+
+}  // namespace tidegate::gateway

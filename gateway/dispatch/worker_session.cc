@@ -1,0 +1,241 @@
+#include "gateway/dispatch/worker_session.h"
+
+#include <utility>
+
+#include "base/core/check.h"
+#include "base/crypto/sha256.h"
+#include "gateway/dispatch/session_codec.h"
+
+namespace tidegate::gateway {
+namespace {
+
+/// Fairness sees output in pieces of this many tokens: no map look-up per token.
+constexpr std::int64_t kChargeStepTokens = 32;
+/// An output token costs as much work as two prompt tokens (arXiv 2401.00588).
+constexpr std::int64_t kOutputWeight = 2;
+/// Each waiting frame is up to kFrameBytesMax; a worker that leaves this many unread is as good as gone.
+constexpr std::size_t kFramesWaitingMax = 64;
+
+}  // namespace
+
+WorkerSession::WorkerSession(const SessionOptions& options, Route route, SessionOwner& owner, PoolMetrics& metrics,
+                             const Clock& clock, Log& log, Executor executor)
+    : options_(options),
+      route_(std::move(route)),
+      pool_{route_.model, route_.region, route_.pool, route_.context_max},
+      owner_(owner),
+      metrics_(metrics),
+      clock_(clock),
+      log_(log),
+      backoff_(options.reconnect_least, options.reconnect_most, std::hash<std::string>()(route_.worker_id) + options.thread),
+      is_draining_(route_.draining),
+      wake_(std::move(executor)) {}
+
+WorkerSession::~WorkerSession() { TG_CHECK(running_.empty()); }
+
+awaitable<void> WorkerSession::run() {
+  const auto self = shared_from_this();
+  rpc::ChannelOptions channel_options;
+  channel_options.token = options_.cluster_token;
+  auto channel = rpc::make_channel(route_.address, channel_options);
+  if (!channel) {
+    log_.error("session_bad_address", {kv("worker", route_.worker_id), kv("error", channel.error().to_string())});
+    co_return;
+  }
+  rpc::Client<v1::Worker> client(*std::move(channel));
+  while (!is_stopped_ && !is_retired_) {
+    rpc::StreamOptions<v1::GatewayFrame> stream_options;
+    stream_options.queue_max = kFramesWaitingMax;
+    stream_options.merge = merge_frames;
+    stream_.emplace(client.open_bidi(&v1::Worker::Stub::async::Session, Deadline::never(), std::move(stream_options)));
+    const Status ended = co_await serve_stream();
+    const bool was_open = is_greeted_;
+    lose_all();
+    if (is_stopped_ || is_retired_) break;
+    if (was_open) {
+      backoff_.reset();
+      metrics_.workers_lost->add();
+      log_.warn("session_broken", {kv("worker", route_.worker_id), kv("thread", options_.thread),
+                                   kv("error", ended ? "ended" : ended.error().to_string())});
+      refusals_in_a_row_ = 0;
+    } else if (refusals_in_a_row_++ == 0) {
+      log_.warn("session_refused", {kv("worker", route_.worker_id), kv("thread", options_.thread),
+                                    kv("error", ended ? "ended" : ended.error().to_string())});
+    }
+    co_await wake_.wait_until(Deadline::after(clock_.mono(), backoff_.next()));
+  }
+  lose_all();
+}
+
+awaitable<Status> WorkerSession::serve_stream() {
+  v1::GatewayFrame hello;
+  hello.mutable_hello()->set_gateway_id(options_.gateway_id);
+  hello.mutable_hello()->set_epoch(options_.epoch);
+  hello.mutable_hello()->set_thread(options_.thread);
+  if (const Status sent = stream_->write(std::move(hello)); !sent) co_return sent;
+  auto first = co_await stream_->read(Deadline::after(clock_.mono(), options_.hello_timeout));
+  if (!first) co_return fail(std::move(first).error());
+  if (!*first) co_return Status();
+  if (const Status greeted = greet(**first); !greeted) co_return greeted;
+  on_frame(std::move(**first));
+  while (true) {
+    auto frame = co_await stream_->read();
+    if (!frame) co_return fail(std::move(frame).error());
+    if (!*frame) co_return Status();
+    on_frame(std::move(**frame));
+    if (is_stopped_ || (is_retired_ && running_.empty())) co_return Status();
+  }
+}
+
+Status WorkerSession::greet(const v1::WorkerFrame& frame) {
+  const v1::WorkerHello& hello = frame.hello();
+  // An address can be reused by another worker before the routes say so: its answers would be priced as this one's.
+  if (hello.worker_id() != route_.worker_id || hello.model() != route_.model) {
+    return fail(Code::kFailedPrecondition, "wrong_worker", "another worker answers at this address");
+  }
+  facts_ = {hello.worker_id(), hello.variant(), hello.weights_digest(), hello.engine()};
+  is_greeted_ = true;
+  credits_total_ = 0;
+  started_ = 0;
+  log_.info("session_open", {kv("worker", route_.worker_id), kv("model", route_.model), kv("variant", facts_.variant),
+                             kv("thread", options_.thread)});
+  return {};
+}
+
+void WorkerSession::on_frame(v1::WorkerFrame frame) {
+  tokens_queued_ = frame.tokens_queued();
+  sequences_running_ = frame.sequences_running();
+  is_draining_ = is_draining_ || frame.draining();
+  for (auto& event : *frame.mutable_events()) on_event(std::move(event));
+  const bool grew = frame.credits_total() > credits_total_;
+  if (grew) credits_total_ = frame.credits_total();
+  publish();
+  if (grew) owner_.on_capacity();
+}
+
+void WorkerSession::on_event(v1::SequenceEvent event) {
+  const auto found = running_.find(event.sequence());
+  if (found == running_.end()) return;  // cancelled meanwhile
+  SequenceDelta delta = decode_event(std::move(event));
+  Running& running = found->second;
+  mark_read(running);
+  const std::int64_t fresh = delta.usage.completion - running.tokens_charged;
+  if (fresh >= kChargeStepTokens || delta.end) {
+    owner_.on_tokens(pool_, running.tenant, fresh * kOutputWeight);
+    running.tokens_charged = delta.usage.completion;
+  }
+  const bool is_last = delta.end.has_value();
+  SequenceListener& listener = *running.listener;
+  if (is_last) {
+    const DispatchTicket ticket = running.ticket;
+    sequence_of_.erase(ticket);
+    running_.erase(found);
+    owner_.on_over(ticket);
+  }
+  listener.on_delta(std::move(delta));
+}
+
+void WorkerSession::mark_read(Running& running) {
+  if (std::exchange(running.is_read, true)) return;
+  unread_cost_ -= running.cost;
+  --unread_;
+}
+
+void WorkerSession::retire() {
+  is_retired_ = true;
+  publish();
+  wake_.notify();
+  if (running_.empty() && stream_) stream_->cancel();
+}
+
+void WorkerSession::revive(const Route& route) {
+  is_retired_ = false;
+  is_draining_ = route.draining;
+  route_.draining = route.draining;
+  publish();
+}
+
+void WorkerSession::stop() {
+  is_stopped_ = true;
+  wake_.notify();
+  if (stream_) stream_->cancel();
+}
+
+bool WorkerSession::can_take(const ServingPool& pool) const {
+  return is_greeted_ && !is_stopped_ && !is_retired_ && !is_draining_ && credits_total_ > started_ &&
+         pool_.model == pool.model && pool_.region == pool.region && pool_.pool == pool.pool;
+}
+
+void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request, SequenceListener& listener,
+                          std::int64_t cost) {
+  TG_CHECK(credits_total_ > started_);
+  ++started_;
+  const std::uint64_t sequence = next_sequence_++;
+  const Digest salt = hmac_sha256(options_.cache_secret, request.tenant.raw());
+  v1::GatewayFrame frame;
+  *frame.add_start() = encode_start(sequence, request, as_view(salt), request.deadline.remaining(clock_.mono()));
+  Running running;
+  running.ticket = ticket;
+  running.listener = &listener;
+  running.tenant = request.tenant;
+  running.cost = cost;
+  running_.emplace(sequence, running);
+  sequence_of_.emplace(ticket, sequence);
+  unread_cost_ += cost;
+  ++unread_;
+  publish();
+  send(std::move(frame));
+}
+
+void WorkerSession::cancel(DispatchTicket ticket) {
+  const auto found = sequence_of_.find(ticket);
+  if (found == sequence_of_.end()) return;
+  const std::uint64_t sequence = found->second;
+  sequence_of_.erase(found);
+  const auto running = running_.find(sequence);
+  mark_read(running->second);
+  running_.erase(running);
+  v1::GatewayFrame frame;
+  frame.add_cancel(sequence);
+  send(std::move(frame));
+  if (is_retired_ && running_.empty() && stream_) stream_->cancel();
+}
+
+void WorkerSession::send(v1::GatewayFrame frame) {
+  // A stream that takes nothing is broken: the reader finds out why and its sequences are lost.
+  if (const Status sent = stream_->write(std::move(frame)); !sent) stream_->cancel();
+}
+
+void WorkerSession::lose_all() {
+  is_greeted_ = false;
+  credits_total_ = 0;
+  started_ = 0;
+  unread_ = 0;
+  unread_cost_ = 0;
+  tokens_queued_ = 0;
+  sequences_running_ = 0;
+  is_draining_ = route_.draining;
+  publish();
+  stream_.reset();
+  const auto lost = std::exchange(running_, {});
+  sequence_of_.clear();
+  for (const auto& [sequence, running] : lost) {
+    owner_.on_over(running.ticket);
+    running.listener->on_worker_lost();
+  }
+}
+
+std::int64_t WorkerSession::credits() const {
+  if (!is_greeted_ || is_retired_ || is_draining_) return 0;
+  return static_cast<std::int64_t>(credits_total_ - started_);
+}
+
+void WorkerSession::publish() {
+  const std::int64_t now = credits();
+  if (now != credits_published_) metrics_.credits->add(static_cast<double>(now - credits_published_));
+  credits_published_ = now;
+  if (open_published_ != is_greeted_) metrics_.sessions->add(is_greeted_ ? 1 : -1);
+  open_published_ = is_greeted_;
+}
+
+}  // namespace tidegate::gateway

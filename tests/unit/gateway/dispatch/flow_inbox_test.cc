@@ -1,0 +1,67 @@
+#include "gateway/dispatch/flow_inbox.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/gateway/fake_dispatcher.h"
+#include "tests/support/run_coro.h"
+
+namespace tidegate::gateway::test {
+namespace {
+
+struct Box {
+  asio::io_context context{1};
+  FlowInbox inbox{context.get_executor()};
+};
+
+TEST(FlowInbox, MergesWhatAWorkerSaidUntilSomebodyLooks) {
+  Box box;
+  box.inbox.on_delta(accepted_delta(10));
+  box.inbox.on_delta(text_delta("a", "", {.prompt = 10, .completion = 1}));
+  box.inbox.on_delta(text_delta("b", "c", {.prompt = 10, .completion = 2}));
+  const auto message = box.inbox.take();
+  ASSERT_TRUE(message);
+  const auto& delta = std::get<SequenceDelta>(*message);
+  EXPECT_TRUE(delta.accepted);
+  EXPECT_EQ(delta.reasoning, "ab");
+  EXPECT_EQ(delta.content, "c");
+  EXPECT_EQ(delta.usage.completion, 2);
+  EXPECT_FALSE(box.inbox.take());
+}
+
+TEST(FlowInbox, AClientThatLeftComesBeforeTextItWouldNotRead) {
+  Box box;
+  box.inbox.on_delta(text_delta("a", "", {}));
+  box.inbox.on_client_gone();
+  box.inbox.on_client_gone();
+  EXPECT_TRUE(std::holds_alternative<FlowInbox::ClientGone>(*box.inbox.take()));
+  EXPECT_TRUE(std::holds_alternative<SequenceDelta>(*box.inbox.take()));
+  EXPECT_FALSE(box.inbox.take()) << "said once";
+  EXPECT_TRUE(box.inbox.is_client_gone());
+}
+
+TEST(FlowInbox, TextComesBeforeTheLossOfItsWorker) {
+  Box box;
+  box.inbox.on_dispatched(fake_worker());
+  box.inbox.on_delta(text_delta("a", "", {}));
+  box.inbox.on_worker_lost();
+  EXPECT_TRUE(std::holds_alternative<WorkerFacts>(*box.inbox.take()));
+  EXPECT_TRUE(std::holds_alternative<SequenceDelta>(*box.inbox.take()));
+  EXPECT_TRUE(std::holds_alternative<FlowInbox::WorkerLost>(*box.inbox.take()));
+}
+
+TEST(FlowInbox, ResetForgetsTheLostWorker) {
+  Box box;
+  box.inbox.on_dispatched(fake_worker());
+  box.inbox.on_worker_lost();
+  box.inbox.reset_worker();
+  EXPECT_FALSE(box.inbox.take());
+}
+
+TEST(FlowInbox, NextReturnsNothingAtTheDeadline) {
+  Box box;
+  const auto message = tidegate::test::run_coro(box.context, box.inbox.next(Deadline::at(Mono{})));
+  EXPECT_FALSE(message);
+}
+
+}  // namespace
+}  // namespace tidegate::gateway::test

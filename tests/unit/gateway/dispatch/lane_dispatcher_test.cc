@@ -1,0 +1,313 @@
+#include "gateway/dispatch/lane_dispatcher.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <mutex>
+
+#include "base/net/io_threads.h"
+#include "tests/support/eventually.h"
+#include "tests/support/gateway/fake_worker_service.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/sequential_ids.h"
+#include "tests/support/temp_dir.h"
+
+namespace tidegate::gateway::test {
+namespace {
+
+using tidegate::test::eventually;
+using tidegate::test::SequentialIds;
+
+/// Writes down what it hears.
+class Ear final : public SequenceListener {
+ public:
+  void on_dispatched(const WorkerFacts& worker) override { add("dispatched:" + worker.worker_id); }
+  void on_delta(SequenceDelta delta) override {
+    add(delta.accepted ? "accepted" : delta.end ? "end:" + delta.content : "text:" + delta.content);
+  }
+  void on_worker_lost() override { add("lost"); }
+  void on_queue_refused(Refusal refusal) override { add("refused:" + refusal.error.reason); }
+
+  std::string heard() const {
+    const std::lock_guard lock(mutex_);
+    return heard_;
+  }
+  bool waits_for(const std::string& all) const {
+    return eventually([&] { return heard() == all; });
+  }
+
+ private:
+  void add(const std::string& word) {
+    const std::lock_guard lock(mutex_);
+    heard_ += word + ' ';
+  }
+  mutable std::mutex mutex_;
+  std::string heard_;
+};
+
+class LaneDispatcherTest : public testing::Test {
+ protected:
+  explicit LaneDispatcherTest(FairQueueLimits limits = {}) {
+    SessionOptions options;
+    options.gateway_id = "gw";
+    options.cluster_token = "cluster-token";
+    options.cache_secret = "cache";
+    options.reconnect_least = options.reconnect_most = std::chrono::milliseconds(5);
+    threads_.run_on(0, [&] {
+      dispatcher_ = std::make_unique<LaneDispatcher>(options, limits, "local", threads_.executor(0), clock_, log_, metrics_);
+    });
+    plan_.model = "m";
+    plan_.messages = {{Role::kUser, "hello"}};
+  }
+  ~LaneDispatcherTest() override {
+    threads_.run_on(0, [&] { return dispatcher_->stop(); });
+    threads_.run_on(0, [&] { dispatcher_.reset(); });
+    workers_.clear();
+  }
+
+  FakeWorkerService& worker(const std::string& id, std::uint64_t credits) {
+    workers_.push_back(std::make_unique<FakeWorkerService>(id, "m", credits, worker_threads_.executor(0)));
+    workers_.back()->listen("unix:" + dir_.file(id));
+    return *workers_.back();
+  }
+  Route route(const std::string& id) const {
+    Route r;
+    r.worker_id = id;
+    r.address = "unix:" + dir_.file(id);
+    r.model = "m";
+    r.region = "local";
+    r.pool = "cpu";
+    r.context_max = 4'096;
+    return r;
+  }
+  void set_routes(std::vector<Route> routes) {
+    RouteSnapshot snapshot{1, ++version_, std::move(routes), {"m"}};
+    threads_.run_on(0, [&] { dispatcher_->apply_routes(snapshot); });
+  }
+  void wait_sessions(std::size_t n) {
+    ASSERT_TRUE(eventually([&] {
+      std::size_t open = 0;
+      threads_.run_on(0, [&] { open = dispatcher_->sessions_open(); });
+      return open == n;
+    }));
+  }
+  DispatchTicket submit(Ear& ear, std::uint64_t tenant = 1) {
+    SequenceRequest request;
+    request.request = RequestId{SequentialIds::make(++requests_)};
+    request.tenant = TenantId{SequentialIds::make(tenant)};
+    request.pool = {"m", "local", "cpu", 4'096};
+    request.plan = &plan_;
+    request.max_tokens = 16;
+    DispatchTicket ticket = 0;
+    threads_.run_on(0, [&] {
+      auto got = dispatcher_->submit(request, ear);
+      ticket = got ? *got : 0;
+    });
+    return ticket;
+  }
+  /// Lives as long as the dispatcher, as a request's inbox does.
+  Ear& new_ear() { return ears_.emplace_back(); }
+  void leave(DispatchTicket ticket) {
+    threads_.run_on(0, [&] { dispatcher_->leave(ticket); });
+  }
+
+  tidegate::test::TempDir dir_;
+  IoThreads worker_threads_{1, "worker"};
+  std::vector<std::unique_ptr<FakeWorkerService>> workers_;
+  SystemClock clock_;
+  tidegate::test::LogCapture log_;
+  MemoryRegistry registry_;
+  GatewayMetrics metrics_{registry_};
+  std::deque<Ear> ears_;
+  IoThreads threads_{1};
+  std::unique_ptr<LaneDispatcher> dispatcher_;
+  Plan plan_;
+  std::uint64_t version_ = 0;
+  std::uint64_t requests_ = 0;
+};
+
+TEST_F(LaneDispatcherTest, CarriesARequestToTheWorkerAndItsEventsBack) {
+  auto& one = worker("one", 4);
+  set_routes({route("one")});
+  Ear& ear = new_ear();
+  submit(ear);
+  ASSERT_TRUE(eventually([&] { return one.started_count() == 1; }));
+  const auto start = one.started(0);
+  EXPECT_EQ(start.messages(0).content(), "hello");
+  EXPECT_EQ(start.cache_salt().size(), 32U);
+  one.send(event_frame(start.sequence(), "", 0, 4));
+  one.send(event_frame(start.sequence(), "Hi", 1, 4));
+  one.send(event_frame(start.sequence(), "!", 2, 5, v1::FINISH_REASON_STOP));
+  EXPECT_TRUE(ear.waits_for("dispatched:one accepted text:Hi end:! ")) << ear.heard();
+}
+
+TEST_F(LaneDispatcherTest, NothingLeavesTheQueueWithoutACredit) {
+  auto& one = worker("one", 1);
+  set_routes({route("one")});
+  Ear& first = new_ear();
+  Ear& second = new_ear();
+  submit(first);
+  submit(second);
+  ASSERT_TRUE(first.waits_for("dispatched:one "));
+  EXPECT_EQ(second.heard(), "");
+  EXPECT_EQ(registry_.value("tidegate_gateway_queue_requests", {{"model", "m"}, {"region", "local"}, {"pool", "cpu"}}), 1);
+  one.grant(2);
+  EXPECT_TRUE(second.waits_for("dispatched:one "));
+  ASSERT_TRUE(eventually([&] { return one.started_count() == 2; }));
+  EXPECT_NE(one.started(0).sequence(), one.started(1).sequence());
+}
+
+TEST_F(LaneDispatcherTest, ABacklogDoesNotDelayAnotherTenant) {
+  auto& one = worker("one", 1);
+  set_routes({route("one")});
+  Ear& first = new_ear();
+  Ear& light = new_ear();
+  submit(first, 1);
+  ASSERT_TRUE(first.waits_for("dispatched:one "));
+  for (int i = 0; i < 4; ++i) submit(new_ear(), 1);
+  submit(light, 2);
+  one.grant(3);
+  EXPECT_TRUE(light.waits_for("dispatched:one "));
+}
+
+TEST_F(LaneDispatcherTest, CancelReachesTheWorkerAndTheListenerHearsNoMore) {
+  auto& one = worker("one", 4);
+  set_routes({route("one")});
+  Ear& ear = new_ear();
+  const auto ticket = submit(ear);
+  ASSERT_TRUE(eventually([&] { return one.started_count() == 1; }));
+  leave(ticket);
+  ASSERT_TRUE(eventually([&] { return one.cancelled().size() == 1; }));
+  EXPECT_EQ(one.cancelled()[0], one.started(0).sequence());
+  one.send(event_frame(one.started(0).sequence(), "late", 1, 4));
+  Ear& marker = new_ear();
+  submit(marker);
+  ASSERT_TRUE(eventually([&] { return one.started_count() == 2; }));
+  one.send(event_frame(one.started(1).sequence(), "x", 1, 4));
+  ASSERT_TRUE(marker.waits_for("dispatched:one text:x "));
+  EXPECT_EQ(ear.heard(), "dispatched:one ");
+}
+
+TEST_F(LaneDispatcherTest, LeavingTheQueueSendsNothing) {
+  auto& one = worker("one", 0);
+  set_routes({route("one")});
+  Ear& ear = new_ear();
+  leave(submit(ear));
+  one.grant(1);
+  Ear& other = new_ear();
+  submit(other);
+  ASSERT_TRUE(other.waits_for("dispatched:one "));
+  EXPECT_EQ(ear.heard(), "");
+  EXPECT_EQ(one.started_count() <= 1, true);
+}
+
+TEST_F(LaneDispatcherTest, ABrokenSessionLosesItsSequencesAndComesBack) {
+  auto& one = worker("one", 4);
+  set_routes({route("one")});
+  Ear& ear = new_ear();
+  submit(ear);
+  ASSERT_TRUE(eventually([&] { return one.started_count() == 1; }));
+  one.break_sessions();
+  EXPECT_TRUE(ear.waits_for("dispatched:one lost "));
+  Ear& again = new_ear();
+  submit(again);
+  EXPECT_TRUE(again.waits_for("dispatched:one ")) << "the session was remade";
+  EXPECT_GE(one.hello_count(), 2U);
+  EXPECT_EQ(registry_.value("tidegate_gateway_workers_lost_total", {{"model", "m"}, {"region", "local"}, {"pool", "cpu"}}), 1);
+}
+
+TEST_F(LaneDispatcherTest, TheLeastLoadedWorkerIsChosen) {
+  auto& busy = worker("busy", 8);
+  auto& idle = worker("idle", 8);
+  set_routes({route("busy"), route("idle")});
+  wait_sessions(2);
+  v1::WorkerFrame load;
+  load.set_credits_total(9);
+  load.set_tokens_queued(10'000);
+  busy.send(std::move(load));
+  const Labels labels{{"model", "m"}, {"region", "local"}, {"pool", "cpu"}};
+  ASSERT_TRUE(eventually([&] { return registry_.value("tidegate_gateway_credits", labels) == 17; }));
+  for (int i = 0; i < 3; ++i) {
+    Ear& ear = new_ear();
+    submit(ear);
+    EXPECT_TRUE(ear.waits_for("dispatched:idle "));
+  }
+  EXPECT_EQ(busy.started_count(), 0U);
+  ASSERT_TRUE(eventually([&] { return idle.started_count() == 3; }));
+}
+
+TEST_F(LaneDispatcherTest, WorkIsSpreadBeforeWorkersReport) {
+  worker("a", 8);
+  worker("b", 8);
+  set_routes({route("a"), route("b")});
+  wait_sessions(2);
+  Ear& first = new_ear();
+  Ear& second = new_ear();
+  submit(first);
+  submit(second);
+  ASSERT_TRUE(eventually([&] { return !first.heard().empty() && !second.heard().empty(); }));
+  EXPECT_NE(first.heard(), second.heard()) << "what was sent counts at once";
+}
+
+TEST_F(LaneDispatcherTest, ADrainingWorkerGetsNothingNew) {
+  auto& old = worker("old", 8);
+  set_routes({route("old")});
+  wait_sessions(1);
+  v1::WorkerFrame frame;
+  frame.set_credits_total(9);
+  frame.set_draining(true);
+  old.send(std::move(frame));
+  const Labels labels{{"model", "m"}, {"region", "local"}, {"pool", "cpu"}};
+  ASSERT_TRUE(eventually([&] { return registry_.value("tidegate_gateway_credits", labels) == 0; }));
+  Ear& ear = new_ear();
+  submit(ear);
+  worker("new", 8);
+  set_routes({route("old"), route("new")});
+  EXPECT_TRUE(ear.waits_for("dispatched:new "));
+}
+
+TEST_F(LaneDispatcherTest, AWorkerThatLeftTheRoutesFinishesWhatItHas) {
+  auto& old = worker("old", 8);
+  set_routes({route("old")});
+  Ear& ear = new_ear();
+  submit(ear);
+  ASSERT_TRUE(eventually([&] { return old.started_count() == 1; }));
+  set_routes({});
+  old.send(event_frame(old.started(0).sequence(), "end", 2, 9, v1::FINISH_REASON_STOP));
+  EXPECT_TRUE(ear.waits_for("dispatched:old end:end "));
+  wait_sessions(0);
+}
+
+TEST_F(LaneDispatcherTest, AnotherWorkerAtTheAddressGetsNoWork) {
+  worker("impostor", 8);
+  Route wrong = route("impostor");
+  wrong.worker_id = "expected";
+  set_routes({wrong});
+  Ear& ear = new_ear();
+  submit(ear);
+  ASSERT_TRUE(eventually([&] { return log_.has("session_refused"); }));
+  EXPECT_EQ(ear.heard(), "");
+}
+
+TEST_F(LaneDispatcherTest, StopRefusesWhatWaits) {
+  Ear& ear = new_ear();
+  submit(ear);
+  threads_.run_on(0, [&] { return dispatcher_->stop(); });
+  EXPECT_EQ(ear.heard(), "refused:gateway_stopping ");
+  Ear& late = new_ear();
+  EXPECT_EQ(submit(late), 0U);
+}
+
+class LaneDispatcherShortWaitTest : public LaneDispatcherTest {
+ protected:
+  LaneDispatcherShortWaitTest() : LaneDispatcherTest({.wait_max = std::chrono::milliseconds(20)}) {}
+};
+
+TEST_F(LaneDispatcherShortWaitTest, AWaitThatIsTooLongIsRefused) {
+  Ear& ear = new_ear();
+  submit(ear);
+  EXPECT_TRUE(ear.waits_for("refused:queue_timeout "));
+}
+
+}  // namespace
+}  // namespace tidegate::gateway::test

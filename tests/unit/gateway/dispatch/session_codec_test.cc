@@ -1,0 +1,62 @@
+#include "gateway/dispatch/session_codec.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/sequential_ids.h"
+
+namespace tidegate::gateway {
+namespace {
+
+TEST(SessionCodec, StartCarriesThePlanAndNothingUnset) {
+  Plan plan;
+  plan.messages = {{Role::kSystem, "s"}, {Role::kUser, "u"}};
+  plan.sampling.temperature = 0;
+  plan.sampling.stop = {"x"};
+  SequenceRequest request;
+  request.request = RequestId{test::SequentialIds::make(7)};
+  request.plan = &plan;
+  request.max_tokens = 99;
+  const auto start = encode_start(3, request, "salt", std::chrono::milliseconds(1'500));
+  EXPECT_EQ(start.sequence(), 3U);
+  EXPECT_EQ(start.request_id(), request.request.raw());
+  EXPECT_EQ(start.cache_salt(), "salt");
+  EXPECT_EQ(start.messages(0).role(), "system");
+  EXPECT_EQ(start.messages(1).content(), "u");
+  EXPECT_TRUE(start.sampling().has_temperature());
+  EXPECT_FALSE(start.sampling().has_top_p());
+  EXPECT_FALSE(start.sampling().has_seed());
+  EXPECT_EQ(start.sampling().max_tokens(), 99);
+  EXPECT_EQ(start.sampling().stop(0), "x");
+  EXPECT_EQ(start.budget_ms(), 1'500);
+}
+
+TEST(SessionCodec, AWorkersErrorKeepsItsCodeAndUnknownOnesAreInternal) {
+  v1::SequenceEvent event;
+  event.set_finish(v1::FINISH_REASON_ERROR);
+  event.set_error_code("invalid_argument");
+  event.set_error_reason("context_length_exceeded");
+  event.set_error_field("messages");
+  EXPECT_EQ(decode_event(event).error.code, Code::kInvalidArgument);
+  EXPECT_EQ(decode_event(event).error.field, "messages");
+  // A worker may not make a client believe that its key or its money is the problem.
+  event.set_error_code("unauthenticated");
+  EXPECT_EQ(decode_event(event).error.code, Code::kUnknown);
+}
+
+TEST(SessionCodec, FramesMergeUntilTheyAreTooLarge) {
+  v1::GatewayFrame last, next;
+  last.add_start()->set_sequence(1);
+  next.add_start()->set_sequence(2);
+  next.add_cancel(1);
+  ASSERT_TRUE(merge_frames(last, next));
+  EXPECT_EQ(last.start_size(), 2);
+  EXPECT_EQ(last.cancel_size(), 1);
+
+  v1::GatewayFrame large;
+  large.add_start()->add_messages()->set_content(std::string(kFrameBytesMax, 'x'));
+  EXPECT_FALSE(merge_frames(last, large));
+  EXPECT_EQ(large.start_size(), 1) << "untouched when refused";
+}
+
+}  // namespace
+}  // namespace tidegate::gateway
