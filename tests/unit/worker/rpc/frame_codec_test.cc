@@ -1,0 +1,86 @@
+#include "worker/rpc/frame_codec.h"
+
+#include <gmock/gmock.h>
+
+namespace tidegate::worker {
+namespace {
+
+v1::StartSequence good_start() {
+  v1::StartSequence start;
+  start.set_sequence(7);
+  start.set_budget_ms(1500);
+  auto* message = start.add_messages();
+  message->set_role("user");
+  message->set_content("hello");
+  start.mutable_sampling()->set_temperature(0);
+  start.mutable_sampling()->set_max_tokens(12);
+  start.mutable_sampling()->add_stop("\n\n");
+  return start;
+}
+
+TEST(DecodeStart, CarriesEveryFieldAndKeepsUnsetOnesUnset) {
+  const auto command = decode_start(good_start());
+  ASSERT_TRUE(command);
+  EXPECT_EQ(command->sequence, 7u);
+  EXPECT_EQ(command->budget, std::chrono::milliseconds(1500));
+  ASSERT_EQ(command->messages.size(), 1u);
+  EXPECT_EQ(command->messages[0].role, Role::kUser);
+  EXPECT_EQ(command->sampling.temperature, 0.0) << "greedy is not the same as unset";
+  EXPECT_FALSE(command->sampling.top_p.has_value());
+  EXPECT_FALSE(command->sampling.seed.has_value());
+  EXPECT_EQ(command->sampling.max_tokens, 12);
+  EXPECT_THAT(command->sampling.stop, ::testing::ElementsAre("\n\n"));
+}
+
+TEST(DecodeStart, RefusalNamesTheUsersField) {
+  auto start = good_start();
+  start.add_messages()->set_role("tool");
+  EXPECT_EQ(decode_start(start).error().field, "messages[1].role");
+  start = good_start();
+  start.mutable_messages(0)->set_content("\xff");
+  EXPECT_EQ(decode_start(start).error().field, "messages[0].content");
+  start = good_start();
+  start.mutable_sampling()->set_max_tokens(-1);
+  EXPECT_EQ(decode_start(start).error().field, "max_tokens");
+  start = good_start();
+  for (int i = 0; i < kStopMax; ++i) start.mutable_sampling()->add_stop("x");
+  EXPECT_EQ(decode_start(start).error().field, "stop");
+  start = good_start();
+  start.clear_messages();
+  EXPECT_EQ(decode_start(start).error().field, "messages");
+}
+
+TEST(DecodeStart, DeveloperIsSystem) {
+  auto start = good_start();
+  start.mutable_messages(0)->set_role("developer");
+  EXPECT_EQ(decode_start(start)->messages[0].role, Role::kSystem);
+}
+
+TEST(EncodeFrame, FinishAndErrorTravelWhole) {
+  SessionFrame frame{.step = 9, .credits_total = 4, .draining = true, .sequences_running = 2, .tokens_queued = 30};
+  frame.events.push_back({.sequence = 1,
+                          .accepted = true,
+                          .reasoning = "r",
+                          .content = "c",
+                          .usage = {.prompt_tokens = 5, .cached_tokens = 1, .completion_tokens = 3, .reasoning_tokens = 2},
+                          .finish = FinishReason::kLength});
+  frame.events.push_back({.sequence = 2,
+                          .finish = FinishReason::kError,
+                          .error = Error(Code::kInvalidArgument, "context_length_exceeded", "too long", "messages")});
+  const v1::WorkerFrame out = encode_frame(std::move(frame));
+  EXPECT_EQ(out.step(), 9u);
+  EXPECT_EQ(out.credits_total(), 4u);
+  EXPECT_TRUE(out.draining());
+  EXPECT_EQ(out.sequences_running(), 2);
+  EXPECT_EQ(out.tokens_queued(), 30);
+  ASSERT_EQ(out.events_size(), 2);
+  EXPECT_EQ(out.events(0).finish(), v1::FINISH_REASON_LENGTH);
+  EXPECT_EQ(out.events(0).usage().reasoning_tokens(), 2);
+  EXPECT_EQ(out.events(0).usage().cached_tokens(), 1);
+  EXPECT_EQ(out.events(1).error_code(), "invalid_argument");
+  EXPECT_EQ(out.events(1).error_reason(), "context_length_exceeded");
+  EXPECT_EQ(out.events(1).error_field(), "messages");
+}
+
+}  // namespace
+}  // namespace tidegate::worker

@@ -1,0 +1,165 @@
+#include "worker/rpc/scheduler_link.h"
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "base/net/io_threads.h"
+#include "base/rpc/bidi_server.h"
+#include "base/rpc/server.h"
+#include "tests/support/eventually.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/temp_dir.h"
+
+namespace tidegate::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using test::eventually;
+
+/// A scheduler that keeps what it is told and says what a test wants.
+class FakeFleet final : public v1::Fleet::CallbackService {
+ public:
+  explicit FakeFleet(Executor executor) : executor_(std::move(executor)) {}
+
+  grpc::ServerBidiReactor<v1::WorkerReport, v1::WorkerCommand>* WorkerLink(
+      grpc::CallbackServerContext* context) override {
+    auto stream = std::make_shared<Stream>(Stream::open(context, rpc::AuthGate::required("secret")));
+    auto* reactor = stream->reactor();
+    {
+      const std::lock_guard lock(mutex_);
+      stream_ = stream;
+      ++links_;
+    }
+    stream->consume(
+        executor_,
+        [this, stream](v1::WorkerReport report) {
+          const std::lock_guard lock(mutex_);
+          reports_.push_back(std::move(report));
+        },
+        [this](const Status&) { ++ends_; });
+    return reactor;
+  }
+
+  void say(std::uint64_t term, bool drain) {
+    v1::WorkerCommand command;
+    command.set_term(term);
+    drain ? command.set_drain(true) : command.set_welcome(true);
+    const std::lock_guard lock(mutex_);
+    ASSERT_TRUE(stream_->write(command));
+  }
+  std::vector<v1::WorkerReport> reports() const {
+    const std::lock_guard lock(mutex_);
+    return reports_;
+  }
+  int links() const {
+    const std::lock_guard lock(mutex_);
+    return links_;
+  }
+
+ private:
+  using Stream = rpc::BidiServer<v1::WorkerReport, v1::WorkerCommand>;
+  Executor executor_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<Stream> stream_;
+  std::vector<v1::WorkerReport> reports_;
+  int links_ = 0;
+  std::atomic<int> ends_ = 0;
+};
+
+class SchedulerLinkTest : public ::testing::Test {
+ protected:
+  SchedulerLinkTest() { listen(); }
+  ~SchedulerLinkTest() override {
+    if (link) link->stop();
+    link.reset();
+    channel.reset();
+    server.reset();
+    io.stop();
+  }
+  void listen() { server = *rpc::RpcServer::start({.listen = {address}}, {&fleet}); }
+  void start_link() {
+    channel = *rpc::make_channel(address, {.token = "secret"});
+    link = std::make_unique<SchedulerLink>(
+        channel, io.executor(0), clock, log, metrics, status, fence, [this] { ++drains; },
+        SchedulerLink::Options{.heartbeat = 20ms, .reconnect_least = 5ms, .reconnect_most = 50ms});
+    link->start();
+  }
+  void expect_reports(std::size_t count) {
+    ASSERT_TRUE(eventually([&] { return fleet.reports().size() >= count; }));
+  }
+
+  SystemClock clock;
+  test::LogCapture log;
+  test::TempDir folder;
+  const std::string address = "unix:" + folder.file("s.sock");
+  MemoryRegistry registry;
+  WorkerMetrics metrics{registry};
+  TermFence fence{4};
+  WorkerStatus status{{.worker_id = "w1", .deployment = "d", .replica = "d-0", .address = "unix:/w"}, fence};
+  IoThreads io{2};
+  FakeFleet fleet{io.executor(1)};
+  std::atomic<int> drains = 0;
+  std::unique_ptr<rpc::RpcServer> server;
+  std::shared_ptr<rpc::Channel> channel;
+  std::unique_ptr<SchedulerLink> link;
+};
+
+TEST_F(SchedulerLinkTest, RegistersAndKeepsBeating) {
+  start_link();
+  expect_reports(3);
+  const auto first = fleet.reports().front();
+  EXPECT_EQ(first.worker_id(), "w1");
+  EXPECT_EQ(first.replica(), "d-0");
+  EXPECT_EQ(first.state(), v1::WORKER_STATE_LOADING);
+  EXPECT_EQ(first.term_seen(), 4u);
+}
+
+TEST_F(SchedulerLinkTest, ChangeOfStateIsReportedAtOnce) {
+  start_link();
+  expect_reports(1);
+  status.set_state(v1::WORKER_STATE_DRAINING);
+  link->report_now();
+  EXPECT_TRUE(eventually([&] { return fleet.reports().back().state() == v1::WORKER_STATE_DRAINING; }));
+}
+
+TEST_F(SchedulerLinkTest, ObeysItsTermAndNewerOnes) {
+  start_link();
+  expect_reports(1);
+  fleet.say(4, false);
+  ASSERT_TRUE(eventually([&] { return log.has("scheduler_joined"); }));
+  fleet.say(6, true);
+  ASSERT_TRUE(eventually([&] { return drains == 1; }));
+  EXPECT_TRUE(eventually([&] { return fleet.reports().back().term_seen() == 6u; }));
+}
+
+TEST_F(SchedulerLinkTest, CommandOfAnOlderTermIsRefusedAndTheLinkLeft) {
+  start_link();
+  expect_reports(1);
+  fleet.say(3, true);
+  EXPECT_TRUE(eventually([&] { return log.has("stale_command_refused"); }));
+  EXPECT_TRUE(eventually([&] { return fleet.links() > 1; })) << "it looks for the real scheduler";
+  EXPECT_EQ(drains, 0);
+  EXPECT_GE(registry.value("tidegate_worker_commands_refused_total"), 1);
+}
+
+TEST_F(SchedulerLinkTest, ComesBackAfterTheSchedulerRestarted) {
+  start_link();
+  expect_reports(1);
+  server.reset();
+  const auto before = fleet.reports().size();
+  listen();
+  expect_reports(before + 1);
+}
+
+TEST_F(SchedulerLinkTest, StopsWhileTheSchedulerIsGone) {
+  server.reset();
+  start_link();
+  link->stop();
+  EXPECT_FALSE(log.has("scheduler_joined"));
+}
+
+}  // namespace
+}  // namespace tidegate::worker

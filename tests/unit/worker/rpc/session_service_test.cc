@@ -1,0 +1,199 @@
+#include "worker/rpc/session_service.h"
+
+#include <gmock/gmock.h>
+
+#include "base/net/io_threads.h"
+#include "base/rpc/client.h"
+#include "base/rpc/server.h"
+#include "tests/support/eventually.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/worker/fake_engine.h"
+#include "worker/rpc/frame_codec.h"
+
+namespace tidegate::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using test::eventually;
+using Stream = rpc::BidiClient<v1::GatewayFrame, v1::WorkerFrame>;
+
+class SessionServiceTest : public ::testing::Test {
+ protected:
+  SessionServiceTest() {
+    auto started = rpc::RpcServer::start({.listen = {"unix:" + folder.file("w.sock")}}, {&service});
+    server = *std::move(started);
+    channel = *rpc::make_channel(server->addresses()[0], {.token = "secret"});
+    client.emplace(channel);
+  }
+  ~SessionServiceTest() override {
+    client.reset();
+    channel.reset();
+    server.reset();
+    if (engine) engine->stop();
+    io.stop();
+  }
+  FakeEngine& serve() {
+    auto fake = std::make_unique<FakeEngine>();
+    FakeEngine& raw = *fake;
+    engine = std::make_unique<EngineThread>(std::move(fake), clock, metrics, log, EngineThread::Limits{});
+    service.serve(*engine, encode_hello({.worker_id = "w1", .model = "m", .region = "local"}, engine->facts(), 4));
+    return raw;
+  }
+  Deadline soon() const { return Deadline::after(clock.mono(), 10s); }
+  Stream open() { return client->open_bidi(&v1::Worker::Stub::async::Session, Deadline::never()); }
+  Stream greet() {
+    Stream stream = open();
+    v1::GatewayFrame frame;
+    frame.mutable_hello()->set_gateway_id("g1");
+    EXPECT_TRUE(stream.write(frame));
+    return stream;
+  }
+  /// A gateway starts nothing before it has a credit.
+  Stream greet_and_wait_for_credit() {
+    Stream stream = greet();
+    const auto item = stream.read_blocking(soon());
+    EXPECT_TRUE(item && *item && (*item)->credits_total() > 0);
+    return stream;
+  }
+  static v1::GatewayFrame start_frame(std::uint64_t sequence) {
+    v1::GatewayFrame frame;
+    auto* start = frame.add_start();
+    start->set_sequence(sequence);
+    start->set_budget_ms(60'000);
+    auto* message = start->add_messages();
+    message->set_role("user");
+    message->set_content("hello");
+    return frame;
+  }
+  /// Reads until the sequence has finished; returns all its events merged.
+  v1::SequenceEvent finish_of(Stream& stream, std::uint64_t sequence) {
+    v1::SequenceEvent all;
+    while (all.finish() == v1::FINISH_REASON_UNSPECIFIED) {
+      auto item = stream.read_blocking(soon());
+      if (!item || !*item) {
+        ADD_FAILURE() << "stream ended: " << (item ? "OK" : item.error().to_string());
+        break;
+      }
+      for (const auto& event : (*item)->events()) {
+        if (event.sequence() != sequence) continue;
+        const std::string reasoning = all.reasoning() + event.reasoning();
+        const std::string content = all.content() + event.content();
+        all.MergeFrom(event);
+        all.set_reasoning(reasoning);
+        all.set_content(content);
+      }
+    }
+    return all;
+  }
+
+  SystemClock clock;
+  test::LogCapture log;
+  test::TempDir folder;
+  MemoryRegistry registry;
+  WorkerMetrics metrics{registry};
+  IoThreads io{1};
+  SessionService service{rpc::AuthGate::required("secret"), io.executor(0), log};
+  std::unique_ptr<EngineThread> engine;
+  std::unique_ptr<rpc::RpcServer> server;
+  std::shared_ptr<rpc::Channel> channel;
+  std::optional<rpc::Client<v1::Worker>> client;
+};
+
+TEST_F(SessionServiceTest, FirstFrameGreetsAndGrantsCredits) {
+  serve();
+  Stream stream = greet();
+  const auto item = stream.read_blocking(soon());
+  ASSERT_TRUE(item && *item);
+  EXPECT_EQ((*item)->hello().worker_id(), "w1");
+  EXPECT_EQ((*item)->hello().sequences_max(), 16);
+  EXPECT_EQ((*item)->hello().term(), 4u);
+  EXPECT_EQ((*item)->credits_total(), 18u);
+}
+
+TEST_F(SessionServiceTest, SequenceRunsToItsEndOverTheWire) {
+  serve();
+  Stream stream = greet_and_wait_for_credit();
+  ASSERT_TRUE(stream.write(start_frame(5)));
+  const auto all = finish_of(stream, 5);
+  EXPECT_TRUE(all.accepted());
+  EXPECT_EQ(all.reasoning(), "think");
+  EXPECT_EQ(all.content(), "answer");
+  EXPECT_EQ(all.finish(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(all.usage().completion_tokens(), 2);
+}
+
+TEST_F(SessionServiceTest, BadStartEndsThatSequenceAndNotTheStream) {
+  serve();
+  Stream stream = greet_and_wait_for_credit();
+  auto bad = start_frame(1);
+  bad.mutable_start(0)->mutable_messages(0)->set_role("tool");
+  ASSERT_TRUE(stream.write(bad));
+  EXPECT_EQ(finish_of(stream, 1).error_field(), "messages[0].role");
+  ASSERT_TRUE(stream.write(start_frame(2)));
+  EXPECT_EQ(finish_of(stream, 2).finish(), v1::FINISH_REASON_STOP);
+}
+
+TEST_F(SessionServiceTest, BrokenStreamCancelsItsSequences) {
+  FakeEngine& fake = serve();
+  fake.script = std::vector<FakeEngine::Delta>(200'000, {"", "x"});
+  {
+    Stream stream = greet_and_wait_for_credit();
+    ASSERT_TRUE(stream.write(start_frame(1)));
+    ASSERT_TRUE(eventually([&] { return engine->load().sequences_running == 1; }));
+  }
+  EXPECT_TRUE(eventually([&] { return engine->load().sequences_running == 0; }));
+  EXPECT_EQ(registry.value("tidegate_worker_sequences_cancelled_total", {{"cause", "session_ended"}}), 1);
+}
+
+TEST_F(SessionServiceTest, WithoutTheClusterTokenNothingIsServed) {
+  serve();
+  auto other = *rpc::make_channel(server->addresses()[0], {.token = "wrong"});
+  rpc::Client<v1::Worker> stranger(other);
+  auto stream = stranger.open_bidi(&v1::Worker::Stub::async::Session, Deadline::never());
+  const auto item = stream.read_blocking(soon());
+  ASSERT_FALSE(item);
+  EXPECT_EQ(item.error().code, Code::kUnauthenticated);
+}
+
+TEST_F(SessionServiceTest, LoadingWorkerSaysSo) {
+  Stream stream = greet();
+  const auto item = stream.read_blocking(soon());
+  ASSERT_FALSE(item);
+  EXPECT_EQ(item.error().reason, "model_loading");
+}
+
+TEST_F(SessionServiceTest, StartBeforeHelloEndsTheStream) {
+  serve();
+  Stream stream = open();
+  ASSERT_TRUE(stream.write(start_frame(1)));
+  const auto item = stream.read_blocking(soon());
+  ASSERT_FALSE(item);
+  EXPECT_EQ(item.error().reason, "bad_hello");
+}
+
+TEST_F(SessionServiceTest, GatewayThatDoesNotReadIsCutOffAndOthersGoOn) {
+  FakeEngine& fake = serve();
+  fake.script = std::vector<FakeEngine::Delta>(1000, {"", std::string(100'000, 'x')});
+  Stream silent = greet_and_wait_for_credit();
+  ASSERT_TRUE(silent.write(start_frame(1)));
+  EXPECT_TRUE(eventually([&] { return log.has("session_not_reading"); }, 30s));
+  EXPECT_TRUE(eventually([&] { return engine->load().sequences_running == 0; }));
+  Stream other = greet();
+  const auto item = other.read_blocking(soon());
+  ASSERT_TRUE(item && *item);
+  EXPECT_GT((*item)->credits_total(), 0u);
+}
+
+TEST_F(SessionServiceTest, FinishAllEndsStreamsWell) {
+  serve();
+  Stream stream = greet();
+  ASSERT_TRUE(stream.read_blocking(soon()));
+  service.finish_all();
+  const auto item = stream.read_blocking(soon());
+  ASSERT_TRUE(item) << item.error().to_string();
+  EXPECT_FALSE(item->has_value());
+}
+
+}  // namespace
+}  // namespace tidegate::worker
