@@ -2,6 +2,7 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <exception>
 #include <utility>
 #include <variant>
 
@@ -10,6 +11,12 @@
 #include "base/net/asio.h"
 
 namespace tidegate {
+
+/// Completion of a background coroutine that must not throw: if it does, that is a bug of ours, and the exception ends
+/// the process instead of silently ending the coroutine.
+inline void abort_on_throw(std::exception_ptr error) {
+  if (error) std::rethrow_exception(error);
+}
 
 /// Suspends the calling coroutine until the instant, on its own executor. Never wakes early. Asio's cancellation
 /// ends it with boost::system::system_error(operation_aborted).

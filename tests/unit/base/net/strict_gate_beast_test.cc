@@ -69,8 +69,8 @@ TEST(StrictGateBeside, BeastAgreesOnEveryAcceptedCase) {
 TEST(StrictGateBeside, BeastAgreesOnAcceptedMutations) {
   Rng rng(20261121);
   const auto cases = test::gate_cases();
-  static constexpr std::string_view kBytes = "\r\n\t :,;_-aZ09\"x\v\0"
-                                             "chunkedContent-LengthTransfer-EncodingHost";
+  using namespace std::string_view_literals;
+  static constexpr std::string_view kBytes = "\r\n\t :,;_-aZ09\"x\v\0chunkedContent-LengthTransfer-EncodingHost"sv;
   int accepted = 0;
   for (int round = 0; round < 20000; ++round) {
     std::string raw = cases[rng.below(cases.size())].raw;
