@@ -2,8 +2,8 @@
 //
 //   engine_decode_bench [MODEL_DIR] [THREADS] [auto|scalar|avx2|avx512]
 //
-// Prints prefill of 512 tokens in chunks of 128, and decode at batch 1, 4 and 16 from a context of 64 to 192 tokens
-// (what a short chat sees). The best of three rounds, since other work may share the machine.
+// Prints prefill of 512 tokens in chunks of 128, and decode at batch 1, 4 and 16 from a context of 64 to 192
+// tokens (what a short chat sees). The best of three rounds, since other work may share the machine.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +27,9 @@ constexpr std::int32_t kBlocksPerSequence = (kPrefillTokens + kKvBlockTokens - 1
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 class Bench {
  public:
@@ -130,4 +132,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace tidegate::worker
 
-int main(int argc, char** argv) { return tidegate::worker::run(argc, argv); }
+int main(int argc, char** argv) {
+  return tidegate::worker::run(argc, argv);
+}

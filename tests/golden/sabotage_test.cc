@@ -1,7 +1,7 @@
-// Every formula of the engine that has been got wrong somewhere is broken here, one at a time, in the engine's own
-// code path, and verification must notice. The list is the mutation table of tests/golden/README.md, lines whose golden
-// is deepseek_v3 or deepseek_v3_fp8. (Rounding of the yarn ramp's bounds shows only in V2-Lite's numbers: see
-// tests/unit/worker/model/rope_test.cc.)
+// Every formula of the engine that has been got wrong somewhere is broken here, one at a time, in the
+// engine's own code path, and verification must notice. The list is the mutation table of
+// tests/golden/README.md, lines whose golden is deepseek_v3 or deepseek_v3_fp8. (Rounding of the yarn ramp's
+// bounds shows only in V2-Lite's numbers: see tests/unit/worker/model/rope_test.cc.)
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -17,7 +17,9 @@ struct Sabotage {
   void (*apply)(ModelSpec& spec);
 };
 
-std::ostream& operator<<(std::ostream& out, const Sabotage& sabotage) { return out << sabotage.name; }
+std::ostream& operator<<(std::ostream& out, const Sabotage& sabotage) {
+  return out << sabotage.name;
+}
 
 constexpr const char* kV3 = "deepseek_v3";
 constexpr const char* kFp8 = "deepseek_v3_fp8";
@@ -85,7 +87,9 @@ TEST(Sabotage, NoneGoesUnnoticedBecauseTheUntouchedEnginePasses) {
 }
 
 /// The table's rows for these two goldens. A new row there must get a sabotage here.
-TEST(Sabotage, CoversTheWholeTable) { EXPECT_EQ(std::size(kSabotages), 32u); }
+TEST(Sabotage, CoversTheWholeTable) {
+  EXPECT_EQ(std::size(kSabotages), 32u);
+}
 
 }  // namespace
 }  // namespace tidegate::worker

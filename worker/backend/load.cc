@@ -6,7 +6,8 @@
 
 namespace tidegate::worker {
 
-Result<std::unique_ptr<Backend>> load_backend(const std::filesystem::path& model_dir, const LoadOptions& options) {
+Result<std::unique_ptr<Backend>> load_backend(const std::filesystem::path& model_dir,
+                                              const LoadOptions& options) {
   TG_ASSIGN(ModelSpec spec, read_model_spec(model_dir));
   TG_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(model_dir));
   TG_ASSIGN(auto backend,

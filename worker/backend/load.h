@@ -19,8 +19,9 @@ struct LoadOptions {
 
 /// Reads config.json and the weights of a Hugging Face folder and returns the CPU backend, without KV memory
 /// (alloc_kv comes next). Blocks for the disk and for repacking; the files are closed again on return.
-/// Fails: not_found, invalid_argument/{unknown_architecture, bad_config, bad_safetensors, bad_index, bad_weights},
-/// invalid_argument/bad_option.
-Result<std::unique_ptr<Backend>> load_backend(const std::filesystem::path& model_dir, const LoadOptions& options);
+/// Fails: not_found, invalid_argument/{unknown_architecture, bad_config, bad_safetensors, bad_index,
+/// bad_weights}, invalid_argument/bad_option.
+Result<std::unique_ptr<Backend>> load_backend(const std::filesystem::path& model_dir,
+                                              const LoadOptions& options);
 
 }  // namespace tidegate::worker

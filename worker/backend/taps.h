@@ -5,9 +5,9 @@
 
 namespace tidegate::worker {
 
-/// Receives intermediate results of a forward pass, for verification: "embed", "attn", "ffn" (residual after the
-/// block's half), "router_idx", "router_w" (best expert first), "final_norm", "logits" (every row). While a sink is set,
-/// final norm and head run on every row.
+/// Receives intermediate results of a forward pass, for verification: "embed", "attn", "ffn" (residual after
+/// the block's half), "router_idx", "router_w" (best expert first), "final_norm", "logits" (every row). While
+/// a sink is set, final norm and head run on every row.
 class TapSink {
  public:
   virtual ~TapSink() = default;

@@ -15,7 +15,8 @@ constexpr std::string_view kSingleFile = "model.safetensors";
 constexpr std::string_view kIndexFile = "model.safetensors.index.json";
 
 std::unexpected<Error> bad_index(std::string message, std::string tensor = {}) {
-  return fail(Code::kInvalidArgument, "bad_index", fmt::format("{}: {}", kIndexFile, message), std::move(tensor));
+  return fail(Code::kInvalidArgument, "bad_index", fmt::format("{}: {}", kIndexFile, message),
+              std::move(tensor));
 }
 
 /// tensor name -> shard file name
@@ -25,7 +26,8 @@ Result<std::map<std::string, std::string>> read_index(const std::filesystem::pat
   TG_ASSIGN(const json::object* weight_map, json::get_object(document.get_object(), "weight_map"));
   std::map<std::string, std::string> out;
   for (const auto& [name, shard] : *weight_map) {
-    if (!shard.is_string()) return bad_index(fmt::format("weight_map['{}'] is not a string", std::string(name)));
+    if (!shard.is_string())
+      return bad_index(fmt::format("weight_map['{}'] is not a string", std::string(name)));
     std::string file(shard.get_string());
     // A shard is a sibling of the index: anything with a path could read outside the model folder.
     if (file.empty() || file.contains('/') || file.starts_with('.') || !file.ends_with(".safetensors")) {
@@ -66,7 +68,8 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& directory) {
     }
   }
   for (const auto& [name, view] : checkpoint.tensors_) {
-    if (!shard_of.contains(name)) return bad_index(fmt::format("tensor '{}' is in a shard but not listed", name), name);
+    if (!shard_of.contains(name))
+      return bad_index(fmt::format("tensor '{}' is in a shard but not listed", name), name);
   }
   return checkpoint;
 }

@@ -15,16 +15,18 @@ namespace tidegate::worker {
 /// `model.safetensors.index.json`. Files stay mapped while it lives; TensorViews die with it.
 class Checkpoint {
  public:
-  /// Fails: not_found/no_weights; invalid_argument/bad_safetensors; invalid_argument/bad_index (a shard named with
-  /// a path, a tensor that its shard lacks, a tensor in two shards or in none).
+  /// Fails: not_found/no_weights; invalid_argument/bad_safetensors; invalid_argument/bad_index (a shard named
+  /// with a path, a tensor that its shard lacks, a tensor in two shards or in none).
   static Result<Checkpoint> open(const std::filesystem::path& directory);
 
   /// nullptr when absent.
   [[nodiscard]] const TensorView* find(std::string_view name) const;
   [[nodiscard]] const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
 
-  /// "sha256:<hex>". One file: the SHA-256 of its bytes, as sha256sum prints it. Several: the SHA-256 of the lines
-  /// "<hex>  <file name>\n" in name order, so that `sha256sum *.safetensors | sha256sum` checks it. Reads every byte.
+  /// "sha256:<hex>". One file: the SHA-256 of its bytes, as sha256sum prints it. Several: the SHA-256 of the
+  /// lines
+  /// "<hex>  <file name>\n" in name order, so that `sha256sum *.safetensors | sha256sum` checks it. Reads
+  /// every byte.
   [[nodiscard]] std::string digest() const;
 
  private:

@@ -8,10 +8,14 @@ namespace tidegate::worker {
 
 std::string_view dtype_name(Dtype dtype) {
   switch (dtype) {
-    case Dtype::kF32: return "F32";
-    case Dtype::kBf16: return "BF16";
-    case Dtype::kF16: return "F16";
-    case Dtype::kF8E4m3: return "F8_E4M3";
+    case Dtype::kF32:
+      return "F32";
+    case Dtype::kBf16:
+      return "BF16";
+    case Dtype::kF16:
+      return "F16";
+    case Dtype::kF8E4m3:
+      return "F8_E4M3";
   }
   return "?";
 }
@@ -25,10 +29,14 @@ std::optional<Dtype> parse_dtype(std::string_view name) {
 
 std::int64_t dtype_bytes(Dtype dtype) {
   switch (dtype) {
-    case Dtype::kF32: return 4;
-    case Dtype::kBf16: return 2;
-    case Dtype::kF16: return 2;
-    case Dtype::kF8E4m3: return 1;
+    case Dtype::kF32:
+      return 4;
+    case Dtype::kBf16:
+      return 2;
+    case Dtype::kF16:
+      return 2;
+    case Dtype::kF8E4m3:
+      return 1;
   }
   return 0;
 }
@@ -37,10 +45,9 @@ namespace {
 
 /// A sign, an exponent field and a fraction field, read as IEEE does below its top exponent.
 float small_float(int sign, int exponent, int fraction, int fraction_bits, int bias) {
-  const float magnitude = exponent == 0
-                              ? std::ldexp(static_cast<float>(fraction), 1 - bias - fraction_bits)
-                              : std::ldexp(static_cast<float>((1 << fraction_bits) + fraction),
-                                           exponent - bias - fraction_bits);
+  const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(fraction), 1 - bias - fraction_bits)
+                                        : std::ldexp(static_cast<float>((1 << fraction_bits) + fraction),
+                                                     exponent - bias - fraction_bits);
   return sign != 0 ? -magnitude : magnitude;
 }
 

@@ -17,12 +17,16 @@ std::optional<Dtype> parse_dtype(std::string_view name);
 /// Bytes of one element.
 std::int64_t dtype_bytes(Dtype dtype);
 
-inline float bf16_to_float(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+inline float bf16_to_float(std::uint16_t bits) {
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
 
 float f16_to_float(std::uint16_t bits);
 
 /// OCP e4m3fn: exponent bias 7, no infinity, NaN only at 0x7f and 0xff, largest 448.
 float e4m3_to_float(std::uint8_t bits);
-inline bool e4m3_is_nan(std::uint8_t bits) { return (bits & 0x7f) == 0x7f; }
+inline bool e4m3_is_nan(std::uint8_t bits) {
+  return (bits & 0x7f) == 0x7f;
+}
 
 }  // namespace tidegate::worker

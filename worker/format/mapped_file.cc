@@ -19,10 +19,11 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     return fail(code, errno == ENOENT ? "no_such_file" : "file_error",
                 fmt::format("cannot open {}: {}", path.string(), std::strerror(errno)));
   }
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
-    return fail(Code::kInternal, "file_error", fmt::format("{} is not a readable regular file", path.string()));
+    return fail(Code::kInternal, "file_error",
+                fmt::format("{} is not a readable regular file", path.string()));
   }
   const auto size = static_cast<std::size_t>(info.st_size);
   if (size == 0) {  // mmap refuses length 0; an empty file is for the format to complain about
@@ -33,7 +34,8 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const int error = errno;
   ::close(fd);
   if (data == MAP_FAILED) {
-    return fail(Code::kInternal, "file_error", fmt::format("cannot map {}: {}", path.string(), std::strerror(error)));
+    return fail(Code::kInternal, "file_error",
+                fmt::format("cannot map {}: {}", path.string(), std::strerror(error)));
   }
   return MappedFile(static_cast<const std::byte*>(data), size);
 }

@@ -22,7 +22,8 @@ Result<std::int64_t> checked_bytes(const SafetensorsEntry& entry, Dtype dtype) {
   std::int64_t bytes = dtype_bytes(dtype);
   for (const std::int64_t size : entry.shape) {
     if (__builtin_mul_overflow(bytes, size, &bytes)) {
-      return bad(fmt::format("tensor '{}': shape {} overflows", entry.name, shape_text(entry.shape)), entry.name);
+      return bad(fmt::format("tensor '{}': shape {} overflows", entry.name, shape_text(entry.shape)),
+                 entry.name);
     }
   }
   return bytes;
@@ -41,14 +42,20 @@ std::vector<float> decode_all(const TensorView& tensor, Decode decode) {
 
 }  // namespace
 
-std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string shape_text(std::span<const std::int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
 
 std::vector<float> to_floats(const TensorView& tensor) {
   switch (tensor.dtype) {
-    case Dtype::kF32: return decode_all<float>(tensor, [](float value) { return value; });
-    case Dtype::kBf16: return decode_all<std::uint16_t>(tensor, bf16_to_float);
-    case Dtype::kF16: return decode_all<std::uint16_t>(tensor, f16_to_float);
-    case Dtype::kF8E4m3: return decode_all<std::uint8_t>(tensor, e4m3_to_float);
+    case Dtype::kF32:
+      return decode_all<float>(tensor, [](float value) { return value; });
+    case Dtype::kBf16:
+      return decode_all<std::uint16_t>(tensor, bf16_to_float);
+    case Dtype::kF16:
+      return decode_all<std::uint16_t>(tensor, f16_to_float);
+    case Dtype::kF8E4m3:
+      return decode_all<std::uint8_t>(tensor, e4m3_to_float);
   }
   return {};
 }
@@ -84,28 +91,31 @@ Status SafetensorsFile::read() {
   for (SafetensorsEntry& entry : entries) {
     const auto dtype = parse_dtype(entry.dtype);
     if (!dtype) {
-      return bad(fmt::format("tensor '{}': dtype {} is not one of F32, BF16, F16, F8_E4M3", entry.name, entry.dtype),
-                 entry.name);
+      return bad(
+          fmt::format("tensor '{}': dtype {} is not one of F32, BF16, F16, F8_E4M3", entry.name, entry.dtype),
+          entry.name);
     }
     TG_ASSIGN(const std::int64_t bytes, checked_bytes(entry, *dtype));
     if (entry.end < entry.begin || entry.end - entry.begin != bytes) {
-      return bad(fmt::format("tensor '{}': offsets [{}, {}) do not hold {} of {} ({} bytes)", entry.name, entry.begin,
-                             entry.end, shape_text(entry.shape), entry.dtype, bytes),
+      return bad(fmt::format("tensor '{}': offsets [{}, {}) do not hold {} of {} ({} bytes)", entry.name,
+                             entry.begin, entry.end, shape_text(entry.shape), entry.dtype, bytes),
                  entry.name);
     }
     if (entry.begin != covered) {
-      return bad(fmt::format("tensor '{}' starts at {}, but {} bytes are covered so far: {}", entry.name, entry.begin,
-                             covered, entry.begin < covered ? "ranges overlap" : "ranges leave a hole"),
-                 entry.name);
+      return bad(
+          fmt::format("tensor '{}' starts at {}, but {} bytes are covered so far: {}", entry.name,
+                      entry.begin, covered, entry.begin < covered ? "ranges overlap" : "ranges leave a hole"),
+          entry.name);
     }
     covered = entry.end;
     if (static_cast<std::uint64_t>(covered) > data.size()) {
-      return bad(fmt::format("tensor '{}' ends at {}, beyond the {} bytes of data", entry.name, covered, data.size()),
+      return bad(fmt::format("tensor '{}' ends at {}, beyond the {} bytes of data", entry.name, covered,
+                             data.size()),
                  entry.name);
     }
-    tensors_.emplace(std::move(entry.name),
-                     TensorView{*dtype, std::move(entry.shape),
-                                data.subspan(static_cast<std::size_t>(entry.begin), static_cast<std::size_t>(bytes))});
+    tensors_.emplace(std::move(entry.name), TensorView{*dtype, std::move(entry.shape),
+                                                       data.subspan(static_cast<std::size_t>(entry.begin),
+                                                                    static_cast<std::size_t>(bytes))});
   }
   if (static_cast<std::uint64_t>(covered) != data.size()) {
     return bad(fmt::format("{} bytes of data, of which the tensors cover {}", data.size(), covered));

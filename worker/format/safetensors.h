@@ -20,18 +20,21 @@ struct TensorView {
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;
 
-  [[nodiscard]] std::int64_t elements() const { return static_cast<std::int64_t>(bytes.size()) / dtype_bytes(dtype); }
+  [[nodiscard]] std::int64_t elements() const {
+    return static_cast<std::int64_t>(bytes.size()) / dtype_bytes(dtype);
+  }
 };
 
 /// "[256, 96]", for messages.
 std::string shape_text(std::span<const std::int64_t> shape);
 
-/// Every element as float, in order, whatever the dtype (bare e4m3 included: scales are the caller's business).
+/// Every element as float, in order, whatever the dtype (bare e4m3 included: scales are the caller's
+/// business).
 std::vector<float> to_floats(const TensorView& tensor);
 
-/// One .safetensors file, checked as a whole when opened: header of at most 100 MB, known dtypes, sizes equal to
-/// shape x dtype without overflow, ranges that tile the data section with no hole and no overlap.
-/// Source of the layout: the safetensors format description (u64 LE header length, JSON, data).
+/// One .safetensors file, checked as a whole when opened: header of at most 100 MB, known dtypes, sizes equal
+/// to shape x dtype without overflow, ranges that tile the data section with no hole and no overlap. Source
+/// of the layout: the safetensors format description (u64 LE header length, JSON, data).
 class SafetensorsFile {
  public:
   static constexpr std::uint64_t kHeaderBytesMax = 100'000'000;

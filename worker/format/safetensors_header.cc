@@ -63,12 +63,14 @@ class Scanner {
     std::int64_t value = 0;
     while (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9') {
       const int digit = text_[at_] - '0';
-      if (value > (std::numeric_limits<std::int64_t>::max() - digit) / 10) return error("number above 2^63 - 1");
+      if (value > (std::numeric_limits<std::int64_t>::max() - digit) / 10)
+        return error("number above 2^63 - 1");
       value = value * 10 + digit;
       ++at_;
     }
     if (at_ == start) return error("expected a whole number of at least 0");
-    if (at_ < text_.size() && std::string_view(".eE").contains(text_[at_])) return error("number is not whole");
+    if (at_ < text_.size() && std::string_view(".eE").contains(text_[at_]))
+      return error("number is not whole");
     return value;
   }
 
@@ -80,13 +82,20 @@ class Scanner {
     switch (c) {
       case '"':
       case '\\':
-      case '/': return c;
-      case 'b': return '\b';
-      case 'f': return '\f';
-      case 'n': return '\n';
-      case 'r': return '\r';
-      case 't': return '\t';
-      default: return error("unsupported escape in a string");
+      case '/':
+        return c;
+      case 'b':
+        return '\b';
+      case 'f':
+        return '\f';
+      case 'n':
+        return '\n';
+      case 'r':
+        return '\r';
+      case 't':
+        return '\t';
+      default:
+        return error("unsupported escape in a string");
     }
   }
 
@@ -158,7 +167,8 @@ Result<std::vector<SafetensorsEntry>> parse_safetensors_header(std::string_view 
     do {
       TG_ASSIGN(std::string name, in.read_string());
       TG_TRY(in.expect(':'));
-      if (name.empty() || name.size() > kTensorNameBytesMax) return in.error("tensor name of 0 or over 1024 bytes");
+      if (name.empty() || name.size() > kTensorNameBytesMax)
+        return in.error("tensor name of 0 or over 1024 bytes");
       if (!seen.insert(name).second) return in.error(fmt::format("tensor '{}' appears twice", name));
       if (name == "__metadata__") {
         TG_TRY(skip_metadata(in));

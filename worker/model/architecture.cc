@@ -28,7 +28,9 @@ std::string known_names() {
 
 }  // namespace
 
-std::span<const Architecture> architectures() { return kArchitectures; }
+std::span<const Architecture> architectures() {
+  return kArchitectures;
+}
 
 Result<ModelSpec> parse_model_spec(std::string_view config_text) {
   auto document = json::parse(config_text);
@@ -39,8 +41,8 @@ Result<ModelSpec> parse_model_spec(std::string_view config_text) {
   const json::object& root = document->get_object();
   const auto names = json::get_array(root, "architectures");
   if (!names || (*names)->size() != 1 || !(**names)[0].is_string()) {
-    return fail(Code::kInvalidArgument, "bad_config", "config.json: architectures must be a list of one class name",
-                "architectures");
+    return fail(Code::kInvalidArgument, "bad_config",
+                "config.json: architectures must be a list of one class name", "architectures");
   }
   const std::string name((**names)[0].get_string());
   for (const Architecture& known : kArchitectures) {
@@ -49,19 +51,23 @@ Result<ModelSpec> parse_model_spec(std::string_view config_text) {
     spec.architecture = name;
     return spec;
   }
-  return fail(Code::kInvalidArgument, "unknown_architecture",
-              fmt::format("config.json: architecture '{}' is not known; this engine runs {}", name, known_names()),
-              "architectures");
+  return fail(
+      Code::kInvalidArgument, "unknown_architecture",
+      fmt::format("config.json: architecture '{}' is not known; this engine runs {}", name, known_names()),
+      "architectures");
 }
 
 Result<ModelSpec> read_model_spec(const std::filesystem::path& model_dir) {
   const auto path = model_dir / "config.json";
   std::error_code error;
   const std::uintmax_t bytes = std::filesystem::file_size(path, error);
-  if (error) return fail(Code::kNotFound, "no_config", fmt::format("cannot read {}: {}", path.string(), error.message()));
+  if (error)
+    return fail(Code::kNotFound, "no_config",
+                fmt::format("cannot read {}: {}", path.string(), error.message()));
   if (bytes > kConfigBytesMax) {
-    return fail(Code::kInvalidArgument, "bad_config",
-                fmt::format("{} has {} bytes; at most {} are allowed", path.string(), bytes, kConfigBytesMax));
+    return fail(
+        Code::kInvalidArgument, "bad_config",
+        fmt::format("{} has {} bytes; at most {} are allowed", path.string(), bytes, kConfigBytesMax));
   }
   std::ifstream in(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

@@ -19,8 +19,8 @@ struct Architecture {
 /// Every architecture this engine runs. Another one joins by adding its entry in architecture.cc.
 std::span<const Architecture> architectures();
 
-/// Reads <model_dir>/config.json. Fails: not_found; invalid_argument/unknown_architecture (the message lists the
-/// known ones); invalid_argument/bad_config (field is the offending member).
+/// Reads <model_dir>/config.json. Fails: not_found; invalid_argument/unknown_architecture (the message lists
+/// the known ones); invalid_argument/bad_config (field is the offending member).
 Result<ModelSpec> read_model_spec(const std::filesystem::path& model_dir);
 /// The same from the text of a config.json.
 Result<ModelSpec> parse_model_spec(std::string_view config_text);

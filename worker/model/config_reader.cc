@@ -23,7 +23,8 @@ std::unexpected<Error> ConfigReader::error(std::string_view key, std::string_vie
 Result<std::int32_t> ConfigReader::integer(std::string_view key, std::int32_t low, std::int32_t high) const {
   const auto value = json::get_int(object_, key, path_);
   if (!value) return fail(as_bad_config(value.error()));
-  if (*value < low || *value > high) return error(key, fmt::format("is {}; {} to {} is supported", *value, low, high));
+  if (*value < low || *value > high)
+    return error(key, fmt::format("is {}; {} to {} is supported", *value, low, high));
   return static_cast<std::int32_t>(*value);
 }
 

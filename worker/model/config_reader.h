@@ -10,11 +10,12 @@
 
 namespace tidegate::worker {
 
-/// Typed, bounded reads of one object of config.json. Every Error is invalid_argument/bad_config and its field is
-/// the member's path; nothing is read without a limit, since sizes from here become allocations.
+/// Typed, bounded reads of one object of config.json. Every Error is invalid_argument/bad_config and its
+/// field is the member's path; nothing is read without a limit, since sizes from here become allocations.
 class ConfigReader {
  public:
-  explicit ConfigReader(const json::object& object, std::string path = {}) : object_(object), path_(std::move(path)) {}
+  explicit ConfigReader(const json::object& object, std::string path = {})
+      : object_(object), path_(std::move(path)) {}
 
   Result<std::int32_t> integer(std::string_view key, std::int32_t low, std::int32_t high) const;
   /// Absent or null gives `fallback`.

@@ -59,7 +59,8 @@ Status read_moe(const ConfigReader& in, ModelSpec& spec) {
   TG_ASSIGN(moe.groups_kept, in.integer("topk_group", 1, moe.groups));
   if (moe.experts % moe.groups != 0) return in.error("n_group", "does not divide n_routed_experts");
   const std::int32_t group_size = moe.experts / moe.groups;
-  if (moe.groups > 1 && group_size < 2) return in.error("n_group", "leaves groups of one expert; a group is scored by two");
+  if (moe.groups > 1 && group_size < 2)
+    return in.error("n_group", "leaves groups of one expert; a group is scored by two");
   TG_ASSIGN(moe.experts_per_token, in.integer("num_experts_per_tok", 1, group_size * moe.groups_kept));
   TG_ASSIGN(moe.shared_experts, in.integer_or("n_shared_experts", 0, 64, 0));
   TG_ASSIGN(moe.intermediate, in.integer("moe_intermediate_size", 1, kIntermediateMax));

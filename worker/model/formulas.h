@@ -2,9 +2,10 @@
 
 #include <cstdint>
 
-/// The choices on which implementations of the DeepSeek family have gone wrong, one name each. An architecture
-/// fixes them (the defaults are DeepSeek-V3's); the engine reads them where it computes; the golden tests turn each
-/// one and demand that verification goes red. So every value here is either an architecture's or a known bug.
+/// The choices on which implementations of the DeepSeek family have gone wrong, one name each. An
+/// architecture fixes them (the defaults are DeepSeek-V3's); the engine reads them where it computes; the
+/// golden tests turn each one and demand that verification goes red. So every value here is either an
+/// architecture's or a known bug.
 namespace tidegate::worker {
 
 enum class RouterScore : std::uint8_t { kSigmoid, kSoftmax };
@@ -36,14 +37,14 @@ struct RopeFormulas {
 };
 
 struct AttentionFormulas {
-  int mscale_power = 2;          ///< softmax scale = d^-0.5 * m^power
+  int mscale_power = 2;  ///< softmax scale = d^-0.5 * m^power
   bool norm_q_a = true;
-  bool norm_kv_a = true;         ///< over the kv_lora_rank part only
+  bool norm_kv_a = true;  ///< over the kv_lora_rank part only
   bool norm_k_pe = false;
   bool rope_k_pe = true;
-  bool kv_b_value_first = false; ///< rows of one head in kv_b: k_nope then v
-  bool query_rope_first = false; ///< one head of the query: nope then rope
-  int causal_lookahead = 0;      ///< keys after the query that it may see
+  bool kv_b_value_first = false;  ///< rows of one head in kv_b: k_nope then v
+  bool query_rope_first = false;  ///< one head of the query: nope then rope
+  int causal_lookahead = 0;       ///< keys after the query that it may see
 };
 
 struct MtpFormulas {
@@ -55,9 +56,9 @@ struct MtpFormulas {
 enum class Fp8Scale : std::uint8_t { kMultiply, kDivide, kIgnore };
 
 struct Fp8Formulas {
-  Fp8Scale scale = Fp8Scale::kMultiply;    ///< despite the name weight_scale_inv
-  bool rows_over_blocks = false;           ///< true: block height guessed as rows / blocks instead of 128
-  bool first_column_block_only = false;    ///< true: every column uses the scale of block 0
+  Fp8Scale scale = Fp8Scale::kMultiply;  ///< despite the name weight_scale_inv
+  bool rows_over_blocks = false;         ///< true: block height guessed as rows / blocks instead of 128
+  bool first_column_block_only = false;  ///< true: every column uses the scale of block 0
   int exponent_bias = 7;
 };
 

@@ -12,13 +12,14 @@ struct RampBounds {
   double high = 0;
 };
 
-/// Pairs that turn more than beta_fast times within the original context keep their frequency (below low); pairs
-/// that turn less than beta_slow times are slowed by the factor (above high).
+/// Pairs that turn more than beta_fast times within the original context keep their frequency (below low);
+/// pairs that turn less than beta_slow times are slowed by the factor (above high).
 RampBounds ramp_bounds(const ModelSpec& spec) {
   const YarnScaling& yarn = *spec.yarn;
   const double dim = spec.rope_dim;
   const auto pair_turning = [&](double turns) {
-    return dim * std::log(yarn.original_context / (turns * 2 * std::numbers::pi)) / (2 * std::log(spec.rope_theta));
+    return dim * std::log(yarn.original_context / (turns * 2 * std::numbers::pi)) /
+           (2 * std::log(spec.rope_theta));
   };
   const double low = pair_turning(yarn.beta_fast);
   const double high = pair_turning(yarn.beta_slow);
@@ -29,7 +30,9 @@ RampBounds ramp_bounds(const ModelSpec& spec) {
 
 }  // namespace
 
-double yarn_mscale(double factor, double m) { return factor > 1 ? 0.1 * m * std::log(factor) + 1 : 1; }
+double yarn_mscale(double factor, double m) {
+  return factor > 1 ? 0.1 * m * std::log(factor) + 1 : 1;
+}
 
 std::vector<double> rope_frequencies(const ModelSpec& spec) {
   std::vector<double> out(static_cast<std::size_t>(spec.rope_dim / 2));
@@ -40,7 +43,8 @@ std::vector<double> rope_frequencies(const ModelSpec& spec) {
   if (!spec.yarn || kind == YarnRamp::kOff) return out;
 
   const RampBounds bounds = ramp_bounds(spec);
-  const double width = std::max(bounds.high - bounds.low, 1e-3);  // equal bounds make a step, not a division by 0
+  const double width =
+      std::max(bounds.high - bounds.low, 1e-3);  // equal bounds make a step, not a division by 0
   for (std::size_t i = 0; i < out.size(); ++i) {
     double slowed = std::clamp((static_cast<double>(i) - bounds.low) / width, 0.0, 1.0);
     if (kind == YarnRamp::kReversed) slowed = 1 - slowed;
@@ -52,7 +56,8 @@ std::vector<double> rope_frequencies(const ModelSpec& spec) {
 double rope_multiplier(const ModelSpec& spec) {
   if (!spec.yarn) return 1;
   const double m = yarn_mscale(spec.yarn->factor, spec.yarn->mscale);
-  return spec.formulas.rope.mscale_on_cos_sin ? m : m / yarn_mscale(spec.yarn->factor, spec.yarn->mscale_all_dim);
+  return spec.formulas.rope.mscale_on_cos_sin ? m
+                                              : m / yarn_mscale(spec.yarn->factor, spec.yarn->mscale_all_dim);
 }
 
 }  // namespace tidegate::worker

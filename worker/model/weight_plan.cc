@@ -30,13 +30,15 @@ class Planner {
 
   void add_mtp(std::int32_t layer) {
     const std::string p = fmt::format("model.layers.{}.", layer);
-    if (plan_.mtp_has_own_embedding) add(p + "embed_tokens.weight", {spec_.vocab, spec_.hidden}, WeightKind::kTable);
+    if (plan_.mtp_has_own_embedding)
+      add(p + "embed_tokens.weight", {spec_.vocab, spec_.hidden}, WeightKind::kTable);
     add(p + "enorm.weight", {spec_.hidden}, WeightKind::kNorm);
     add(p + "hnorm.weight", {spec_.hidden}, WeightKind::kNorm);
     add(p + "eh_proj.weight", {spec_.hidden, 2 * spec_.hidden}, WeightKind::kMatrix);
     add_block(layer);
     add(p + "shared_head.norm.weight", {spec_.hidden}, WeightKind::kNorm);
-    if (plan_.mtp_has_own_head) add(p + "shared_head.head.weight", {spec_.vocab, spec_.hidden}, WeightKind::kMatrix);
+    if (plan_.mtp_has_own_head)
+      add(p + "shared_head.head.weight", {spec_.vocab, spec_.hidden}, WeightKind::kMatrix);
   }
 
  private:
@@ -75,7 +77,8 @@ class Planner {
     }
     add(p + "kv_a_proj_with_mqa.weight", {spec_.cache_width(), spec_.hidden}, WeightKind::kMatrix);
     add(p + "kv_a_layernorm.weight", {spec_.kv_lora_rank}, WeightKind::kNorm);
-    add(p + "kv_b_proj.weight", {heads * (spec_.nope_dim + spec_.value_dim), spec_.kv_lora_rank}, WeightKind::kMatrix);
+    add(p + "kv_b_proj.weight", {heads * (spec_.nope_dim + spec_.value_dim), spec_.kv_lora_rank},
+        WeightKind::kMatrix);
     add(p + "o_proj.weight", {spec_.hidden, heads * spec_.value_dim}, WeightKind::kMatrix);
   }
 
@@ -91,10 +94,13 @@ class Planner {
 
 bool dtype_allowed(WeightKind kind, Dtype dtype, bool fp8_model) {
   switch (kind) {
-    case WeightKind::kMatrix: return dtype != Dtype::kF8E4m3 || fp8_model;
+    case WeightKind::kMatrix:
+      return dtype != Dtype::kF8E4m3 || fp8_model;
     case WeightKind::kTable:
-    case WeightKind::kNorm: return dtype != Dtype::kF8E4m3;
-    case WeightKind::kRouterBias: return dtype == Dtype::kF32;
+    case WeightKind::kNorm:
+      return dtype != Dtype::kF8E4m3;
+    case WeightKind::kRouterBias:
+      return dtype == Dtype::kF32;
   }
   return false;
 }
@@ -112,19 +118,25 @@ bool any_element(const TensorView& tensor, IsBad is_bad) {
 /// An exponent of all ones is NaN or infinity (e4m3 has only NaN).
 bool has_non_finite(const TensorView& tensor) {
   switch (tensor.dtype) {
-    case Dtype::kF32: return any_element<std::uint32_t>(tensor, [](auto b) { return (b & 0x7f800000u) == 0x7f800000u; });
-    case Dtype::kBf16: return any_element<std::uint16_t>(tensor, [](auto b) { return (b & 0x7f80u) == 0x7f80u; });
-    case Dtype::kF16: return any_element<std::uint16_t>(tensor, [](auto b) { return (b & 0x7c00u) == 0x7c00u; });
-    case Dtype::kF8E4m3: return any_element<std::uint8_t>(tensor, e4m3_is_nan);
+    case Dtype::kF32:
+      return any_element<std::uint32_t>(tensor, [](auto b) { return (b & 0x7f800000u) == 0x7f800000u; });
+    case Dtype::kBf16:
+      return any_element<std::uint16_t>(tensor, [](auto b) { return (b & 0x7f80u) == 0x7f80u; });
+    case Dtype::kF16:
+      return any_element<std::uint16_t>(tensor, [](auto b) { return (b & 0x7c00u) == 0x7c00u; });
+    case Dtype::kF8E4m3:
+      return any_element<std::uint8_t>(tensor, e4m3_is_nan);
   }
   return true;
 }
 
 Status check_scale(const PlannedWeight& weight, const TensorView* scale) {
-  if (scale == nullptr) return bad(weight.name, "is F8_E4M3 without its weight_scale_inv: its values mean nothing");
+  if (scale == nullptr)
+    return bad(weight.name, "is F8_E4M3 without its weight_scale_inv: its values mean nothing");
   const Shape blocks{(weight.shape[0] + 127) / 128, (weight.shape[1] + 127) / 128};
   const std::string name = weight.name + std::string(kScaleSuffix);
-  if (scale->dtype != Dtype::kF32) return bad(name, fmt::format("is {}; F32 expected", dtype_name(scale->dtype)));
+  if (scale->dtype != Dtype::kF32)
+    return bad(name, fmt::format("is {}; F32 expected", dtype_name(scale->dtype)));
   if (scale->shape != blocks) {
     return bad(name, fmt::format("has shape {}; {} expected", shape_text(scale->shape), shape_text(blocks)));
   }
@@ -134,7 +146,8 @@ Status check_scale(const PlannedWeight& weight, const TensorView* scale) {
   return {};
 }
 
-Status check_weight(const ModelSpec& spec, const Checkpoint& checkpoint, const PlannedWeight& weight, WeightPlan& plan) {
+Status check_weight(const ModelSpec& spec, const Checkpoint& checkpoint, const PlannedWeight& weight,
+                    WeightPlan& plan) {
   const TensorView* tensor = checkpoint.find(weight.name);
   if (tensor == nullptr) return bad(weight.name, "is missing");
   if (tensor->shape != weight.shape) {
@@ -142,8 +155,9 @@ Status check_weight(const ModelSpec& spec, const Checkpoint& checkpoint, const P
                                         shape_text(weight.shape)));
   }
   if (!dtype_allowed(weight.kind, tensor->dtype, spec.fp8)) {
-    return bad(weight.name, fmt::format("may not be {}{}", dtype_name(tensor->dtype),
-                                        weight.kind == WeightKind::kRouterBias ? "; the router's bias must be F32" : ""));
+    return bad(weight.name,
+               fmt::format("may not be {}{}", dtype_name(tensor->dtype),
+                           weight.kind == WeightKind::kRouterBias ? "; the router's bias must be F32" : ""));
   }
   if (has_non_finite(*tensor)) return bad(weight.name, "holds NaN or infinity");
   plan.parameters += tensor->elements();
@@ -160,9 +174,11 @@ Status check_leftovers(const Checkpoint& checkpoint, const WeightPlan& plan) {
   std::set<std::string_view> planned;
   for (const PlannedWeight& weight : plan.weights) planned.insert(weight.name);
   for (const auto& [name, view] : checkpoint.tensors()) {
-    if (planned.contains(name) || name.ends_with(".rotary_emb.inv_freq")) continue;  // old exports keep that buffer
+    if (planned.contains(name) || name.ends_with(".rotary_emb.inv_freq"))
+      continue;  // old exports keep that buffer
     if (name.ends_with(kScaleSuffix)) {
-      const TensorView* base = checkpoint.find(std::string_view(name).substr(0, name.size() - kScaleSuffix.size()));
+      const TensorView* base =
+          checkpoint.find(std::string_view(name).substr(0, name.size() - kScaleSuffix.size()));
       if (base != nullptr && base->dtype == Dtype::kF8E4m3) continue;
       return bad(name, "is a scale without an F8_E4M3 tensor");
     }

@@ -10,8 +10,8 @@
 
 namespace tidegate::worker {
 
-/// What a tensor is decides which dtypes it may have: a matrix may be quantised, a norm may not, and the router's
-/// correction bias must be F32, because bf16 moves it enough to change the choice of experts.
+/// What a tensor is decides which dtypes it may have: a matrix may be quantised, a norm may not, and the
+/// router's correction bias must be F32, because bf16 moves it enough to change the choice of experts.
 enum class WeightKind : std::uint8_t { kMatrix, kTable, kNorm, kRouterBias };
 
 struct PlannedWeight {
@@ -20,7 +20,8 @@ struct PlannedWeight {
   WeightKind kind = WeightKind::kMatrix;
 };
 
-/// The exact set of tensors a checkpoint of this spec holds (names and [out, in] shapes as Hugging Face has them).
+/// The exact set of tensors a checkpoint of this spec holds (names and [out, in] shapes as Hugging Face has
+/// them).
 struct WeightPlan {
   std::vector<PlannedWeight> weights;
   /// Draft layers present in the checkpoint: all that the config names, or none (re-exports often drop them).
@@ -34,11 +35,11 @@ struct WeightPlan {
 
 inline constexpr std::string_view kScaleSuffix = "_scale_inv";
 
-/// Builds the plan and holds the checkpoint against it, values included. Fails: invalid_argument/bad_weights, with
-/// the tensor in Error::field, when one is missing, has another shape or dtype, is e4m3 without its scale or in a
-/// model that is not FP8, has a scale that is NaN, infinite or negative, holds NaN or infinity; and when the
-/// checkpoint holds a tensor
-/// that nothing would read (a silently unused tensor means the architecture was misread).
+/// Builds the plan and holds the checkpoint against it, values included. Fails: invalid_argument/bad_weights,
+/// with the tensor in Error::field, when one is missing, has another shape or dtype, is e4m3 without its
+/// scale or in a model that is not FP8, has a scale that is NaN, infinite or negative, holds NaN or infinity;
+/// and when the checkpoint holds a tensor that nothing would read (a silently unused tensor means the
+/// architecture was misread).
 Result<WeightPlan> plan_weights(const ModelSpec& spec, const Checkpoint& checkpoint);
 
 }  // namespace tidegate::worker

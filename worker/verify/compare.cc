@@ -24,7 +24,8 @@ std::vector<double> log_probabilities(std::span<const float> logits) {
 
 bool comparable(std::span<const float> a, std::span<const float> b) {
   const auto finite = [](float x) { return std::isfinite(x); };
-  return a.size() == b.size() && !a.empty() && std::ranges::all_of(a, finite) && std::ranges::all_of(b, finite);
+  return a.size() == b.size() && !a.empty() && std::ranges::all_of(a, finite) &&
+         std::ranges::all_of(b, finite);
 }
 
 }  // namespace
@@ -63,8 +64,10 @@ std::int64_t differing_sets(std::span<const float> actual, std::span<const float
   if (actual.size() != golden.size()) return static_cast<std::int64_t>(golden.size() / width);
   std::int64_t differing = 0;
   for (std::size_t at = 0; at + width <= golden.size(); at += width) {
-    std::vector<float> a(actual.begin() + static_cast<std::ptrdiff_t>(at), actual.begin() + static_cast<std::ptrdiff_t>(at + width));
-    std::vector<float> g(golden.begin() + static_cast<std::ptrdiff_t>(at), golden.begin() + static_cast<std::ptrdiff_t>(at + width));
+    std::vector<float> a(actual.begin() + static_cast<std::ptrdiff_t>(at),
+                         actual.begin() + static_cast<std::ptrdiff_t>(at + width));
+    std::vector<float> g(golden.begin() + static_cast<std::ptrdiff_t>(at),
+                         golden.begin() + static_cast<std::ptrdiff_t>(at + width));
     std::ranges::sort(a);
     std::ranges::sort(g);
     differing += a == g ? 0 : 1;
@@ -73,8 +76,10 @@ std::int64_t differing_sets(std::span<const float> actual, std::span<const float
 }
 
 double worst_weight(std::span<const float> actual_experts, std::span<const float> actual_weights,
-                    std::span<const float> golden_experts, std::span<const float> golden_weights, std::int64_t k) {
-  if (!comparable(actual_weights, golden_weights) || actual_experts.size() != golden_experts.size()) return kInfinity;
+                    std::span<const float> golden_experts, std::span<const float> golden_weights,
+                    std::int64_t k) {
+  if (!comparable(actual_weights, golden_weights) || actual_experts.size() != golden_experts.size())
+    return kInfinity;
   double worst = 0;
   const auto width = static_cast<std::size_t>(k);
   for (std::size_t row = 0; row + width <= golden_experts.size(); row += width) {

@@ -22,6 +22,7 @@ std::int64_t differing_sets(std::span<const float> actual, std::span<const float
 
 /// max |weight difference| over experts present in both rows' lists, matched by expert, not by rank.
 double worst_weight(std::span<const float> actual_experts, std::span<const float> actual_weights,
-                    std::span<const float> golden_experts, std::span<const float> golden_weights, std::int64_t k);
+                    std::span<const float> golden_experts, std::span<const float> golden_weights,
+                    std::int64_t k);
 
 }  // namespace tidegate::worker

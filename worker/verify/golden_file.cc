@@ -25,7 +25,8 @@ Result<std::vector<T>> numbers(const json::object& from, std::string_view key, s
   for (const json::value& item : value->get_array()) {
     boost::system::error_code wrong;
     out.push_back(item.to_number<T>(wrong));
-    if (wrong) return fail(Code::kInvalidArgument, "bad_golden", at + " holds something that is not a number", at);
+    if (wrong)
+      return fail(Code::kInvalidArgument, "bad_golden", at + " holds something that is not a number", at);
   }
   return out;
 }
@@ -44,9 +45,11 @@ Result<GoldenCase> read_case(const json::object& in, const std::string& path) {
   if (!rms) return fail(as_bad_golden(rms.error()));
   out.logits_rms = *rms;
   const bool lists_agree = (out.margins.empty() || out.margins.size() == out.greedy.size()) &&
-                           out.top_ids.size() == out.top_logits.size() && out.drafts.size() == out.draft_margins.size();
+                           out.top_ids.size() == out.top_logits.size() &&
+                           out.drafts.size() == out.draft_margins.size();
   if (out.ids.empty() || out.greedy.empty() || out.logits_rms <= 0 || !lists_agree) {
-    return fail(Code::kInvalidArgument, "bad_golden", fmt::format("{}: lists are empty or of unequal length", path), path);
+    return fail(Code::kInvalidArgument, "bad_golden",
+                fmt::format("{}: lists are empty or of unequal length", path), path);
   }
   return out;
 }
@@ -55,9 +58,11 @@ Status read_tensors(const std::filesystem::path& path, GoldenFile& golden) {
   TG_ASSIGN(const SafetensorsFile file, SafetensorsFile::open(path));
   for (const auto& [name, tensor] : file.tensors()) {
     const std::size_t dot = name.find('.');
-    const std::string index = name.starts_with("case") && dot != std::string::npos ? name.substr(4, dot - 4) : "";
+    const std::string index =
+        name.starts_with("case") && dot != std::string::npos ? name.substr(4, dot - 4) : "";
     for (std::size_t i = 0; i < golden.cases.size(); ++i) {
-      if (index == std::to_string(i)) golden.cases[i].tensors.emplace(name.substr(dot + 1), to_floats(tensor));
+      if (index == std::to_string(i))
+        golden.cases[i].tensors.emplace(name.substr(dot + 1), to_floats(tensor));
     }
   }
   return {};
@@ -74,7 +79,8 @@ Result<GoldenFile> read_golden(const std::filesystem::path& path) {
   }
   auto document = json::parse_file(golden.path.string());
   if (!document) return fail(as_bad_golden(document.error()));
-  if (!document->is_object()) return fail(Code::kInvalidArgument, "bad_golden", "golden.json is not an object");
+  if (!document->is_object())
+    return fail(Code::kInvalidArgument, "bad_golden", "golden.json is not an object");
   const json::object& root = document->get_object();
 
   const auto limit = json::find_int(root, "vocab_limit");
@@ -84,7 +90,8 @@ Result<GoldenFile> read_golden(const std::filesystem::path& path) {
   if (!cases) return fail(as_bad_golden(cases.error()));
   for (std::size_t i = 0; i < (*cases)->size(); ++i) {
     const std::string at = fmt::format("cases[{}]", i);
-    if (!(**cases)[i].is_object()) return fail(Code::kInvalidArgument, "bad_golden", at + " is not an object", at);
+    if (!(**cases)[i].is_object())
+      return fail(Code::kInvalidArgument, "bad_golden", at + " is not an object", at);
     TG_ASSIGN(GoldenCase one, read_case((**cases)[i].get_object(), at));
     golden.cases.push_back(std::move(one));
   }

@@ -15,8 +15,8 @@ std::string to_text(const VerifyReport& report) {
                                 report.kernels, report.golden);
   std::size_t failed = 0;
   for (const TapDifference& tap : report.taps) {
-    out += fmt::format("{:<5}{:<24} worst {:>9.3g}  tolerance {:>7.2g}  compared {}\n", tap.passed() ? "ok" : "FAIL",
-                       tap.tap, tap.worst, tap.tolerance, tap.compared);
+    out += fmt::format("{:<5}{:<24} worst {:>9.3g}  tolerance {:>7.2g}  compared {}\n",
+                       tap.passed() ? "ok" : "FAIL", tap.tap, tap.worst, tap.tolerance, tap.compared);
     failed += tap.passed() ? 0 : 1;
   }
   return out + fmt::format("{} passed, {} failed\n", report.taps.size() - failed, failed);
@@ -31,12 +31,9 @@ json::object to_json(const VerifyReport& report) {
                                 {"compared", tap.compared},
                                 {"passed", tap.passed()}});
   }
-  return json::object{{"model", report.model},
-                      {"golden", report.golden},
-                      {"architecture", report.architecture},
-                      {"kernels", report.kernels},
-                      {"passed", report.passed()},
-                      {"taps", std::move(taps)}};
+  return json::object{
+      {"model", report.model},     {"golden", report.golden},   {"architecture", report.architecture},
+      {"kernels", report.kernels}, {"passed", report.passed()}, {"taps", std::move(taps)}};
 }
 
 }  // namespace tidegate::worker

@@ -9,8 +9,9 @@ namespace tidegate::worker {
 
 /// The worst difference found at one place of one case.
 struct TapDifference {
-  std::string tap;        ///< "case0.attn.1", "case0.logits.kl", "case2.greedy"
-  double worst = 0;       ///< in units of the golden tensor's rms; for "kl" in nats; for choices a count of wrong ones
+  std::string tap;  ///< "case0.attn.1", "case0.logits.kl", "case2.greedy"
+  double worst =
+      0;  ///< in units of the golden tensor's rms; for "kl" in nats; for choices a count of wrong ones
   double tolerance = 0;
   std::int64_t compared = 0;  ///< numbers or choices looked at; 0 never passes
 
@@ -18,10 +19,10 @@ struct TapDifference {
 };
 
 struct VerifyReport {
-  std::string model;         ///< model folder
-  std::string golden;        ///< golden.json
+  std::string model;   ///< model folder
+  std::string golden;  ///< golden.json
   std::string architecture;
-  std::string kernels;       ///< "avx512", ...
+  std::string kernels;  ///< "avx512", ...
   std::vector<TapDifference> taps;
 
   /// False as well when nothing was compared.

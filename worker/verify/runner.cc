@@ -49,13 +49,15 @@ Result<std::vector<float>> SequenceRunner::decode(TokenId token, std::int32_t po
 
 Result<std::vector<float>> SequenceRunner::step(std::span<const TokenId> tokens, std::int32_t position) {
   std::vector<float> logits(static_cast<std::size_t>(backend_.facts().vocab_size));
-  const BatchSequence sequence{.tokens = tokens, .position = position, .blocks = blocks_, .want_logits = true};
+  const BatchSequence sequence{
+      .tokens = tokens, .position = position, .blocks = blocks_, .want_logits = true};
   TG_TRY(backend_.forward({&sequence, 1}, logits));
   return logits;
 }
 
 TokenId greedy_choice(std::span<const float> logits, std::optional<std::int32_t> limit) {
-  const auto allowed = limit ? logits.first(std::min(logits.size(), static_cast<std::size_t>(*limit))) : logits;
+  const auto allowed =
+      limit ? logits.first(std::min(logits.size(), static_cast<std::size_t>(*limit))) : logits;
   return static_cast<TokenId>(std::ranges::max_element(allowed) - allowed.begin());
 }
 

@@ -14,7 +14,8 @@ namespace tidegate::worker {
 /// Keeps everything a forward pass taps, by name ("attn.1", "logits").
 class TapRecorder final : public TapSink {
  public:
-  void tap(std::string_view name, std::int32_t layer, std::int64_t rows, std::int64_t columns, const float* data) override;
+  void tap(std::string_view name, std::int32_t layer, std::int64_t rows, std::int64_t columns,
+           const float* data) override;
   /// Empty when the pass did not tap it.
   [[nodiscard]] std::span<const float> get(const std::string& name) const;
 
@@ -22,7 +23,8 @@ class TapRecorder final : public TapSink {
   std::map<std::string, std::vector<float>> taps_;
 };
 
-/// Runs one sequence at a time on a backend, the way a serving core would: paged, in chunks, then token by token.
+/// Runs one sequence at a time on a backend, the way a serving core would: paged, in chunks, then token by
+/// token.
 class SequenceRunner {
  public:
   /// Reserves KV memory for the longest of the sequences, `tokens_max` tokens. Once per backend.
@@ -37,7 +39,8 @@ class SequenceRunner {
   Result<std::vector<float>> decode(TokenId token, std::int32_t position);
 
  private:
-  SequenceRunner(CpuBackend& backend, std::vector<std::int32_t> blocks) : backend_(backend), blocks_(std::move(blocks)) {}
+  SequenceRunner(CpuBackend& backend, std::vector<std::int32_t> blocks)
+      : backend_(backend), blocks_(std::move(blocks)) {}
   Result<std::vector<float>> step(std::span<const TokenId> tokens, std::int32_t position);
   CpuBackend& backend_;
   std::vector<std::int32_t> blocks_;

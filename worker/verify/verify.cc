@@ -16,7 +16,9 @@ namespace {
 /// Deliberately not a divisor of anything: chunks end inside KV blocks.
 constexpr std::size_t kPromptChunk = 7;
 
-std::int64_t count(std::span<const float> values) { return static_cast<std::int64_t>(values.size()); }
+std::int64_t count(std::span<const float> values) {
+  return static_cast<std::int64_t>(values.size());
+}
 
 /// Compares one case; rows go to the report as they are found.
 class CaseCheck {
@@ -48,7 +50,8 @@ class CaseCheck {
 
   void check_tensors(const TapRecorder& taps) {
     for (const auto& [name, golden] : golden_.tensors) {
-      if (name == "mtp_logits" || name == "logits_act_quant") continue;  // the next step; not this engine's mode
+      if (name == "mtp_logits" || name == "logits_act_quant")
+        continue;  // the next step; not this engine's mode
       const std::span<const float> actual = taps.get(name);
       if (name.starts_with("router_idx.")) {
         const std::int64_t k = backend_.spec().moe.experts_per_token;
@@ -69,11 +72,13 @@ class CaseCheck {
     if (golden_indices == golden_.tensors.end()) return;
     add(name,
         worst_weight(taps.get(indices), taps.get(name), golden_indices->second, golden,
-                     backend_.spec().moe.experts_per_token) / rms(golden),
+                     backend_.spec().moe.experts_per_token) /
+            rms(golden),
         kTensorTolerance, count(golden));
   }
 
-  void check_logits(std::string_view tap, std::span<const float> actual, std::span<const float> golden, double scale) {
+  void check_logits(std::string_view tap, std::span<const float> actual, std::span<const float> golden,
+                    double scale) {
     add(tap, worst_difference(actual, golden) / scale, kTensorTolerance, count(golden));
     add(fmt::format("{}.kl", tap), worst_kl(actual, golden, backend_.facts().vocab_size), kKlTolerance,
         count(golden) / backend_.facts().vocab_size);
@@ -110,9 +115,11 @@ class CaseCheck {
   void check_top(std::span<const float> logits) {
     std::vector<float> actual;
     for (const TokenId id : golden_.top_ids) {
-      actual.push_back(id >= 0 && static_cast<std::size_t>(id) < logits.size() ? logits[static_cast<std::size_t>(id)] : 0);
+      actual.push_back(
+          id >= 0 && static_cast<std::size_t>(id) < logits.size() ? logits[static_cast<std::size_t>(id)] : 0);
     }
-    add("first_step_top", worst_difference(actual, golden_.top_logits) / golden_.logits_rms, kTensorTolerance, count(actual));
+    add("first_step_top", worst_difference(actual, golden_.top_logits) / golden_.logits_rms, kTensorTolerance,
+        count(actual));
   }
 
   Status check_drafts() {
@@ -144,16 +151,19 @@ class CaseCheck {
 }  // namespace
 
 Result<VerifyReport> verify_golden(const std::filesystem::path& model_dir,
-                                   const std::filesystem::path& golden_file_or_dir, const VerifyOptions& options) {
+                                   const std::filesystem::path& golden_file_or_dir,
+                                   const VerifyOptions& options) {
   TG_ASSIGN(const GoldenFile golden, read_golden(golden_file_or_dir));
   TG_ASSIGN(ModelSpec spec, read_model_spec(model_dir));
   if (options.adjust) options.adjust(spec);
   TG_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(model_dir));
-  TG_ASSIGN(const auto backend,
-            CpuBackend::create(std::move(spec), checkpoint,
-                               {.threads = options.threads, .isa = options.isa, .digest = false, .mtp = true}));
+  TG_ASSIGN(
+      const auto backend,
+      CpuBackend::create(std::move(spec), checkpoint,
+                         {.threads = options.threads, .isa = options.isa, .digest = false, .mtp = true}));
   std::size_t tokens_max = 1;
-  for (const GoldenCase& one : golden.cases) tokens_max = std::max(tokens_max, one.ids.size() + one.greedy.size());
+  for (const GoldenCase& one : golden.cases)
+    tokens_max = std::max(tokens_max, one.ids.size() + one.greedy.size());
   TG_ASSIGN(SequenceRunner runner, SequenceRunner::create(*backend, static_cast<std::int64_t>(tokens_max)));
 
   VerifyReport report{.model = model_dir.string(),

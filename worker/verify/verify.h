@@ -17,10 +17,11 @@ struct VerifyOptions {
   std::function<void(ModelSpec&)> adjust;
 };
 
-/// Runs every case of a golden file (tests/golden/README.md describes both kinds) on the CPU backend and compares:
-/// every tensor the file holds, the greedy continuation fed in chunks of 7 then token by token, and the drafts if the
-/// model has a draft layer. Greedy tokens are compared up to the first margin below tolerance.
-/// A difference is not an Error: it is in the report. Fails when files cannot be read or the model cannot run.
+/// Runs every case of a golden file (tests/golden/README.md describes both kinds) on the CPU backend and
+/// compares: every tensor the file holds, the greedy continuation fed in chunks of 7 then token by token, and
+/// the drafts if the model has a draft layer. Greedy tokens are compared up to the first margin below
+/// tolerance. A difference is not an Error: it is in the report. Fails when files cannot be read or the model
+/// cannot run.
 Result<VerifyReport> verify_golden(const std::filesystem::path& model_dir,
                                    const std::filesystem::path& golden_file_or_dir,
                                    const VerifyOptions& options = {});

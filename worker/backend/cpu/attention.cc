@@ -6,7 +6,9 @@
 namespace tidegate::worker {
 namespace {
 
-int round_up(int n) { return (n + kLanes - 1) / kLanes * kLanes; }
+int round_up(int n) {
+  return (n + kLanes - 1) / kLanes * kLanes;
+}
 
 /// Below this many rows, one row's parts are shared out between threads; above, whole rows are.
 constexpr std::int64_t kRowsPerThreadMin = 2;
@@ -43,16 +45,19 @@ void Attention::project(const AttentionWeights& weights, std::int64_t rows, cons
   const auto kv_rows = mutable_rows(kv_a_.data(), spec_.cache_width(), rows);
   const auto q_rows = mutable_rows(q_.data(), query, rows);
   if (weights.q_a.empty()) {
-    const MatmulJob jobs[] = {{&weights.q_b, nullptr, inputs, q_rows}, {&weights.kv_a, nullptr, inputs, kv_rows}};
+    const MatmulJob jobs[] = {{&weights.q_b, nullptr, inputs, q_rows},
+                              {&weights.kv_a, nullptr, inputs, kv_rows}};
     matmul_.run(jobs);
     return;
   }
   const auto q_a_rows = mutable_rows(q_a_.data(), spec_.q_lora_rank, rows);
-  const MatmulJob first[] = {{&weights.q_a, nullptr, inputs, q_a_rows}, {&weights.kv_a, nullptr, inputs, kv_rows}};
+  const MatmulJob first[] = {{&weights.q_a, nullptr, inputs, q_a_rows},
+                             {&weights.kv_a, nullptr, inputs, kv_rows}};
   matmul_.run(first);
   if (spec_.formulas.attention.norm_q_a) {
     for (float* row : q_a_rows) {
-      kernels_.rms_norm(row, weights.q_a_norm.data(), row, spec_.q_lora_rank, static_cast<float>(spec_.rms_eps));
+      kernels_.rms_norm(row, weights.q_a_norm.data(), row, spec_.q_lora_rank,
+                        static_cast<float>(spec_.rms_eps));
     }
   }
   const auto q_a_inputs = const_rows(q_a_.data(), spec_.q_lora_rank, rows);
@@ -60,7 +65,8 @@ void Attention::project(const AttentionWeights& weights, std::int64_t rows, cons
   matmul_.run(second);
 }
 
-void Attention::write_cache(const AttentionWeights& weights, const StepRows& step, KvCache& cache, std::int32_t layer) {
+void Attention::write_cache(const AttentionWeights& weights, const StepRows& step, KvCache& cache,
+                            std::int32_t layer) {
   const AttentionFormulas& formulas = spec_.formulas.attention;
   const auto eps = static_cast<float>(spec_.rms_eps);
   const std::int64_t pairs = spec_.rope_dim / 2;
@@ -124,8 +130,8 @@ std::int32_t Attention::visible_tokens(const StepRows& step, const StepRows::Row
                   step.length[static_cast<std::size_t>(row.sequence)]);
 }
 
-void Attention::attend_part(const StepRows& step, std::int64_t r, std::int32_t part, KvCache& cache, std::int32_t layer,
-                            int thread, const AttentionSums& out) {
+void Attention::attend_part(const StepRows& step, std::int64_t r, std::int32_t part, KvCache& cache,
+                            std::int32_t layer, int thread, const AttentionSums& out) {
   const StepRows::Row& row = step.rows[static_cast<std::size_t>(r)];
   const std::int64_t width = spec_.cache_width();
   float* query = thread_.data() + thread * (width + kAttentionPart) * lanes_;
@@ -188,7 +194,8 @@ void Attention::attend(const StepRows& step, KvCache& cache, std::int32_t layer)
   });
   for (std::size_t task = 0; task < tasks.size(); ++task) {
     const auto [r, part] = tasks[task];
-    if (part > 0) kernels_.merge(sums_of_row(r), sums_of_part(static_cast<std::int64_t>(task)), spec_.heads, lanes_);
+    if (part > 0)
+      kernels_.merge(sums_of_row(r), sums_of_part(static_cast<std::int64_t>(task)), spec_.heads, lanes_);
   }
   for (std::int64_t r = 0; r < rows; ++r) kernels_.normalise(sums_of_row(r), spec_.heads);
 }

@@ -7,13 +7,14 @@
 
 namespace tidegate::worker {
 
-/// Multi-head latent attention in its absorbed form, for prefill and decode alike (one form, so that chunking cannot
-/// change a bit): q' = [q_nope W_UK | rope(q_pe)] is compared with cached [norm(c) | rope(k_pe)] as one key for all
-/// heads, the probabilities weigh c, and W_UV brings the result out. Costs 3.4 x the multiplications of the naive
-/// form on long prefills and reads 1/10 of its memory; a naive prefill joins with the real kernels.
+/// Multi-head latent attention in its absorbed form, for prefill and decode alike (one form, so that chunking
+/// cannot change a bit): q' = [q_nope W_UK | rope(q_pe)] is compared with cached [norm(c) | rope(k_pe)] as
+/// one key for all heads, the probabilities weigh c, and W_UV brings the result out. Costs 3.4 x the
+/// multiplications of the naive form on long prefills and reads 1/10 of its memory; a naive prefill joins
+/// with the real kernels.
 ///
-/// A query row sees its sequence in parts of kAttentionPart tokens counted from position 0; parts are summed apart
-/// and merged in order, whether one thread did them all or several shared them.
+/// A query row sees its sequence in parts of kAttentionPart tokens counted from position 0; parts are summed
+/// apart and merged in order, whether one thread did them all or several shared them.
 class Attention {
  public:
   Attention(const ModelSpec& spec, const KernelTable& kernels, ComputePool& pool, Matmul& matmul);
@@ -33,8 +34,8 @@ class Attention {
   AttentionSums sums_of_row(std::int64_t row);
   AttentionSums sums_of_part(std::int64_t part);
   std::int32_t visible_tokens(const StepRows& step, const StepRows::Row& row) const;
-  void attend_part(const StepRows& step, std::int64_t row, std::int32_t part, KvCache& cache, std::int32_t layer,
-                   int thread, const AttentionSums& out);
+  void attend_part(const StepRows& step, std::int64_t row, std::int32_t part, KvCache& cache,
+                   std::int32_t layer, int thread, const AttentionSums& out);
 
   const ModelSpec& spec_;
   const KernelTable& kernels_;
@@ -45,14 +46,14 @@ class Attention {
   const std::int64_t sums_floats_;
   const float scale_;
 
-  AlignedBuffer<float> q_a_;      ///< [row][q_lora]
-  AlignedBuffer<float> kv_a_;     ///< [row][cache width]
-  AlignedBuffer<float> q_;        ///< [row][head][nope + rope]
-  AlignedBuffer<float> absorbed_; ///< [row][head][cache width]
-  AlignedBuffer<float> sums_;     ///< [row]: maximum, total, value
-  AlignedBuffer<float> parts_;    ///< the same by (row, part) when parts are shared out, else by thread
-  AlignedBuffer<float> heads_;    ///< [row][head][value]
-  AlignedBuffer<float> thread_;   ///< per thread: query [width][lanes], scores [part][lanes]
+  AlignedBuffer<float> q_a_;       ///< [row][q_lora]
+  AlignedBuffer<float> kv_a_;      ///< [row][cache width]
+  AlignedBuffer<float> q_;         ///< [row][head][nope + rope]
+  AlignedBuffer<float> absorbed_;  ///< [row][head][cache width]
+  AlignedBuffer<float> sums_;      ///< [row]: maximum, total, value
+  AlignedBuffer<float> parts_;     ///< the same by (row, part) when parts are shared out, else by thread
+  AlignedBuffer<float> heads_;     ///< [row][head][value]
+  AlignedBuffer<float> thread_;    ///< per thread: query [width][lanes], scores [part][lanes]
 };
 
 }  // namespace tidegate::worker

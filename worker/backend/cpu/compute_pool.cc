@@ -13,8 +13,8 @@ constexpr std::uint64_t kOpen = 1ull << 31;
 constexpr std::uint64_t kInsideMask = kOpen - 1;
 constexpr std::uint64_t kGeneration = 1ull << 32;
 
-/// Pauses before a helper sleeps, 20 to 80 microseconds by CPU: longer than the gaps between two jobs of a step,
-/// shorter than anybody sharing the core would notice.
+/// Pauses before a helper sleeps, 20 to 80 microseconds by CPU: longer than the gaps between two jobs of a
+/// step, shorter than anybody sharing the core would notice.
 constexpr int kSpinsBeforeSleep = 1500;
 /// Pauses before the caller gives its core to a helper that still holds a task.
 constexpr int kSpinsBeforeYield = 2000;

@@ -10,9 +10,10 @@ namespace tidegate::worker {
 
 /// A few threads that share out short jobs (a model step has about ten per layer, some of only microseconds).
 ///
-/// The caller works too and never waits for a helper to wake: helpers that are awake join, the others miss the job.
-/// So a preempted or parked helper costs speed only, and one thread alone always finishes. Helpers spin briefly
-/// between jobs and then sleep in the kernel. Which thread runs a task is not fixed: tasks must not care.
+/// The caller works too and never waits for a helper to wake: helpers that are awake join, the others miss
+/// the job. So a preempted or parked helper costs speed only, and one thread alone always finishes. Helpers
+/// spin briefly between jobs and then sleep in the kernel. Which thread runs a task is not fixed: tasks must
+/// not care.
 ///
 /// run() is called by one thread at a time. The destructor joins the helpers.
 class ComputePool {
@@ -25,13 +26,17 @@ class ComputePool {
 
   [[nodiscard]] int threads() const { return static_cast<int>(helpers_.size()) + 1; }
 
-  /// Calls body(task, thread) for every task in [0, tasks), thread in [0, threads()), each task once, and returns
-  /// when all are done. What body wrote is visible to the caller. body must not throw and must not call run().
+  /// Calls body(task, thread) for every task in [0, tasks), thread in [0, threads()), each task once, and
+  /// returns when all are done. What body wrote is visible to the caller. body must not throw and must not
+  /// call run().
   template <typename Body>
   void run(std::int64_t tasks, const Body& body) {
-    run_job(tasks, [](const void* context, std::int64_t task, int thread) {
-      (*static_cast<const Body*>(context))(task, thread);
-    }, &body);
+    run_job(
+        tasks,
+        [](const void* context, std::int64_t task, int thread) {
+          (*static_cast<const Body*>(context))(task, thread);
+        },
+        &body);
   }
 
  private:
@@ -47,8 +52,8 @@ class ComputePool {
   std::int64_t tasks_ = 0;
   std::atomic<std::int64_t> next_{0};
 
-  /// generation << 32 | open << 31 | helpers inside. Joining is a compare-exchange on an open job, so a helper can
-  /// never enter a job that the caller has closed.
+  /// generation << 32 | open << 31 | helpers inside. Joining is a compare-exchange on an open job, so a
+  /// helper can never enter a job that the caller has closed.
   alignas(64) std::atomic<std::uint64_t> state_{0};
   alignas(64) std::atomic<std::uint32_t> wake_{0};
   std::atomic<int> asleep_{0};

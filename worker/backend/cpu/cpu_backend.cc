@@ -24,16 +24,19 @@ Result<std::unique_ptr<CpuBackend>> CpuBackend::create(ModelSpec spec, const Che
                                                        const Options& options) {
   if (options.threads < 1 || options.threads > LoadOptions::kThreadsMax) {
     return fail(Code::kInvalidArgument, "bad_option",
-                fmt::format("threads is {}; 1 to {} is supported", options.threads, LoadOptions::kThreadsMax), "threads");
+                fmt::format("threads is {}; 1 to {} is supported", options.threads, LoadOptions::kThreadsMax),
+                "threads");
   }
   if (!isa_available(options.isa)) {
-    return fail(Code::kInvalidArgument, "bad_option", fmt::format("this CPU has no {}", isa_name(options.isa)), "isa");
+    return fail(Code::kInvalidArgument, "bad_option",
+                fmt::format("this CPU has no {}", isa_name(options.isa)), "isa");
   }
   TG_ASSIGN(const WeightPlan plan, plan_weights(spec, checkpoint));
   return std::unique_ptr<CpuBackend>(new CpuBackend(std::move(spec), plan, checkpoint, options));
 }
 
-CpuBackend::CpuBackend(ModelSpec spec, const WeightPlan& plan, const Checkpoint& checkpoint, const Options& options)
+CpuBackend::CpuBackend(ModelSpec spec, const WeightPlan& plan, const Checkpoint& checkpoint,
+                       const Options& options)
     : spec_(std::move(spec)),
       isa_(resolve_isa(options.isa)),
       weights_(load_weights(spec_, plan, checkpoint, options.mtp)),
@@ -61,10 +64,12 @@ Status CpuBackend::check(std::span<const BatchSequence> batch) const {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const BatchSequence& sequence = batch[i];
     TG_CHECK(!sequence.tokens.empty() && sequence.position >= 0);
-    const std::int64_t length = std::int64_t{sequence.position} + static_cast<std::int64_t>(sequence.tokens.size());
+    const std::int64_t length =
+        std::int64_t{sequence.position} + static_cast<std::int64_t>(sequence.tokens.size());
     if (length > spec_.context_max) {
       return fail(Code::kOutOfRange, "context_length",
-                  fmt::format("sequence {} would reach {} tokens; the context holds {}", i, length, spec_.context_max),
+                  fmt::format("sequence {} would reach {} tokens; the context holds {}", i, length,
+                              spec_.context_max),
                   std::to_string(i));
     }
     TG_CHECK(std::ssize(sequence.blocks) * kKvBlockTokens >= length);
@@ -72,7 +77,8 @@ Status CpuBackend::check(std::span<const BatchSequence> batch) const {
     for (const TokenId token : sequence.tokens) {
       if (token >= 0 && token < spec_.vocab) continue;
       return fail(Code::kInvalidArgument, "bad_token",
-                  fmt::format("sequence {}: token {} is not in [0, {})", i, token, spec_.vocab), std::to_string(i));
+                  fmt::format("sequence {}: token {} is not in [0, {})", i, token, spec_.vocab),
+                  std::to_string(i));
     }
   }
   return {};
@@ -91,7 +97,8 @@ Status CpuBackend::forward(std::span<const BatchSequence> batch, std::span<float
   return emit_logits(batch, x, logits);
 }
 
-Status CpuBackend::emit_logits(std::span<const BatchSequence> batch, const float* x, std::span<float> logits) {
+Status CpuBackend::emit_logits(std::span<const BatchSequence> batch, const float* x,
+                               std::span<float> logits) {
   std::vector<const float*> rows;
   std::vector<float*> outputs;
   std::vector<std::size_t> sequences;
@@ -109,7 +116,8 @@ Status CpuBackend::emit_logits(std::span<const BatchSequence> batch, const float
   decoder_.head(rows, weights_.norm, weights_.head, outputs);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (all_finite({outputs[i], static_cast<std::size_t>(spec_.vocab)})) continue;
-    return fail(Code::kInternal, "numeric_fault", fmt::format("logits of sequence {} hold NaN or infinity", sequences[i]),
+    return fail(Code::kInternal, "numeric_fault",
+                fmt::format("logits of sequence {} hold NaN or infinity", sequences[i]),
                 std::to_string(sequences[i]));
   }
   return {};
@@ -119,8 +127,8 @@ void CpuBackend::tap_all_rows(const StepRows& step, const float* x) {
   const std::int64_t rows = step.count();
   std::vector<float> normed(static_cast<std::size_t>(rows * spec_.hidden));
   for (std::int64_t r = 0; r < rows; ++r) {
-    kernels_for(isa_).rms_norm(x + r * spec_.hidden, weights_.norm.data(), normed.data() + r * spec_.hidden, spec_.hidden,
-                               static_cast<float>(spec_.rms_eps));
+    kernels_for(isa_).rms_norm(x + r * spec_.hidden, weights_.norm.data(), normed.data() + r * spec_.hidden,
+                               spec_.hidden, static_cast<float>(spec_.rms_eps));
   }
   taps_->tap("final_norm", -1, rows, spec_.hidden, normed.data());
   std::vector<float> logits(static_cast<std::size_t>(rows * spec_.vocab));
@@ -129,7 +137,8 @@ void CpuBackend::tap_all_rows(const StepRows& step, const float* x) {
   taps_->tap("logits", -1, rows, spec_.vocab, logits.data());
 }
 
-std::vector<float> CpuBackend::draft_inputs(const MtpWeights& mtp, std::span<const TokenId> tokens, const float* x) {
+std::vector<float> CpuBackend::draft_inputs(const MtpWeights& mtp, std::span<const TokenId> tokens,
+                                            const float* x) {
   const KernelTable& kernels = kernels_for(isa_);
   const auto eps = static_cast<float>(spec_.rms_eps);
   const MtpFormulas& formulas = spec_.formulas.mtp;
@@ -143,7 +152,8 @@ std::vector<float> CpuBackend::draft_inputs(const MtpWeights& mtp, std::span<con
     float* first = joined.data() + r * 2 * hidden;
     float* second = first + hidden;
     embedding.read(tokens[static_cast<std::size_t>(r + (formulas.embed_next_token ? 1 : 0))], work);
-    kernels.rms_norm(work.data(), mtp.embedding_norm.data(), formulas.hidden_first ? second : first, hidden, eps);
+    kernels.rms_norm(work.data(), mtp.embedding_norm.data(), formulas.hidden_first ? second : first, hidden,
+                     eps);
     const float* state = x + r * hidden;
     if (formulas.hidden_after_norm) {
       kernels.rms_norm(state, weights_.norm.data(), work.data(), hidden, eps);
@@ -172,14 +182,15 @@ Result<std::vector<float>> CpuBackend::draft_logits(std::span<const TokenId> tok
   const MtpWeights& mtp = weights_.mtp.front();
   std::vector<float> state = draft_inputs(mtp, tokens, x);
 
-  const BatchSequence drafted{.tokens = tokens.first(tokens.size() - 1), .position = 0, .blocks = table, .want_logits = false};
+  const BatchSequence drafted{
+      .tokens = tokens.first(tokens.size() - 1), .position = 0, .blocks = table, .want_logits = false};
   const StepRows draft_step = flatten_step({&drafted, 1});
   decoder_.run_block(mtp.layer, draft_step, cache, spec_.layers, state.data(), nullptr);
 
   const std::int64_t rows = draft_step.count();
   std::vector<float> logits(static_cast<std::size_t>(rows * spec_.vocab));
-  decoder_.head(const_rows(state.data(), spec_.hidden, rows), mtp.head_norm, mtp.head.empty() ? weights_.head : mtp.head,
-                mutable_rows(logits.data(), spec_.vocab, rows));
+  decoder_.head(const_rows(state.data(), spec_.hidden, rows), mtp.head_norm,
+                mtp.head.empty() ? weights_.head : mtp.head, mutable_rows(logits.data(), spec_.vocab, rows));
   return logits;
 }
 

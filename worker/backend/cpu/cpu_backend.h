@@ -10,8 +10,8 @@
 
 namespace tidegate::worker {
 
-/// The engine on CPU threads. fp32 arithmetic throughout; FP8 and bf16 weights are widened as they are read, exactly;
-/// activations are never quantised. Batch-invariant (kernels.h says why).
+/// The engine on CPU threads. fp32 arithmetic throughout; FP8 and bf16 weights are widened as they are read,
+/// exactly; activations are never quantised. Batch-invariant (kernels.h says why).
 class CpuBackend final : public Backend {
  public:
   struct Options {
@@ -21,8 +21,10 @@ class CpuBackend final : public Backend {
     bool mtp = false;  ///< load the draft layer, if the checkpoint has it
   };
 
-  /// As load_backend(), from parts: the spec may have been changed between reading and loading (verification does).
-  static Result<std::unique_ptr<CpuBackend>> create(ModelSpec spec, const Checkpoint& checkpoint, const Options& options);
+  /// As load_backend(), from parts: the spec may have been changed between reading and loading (verification
+  /// does).
+  static Result<std::unique_ptr<CpuBackend>> create(ModelSpec spec, const Checkpoint& checkpoint,
+                                                    const Options& options);
 
   [[nodiscard]] const ModelFacts& facts() const override { return facts_; }
   Status alloc_kv(std::int32_t blocks) override;
@@ -36,10 +38,10 @@ class CpuBackend final : public Backend {
   /// nullptr (the default) costs nothing. The sink must outlive its last forward().
   void set_taps(TapSink* taps) { taps_ = taps; }
 
-  /// Logits of the first draft layer for a whole sequence, [tokens - 1][vocab]: row i has seen tokens 0..i+1 and
-  /// guesses token i+2. Input of row i: eh_proj([enorm(embed(token i+1)) ; hnorm(h_i)]) at position i, with h_i
-  /// the main model's output after model.norm; position 0 is not zeroed. Recomputes the sequence in a cache of its own:
-  /// meant for verification. has_mtp() and at least two tokens required.
+  /// Logits of the first draft layer for a whole sequence, [tokens - 1][vocab]: row i has seen tokens 0..i+1
+  /// and guesses token i+2. Input of row i: eh_proj([enorm(embed(token i+1)) ; hnorm(h_i)]) at position i,
+  /// with h_i the main model's output after model.norm; position 0 is not zeroed. Recomputes the sequence in
+  /// a cache of its own: meant for verification. has_mtp() and at least two tokens required.
   Result<std::vector<float>> draft_logits(std::span<const TokenId> tokens);
 
  private:

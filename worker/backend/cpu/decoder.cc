@@ -2,7 +2,8 @@
 
 namespace tidegate::worker {
 
-Decoder::Decoder(const ModelSpec& spec, const ModelWeights& weights, const KernelTable& kernels, ComputePool& pool)
+Decoder::Decoder(const ModelSpec& spec, const ModelWeights& weights, const KernelTable& kernels,
+                 ComputePool& pool)
     : spec_(spec),
       weights_(weights),
       kernels_(kernels),
@@ -23,8 +24,8 @@ float* Decoder::run(const StepRows& step, KvCache& cache, TapSink* taps) {
   return x_.data();
 }
 
-void Decoder::run_block(const LayerWeights& layer, const StepRows& step, KvCache& cache, std::int32_t index, float* x,
-                        TapSink* taps) {
+void Decoder::run_block(const LayerWeights& layer, const StepRows& step, KvCache& cache, std::int32_t index,
+                        float* x, TapSink* taps) {
   const std::int64_t rows = step.count();
   const int hidden = spec_.hidden;
   const auto eps = static_cast<float>(spec_.rms_eps);
@@ -36,7 +37,8 @@ void Decoder::run_block(const LayerWeights& layer, const StepRows& step, KvCache
     }
   };
   const auto add_delta = [&] {
-    for (std::int64_t r = 0; r < rows; ++r) kernels_.add_scaled(x + r * hidden, delta_.data() + r * hidden, 1.0f, hidden);
+    for (std::int64_t r = 0; r < rows; ++r)
+      kernels_.add_scaled(x + r * hidden, delta_.data() + r * hidden, 1.0f, hidden);
   };
 
   norm_rows(layer.attention_norm);
@@ -50,13 +52,13 @@ void Decoder::run_block(const LayerWeights& layer, const StepRows& step, KvCache
   if (taps != nullptr) taps->tap("ffn", index, rows, hidden, x);
 }
 
-void Decoder::head(std::span<const float* const> x_rows, const std::vector<float>& norm, const PackedMatrix& head,
-                   std::span<float* const> logits) {
+void Decoder::head(std::span<const float* const> x_rows, const std::vector<float>& norm,
+                   const PackedMatrix& head, std::span<float* const> logits) {
   const auto rows = static_cast<std::int64_t>(x_rows.size());
   normed_.grow(static_cast<std::size_t>(rows * spec_.hidden));
   for (std::int64_t r = 0; r < rows; ++r) {
-    kernels_.rms_norm(x_rows[static_cast<std::size_t>(r)], norm.data(), normed_.data() + r * spec_.hidden, spec_.hidden,
-                      static_cast<float>(spec_.rms_eps));
+    kernels_.rms_norm(x_rows[static_cast<std::size_t>(r)], norm.data(), normed_.data() + r * spec_.hidden,
+                      spec_.hidden, static_cast<float>(spec_.rms_eps));
   }
   const auto inputs = const_rows(normed_.data(), spec_.hidden, rows);
   const MatmulJob jobs[] = {{&head, nullptr, inputs, logits}};

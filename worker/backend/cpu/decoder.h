@@ -15,8 +15,8 @@ class Decoder {
   float* run(const StepRows& step, KvCache& cache, TapSink* taps);
 
   /// One block in place on `x`: x += attention(norm(x)); x += ffn(norm(x)).
-  void run_block(const LayerWeights& layer, const StepRows& step, KvCache& cache, std::int32_t index, float* x,
-                 TapSink* taps);
+  void run_block(const LayerWeights& layer, const StepRows& step, KvCache& cache, std::int32_t index,
+                 float* x, TapSink* taps);
 
   /// logits[i] = head * norm(x_rows[i]).
   void head(std::span<const float* const> x_rows, const std::vector<float>& norm, const PackedMatrix& head,

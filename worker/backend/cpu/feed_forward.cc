@@ -7,8 +7,8 @@ namespace tidegate::worker {
 FeedForward::FeedForward(const ModelSpec& spec, const KernelTable& kernels, Matmul& matmul)
     : spec_(spec), kernels_(kernels), matmul_(matmul) {}
 
-void FeedForward::run(const LayerWeights& weights, std::int64_t rows, const float* x, float* out, std::int32_t layer,
-                      TapSink* taps) {
+void FeedForward::run(const LayerWeights& weights, std::int64_t rows, const float* x, float* out,
+                      std::int32_t layer, TapSink* taps) {
   if (weights.moe) {
     run_moe(*weights.moe, rows, x, out, layer, taps);
   } else {
@@ -47,8 +47,8 @@ void FeedForward::route(const MoeWeights& weights, std::int64_t rows, const floa
   }
 }
 
-void FeedForward::run_moe(const MoeWeights& weights, std::int64_t rows, const float* x, float* out, std::int32_t layer,
-                          TapSink* taps) {
+void FeedForward::run_moe(const MoeWeights& weights, std::int64_t rows, const float* x, float* out,
+                          std::int32_t layer, TapSink* taps) {
   route(weights, rows, x);
   if (taps != nullptr) tap_routes(rows, layer, *taps);
 

@@ -13,7 +13,8 @@ class FeedForward {
   FeedForward(const ModelSpec& spec, const KernelTable& kernels, Matmul& matmul);
 
   /// out[row] = ffn(x[row]); x, out: [rows][hidden]; x is already normed. `taps` may be null.
-  void run(const LayerWeights& weights, std::int64_t rows, const float* x, float* out, std::int32_t layer, TapSink* taps);
+  void run(const LayerWeights& weights, std::int64_t rows, const float* x, float* out, std::int32_t layer,
+           TapSink* taps);
 
  private:
   void run_dense(const MlpWeights& weights, std::int64_t rows, const float* x, float* out);
@@ -25,11 +26,11 @@ class FeedForward {
   const ModelSpec& spec_;
   const KernelTable& kernels_;
   Matmul& matmul_;
-  AlignedBuffer<float> logits_;         ///< [row][experts]
-  AlignedBuffer<float> gated_;          ///< [row][choice][intermediate], then shared [row][shared width]
-  AlignedBuffer<float> results_;        ///< [row][choice][hidden]
-  std::vector<std::int32_t> experts_;   ///< [row][choice], best first
-  std::vector<float> expert_weights_;   ///< [row][choice]
+  AlignedBuffer<float> logits_;        ///< [row][experts]
+  AlignedBuffer<float> gated_;         ///< [row][choice][intermediate], then shared [row][shared width]
+  AlignedBuffer<float> results_;       ///< [row][choice][hidden]
+  std::vector<std::int32_t> experts_;  ///< [row][choice], best first
+  std::vector<float> expert_weights_;  ///< [row][choice]
 };
 
 }  // namespace tidegate::worker

@@ -6,14 +6,18 @@ namespace tidegate::worker {
 bool isa_available(CpuIsa isa) {
   switch (isa) {
     case CpuIsa::kAuto:
-    case CpuIsa::kScalar: return true;
+    case CpuIsa::kScalar:
+      return true;
 #ifdef TG_X86_KERNELS
     case CpuIsa::kAvx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-    case CpuIsa::kAvx512: return __builtin_cpu_supports("avx512f") && isa_available(CpuIsa::kAvx2);
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+             __builtin_cpu_supports("f16c");
+    case CpuIsa::kAvx512:
+      return __builtin_cpu_supports("avx512f") && isa_available(CpuIsa::kAvx2);
 #else
     case CpuIsa::kAvx2:
-    case CpuIsa::kAvx512: return false;
+    case CpuIsa::kAvx512:
+      return false;
 #endif
   }
   return false;
@@ -29,24 +33,31 @@ const KernelTable& kernels_for(CpuIsa isa) {
   TG_CHECK(isa_available(isa));
   switch (resolve_isa(isa)) {
 #ifdef TG_X86_KERNELS
-    case CpuIsa::kAvx512: return kAvx512Kernels;
-    case CpuIsa::kAvx2: return kAvx2Kernels;
+    case CpuIsa::kAvx512:
+      return kAvx512Kernels;
+    case CpuIsa::kAvx2:
+      return kAvx2Kernels;
 #else
     case CpuIsa::kAvx512:
     case CpuIsa::kAvx2:
 #endif
     case CpuIsa::kAuto:
-    case CpuIsa::kScalar: return kScalarKernels;
+    case CpuIsa::kScalar:
+      return kScalarKernels;
   }
   return kScalarKernels;
 }
 
 std::string_view isa_name(CpuIsa isa) {
   switch (isa) {
-    case CpuIsa::kAuto: return "auto";
-    case CpuIsa::kScalar: return "scalar";
-    case CpuIsa::kAvx2: return "avx2";
-    case CpuIsa::kAvx512: return "avx512";
+    case CpuIsa::kAuto:
+      return "auto";
+    case CpuIsa::kScalar:
+      return "scalar";
+    case CpuIsa::kAvx2:
+      return "avx2";
+    case CpuIsa::kAvx512:
+      return "avx512";
   }
   return "?";
 }

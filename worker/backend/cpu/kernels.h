@@ -4,14 +4,16 @@
 
 #include "worker/backend/cpu/isa.h"
 
-/// The arithmetic of the CPU backend: one set of formulas (kernels_impl.h) over sixteen lanes, compiled for three
-/// instruction sets. Every output element is computed by a chain of operations whose order is fixed by its own
-/// row alone: never by the number of rows, threads or lanes. So results are equal bit for bit between a sequence
-/// alone and in a batch, and between instruction sets.
+/// The arithmetic of the CPU backend: one set of formulas (kernels_impl.h) over sixteen lanes, compiled for
+/// three instruction sets. Every output element is computed by a chain of operations whose order is fixed by
+/// its own row alone: never by the number of rows, threads or lanes. So results are equal bit for bit between
+/// a sequence alone and in a batch, and between instruction sets.
 namespace tidegate::worker {
 
 /// Columns of a panel: the unit in which weights are stored and work is shared out.
 inline constexpr int kPanelColumns = 32;
+/// Panels handed to a kernel together: with few rows, their sums keep the multipliers busy.
+inline constexpr int kPanelsPerCall = 2;
 /// Inner dimension summed before a scale is applied; equal to the FP8 block.
 inline constexpr int kScaleBlock = 128;
 inline constexpr int kLanes = 16;
@@ -31,9 +33,10 @@ struct PanelView {
 
 /// One query row against up to kAttentionPart cached tokens, all heads at once (they share keys and values).
 struct AttentionPart {
-  const float* query = nullptr;         ///< [width][lanes], lanes = heads rounded up to 16
-  const float* const* tokens = nullptr;  ///< cached rows of `width` floats, the first `latent` of which are the value
-  int count = 0;                         ///< 1..kAttentionPart
+  const float* query = nullptr;  ///< [width][lanes], lanes = heads rounded up to 16
+  const float* const* tokens =
+      nullptr;    ///< cached rows of `width` floats, the first `latent` of which are the value
+  int count = 0;  ///< 1..kAttentionPart
   int heads = 0;
   int lanes = 0;
   int width = 0;
@@ -51,8 +54,10 @@ struct AttentionSums {
 };
 
 struct KernelTable {
-  /// y[r][0..columns) = panel * x[r], for `rows` rows; by WeightFormat.
-  void (*matmul[kWeightFormats])(const PanelView& panel, const float* const* x, float* const* y, int rows);
+  /// y[r][32 p .. 32 p + columns) = panels[p] * x[r], for 1..kPanelsPerCall neighbouring panels of one matrix
+  /// and `rows` rows; by WeightFormat.
+  void (*matmul[kWeightFormats])(const PanelView* panels, int count, const float* const* x, float* const* y,
+                                 int rows);
   /// y = x * rsqrt(mean(x^2) + eps) * weight; weight nullptr = 1. y may be x.
   void (*rms_norm)(const float* x, const float* weight, float* y, int n, float eps);
   /// gate = silu(gate) * up

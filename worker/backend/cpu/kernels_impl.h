@@ -1,81 +1,114 @@
 #pragma once
 
-// The kernels, written once over Vec16. Include a vec16_*.h first. Compiled with -ffp-contract=off: every fused
-// multiply-add is spelled out, so that all instruction sets round alike.
+// The kernels, written once over Vec16. Include a vec16_*.h first. Compiled with -ffp-contract=off: every
+// fused multiply-add is spelled out, so that all instruction sets round alike.
 //
 // Shapes: a panel is 32 columns (two Vec16) by k inputs. At one row the loop is bound by turning weights into
-// floats (about 5 operations per 16 FP8 weights); rows share that work, up to kMatmulRows at a time. Sums run over
-// the inputs in order, 128 at a time, one chain per output: no horizontal adds, nothing to reorder.
+// floats (about 5 operations per 16 FP8 weights) and by the latency of its few sums, so two panels go
+// together; rows share the conversion, up to kMatmulRows at a time. Sums run over the inputs in order, 128 at
+// a time, one chain per output: no horizontal adds, nothing to reorder.
 
 #include <cstddef>
 #include <cstdint>
 
 #include "worker/backend/cpu/kernels.h"
 
-// Accumulators live in registers only when the loops over them are gone; -O2 would keep them in memory (measured: 2 to
-// 3 times slower).
+// Accumulators live in registers only when the loops over them are gone; -O2 would keep them in memory
+// (measured: 2 to 3 times slower).
 #define TG_UNROLL _Pragma("GCC unroll 16")
 
 namespace tidegate::worker {
 namespace {
 
-template <int Rows, typename Weight>
-void matmul_rows(const PanelView& panel, const float* const* x, float* const* y) {
-  const auto* weights = static_cast<const Weight*>(panel.weights);
-  const float* scales = panel.scales;
-  Vec16 total[Rows][2];
-  TG_UNROLL
-  for (int r = 0; r < Rows; ++r) total[r][0] = total[r][1] = zero();
-
-  for (std::int64_t block = 0; block < panel.k; block += kScaleBlock) {
-    const std::int64_t end = block + kScaleBlock < panel.k ? block + kScaleBlock : panel.k;
-    Vec16 sum[Rows][2];
-    TG_UNROLL
-    for (int r = 0; r < Rows; ++r) sum[r][0] = sum[r][1] = zero();
-    for (std::int64_t i = block; i < end; ++i) {
-      const Vec16 left = load_weights(weights);
-      const Vec16 right = load_weights(weights + kLanes);
-      weights += kPanelColumns;
-      TG_UNROLL
-      for (int r = 0; r < Rows; ++r) {
-        const Vec16 input = broadcast(x[r][i]);
-        sum[r][0] = fma(left, input, sum[r][0]);
-        sum[r][1] = fma(right, input, sum[r][1]);
-      }
-    }
-    const Vec16 scale_left = scales != nullptr ? load(scales) : broadcast(1.0f);
-    const Vec16 scale_right = scales != nullptr ? load(scales + kLanes) : broadcast(1.0f);
-    if (scales != nullptr) scales += kPanelColumns;
-    TG_UNROLL
-    for (int r = 0; r < Rows; ++r) {
-      total[r][0] = fma(sum[r][0], scale_left, total[r][0]);
-      total[r][1] = fma(sum[r][1], scale_right, total[r][1]);
-    }
-  }
+template <int Rows>
+void store_rows(const Vec16 (&total)[Rows][2], int columns, float* const* y, int offset) {
   TG_UNROLL
   for (int r = 0; r < Rows; ++r) {
-    if (panel.columns == kPanelColumns) {
-      store(y[r], total[r][0]);
-      store(y[r] + kLanes, total[r][1]);
+    if (columns == kPanelColumns) {
+      store(y[r] + offset, total[r][0]);
+      store(y[r] + offset + kLanes, total[r][1]);
     } else {
-      const int left = panel.columns < kLanes ? panel.columns : kLanes;
-      store_n(y[r], total[r][0], left);
-      if (panel.columns > kLanes) store_n(y[r] + kLanes, total[r][1], panel.columns - kLanes);
+      const int left = columns < kLanes ? columns : kLanes;
+      store_n(y[r] + offset, total[r][0], left);
+      if (columns > kLanes) store_n(y[r] + offset + kLanes, total[r][1], columns - kLanes);
     }
   }
 }
 
+template <int Panels, int Rows, typename Weight>
+void matmul_tile(const PanelView* panels, const float* const* x, float* const* y, int offset) {
+  const Weight* weights[Panels];
+  const float* scales[Panels];
+  Vec16 total[Panels][Rows][2];
+  TG_UNROLL
+  for (int p = 0; p < Panels; ++p) {
+    weights[p] = static_cast<const Weight*>(panels[p].weights);
+    scales[p] = panels[p].scales;
+    TG_UNROLL
+    for (int r = 0; r < Rows; ++r) total[p][r][0] = total[p][r][1] = zero();
+  }
+  const std::int64_t k = panels[0].k;
+  for (std::int64_t block = 0; block < k; block += kScaleBlock) {
+    const std::int64_t end = block + kScaleBlock < k ? block + kScaleBlock : k;
+    Vec16 sum[Panels][Rows][2];
+    TG_UNROLL
+    for (int p = 0; p < Panels; ++p) {
+      TG_UNROLL
+      for (int r = 0; r < Rows; ++r) sum[p][r][0] = sum[p][r][1] = zero();
+    }
+    for (std::int64_t i = block; i < end; ++i) {
+      TG_UNROLL
+      for (int p = 0; p < Panels; ++p) {
+        const Vec16 left = load_weights(weights[p]);
+        const Vec16 right = load_weights(weights[p] + kLanes);
+        weights[p] += kPanelColumns;
+        TG_UNROLL
+        for (int r = 0; r < Rows; ++r) {
+          const Vec16 input = broadcast(x[r][i]);
+          sum[p][r][0] = fma(left, input, sum[p][r][0]);
+          sum[p][r][1] = fma(right, input, sum[p][r][1]);
+        }
+      }
+    }
+    TG_UNROLL
+    for (int p = 0; p < Panels; ++p) {
+      const Vec16 scale_left = scales[p] != nullptr ? load(scales[p]) : broadcast(1.0f);
+      const Vec16 scale_right = scales[p] != nullptr ? load(scales[p] + kLanes) : broadcast(1.0f);
+      if (scales[p] != nullptr) scales[p] += kPanelColumns;
+      TG_UNROLL
+      for (int r = 0; r < Rows; ++r) {
+        total[p][r][0] = fma(sum[p][r][0], scale_left, total[p][r][0]);
+        total[p][r][1] = fma(sum[p][r][1], scale_right, total[p][r][1]);
+      }
+    }
+  }
+  TG_UNROLL
+  for (int p = 0; p < Panels; ++p)
+    store_rows<Rows>(total[p], panels[p].columns, y, offset + p * kPanelColumns);
+}
+
+/// Few rows: all panels in one tile. Many: panel by panel, since rows alone fill the registers.
+template <int Rows, typename Weight>
+void matmul_rows(const PanelView* panels, int count, const float* const* x, float* const* y) {
+  if constexpr (Rows * kPanelsPerCall <= kMatmulRows) {
+    if (count == kPanelsPerCall) return matmul_tile<kPanelsPerCall, Rows, Weight>(panels, x, y, 0);
+  }
+  for (int p = 0; p < count; ++p) matmul_tile<1, Rows, Weight>(panels + p, x, y, p * kPanelColumns);
+}
+
 template <typename Weight>
-void matmul(const PanelView& panel, const float* const* x, float* const* y, int rows) {
+void matmul(const PanelView* panels, int count, const float* const* x, float* const* y, int rows) {
   int done = 0;
-  for (; rows - done >= kMatmulRows; done += kMatmulRows) matmul_rows<kMatmulRows, Weight>(panel, x + done, y + done);
+  for (; rows - done >= kMatmulRows; done += kMatmulRows) {
+    matmul_rows<kMatmulRows, Weight>(panels, count, x + done, y + done);
+  }
   if constexpr (kMatmulRows > 4) {
-    for (; rows - done >= 4; done += 4) matmul_rows<4, Weight>(panel, x + done, y + done);
+    for (; rows - done >= 4; done += 4) matmul_rows<4, Weight>(panels, count, x + done, y + done);
   }
   if constexpr (kMatmulRows > 2) {
-    for (; rows - done >= 2; done += 2) matmul_rows<2, Weight>(panel, x + done, y + done);
+    for (; rows - done >= 2; done += 2) matmul_rows<2, Weight>(panels, count, x + done, y + done);
   }
-  for (; done < rows; ++done) matmul_rows<1, Weight>(panel, x + done, y + done);
+  for (; done < rows; ++done) matmul_rows<1, Weight>(panels, count, x + done, y + done);
 }
 
 /// A fixed tree over the lanes, the same for every instruction set.
@@ -108,9 +141,9 @@ void rms_norm(const float* x, const float* weight, float* y, int n, float eps) {
   }
 }
 
-/// e^x within 2 ulp for x in [-87, 88]; below and above it is held at those ends, and NaN stays NaN (max returns its
-/// second operand then). x = n ln2 + r, |r| <= ln2 / 2, and a Taylor polynomial of degree 7 in r, whose first dropped
-/// term is 5e-9 of the result.
+/// e^x within 2 ulp for x in [-87, 88]; below and above it is held at those ends, and NaN stays NaN (max
+/// returns its second operand then). x = n ln2 + r, |r| <= ln2 / 2, and a Taylor polynomial of degree 7 in r,
+/// whose first dropped term is 5e-9 of the result.
 inline Vec16 exp(Vec16 x) {
   x = max(broadcast(-87.0f), x);
   x = sub(zero(), max(broadcast(-88.0f), sub(zero(), x)));
@@ -152,7 +185,8 @@ void add_scaled(float* y, const float* x, float factor, int n) {
   }
 }
 
-/// scores[j][h] = scale * query[h] . key[j]: lanes are heads, so that one cached row is read once for all of them.
+/// scores[j][h] = scale * query[h] . key[j]: lanes are heads, so that one cached row is read once for all of
+/// them.
 template <int Keys>
 void score_keys(const AttentionPart& part, int first, int lane) {
   Vec16 sum[Keys];
@@ -197,7 +231,8 @@ void weigh_values(const AttentionPart& part, const AttentionSums& out, int head,
   for (int h = 0; h < Heads; ++h) {
     TG_UNROLL
     for (int v = 0; v < Vectors; ++v) {
-      store(out.value + static_cast<std::ptrdiff_t>(head + h) * out.value_stride + column + v * kLanes, sum[h][v]);
+      store(out.value + static_cast<std::ptrdiff_t>(head + h) * out.value_stride + column + v * kLanes,
+            sum[h][v]);
     }
   }
 }
@@ -205,9 +240,10 @@ void weigh_values(const AttentionPart& part, const AttentionSums& out, int head,
 template <int Heads>
 void weigh_heads(const AttentionPart& part, const AttentionSums& out, int head) {
   int column = 0;
-  // The last vector may reach past `latent`, into the roped key or the next row: those lanes land in the padding of
-  // `value` and are never read. The cache ends with room for one such read.
-  for (; out.value_stride - column >= 2 * kLanes; column += 2 * kLanes) weigh_values<Heads, 2>(part, out, head, column);
+  // The last vector may reach past `latent`, into the roped key or the next row: those lanes land in the
+  // padding of `value` and are never read. The cache ends with room for one such read.
+  for (; out.value_stride - column >= 2 * kLanes; column += 2 * kLanes)
+    weigh_values<Heads, 2>(part, out, head, column);
   for (; column < out.value_stride; column += kLanes) weigh_values<Heads, 1>(part, out, head, column);
 }
 
@@ -230,7 +266,8 @@ void attend(const AttentionPart& part, const AttentionSums& out) {
     store(out.total + lane, total);
   }
   int head = 0;
-  for (; part.heads - head >= kAttentionHeads; head += kAttentionHeads) weigh_heads<kAttentionHeads>(part, out, head);
+  for (; part.heads - head >= kAttentionHeads; head += kAttentionHeads)
+    weigh_heads<kAttentionHeads>(part, out, head);
   for (; head < part.heads; ++head) weigh_heads<1>(part, out, head);
 }
 

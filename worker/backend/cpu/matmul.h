@@ -10,8 +10,8 @@
 
 namespace tidegate::worker {
 
-/// y[r] = weight * x[r]; with `up` set, y[r] = silu(weight * x[r]) * (up * x[r]), the first half of a gated MLP.
-/// Rows are pointers, so that an expert reads its rows where they lie.
+/// y[r] = weight * x[r]; with `up` set, y[r] = silu(weight * x[r]) * (up * x[r]), the first half of a gated
+/// MLP. Rows are pointers, so that an expert reads its rows where they lie.
 struct MatmulJob {
   const PackedMatrix* weight = nullptr;
   const PackedMatrix* up = nullptr;
@@ -19,8 +19,8 @@ struct MatmulJob {
   std::span<float* const> y;        ///< each of weight->outputs() floats
 };
 
-/// Runs independent jobs as one parallel region. Work is split over panels, never over the inner dimension, so the
-/// split cannot change a result; every weight is read once per call.
+/// Runs independent jobs as one parallel region. Work is split over panels, never over the inner dimension,
+/// so the split cannot change a result; every weight is read once per call.
 class Matmul {
  public:
   Matmul(const KernelTable& kernels, ComputePool& pool);
@@ -29,13 +29,13 @@ class Matmul {
  private:
   struct Unit {
     const MatmulJob* job;
-    std::int64_t panel;
+    std::int64_t panel;  ///< the first of up to kPanelsPerCall
   };
   void run_unit(const Unit& unit, float* scratch);
   const KernelTable& kernels_;
   ComputePool& pool_;
   std::vector<Unit> units_;
-  std::vector<float> scratch_;  ///< per thread [kRowBlock][kPanelColumns]
+  std::vector<float> scratch_;  ///< per thread [kRowBlock][kUnitColumns]
 };
 
 /// Pointers to rows of a dense buffer.

@@ -12,7 +12,9 @@ namespace {
 /// The kernels read e4m3 as value / 256 (vec16_avx512.h); a power of two costs no precision.
 constexpr float kFp8Unit = 256.0f;
 
-std::int64_t blocks_of(std::int64_t n) { return (n + kScaleBlock - 1) / kScaleBlock; }
+std::int64_t blocks_of(std::int64_t n) {
+  return (n + kScaleBlock - 1) / kScaleBlock;
+}
 
 template <typename T>
 void copy_panels(const TensorView& weight, T* out, std::int64_t outputs, std::int64_t inputs) {
@@ -32,9 +34,12 @@ void copy_panels(const TensorView& weight, T* out, std::int64_t outputs, std::in
 
 std::int64_t bytes_of(WeightFormat format) {
   switch (format) {
-    case WeightFormat::kF32: return 4;
-    case WeightFormat::kBf16: return 2;
-    case WeightFormat::kFp8: return 1;
+    case WeightFormat::kF32:
+      return 4;
+    case WeightFormat::kBf16:
+      return 2;
+    case WeightFormat::kFp8:
+      return 1;
   }
   return 0;
 }
@@ -50,14 +55,18 @@ float fp8_scale_at(std::span<const float> scales, std::int64_t rows, std::int64_
   const float stored = scales[static_cast<std::size_t>(r * blocks_of(columns) + c)];
   const float unit = std::ldexp(1.0f, 7 - formulas.exponent_bias);
   switch (formulas.scale) {
-    case Fp8Scale::kMultiply: return stored * unit;
-    case Fp8Scale::kDivide: return unit / stored;
-    case Fp8Scale::kIgnore: return unit;
+    case Fp8Scale::kMultiply:
+      return stored * unit;
+    case Fp8Scale::kDivide:
+      return unit / stored;
+    case Fp8Scale::kIgnore:
+      return unit;
   }
   return unit;
 }
 
-std::vector<float> dequantise(const TensorView& weight, const TensorView* scale, const Fp8Formulas& formulas) {
+std::vector<float> dequantise(const TensorView& weight, const TensorView* scale,
+                              const Fp8Formulas& formulas) {
   std::vector<float> out = to_floats(weight);
   if (scale == nullptr) return out;
   const std::vector<float> scales = to_floats(*scale);
@@ -73,10 +82,12 @@ std::vector<float> dequantise(const TensorView& weight, const TensorView* scale,
 
 PackedMatrix::PackedMatrix(std::int64_t outputs, std::int64_t inputs, WeightFormat format)
     : outputs_(outputs), inputs_(inputs), format_(format), element_bytes_(bytes_of(format)) {
-  weights_ = AlignedBuffer<std::byte>(static_cast<std::size_t>(panels() * inputs_ * kPanelColumns * element_bytes_));
+  weights_ =
+      AlignedBuffer<std::byte>(static_cast<std::size_t>(panels() * inputs_ * kPanelColumns * element_bytes_));
 }
 
-PackedMatrix PackedMatrix::from_tensor(const TensorView& weight, const TensorView* scale, const Fp8Formulas& formulas) {
+PackedMatrix PackedMatrix::from_tensor(const TensorView& weight, const TensorView* scale,
+                                       const Fp8Formulas& formulas) {
   TG_CHECK(weight.shape.size() == 2);
   const std::int64_t outputs = weight.shape[0];
   const std::int64_t inputs = weight.shape[1];
@@ -93,7 +104,8 @@ PackedMatrix PackedMatrix::from_tensor(const TensorView& weight, const TensorVie
       copy_panels(weight, reinterpret_cast<std::uint16_t*>(out.weights_.data()), outputs, inputs);
       return out;
     }
-    case Dtype::kF8E4m3: break;
+    case Dtype::kF8E4m3:
+      break;
   }
   TG_CHECK(scale != nullptr);
   PackedMatrix out(outputs, inputs, WeightFormat::kFp8);
@@ -108,7 +120,8 @@ PackedMatrix PackedMatrix::from_tensor(const TensorView& weight, const TensorVie
         // Kept per column, because a panel may straddle two row blocks if a block were not a multiple of 32.
         const bool is_padding = first + c >= outputs;
         *at = is_padding ? 0.0f
-                         : kFp8Unit * fp8_scale_at(scales, outputs, inputs, first + c, block * kScaleBlock, formulas);
+                         : kFp8Unit * fp8_scale_at(scales, outputs, inputs, first + c, block * kScaleBlock,
+                                                   formulas);
       }
     }
   }
@@ -121,7 +134,8 @@ PackedMatrix PackedMatrix::from_values(std::int64_t outputs, std::int64_t inputs
   auto* at = reinterpret_cast<float*>(out.weights_.data());
   for (std::int64_t first = 0; first < outputs; first += kPanelColumns) {
     for (std::int64_t i = 0; i < inputs; ++i) {
-      for (std::int64_t c = 0; c < kPanelColumns; ++c) *at++ = first + c < outputs ? value(first + c, i) : 0.0f;
+      for (std::int64_t c = 0; c < kPanelColumns; ++c)
+        *at++ = first + c < outputs ? value(first + c, i) : 0.0f;
     }
   }
   return out;
@@ -129,10 +143,11 @@ PackedMatrix PackedMatrix::from_values(std::int64_t outputs, std::int64_t inputs
 
 PanelView PackedMatrix::panel(std::int64_t index) const {
   const std::int64_t first = index * kPanelColumns;
-  return {.weights = weights_.data() + first * inputs_ * element_bytes_,
-          .scales = scales_.size() == 0 ? nullptr : scales_.data() + index * blocks_of(inputs_) * kPanelColumns,
-          .k = inputs_,
-          .columns = static_cast<int>(std::min<std::int64_t>(kPanelColumns, outputs_ - first))};
+  return {
+      .weights = weights_.data() + first * inputs_ * element_bytes_,
+      .scales = scales_.size() == 0 ? nullptr : scales_.data() + index * blocks_of(inputs_) * kPanelColumns,
+      .k = inputs_,
+      .columns = static_cast<int>(std::min<std::int64_t>(kPanelColumns, outputs_ - first))};
 }
 
 }  // namespace tidegate::worker

@@ -11,13 +11,15 @@
 
 namespace tidegate::worker {
 
-/// A weight matrix [outputs, inputs], repacked once at load into panels of 32 outputs so that the kernels stream it.
-/// Stored as it came (F32, bf16, e4m3 + scales; F16 becomes F32): nothing is rounded, and FP8 stays one byte.
+/// A weight matrix [outputs, inputs], repacked once at load into panels of 32 outputs so that the kernels
+/// stream it. Stored as it came (F32, bf16, e4m3 + scales; F16 becomes F32): nothing is rounded, and FP8
+/// stays one byte.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
   /// `scale` is the [ceil(out/128), ceil(in/128)] multiplier of an e4m3 tensor, otherwise nullptr.
-  static PackedMatrix from_tensor(const TensorView& weight, const TensorView* scale, const Fp8Formulas& formulas);
+  static PackedMatrix from_tensor(const TensorView& weight, const TensorView* scale,
+                                  const Fp8Formulas& formulas);
   /// value(output, input), kept as F32.
   static PackedMatrix from_values(std::int64_t outputs, std::int64_t inputs,
                                   const std::function<float(std::int64_t, std::int64_t)>& value);

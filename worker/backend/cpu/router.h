@@ -15,10 +15,10 @@ struct RoutedToken {
 };
 
 /// Chooses experts from the gate's logits (float all the way: bf16 here changes choices).
-/// V3 (noaux_tc): score = sigmoid(logit); choice = score + bias; a group is worth the sum of its two best choices; only
-/// groups_kept groups stay, the rest is -inf; the experts_per_token best choices win, ties to the lower index; weight
-/// = score (without bias), renormalised, times routed_scaling.
-/// Source: DeepSeek-V3 technical report, section 2.1.2, and the authors' reference code.
+/// V3 (noaux_tc): score = sigmoid(logit); choice = score + bias; a group is worth the sum of its two best
+/// choices; only groups_kept groups stay, the rest is -inf; the experts_per_token best choices win, ties to
+/// the lower index; weight = score (without bias), renormalised, times routed_scaling. Source: DeepSeek-V3
+/// technical report, section 2.1.2, and the authors' reference code.
 class Router {
  public:
   /// `bias` has one value per expert.

@@ -4,12 +4,14 @@
 
 namespace tidegate::worker {
 
-StepRows flatten(std::span<const BatchSequence> batch, std::span<const double> frequencies, double multiplier) {
+StepRows flatten(std::span<const BatchSequence> batch, std::span<const double> frequencies,
+                 double multiplier) {
   StepRows out;
   for (std::size_t s = 0; s < batch.size(); ++s) {
     const BatchSequence& sequence = batch[s];
     for (std::size_t i = 0; i < sequence.tokens.size(); ++i) {
-      out.rows.push_back({sequence.tokens[i], sequence.position + static_cast<std::int32_t>(i), static_cast<std::int32_t>(s)});
+      out.rows.push_back({sequence.tokens[i], sequence.position + static_cast<std::int32_t>(i),
+                          static_cast<std::int32_t>(s)});
     }
     out.blocks.push_back(sequence.blocks);
     out.length.push_back(sequence.position + static_cast<std::int32_t>(sequence.tokens.size()));

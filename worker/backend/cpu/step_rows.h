@@ -24,12 +24,14 @@ struct StepRows {
 
   [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(rows.size()); }
   [[nodiscard]] std::int32_t block_of(const Row& row, std::int32_t position) const {
-    return blocks[static_cast<std::size_t>(row.sequence)][static_cast<std::size_t>(position / kKvBlockTokens)];
+    return blocks[static_cast<std::size_t>(row.sequence)]
+                 [static_cast<std::size_t>(position / kKvBlockTokens)];
   }
 };
 
 /// `frequencies` from rope_frequencies(), `multiplier` from rope_multiplier().
-StepRows flatten(std::span<const BatchSequence> batch, std::span<const double> frequencies, double multiplier);
+StepRows flatten(std::span<const BatchSequence> batch, std::span<const double> frequencies,
+                 double multiplier);
 
 /// Rotates the pairs of one vector of rope_dim floats in place.
 void apply_rope(std::span<float> x, const float* cosine, const float* sine, RopeLayout layout);

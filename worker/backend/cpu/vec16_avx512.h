@@ -13,30 +13,58 @@ struct Vec16 {
   __m512 v;
 };
 
-constexpr int kMatmulRows = 8;      // 16 accumulators + 2 weights of 32 registers
+constexpr int kMatmulRows = 8;  // 16 accumulators + 2 weights of 32 registers
 constexpr int kAttentionHeads = 8;
 
-inline __mmask16 first_lanes(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
+inline __mmask16 first_lanes(int n) {
+  return static_cast<__mmask16>((1u << n) - 1u);
+}
 
-inline Vec16 zero() { return {_mm512_setzero_ps()}; }
-inline Vec16 broadcast(float x) { return {_mm512_set1_ps(x)}; }
-inline Vec16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
-inline Vec16 load_n(const float* p, int n) { return {_mm512_maskz_loadu_ps(first_lanes(n), p)}; }
-inline void store(float* p, Vec16 a) { _mm512_storeu_ps(p, a.v); }
-inline void store_n(float* p, Vec16 a, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), a.v); }
+inline Vec16 zero() {
+  return {_mm512_setzero_ps()};
+}
+inline Vec16 broadcast(float x) {
+  return {_mm512_set1_ps(x)};
+}
+inline Vec16 load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+inline Vec16 load_n(const float* p, int n) {
+  return {_mm512_maskz_loadu_ps(first_lanes(n), p)};
+}
+inline void store(float* p, Vec16 a) {
+  _mm512_storeu_ps(p, a.v);
+}
+inline void store_n(float* p, Vec16 a, int n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), a.v);
+}
 
-inline Vec16 add(Vec16 a, Vec16 b) { return {_mm512_add_ps(a.v, b.v)}; }
-inline Vec16 sub(Vec16 a, Vec16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
-inline Vec16 mul(Vec16 a, Vec16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
-inline Vec16 div(Vec16 a, Vec16 b) { return {_mm512_div_ps(a.v, b.v)}; }
-inline Vec16 fma(Vec16 a, Vec16 b, Vec16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-inline Vec16 max(Vec16 a, Vec16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Vec16 add(Vec16 a, Vec16 b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline Vec16 sub(Vec16 a, Vec16 b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline Vec16 mul(Vec16 a, Vec16 b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline Vec16 div(Vec16 a, Vec16 b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+inline Vec16 fma(Vec16 a, Vec16 b, Vec16 c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+inline Vec16 max(Vec16 a, Vec16 b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
 inline Vec16 pow2(Vec16 n) {
   const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
 }
 
-inline Vec16 load_weights(const float* p) { return load(p); }
+inline Vec16 load_weights(const float* p) {
+  return load(p);
+}
 inline Vec16 load_weights(const std::uint16_t* p) {
   const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16))};

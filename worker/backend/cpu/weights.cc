@@ -64,8 +64,10 @@ class Loader {
   MoeWeights moe(const std::string& p) const {
     MoeWeights out;
     out.gate = matrix(p + "gate");
-    out.router.emplace(spec_.moe, spec_.formulas.router, to_floats(tensor(p + "gate.e_score_correction_bias")));
-    for (std::int32_t e = 0; e < spec_.moe.experts; ++e) out.experts.push_back(mlp(fmt::format("{}experts.{}.", p, e)));
+    out.router.emplace(spec_.moe, spec_.formulas.router,
+                       to_floats(tensor(p + "gate.e_score_correction_bias")));
+    for (std::int32_t e = 0; e < spec_.moe.experts; ++e)
+      out.experts.push_back(mlp(fmt::format("{}experts.{}.", p, e)));
     if (spec_.moe.shared_experts > 0) out.shared = mlp(p + "shared_experts.");
     return out;
   }
@@ -86,7 +88,8 @@ class Loader {
     return out;
   }
 
-  /// Dequantised before it is split: block boundaries follow the rows of the whole matrix, not those of a head.
+  /// Dequantised before it is split: block boundaries follow the rows of the whole matrix, not those of a
+  /// head.
   void split_kv_b(const std::string& name, AttentionWeights& out) const {
     const std::vector<float> kv_b = dequantise(tensor(name + ".weight"), scale_of(name), spec_.formulas.fp8);
     const std::int64_t latent = spec_.kv_lora_rank;
@@ -95,12 +98,14 @@ class Loader {
       const std::int64_t first = head * (spec_.nope_dim + spec_.value_dim);
       const std::int64_t key_row = first + (value_first ? spec_.value_dim : 0);
       const std::int64_t value_row = first + (value_first ? 0 : spec_.nope_dim);
-      out.key_up.push_back(PackedMatrix::from_values(latent, spec_.nope_dim, [&](std::int64_t o, std::int64_t i) {
-        return kv_b[static_cast<std::size_t>((key_row + i) * latent + o)];
-      }));
-      out.value_up.push_back(PackedMatrix::from_values(spec_.value_dim, latent, [&](std::int64_t o, std::int64_t i) {
-        return kv_b[static_cast<std::size_t>((value_row + o) * latent + i)];
-      }));
+      out.key_up.push_back(
+          PackedMatrix::from_values(latent, spec_.nope_dim, [&](std::int64_t o, std::int64_t i) {
+            return kv_b[static_cast<std::size_t>((key_row + i) * latent + o)];
+          }));
+      out.value_up.push_back(
+          PackedMatrix::from_values(spec_.value_dim, latent, [&](std::int64_t o, std::int64_t i) {
+            return kv_b[static_cast<std::size_t>((value_row + o) * latent + i)];
+          }));
     }
   }
 
@@ -115,12 +120,14 @@ EmbeddingTable::EmbeddingTable(const TensorView& tensor)
 
 void EmbeddingTable::read(std::int64_t row, std::span<float> out) const {
   const auto row_bytes = static_cast<std::size_t>(width_ * dtype_bytes(dtype_));
-  const TensorView view{dtype_, {width_}, std::span(bytes_).subspan(static_cast<std::size_t>(row) * row_bytes, row_bytes)};
+  const TensorView view{
+      dtype_, {width_}, std::span(bytes_).subspan(static_cast<std::size_t>(row) * row_bytes, row_bytes)};
   const std::vector<float> values = to_floats(view);
   std::memcpy(out.data(), values.data(), values.size() * sizeof(float));
 }
 
-ModelWeights load_weights(const ModelSpec& spec, const WeightPlan& plan, const Checkpoint& checkpoint, bool with_mtp) {
+ModelWeights load_weights(const ModelSpec& spec, const WeightPlan& plan, const Checkpoint& checkpoint,
+                          bool with_mtp) {
   const Loader loader(spec, checkpoint);
   ModelWeights out;
   out.embedding = EmbeddingTable(loader.tensor("model.embed_tokens.weight"));

@@ -80,6 +80,7 @@ struct ModelWeights {
 };
 
 /// `plan` has been checked against `checkpoint`, so nothing can be missing.
-ModelWeights load_weights(const ModelSpec& spec, const WeightPlan& plan, const Checkpoint& checkpoint, bool with_mtp);
+ModelWeights load_weights(const ModelSpec& spec, const WeightPlan& plan, const Checkpoint& checkpoint,
+                          bool with_mtp);
 
 }  // namespace tidegate::worker

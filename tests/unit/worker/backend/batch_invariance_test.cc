@@ -1,5 +1,5 @@
-// A request's logits are the same bits alone, in any batch, in any chunking, at any place in the cache, on any number of
-// threads and any instruction set (invariant E1).
+// A request's logits are the same bits alone, in any batch, in any chunking, at any place in the cache, on
+// any number of threads and any instruction set (invariant E1).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -31,12 +31,14 @@ std::vector<std::int32_t> blocks_from(std::int32_t first) {
 }
 
 /// Logits after the last token, fed alone in chunks of `chunk`.
-Floats run_alone(CpuBackend& backend, const std::vector<TokenId>& tokens, std::size_t chunk, std::int32_t first_block = 0) {
+Floats run_alone(CpuBackend& backend, const std::vector<TokenId>& tokens, std::size_t chunk,
+                 std::int32_t first_block = 0) {
   const auto blocks = blocks_from(first_block);
   Floats logits(512);
   for (std::size_t at = 0; at < tokens.size(); at += chunk) {
     const auto piece = std::span(tokens).subspan(at, std::min(chunk, tokens.size() - at));
-    const BatchSequence sequence{.tokens = piece, .position = static_cast<std::int32_t>(at), .blocks = blocks, .want_logits = true};
+    const BatchSequence sequence{
+        .tokens = piece, .position = static_cast<std::int32_t>(at), .blocks = blocks, .want_logits = true};
     EXPECT_TRUE(backend.forward({&sequence, 1}, logits));
   }
   return logits;
@@ -54,11 +56,13 @@ class BatchInvariance : public testing::TestWithParam<const char*> {
 TEST_P(BatchInvariance, AnyChunking) {
   const auto backend = golden_backend(GetParam(), {.threads = 2, .digest = false}, kBlocks);
   const Floats whole = run_alone(*backend, tokens_, kLength);
-  for (const std::size_t chunk : {1u, 7u, 64u, 100u}) EXPECT_TRUE(same_bits(run_alone(*backend, tokens_, chunk), whole)) << chunk;
+  for (const std::size_t chunk : {1u, 7u, 64u, 100u})
+    EXPECT_TRUE(same_bits(run_alone(*backend, tokens_, chunk), whole)) << chunk;
 }
 
 TEST_P(BatchInvariance, AnyNumberOfThreadsAndAnyInstructionSet) {
-  const Floats reference = run_alone(*golden_backend(GetParam(), {.threads = 1, .digest = false}, kBlocks), tokens_, 64);
+  const Floats reference =
+      run_alone(*golden_backend(GetParam(), {.threads = 1, .digest = false}, kBlocks), tokens_, 64);
   for (const int threads : {2, 5}) {
     const auto backend = golden_backend(GetParam(), {.threads = threads, .digest = false}, kBlocks);
     EXPECT_TRUE(same_bits(run_alone(*backend, tokens_, 64), reference)) << threads;
@@ -77,8 +81,8 @@ TEST_P(BatchInvariance, AnyPlaceInTheCache) {
   EXPECT_TRUE(same_bits(run_alone(*backend, tokens_, 64, 2 * kBlocks), first));
 }
 
-/// Sequences of random lengths advance together by random chunks, in random order, with and without wanted logits; each
-/// one's final logits equal those it has alone.
+/// Sequences of random lengths advance together by random chunks, in random order, with and without wanted
+/// logits; each one's final logits equal those it has alone.
 TEST_P(BatchInvariance, AnyCompany) {
   constexpr std::int32_t kSequences = 7;
   const auto backend = golden_backend(GetParam(), {.threads = 2, .digest = false}, kSequences * kBlocks);
@@ -108,8 +112,8 @@ TEST_P(BatchInvariance, AnyCompany) {
       const std::size_t left = live[s].tokens.size() - live[s].done;
       const std::size_t size = rng.below(3) == 0 ? 1 : 1 + rng.below(left);
       const bool wants = size == left;
-      batch.push_back({std::span(live[s].tokens).subspan(live[s].done, size), static_cast<std::int32_t>(live[s].done),
-                       live[s].blocks, wants});
+      batch.push_back({std::span(live[s].tokens).subspan(live[s].done, size),
+                       static_cast<std::int32_t>(live[s].done), live[s].blocks, wants});
       live[s].done += size;
       if (wants) wanting.push_back(s);
     }

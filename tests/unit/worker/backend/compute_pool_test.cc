@@ -24,7 +24,8 @@ TEST_P(Pool, RunsEveryTaskOnceAndItsWritesAreVisible) {
 
 TEST_P(Pool, ThreadNumbersAreDistinctWhileTasksRun) {
   ComputePool pool(GetParam());
-  std::vector<std::int64_t> by_thread(static_cast<std::size_t>(GetParam()), 0);  // one writer each, or a data race
+  std::vector<std::int64_t> by_thread(static_cast<std::size_t>(GetParam()),
+                                      0);  // one writer each, or a data race
   for (int job = 0; job < 300; ++job) {
     pool.run(16, [&](std::int64_t, int thread) { ++by_thread.at(static_cast<std::size_t>(thread)); });
   }

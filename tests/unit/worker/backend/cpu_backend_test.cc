@@ -93,7 +93,8 @@ TEST(LoadBackend, BadOptionsAndFoldersAreErrors) {
 
 TEST(LoadBackend, AConfigOfAnotherSizeThanItsWeightsIsRefused) {
   const test::TempDir dir;
-  std::filesystem::copy_file(golden_folder("deepseek_v3") / "model.safetensors", dir.path() / "model.safetensors");
+  std::filesystem::copy_file(golden_folder("deepseek_v3") / "model.safetensors",
+                             dir.path() / "model.safetensors");
   std::ifstream in(golden_folder("deepseek_v3") / "config.json");
   std::string config{std::istreambuf_iterator<char>(in), {}};
   const std::string from = R"("intermediate_size": 320)";

@@ -16,7 +16,8 @@ inline std::filesystem::path golden_folder(const char* name) {
 }
 
 /// A golden model, ready to run.
-inline std::unique_ptr<CpuBackend> golden_backend(const char* name, const CpuBackend::Options& options, std::int32_t blocks,
+inline std::unique_ptr<CpuBackend> golden_backend(const char* name, const CpuBackend::Options& options,
+                                                  std::int32_t blocks,
                                                   const std::function<void(ModelSpec&)>& adjust = {}) {
   auto spec = read_model_spec(golden_folder(name));
   auto checkpoint = Checkpoint::open(golden_folder(name));

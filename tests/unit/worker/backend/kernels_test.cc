@@ -39,14 +39,19 @@ OwnedTensor random_tensor(Dtype dtype, std::int64_t rows, std::int64_t columns, 
   const Floats floats = random_floats(static_cast<std::size_t>(rows * columns), seed);
   for (std::size_t i = 0; i < floats.size(); ++i) {
     switch (dtype) {
-      case Dtype::kF32: std::memcpy(out.bytes.data() + 4 * i, &floats[i], 4); break;
-      case Dtype::kBf16: std::memcpy(out.bytes.data() + 2 * i, reinterpret_cast<const char*>(&floats[i]) + 2, 2); break;
+      case Dtype::kF32:
+        std::memcpy(out.bytes.data() + 4 * i, &floats[i], 4);
+        break;
+      case Dtype::kBf16:
+        std::memcpy(out.bytes.data() + 2 * i, reinterpret_cast<const char*>(&floats[i]) + 2, 2);
+        break;
       case Dtype::kF8E4m3: {
         const auto code = static_cast<std::uint8_t>(rng.below(256));  // subnormals and both zeros included
         out.bytes[i] = static_cast<std::byte>(e4m3_is_nan(code) ? 0 : code);
         break;
       }
-      case Dtype::kF16: break;
+      case Dtype::kF16:
+        break;
     }
   }
   out.view = {dtype, {rows, columns}, out.bytes};
@@ -77,7 +82,8 @@ class MatmulKernel : public testing::TestWithParam<Product> {
       const std::int64_t blocks = (outputs + 127) / 128 * ((inputs + 127) / 128);
       scales_ = random_floats(static_cast<std::size_t>(blocks), 2);
       for (float& s : scales_) s = std::abs(s) + 0.01f;
-      scale_view_ = {Dtype::kF32, {(outputs + 127) / 128, (inputs + 127) / 128}, std::as_bytes(std::span(scales_))};
+      scale_view_ = {
+          Dtype::kF32, {(outputs + 127) / 128, (inputs + 127) / 128}, std::as_bytes(std::span(scales_))};
     }
     x_ = random_floats(static_cast<std::size_t>(rows * inputs), 3);
   }
@@ -123,7 +129,8 @@ TEST_P(MatmulKernel, AgreesWithDoubleArithmetic) {
 
 TEST_P(MatmulKernel, IsEqualBitForBitOnEveryInstructionSet) {
   const Floats reference = run(CpuIsa::kScalar, 0, GetParam().rows, 1);
-  for (const CpuIsa isa : available()) EXPECT_TRUE(same_bits(run(isa, 0, GetParam().rows, 1), reference)) << isa_name(isa);
+  for (const CpuIsa isa : available())
+    EXPECT_TRUE(same_bits(run(isa, 0, GetParam().rows, 1), reference)) << isa_name(isa);
 }
 
 TEST_P(MatmulKernel, ARowIsTheSameAloneAndAmongOthersAndOnAnyNumberOfThreads) {
@@ -138,7 +145,8 @@ TEST_P(MatmulKernel, ARowIsTheSameAloneAndAmongOthersAndOnAnyNumberOfThreads) {
 INSTANTIATE_TEST_SUITE_P(, MatmulKernel,
                          testing::Values(Product{Dtype::kF32, 1, 1, 1}, Product{Dtype::kF32, 33, 129, 5},
                                          Product{Dtype::kBf16, 80, 128, 9}, Product{Dtype::kBf16, 47, 40, 70},
-                                         Product{Dtype::kF8E4m3, 80, 192, 3}, Product{Dtype::kF8E4m3, 320, 257, 15},
+                                         Product{Dtype::kF8E4m3, 80, 192, 3},
+                                         Product{Dtype::kF8E4m3, 320, 257, 15},
                                          Product{Dtype::kF8E4m3, 17, 500, 1}));
 
 TEST(Kernels, NormsAndActivationsAreEqualOnEveryInstructionSet) {
@@ -197,15 +205,23 @@ struct AttentionCase {
   }
 
   struct Sums {
-    Floats maximum = Floats(kLanes), total = Floats(kLanes), value = Floats(static_cast<std::size_t>(kHeads * kStride));
+    Floats maximum = Floats(kLanes), total = Floats(kLanes),
+           value = Floats(static_cast<std::size_t>(kHeads * kStride));
     AttentionSums view() { return {maximum.data(), total.data(), value.data(), kStride}; }
   };
 
   Sums attend(CpuIsa isa, int first, int count) {
     Floats scores(static_cast<std::size_t>(kAttentionPart * kLanes));
     Sums out;
-    kernels_for(isa).attend({.query = query.data(), .tokens = rows.data() + first, .count = count, .heads = kHeads,
-                             .lanes = kLanes, .width = kWidth, .latent = kLatent, .scale = 0.2f, .scores = scores.data()},
+    kernels_for(isa).attend({.query = query.data(),
+                             .tokens = rows.data() + first,
+                             .count = count,
+                             .heads = kHeads,
+                             .lanes = kLanes,
+                             .width = kWidth,
+                             .latent = kLatent,
+                             .scale = 0.2f,
+                             .scores = scores.data()},
                             out.view());
     return out;
   }
@@ -224,14 +240,16 @@ TEST(AttentionKernel, AgreesWithDoubleArithmetic) {
     double total = 0;
     for (const float* row : c.rows) {
       double score = 0;
-      for (int i = 0; i < AttentionCase::kWidth; ++i) score += static_cast<double>(row[i]) * c.query[static_cast<std::size_t>(i * kLanes + h)];
+      for (int i = 0; i < AttentionCase::kWidth; ++i)
+        score += static_cast<double>(row[i]) * c.query[static_cast<std::size_t>(i * kLanes + h)];
       p.push_back(std::exp(score * 0.2f));
       total += p.back();
     }
     for (int i = 0; i < AttentionCase::kLatent; ++i) {
       double value = 0;
       for (std::size_t j = 0; j < p.size(); ++j) value += p[j] / total * c.rows[j][i];
-      EXPECT_NEAR(sums.value[static_cast<std::size_t>(h * AttentionCase::kStride + i)], value, 3e-6) << h << ", " << i;
+      EXPECT_NEAR(sums.value[static_cast<std::size_t>(h * AttentionCase::kStride + i)], value, 3e-6)
+          << h << ", " << i;
     }
   }
 }
@@ -243,8 +261,10 @@ TEST(AttentionKernel, IsEqualBitForBitOnEveryInstructionSet) {
     auto sums = c.attend(isa, 0, 99);
     for (int h = 0; h < AttentionCase::kHeads; ++h) {
       const auto at = static_cast<std::size_t>(h * AttentionCase::kStride);
-      EXPECT_EQ(std::memcmp(&sums.value[at], &reference.value[at], AttentionCase::kLatent * sizeof(float)), 0) << isa_name(isa);
-      EXPECT_EQ(sums.total[static_cast<std::size_t>(h)], reference.total[static_cast<std::size_t>(h)]) << isa_name(isa);
+      EXPECT_EQ(std::memcmp(&sums.value[at], &reference.value[at], AttentionCase::kLatent * sizeof(float)), 0)
+          << isa_name(isa);
+      EXPECT_EQ(sums.total[static_cast<std::size_t>(h)], reference.total[static_cast<std::size_t>(h)])
+          << isa_name(isa);
     }
   }
 }

@@ -15,7 +15,8 @@ struct Routed {
   std::vector<float> weights;
 };
 
-Routed route(const MoeSpec& spec, std::vector<float> logits, std::vector<float> bias, const RouterFormulas& formulas = {}) {
+Routed route(const MoeSpec& spec, std::vector<float> logits, std::vector<float> bias,
+             const RouterFormulas& formulas = {}) {
   const Router router(spec, formulas, bias);
   Routed out{std::vector<std::int32_t>(static_cast<std::size_t>(spec.experts_per_token)),
              std::vector<float>(static_cast<std::size_t>(spec.experts_per_token))};
@@ -23,11 +24,18 @@ Routed route(const MoeSpec& spec, std::vector<float> logits, std::vector<float> 
   return out;
 }
 
-float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
+float sigmoid(float x) {
+  return 1 / (1 + std::exp(-x));
+}
 
 /// Four experts in two groups, the best group and its best two are used.
 MoeSpec two_groups() {
-  return {.experts = 4, .experts_per_token = 2, .groups = 2, .groups_kept = 1, .routed_scaling = 1, .renormalise = false};
+  return {.experts = 4,
+          .experts_per_token = 2,
+          .groups = 2,
+          .groups_kept = 1,
+          .routed_scaling = 1,
+          .renormalise = false};
 }
 
 TEST(Router, AGroupIsWorthItsTwoBestNotItsBest) {
@@ -69,7 +77,8 @@ TEST(Router, TheBiasIsNotRounded) {
   spec.groups = 1;
   spec.experts_per_token = 1;
   EXPECT_THAT(route(spec, {0, 0, 0, 0}, {3, 3.001f, 3.002f, 3}).experts, ElementsAre(2));
-  EXPECT_THAT(route(spec, {0, 0, 0, 0}, {3, 3.001f, 3.002f, 3}, {.bias_in_bf16 = true}).experts, ElementsAre(0));
+  EXPECT_THAT(route(spec, {0, 0, 0, 0}, {3, 3.001f, 3.002f, 3}, {.bias_in_bf16 = true}).experts,
+              ElementsAre(0));
 }
 
 TEST(TopIndices, AreOrderedBestFirst) {

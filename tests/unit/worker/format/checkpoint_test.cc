@@ -76,11 +76,11 @@ TEST_F(CheckpointFolder, AnIndexThatDoesNotMatchItsShardsIsRefused) {
   shard("s1.safetensors", "a");
   shard("s2.safetensors", "a");
   for (const char* bad : {
-           R"({"b":"s1.safetensors"})",                              // tensor not in its shard
-           R"({"a":"s1.safetensors","b":"s2.safetensors"})",         // 'a' in two shards
-           R"({"a":"../s1.safetensors"})",                           // a path
-           R"({"a":"s1.bin"})",                                      // not safetensors
-           R"({"a":7})", R"({})", R"([])",                           // not names
+           R"({"b":"s1.safetensors"})",                       // tensor not in its shard
+           R"({"a":"s1.safetensors","b":"s2.safetensors"})",  // 'a' in two shards
+           R"({"a":"../s1.safetensors"})",                    // a path
+           R"({"a":"s1.bin"})",                               // not safetensors
+           R"({"a":7})", R"({})", R"([])",                    // not names
        }) {
     index(bad);
     const auto checkpoint = Checkpoint::open(folder());
@@ -91,9 +91,10 @@ TEST_F(CheckpointFolder, AnIndexThatDoesNotMatchItsShardsIsRefused) {
 }
 
 TEST_F(CheckpointFolder, ATensorMissingFromTheIndexIsRefused) {
-  write_safetensors(folder() / "s1.safetensors",
-                    R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-                    zeros(8));
+  write_safetensors(
+      folder() / "s1.safetensors",
+      R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+      zeros(8));
   index(R"({"a":"s1.safetensors"})");
   const auto checkpoint = Checkpoint::open(folder());
   ASSERT_FALSE(checkpoint);

@@ -18,7 +18,12 @@ Result<SafetensorsFile> open_with(const TempDir& dir, std::string_view header, s
 
 TEST(Safetensors, ReadsTensorsOfAllFourDtypes) {
   const TempDir dir;
-  const std::string data("\x00\x00\x80\x3f" "\x80\x3f" "\x00\x3c" "\x38\xb8", 10);
+  const std::string data(
+      "\x00\x00\x80\x3f"
+      "\x80\x3f"
+      "\x00\x3c"
+      "\x38\xb8",
+      10);
   const auto file = open_with(dir,
                               R"({"__metadata__":{"format":"pt"},
                                   "f32":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
@@ -46,26 +51,40 @@ struct Malformed {
   const char* words;  ///< must appear in the message
 };
 
-std::ostream& operator<<(std::ostream& out, const Malformed& malformed) { return out << malformed.name; }
+std::ostream& operator<<(std::ostream& out, const Malformed& malformed) {
+  return out << malformed.name;
+}
 
 const Malformed kMalformed[] = {
-    {"Overlap", R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, "overlap"},
-    {"Hole", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})", 12, "hole"},
+    {"Overlap",
+     R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+     8, "overlap"},
+    {"Hole",
+     R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})",
+     12, "hole"},
     {"HoleAtTheStart", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, "hole"},
     {"DataLeftOver", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 8, "8 bytes of data"},
     {"BeyondTheFile", R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 4, "beyond"},
     {"EndBeforeBegin", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}})", 8, "do not hold"},
-    {"SizeIsNotShapeTimesDtype", R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8, "do not hold"},
-    {"ShapeOverflows", R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0, "overflow"},
-    {"NumberAboveInt64", R"({"a":{"dtype":"F32","shape":[18446744073709551617],"data_offsets":[0,4]}})", 4, "2^63"},
+    {"SizeIsNotShapeTimesDtype", R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8,
+     "do not hold"},
+    {"ShapeOverflows", R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0,
+     "overflow"},
+    {"NumberAboveInt64", R"({"a":{"dtype":"F32","shape":[18446744073709551617],"data_offsets":[0,4]}})", 4,
+     "2^63"},
     {"NegativeNumber", R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, "whole number"},
     {"FractionalNumber", R"({"a":{"dtype":"F32","shape":[1.0],"data_offsets":[0,4]}})", 4, "not whole"},
-    {"DuplicateTensor", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4, "twice"},
-    {"DuplicateMember", R"({"a":{"dtype":"F32","dtype":"F16","shape":[1],"data_offsets":[0,4]}})", 4, "repeated member"},
-    {"UnknownMember", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"strides":[1]}})", 4, "unknown"},
+    {"DuplicateTensor",
+     R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+     4, "twice"},
+    {"DuplicateMember", R"({"a":{"dtype":"F32","dtype":"F16","shape":[1],"data_offsets":[0,4]}})", 4,
+     "repeated member"},
+    {"UnknownMember", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"strides":[1]}})", 4,
+     "unknown"},
     {"MissingShape", R"({"a":{"dtype":"F32","data_offsets":[0,4]}})", 4, "lacks"},
     {"ThreeOffsets", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}})", 4, "more than 2"},
-    {"NineDimensions", R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})", 4, "more than 8"},
+    {"NineDimensions", R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})", 4,
+     "more than 8"},
     {"UnknownDtype", R"({"a":{"dtype":"Q4_0","shape":[1],"data_offsets":[0,4]}})", 4, "Q4_0"},
     {"EmptyName", R"({"":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4, "name"},
     {"MetadataIsNotStrings", R"({"__metadata__":{"n":1}})", 0, "expected"},
@@ -126,7 +145,8 @@ TEST(Safetensors, EveryTruncationAndEveryFlippedBitIsHandled) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
     return SafetensorsFile::open(path).has_value();
   };
-  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_FALSE(try_bytes(whole.substr(0, size))) << size;
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    EXPECT_FALSE(try_bytes(whole.substr(0, size))) << size;
   for (std::size_t at = 0; at < 8 + header.size(); ++at) {
     std::string changed = whole;
     changed[at] = static_cast<char>(changed[at] ^ 0x15);

@@ -10,7 +10,8 @@
 namespace tidegate::worker {
 
 /// Writes a .safetensors file from a literal header and data, so that tests can write broken ones.
-inline void write_safetensors(const std::filesystem::path& path, std::string_view header, std::string_view data) {
+inline void write_safetensors(const std::filesystem::path& path, std::string_view header,
+                              std::string_view data) {
   std::ofstream out(path, std::ios::binary);
   const std::uint64_t length = header.size();
   out.write(reinterpret_cast<const char*>(&length), sizeof(length));
@@ -18,6 +19,8 @@ inline void write_safetensors(const std::filesystem::path& path, std::string_vie
 }
 
 /// `count` zero bytes.
-inline std::string zeros(std::size_t count) { return std::string(count, '\0'); }
+inline std::string zeros(std::size_t count) {
+  return std::string(count, '\0');
+}
 
 }  // namespace tidegate::worker

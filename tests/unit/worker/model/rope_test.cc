@@ -17,7 +17,9 @@ ModelSpec v3() {
   return spec;
 }
 
-double plain(int pair) { return std::pow(10000.0, -2.0 * pair / 64); }
+double plain(int pair) {
+  return std::pow(10000.0, -2.0 * pair / 64);
+}
 
 TEST(Yarn, ScaleOfTheReleasedModels) {
   EXPECT_NEAR(yarn_mscale(40, 1), 1.368888, 1e-6);
@@ -35,11 +37,13 @@ TEST(Yarn, WithoutExtensionNothingIsScaled) {
   EXPECT_DOUBLE_EQ(rope_frequencies(spec)[7], plain(7));
 }
 
-/// Bounds 10 and 23: pairs up to 10 keep their frequency, from 23 on they are 40 times slower, between is a ramp.
+/// Bounds 10 and 23: pairs up to 10 keep their frequency, from 23 on they are 40 times slower, between is a
+/// ramp.
 TEST(Yarn, RampRunsBetweenTheRoundedBounds) {
   const auto frequencies = rope_frequencies(v3());
   ASSERT_EQ(frequencies.size(), 32u);
-  for (int pair = 0; pair <= 10; ++pair) EXPECT_DOUBLE_EQ(frequencies[static_cast<std::size_t>(pair)], plain(pair)) << pair;
+  for (int pair = 0; pair <= 10; ++pair)
+    EXPECT_DOUBLE_EQ(frequencies[static_cast<std::size_t>(pair)], plain(pair)) << pair;
   for (int pair = 23; pair < 32; ++pair) {
     EXPECT_DOUBLE_EQ(frequencies[static_cast<std::size_t>(pair)], plain(pair) / 40) << pair;
   }
@@ -47,8 +51,8 @@ TEST(Yarn, RampRunsBetweenTheRoundedBounds) {
   EXPECT_NEAR(frequencies[17], plain(17) * (1 - slowed) + plain(17) / 40 * slowed, 1e-18);
 }
 
-/// The two mutations of the table whose golden is V2-Lite: both bounds are fractional in these numbers, so rounding
-/// them otherwise must move frequencies.
+/// The two mutations of the table whose golden is V2-Lite: both bounds are fractional in these numbers, so
+/// rounding them otherwise must move frequencies.
 TEST(Yarn, RoundingOfTheBoundsMatters) {
   const auto right = rope_frequencies(v3());
   for (const YarnBounds wrong : {YarnBounds::kUpperFloored, YarnBounds::kLowerUnrounded}) {
@@ -56,7 +60,8 @@ TEST(Yarn, RoundingOfTheBoundsMatters) {
     spec.formulas.rope.bounds = wrong;
     double worst = 0;
     const auto frequencies = rope_frequencies(spec);
-    for (std::size_t i = 0; i < right.size(); ++i) worst = std::max(worst, std::abs(frequencies[i] / right[i] - 1));
+    for (std::size_t i = 0; i < right.size(); ++i)
+      worst = std::max(worst, std::abs(frequencies[i] / right[i] - 1));
     EXPECT_GT(worst, 0.01);
   }
 }

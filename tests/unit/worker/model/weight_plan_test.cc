@@ -20,7 +20,9 @@ struct StoredTensor {
 };
 using Tensors = std::map<std::string, StoredTensor>;
 
-std::filesystem::path golden(const char* name) { return std::filesystem::path(TG_SOURCE_DIR) / "tests/golden" / name; }
+std::filesystem::path golden(const char* name) {
+  return std::filesystem::path(TG_SOURCE_DIR) / "tests/golden" / name;
+}
 
 /// A golden checkpoint rewritten with a change.
 Result<WeightPlan> plan_of(const char* name, const std::function<void(Tensors&)>& change) {
@@ -35,8 +37,9 @@ Result<WeightPlan> plan_of(const char* name, const std::function<void(Tensors&)>
   std::string header = "{";
   std::string data;
   for (const auto& [key, tensor] : tensors) {
-    header += fmt::format(R"({}"{}":{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})", header == "{" ? "" : ",", key,
-                          tensor.dtype, shape_text(tensor.shape), data.size(), data.size() + tensor.bytes.size());
+    header += fmt::format(R"({}"{}":{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})",
+                          header == "{" ? "" : ",", key, tensor.dtype, shape_text(tensor.shape), data.size(),
+                          data.size() + tensor.bytes.size());
     data += tensor.bytes;
   }
   const test::TempDir dir;
@@ -83,49 +86,79 @@ TEST(WeightPlan, AMissingTensorIsRefused) {
 }
 
 TEST(WeightPlan, AnotherShapeIsRefused) {
-  expect_refused(plan_of(kV3, [](Tensors& tensors) { std::swap(tensors[kMatrix].shape[0], tensors[kMatrix].shape[1]); }),
-                 kMatrix, "shape");
+  expect_refused(
+      plan_of(kV3, [](Tensors& tensors) { std::swap(tensors[kMatrix].shape[0], tensors[kMatrix].shape[1]); }),
+      kMatrix, "shape");
 }
 
 TEST(WeightPlan, ATensorThatNothingReadsIsRefused) {
-  expect_refused(plan_of(kV3, [](Tensors& tensors) { tensors["model.layers.0.self_attn.q_proj.bias"] = {"F32", {1}, zeros(4)}; }),
+  expect_refused(plan_of(kV3,
+                         [](Tensors& tensors) {
+                           tensors["model.layers.0.self_attn.q_proj.bias"] = {"F32", {1}, zeros(4)};
+                         }),
                  "model.layers.0.self_attn.q_proj.bias", "no part");
 }
 
 TEST(WeightPlan, TheRoutersBiasMustBeF32) {
-  expect_refused(plan_of(kV3, [](Tensors& tensors) { tensors[kBias] = {"BF16", {16}, zeros(32)}; }), kBias, "must be F32");
+  expect_refused(plan_of(kV3,
+                         [](Tensors& tensors) {
+                           tensors[kBias] = {"BF16", {16}, zeros(32)};
+                         }),
+                 kBias, "must be F32");
 }
 
 TEST(WeightPlan, NaNIsRefusedInEveryDtype) {
-  expect_refused(plan_of(kV3, [](Tensors& tensors) { tensors[kMatrix].bytes.replace(0, 2, "\xc0\x7f"); }), kMatrix, "NaN");
-  expect_refused(plan_of(kV3, [](Tensors& tensors) { tensors[kBias].bytes.replace(4, 4, std::string("\0\0\x80\x7f", 4)); }),
-                 kBias, "NaN");
+  expect_refused(plan_of(kV3, [](Tensors& tensors) { tensors[kMatrix].bytes.replace(0, 2, "\xc0\x7f"); }),
+                 kMatrix, "NaN");
+  expect_refused(
+      plan_of(kV3,
+              [](Tensors& tensors) { tensors[kBias].bytes.replace(4, 4, std::string("\0\0\x80\x7f", 4)); }),
+      kBias, "NaN");
   expect_refused(plan_of(kFp8, [](Tensors& tensors) { tensors[kMatrix].bytes[5] = '\xff'; }), kMatrix, "NaN");
 }
 
 TEST(WeightPlan, Fp8WithoutItsScaleIsRefused) {
-  expect_refused(plan_of(kFp8, [](Tensors& tensors) { tensors.erase(std::string(kMatrix) + "_scale_inv"); }), kMatrix,
-                 "without its weight_scale_inv");
+  expect_refused(plan_of(kFp8, [](Tensors& tensors) { tensors.erase(std::string(kMatrix) + "_scale_inv"); }),
+                 kMatrix, "without its weight_scale_inv");
 }
 
 TEST(WeightPlan, AScaleMustBeFiniteAndOfOneValuePerBlock) {
   const std::string scale = std::string(kMatrix) + "_scale_inv";
-  expect_refused(plan_of(kFp8, [&](Tensors& tensors) { tensors[scale].bytes.replace(0, 4, std::string("\0\0\xc0\x7f", 4)); }),
-                 scale, "not a scale");
-  expect_refused(plan_of(kFp8, [&](Tensors& tensors) { tensors[scale].bytes.replace(0, 4, std::string("\0\0\x80\xbf", 4)); }),
-                 scale, "not a scale");
-  expect_refused(plan_of(kFp8, [&](Tensors& tensors) { tensors[scale] = {"F32", {1, 1}, zeros(4)}; }), scale, "shape");
-  expect_refused(plan_of(kFp8, [&](Tensors& tensors) { tensors[scale] = {"BF16", {1, 2}, zeros(4)}; }), scale, "F32");
+  expect_refused(
+      plan_of(kFp8,
+              [&](Tensors& tensors) { tensors[scale].bytes.replace(0, 4, std::string("\0\0\xc0\x7f", 4)); }),
+      scale, "not a scale");
+  expect_refused(
+      plan_of(kFp8,
+              [&](Tensors& tensors) { tensors[scale].bytes.replace(0, 4, std::string("\0\0\x80\xbf", 4)); }),
+      scale, "not a scale");
+  expect_refused(plan_of(kFp8,
+                         [&](Tensors& tensors) {
+                           tensors[scale] = {"F32", {1, 1}, zeros(4)};
+                         }),
+                 scale, "shape");
+  expect_refused(plan_of(kFp8,
+                         [&](Tensors& tensors) {
+                           tensors[scale] = {"BF16", {1, 2}, zeros(4)};
+                         }),
+                 scale, "F32");
 }
 
 TEST(WeightPlan, Fp8InAModelThatIsNotFp8IsRefused) {
-  expect_refused(plan_of(kV3, [](Tensors& tensors) { tensors[kMatrix] = {"F8_E4M3", {40, 128}, zeros(40 * 128)}; }), kMatrix,
-                 "may not be F8_E4M3");
+  expect_refused(plan_of(kV3,
+                         [](Tensors& tensors) {
+                           tensors[kMatrix] = {"F8_E4M3", {40, 128}, zeros(40 * 128)};
+                         }),
+                 kMatrix, "may not be F8_E4M3");
 }
 
 TEST(WeightPlan, AScaleWithoutItsTensorIsRefused) {
   const std::string stray = "model.layers.0.mlp.down_proj.weight_scale_inv";
-  expect_refused(plan_of(kV3, [&](Tensors& tensors) { tensors[stray] = {"F32", {1}, zeros(4)}; }), stray, "scale without");
+  expect_refused(plan_of(kV3,
+                         [&](Tensors& tensors) {
+                           tensors[stray] = {"F32", {1}, zeros(4)};
+                         }),
+                 stray, "scale without");
 }
 
 }  // namespace
