@@ -21,9 +21,9 @@ constexpr const char* kPrices = R"({
 
 }  // namespace
 
-House::House() {
+House::House(const std::string& dsn) {
   config_.grpc_listen = "127.0.0.1:0";
-  config_.pg_dsn = test::fresh_database();
+  config_.pg_dsn = dsn;
   config_.pepper = "0123456789abcdef0123456789abcdef-pepper";
   config_.cluster_token = "0123456789abcdef0123456789abcdef-token";
   config_.admin_key = mint_api_key(entropy_, KeyKind::kAdmin).text;

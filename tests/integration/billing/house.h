@@ -28,7 +28,7 @@ inline Deadline soon() { return Deadline::after(SystemClock().mono(), std::chron
 /// Real billing on a real database of its own, a tenant with money, and a gateway that knows how to make a bill.
 class House : public ::testing::Test {
  protected:
-  House();
+  explicit House(const std::string& dsn = test::fresh_database());
   ~House() override;
 
   /// Another replica on the same database.
