@@ -1,6 +1,5 @@
 #include "scheduler/core/fleet.h"
 
-#include <set>
 #include <utility>
 
 namespace tidegate::scheduler {
@@ -25,6 +24,7 @@ void Fleet::end_term() {
   deployments_.clear();
   processes_.clear();
   processes_known_ = false;
+  told_to_go_.clear();
 }
 
 void Fleet::set_deployment(Deployment deployment) {
@@ -52,13 +52,17 @@ Fleet::LinkAnswer Fleet::on_report(LinkId link, WorkerReport report, Mono now) {
       note("worker_registered", id, replica);
       return LinkAnswer::kWelcome;
     case WorkerTable::Registration::kDuplicateReplica:
+      if (!told_to_go_.insert(link).second) return LinkAnswer::kNone;
       note("duplicate_replica_refused", id, replica);
       return LinkAnswer::kDrain;
   }
   return LinkAnswer::kNone;
 }
 
-void Fleet::on_link_closed(LinkId link, Mono now) { workers_.link_closed(link, now); }
+void Fleet::on_link_closed(LinkId link, Mono now) {
+  told_to_go_.erase(link);
+  workers_.link_closed(link, now);
+}
 
 void Fleet::on_processes(std::vector<ReplicaProcess> processes, Mono) {
   std::map<std::string, ReplicaProcess> next;

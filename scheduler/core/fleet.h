@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -81,6 +82,7 @@ class Fleet {
   RouteBook routes_;
   std::map<std::string, Deployment> deployments_;
   std::map<std::string, ReplicaProcess> processes_;
+  std::set<LinkId> told_to_go_;  ///< duplicates hear it once per link
   bool processes_known_ = false;  ///< the driver was asked since the term began
   std::vector<FleetNote> notes_;
 };

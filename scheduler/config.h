@@ -1,0 +1,33 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/core/config.h"
+
+namespace tidegate::scheduler {
+
+struct SchedulerConfig {
+  std::string grpc_listen = "127.0.0.1:8092";
+  std::string admin_listen = "127.0.0.1:9102";
+  std::string pg_dsn;
+  std::string catalogue_dir = "models/catalogue";
+  std::string models_dir = "models";
+  std::string region = "local";
+  std::string worker_binary;
+  std::string run_dir;
+  std::string socket_dir;
+  std::string cluster_token;
+  std::string cluster_token_file;
+  std::string admin_key;
+  std::chrono::milliseconds lease_ttl{5'000};
+  std::chrono::milliseconds stop_limit{70'000};
+  std::chrono::milliseconds drain{2'000};
+};
+
+ConfigTable config_table(SchedulerConfig& config);
+/// Fails: invalid_argument/weak_secret, bad_config.
+Status check_config(const SchedulerConfig& config);
+
+}  // namespace tidegate::scheduler

@@ -1,0 +1,74 @@
+#include "scheduler/control/leadership_loop.h"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace tidegate::scheduler {
+
+namespace {
+constexpr auto kRetry = std::chrono::milliseconds(250);
+}
+
+LeadershipLoop::LeadershipLoop(pg::LeaderLease& lease, DeploymentStore& store, const Clock& clock, Log& log, Executor executor,
+                               Settings settings, Handlers handlers)
+    : lease_(lease), store_(store), clock_(clock), log_(log), executor_(std::move(executor)), settings_(settings),
+      handlers_(std::move(handlers)) {}
+
+void LeadershipLoop::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void LeadershipLoop::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(is_stopping_, true)) return;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void LeadershipLoop::run() {
+  for (;;) {
+    round();
+    const Duration pause = leading_ != 0 ? settings_.ttl / 3 : Duration(kRetry);
+    std::unique_lock lock(mutex_);
+    if (wake_.wait_for(lock, pause, [this] { return is_stopping_; })) break;
+  }
+  if (leading_ == 0) return;
+  end("stopping");
+  if (const Status released = lease_.release(Deadline::after(clock_.mono(), std::chrono::seconds(2))); !released) {
+    log_.warn("lease_not_released", {kv("message", released.error().message)});
+  }
+}
+
+void LeadershipLoop::round() {
+  const auto held = lease_.acquire(Deadline::after(clock_.mono(), settings_.ttl / 3));
+  if (held && *held) {
+    begin(**held);
+  } else if (held) {
+    end("another scheduler leads");
+  } else if (clock_.mono() >= valid_until_) {
+    end("the database does not answer");
+  }
+}
+
+void LeadershipLoop::begin(const pg::Leadership& leadership) {
+  valid_until_ = leadership.valid_until;
+  if (leading_ == leadership.term) return;
+  auto desired = store_.load();
+  if (!desired) {
+    log_.warn("deployments_unreadable", {kv("message", desired.error().message)});
+    return;
+  }
+  leading_ = leadership.term;
+  log_.info("leading", {kv("term", leading_), kv("deployments", desired->size())});
+  asio::post(executor_, [this, term = leading_, all = *std::move(desired)]() mutable { handlers_.on_begin(term, std::move(all)); });
+}
+
+void LeadershipLoop::end(const char* why) {
+  if (std::exchange(leading_, 0) == 0) return;
+  log_.warn("not_leading", {kv("why", why)});
+  asio::post(executor_, [this] { handlers_.on_end(); });
+}
+
+}  // namespace tidegate::scheduler

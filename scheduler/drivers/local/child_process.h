@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/core/result.h"
+
+/// The few system calls behind the local driver.
+namespace tidegate::scheduler {
+
+/// Starts a program in a session of its own (it outlives us and our terminal), with standard output and error appended
+/// to `log`. Returns its pid. Fails: internal/start_failed.
+Result<std::int64_t> spawn_detached(const std::vector<std::string>& command, const std::filesystem::path& log);
+
+/// Start time of a live process in clock ticks since boot; nullopt when it is gone or a zombie.
+std::optional<std::uint64_t> start_ticks_of(std::int64_t pid);
+
+/// Collects our own child if it has ended: "exit status 1", "signal 9". nullopt: still runs, or is no child of ours.
+std::optional<std::string> reap(std::int64_t pid);
+
+/// A TCP port of the loopback that is free now.
+Result<std::uint16_t> free_loopback_port();
+
+}  // namespace tidegate::scheduler

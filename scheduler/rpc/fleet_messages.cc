@@ -1,0 +1,176 @@
+#include "scheduler/rpc/fleet_messages.h"
+
+#include <fmt/format.h>
+
+namespace tidegate::scheduler {
+
+namespace {
+
+constexpr std::size_t kTextMax = 512;
+
+WorkerState read_state(v1::WorkerState state) {
+  switch (state) {
+    case v1::WORKER_STATE_READY: return WorkerState::kReady;
+    case v1::WORKER_STATE_DRAINING: return WorkerState::kDraining;
+    case v1::WORKER_STATE_FAILED: return WorkerState::kFailed;
+    default: return WorkerState::kLoading;
+  }
+}
+
+v1::WorkerState to_state(WorkerState state) {
+  switch (state) {
+    case WorkerState::kLoading: return v1::WORKER_STATE_LOADING;
+    case WorkerState::kReady: return v1::WORKER_STATE_READY;
+    case WorkerState::kDraining: return v1::WORKER_STATE_DRAINING;
+    case WorkerState::kFailed: return v1::WORKER_STATE_FAILED;
+  }
+  return v1::WORKER_STATE_UNSPECIFIED;
+}
+
+Status check_text(const std::string& text, bool may_be_empty, const char* field) {
+  if (text.size() <= kTextMax && (may_be_empty || !text.empty())) return {};
+  return fail(Code::kInvalidArgument, "bad_report", fmt::format("'{}' must be 1 to {} bytes", field, kTextMax), field);
+}
+
+}  // namespace
+
+Result<WorkerReport> read_report(const v1::WorkerReport& message) {
+  TG_TRY(check_text(message.worker_id(), false, "worker_id"));
+  TG_TRY(check_text(message.address(), false, "address"));
+  TG_TRY(check_text(message.model(), false, "model"));
+  TG_TRY(check_text(message.replica(), true, "replica"));
+  TG_TRY(check_text(message.deployment(), true, "deployment"));
+  TG_TRY(check_text(message.region(), false, "region"));
+  TG_TRY(check_text(message.pool(), false, "pool"));
+  WorkerReport report;
+  report.worker_id = message.worker_id();
+  report.deployment = message.deployment();
+  report.replica = message.replica();
+  report.address = message.address();
+  report.model = message.model();
+  report.variant = message.variant();
+  report.engine = message.engine();
+  report.weights_digest = message.weights_digest();
+  report.region = message.region();
+  report.pool = message.pool();
+  report.state = read_state(message.state());
+  report.context_max = message.context_max();
+  report.sequences_max = message.sequences_max();
+  report.sequences_running = message.sequences_running();
+  report.kv_tokens_used = message.kv_tokens_used();
+  report.kv_tokens_capacity = message.kv_tokens_capacity();
+  report.term_seen = message.term_seen();
+  report.steps_total = message.steps_total();
+  report.prompt_tokens_total = message.prompt_tokens_total();
+  report.completion_tokens_total = message.completion_tokens_total();
+  return report;
+}
+
+v1::WorkerReport to_message(const WorkerReport& report) {
+  v1::WorkerReport message;
+  message.set_worker_id(report.worker_id);
+  message.set_deployment(report.deployment);
+  message.set_replica(report.replica);
+  message.set_address(report.address);
+  message.set_model(report.model);
+  message.set_variant(report.variant);
+  message.set_engine(report.engine);
+  message.set_weights_digest(report.weights_digest);
+  message.set_region(report.region);
+  message.set_pool(report.pool);
+  message.set_state(to_state(report.state));
+  message.set_context_max(report.context_max);
+  message.set_sequences_max(report.sequences_max);
+  message.set_sequences_running(report.sequences_running);
+  message.set_kv_tokens_used(report.kv_tokens_used);
+  message.set_kv_tokens_capacity(report.kv_tokens_capacity);
+  message.set_term_seen(report.term_seen);
+  message.set_steps_total(report.steps_total);
+  message.set_prompt_tokens_total(report.prompt_tokens_total);
+  message.set_completion_tokens_total(report.completion_tokens_total);
+  return message;
+}
+
+v1::Routes to_message(const RouteSnapshot& snapshot) {
+  v1::Routes message;
+  message.set_term(snapshot.term);
+  message.set_version(snapshot.version);
+  for (const Route& route : snapshot.routes) {
+    auto* out = message.add_routes();
+    out->set_worker_id(route.worker_id);
+    out->set_address(route.address);
+    out->set_model(route.model);
+    out->set_variant(route.variant);
+    out->set_engine(route.engine);
+    out->set_weights_digest(route.weights_digest);
+    out->set_region(route.region);
+    out->set_pool(route.pool);
+    out->set_context_max(route.context_max);
+    out->set_sequences_max(route.sequences_max);
+    out->set_draining(route.draining);
+  }
+  for (const auto& model : snapshot.models) message.add_models(model);
+  return message;
+}
+
+Deployment read_deployment(const v1::Deployment& message) {
+  Deployment deployment;
+  deployment.name = message.name();
+  deployment.model = message.model();
+  deployment.variant = message.variant();
+  if (!message.region().empty()) deployment.region = message.region();
+  if (!message.pool().empty()) deployment.pool = message.pool();
+  deployment.replicas = message.replicas();
+  deployment.threads = message.threads();
+  deployment.sequences_max = message.sequences_max();
+  deployment.options.assign(message.options().begin(), message.options().end());
+  return deployment;
+}
+
+v1::Deployment to_message(const Deployment& deployment, const DeploymentStatus& status) {
+  v1::Deployment message;
+  message.set_name(deployment.name);
+  message.set_model(deployment.model);
+  message.set_variant(deployment.variant);
+  message.set_region(deployment.region);
+  message.set_pool(deployment.pool);
+  message.set_replicas(deployment.replicas);
+  message.set_threads(deployment.threads);
+  message.set_sequences_max(deployment.sequences_max);
+  for (const auto& option : deployment.options) message.add_options(option);
+  message.set_replicas_ready(status.replicas_ready);
+  message.set_status(std::string(phase_name(status.phase)));
+  message.set_message(status.message);
+  message.set_created_us(unix_micros(deployment.created_at));
+  return message;
+}
+
+v1::CatalogueModel to_message(const CatalogueModel& model) {
+  v1::CatalogueModel message;
+  message.set_name(model.name);
+  message.set_architecture(model.architecture);
+  message.set_context_max(model.context_max);
+  message.set_licence(model.licence);
+  for (const auto& variant : model.variants) {
+    auto* out = message.add_variants();
+    out->set_name(variant.name);
+    out->set_precision(variant.precision);
+    out->set_path(variant.path);
+    out->set_parameters(variant.parameters);
+    out->set_weight_bytes(variant.weight_bytes);
+    out->set_kv_bytes_per_token(variant.kv_bytes_per_token);
+    out->set_weights_digest(variant.weights_digest);
+    out->set_engine(variant.engine);
+  }
+  return message;
+}
+
+v1::WorkerInfo to_message(const WorkerTable::Worker& worker, Mono now, std::int32_t restarts) {
+  v1::WorkerInfo message;
+  *message.mutable_report() = to_message(worker.report);
+  message.set_last_seen_ms_ago(std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.last_seen).count());
+  message.set_restarts(restarts);
+  return message;
+}
+
+}  // namespace tidegate::scheduler

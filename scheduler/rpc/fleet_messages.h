@@ -1,0 +1,25 @@
+#pragma once
+
+#include "scheduler/core/catalogue.h"
+#include "scheduler/core/fleet_types.h"
+#include "scheduler/core/route_book.h"
+#include "scheduler/core/worker_table.h"
+#include "tidegate/v1/fleet.pb.h"
+
+/// proto/tidegate/v1/fleet.proto <-> scheduler/core.
+namespace tidegate::scheduler {
+
+/// Fails: invalid_argument/bad_report naming the field.
+Result<WorkerReport> read_report(const v1::WorkerReport& message);
+v1::WorkerReport to_message(const WorkerReport& report);
+
+v1::Routes to_message(const RouteSnapshot& snapshot);
+
+/// Defaults filled in; not yet checked against the catalogue.
+Deployment read_deployment(const v1::Deployment& message);
+v1::Deployment to_message(const Deployment& deployment, const DeploymentStatus& status);
+
+v1::CatalogueModel to_message(const CatalogueModel& model);
+v1::WorkerInfo to_message(const WorkerTable::Worker& worker, Mono now, std::int32_t restarts);
+
+}  // namespace tidegate::scheduler

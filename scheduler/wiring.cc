@@ -1,0 +1,168 @@
+#include "scheduler/wiring.h"
+
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <future>
+#include <optional>
+
+#include "base/core/ids.h"
+#include "base/crypto/sha256.h"
+#include "base/net/io_threads.h"
+#include "base/obs/admin_server.h"
+#include "base/pg/leader.h"
+#include "base/pg/migrate.h"
+#include "base/pg/pool.h"
+#include "base/rpc/server.h"
+#include "base/rpc/work_pool.h"
+#include "scheduler/adapters/pg_deployments.h"
+#include "scheduler/catalogue/catalogue_file.h"
+#include "scheduler/control/fleet_control.h"
+#include "scheduler/control/leadership_loop.h"
+#include "scheduler/drivers/local/local_driver.h"
+#include "scheduler/metrics.h"
+#include "scheduler/migrations/migrations.h"
+#include "scheduler/rpc/fleet_admin_service.h"
+#include "scheduler/rpc/fleet_service.h"
+
+namespace tidegate::scheduler {
+
+namespace {
+
+constexpr auto kMigrateLimit = std::chrono::seconds(60);
+constexpr std::size_t kAdminThreads = 4;
+constexpr std::size_t kAdminQueueMax = 64;
+
+pg::PoolOptions pool_options(const SchedulerConfig& config) {
+  pg::PoolOptions options;
+  options.connection = config.pg_dsn;
+  options.application = "tidegate-scheduler";
+  options.connections = 2;
+  return options;
+}
+
+LocalDriver::Settings driver_settings(const SchedulerConfig& config) {
+  LocalDriver::Settings settings;
+  settings.worker_binary = config.worker_binary;
+  settings.run_dir = config.run_dir;
+  settings.socket_dir = config.socket_dir;
+  settings.scheduler_address = config.grpc_listen;
+  settings.cluster_token_file = config.cluster_token_file;
+  settings.stop_limit = config.stop_limit;
+  return settings;
+}
+
+std::uint64_t seed_from(EntropySource& entropy) {
+  std::uint64_t seed = 0;
+  entropy.fill(&seed, sizeof seed);
+  return seed;
+}
+
+}  // namespace
+
+/// In the order of need; destroyed the other way round, after the destructor has quieted them.
+struct SchedulerProcess::Parts {
+  Parts(const SchedulerConfig& config_in, const Clock& clock_in, Log& log_in, Catalogue catalogue_in, std::unique_ptr<LocalDriver> driver_in)
+      : config(config_in),
+        clock(clock_in),
+        log(log_in),
+        metrics(registry),
+        leading(readiness.add("leader")),
+        catalogue(std::move(catalogue_in)),
+        driver(std::move(driver_in)),
+        pool(pool_options(config)),
+        store(pool, clock),
+        lease(pool, clock, kLeaseName, UuidV7Source(clock, entropy).next().to_string(), config.lease_ttl),
+        control(catalogue, fleet_settings(), seed_from(entropy), *driver, clock, log, metrics, io.executor(0)),
+        leadership(lease, store, clock, log, io.executor(0), {config.lease_ttl}, leadership_handlers()),
+        workers(kAdminThreads, kAdminQueueMax, "admin"),
+        fleet(control, rpc::AuthGate::required(config.cluster_token), log),
+        admin_service(control, catalogue, store, clock, workers, rpc::AuthGate::required(config.admin_key)) {}
+
+  Fleet::Settings fleet_settings() const {
+    Fleet::Settings settings;
+    settings.models_folder = config.models_dir;
+    return settings;
+  }
+  LeadershipLoop::Handlers leadership_handlers() {
+    LeadershipLoop::Handlers handlers;
+    handlers.on_begin = [this](Term term, std::vector<Deployment> desired) {
+      control.begin_term(term, std::move(desired));
+      leading.up();
+    };
+    handlers.on_end = [this] {
+      control.end_term();
+      leading.down("this scheduler does not lead");
+    };
+    return handlers;
+  }
+
+  SchedulerConfig config;
+  const Clock& clock;
+  Log& log;
+  PrometheusRegistry registry;
+  SchedulerMetrics metrics;
+  Readiness readiness;
+  Readiness::Check leading;
+  SystemEntropy entropy;
+  Catalogue catalogue;
+  std::unique_ptr<LocalDriver> driver;
+  pg::Pool pool;
+  PgDeployments store;
+  pg::LeaderLease lease;
+  IoThreads io{1, "control"};
+  FleetControl control;
+  LeadershipLoop leadership;
+  rpc::WorkPool workers;
+  FleetService fleet;
+  FleetAdminService admin_service;
+  std::unique_ptr<AdminServer> admin;
+  std::unique_ptr<rpc::RpcServer> server;
+};
+
+SchedulerProcess::SchedulerProcess(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const SchedulerConfig& config, const Clock& clock, Log& log) {
+  TG_TRY(check_config(config));
+  TG_ASSIGN(Catalogue catalogue, load_catalogue(config.catalogue_dir));
+  TG_ASSIGN(const auto report, pg::migrate(config.pg_dsn, "scheduler", migrations(), Deadline::after(clock.mono(), kMigrateLimit)));
+  log.info("migrated", {kv("from", report.version_before), kv("to", report.version_after)});
+  TG_ASSIGN(auto driver, LocalDriver::open(driver_settings(config), clock, log));
+  std::unique_ptr<SchedulerProcess> process(
+      new SchedulerProcess(std::make_unique<Parts>(config, clock, log, std::move(catalogue), std::move(driver))));
+  Parts& parts = *process->parts_;
+  SchedulerConfig defaults;
+  TG_ASSIGN(parts.admin, AdminServer::start(config.admin_listen, parts.registry, parts.readiness, config_table(defaults).reference(), clock, log));
+  TG_TRY(parts.lease.create_table(Deadline::after(clock.mono(), kMigrateLimit)));
+  parts.control.start();
+  rpc::ServerOptions options;
+  options.listen = {config.grpc_listen};
+  TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.fleet, &parts.admin_service}));
+  parts.leadership.start();
+  log.info("listening", {kv("grpc", process->address()), kv("models", parts.catalogue.models().size())});
+  return process;
+}
+
+SchedulerProcess::~SchedulerProcess() {
+  Parts& parts = *parts_;
+  parts.leadership.stop();
+  // Links and watchers end here, so that the server's drain does not wait for streams that never end.
+  parts.control.stop();
+  if (parts.server) parts.server->drain(Deadline::after(parts.clock.mono(), parts.config.drain));
+  parts.workers.stop();
+  parts.io.stop();
+  parts.pool.stop();
+}
+
+const std::string& SchedulerProcess::address() const { return parts_->server->addresses().front(); }
+
+void SchedulerProcess::run() {
+  std::promise<int> signalled;
+  asio::signal_set signals(parts_->io.context(0), SIGTERM, SIGINT);
+  signals.async_wait([&signalled](const boost::system::error_code& stopped, int signal) {
+    if (!stopped) signalled.set_value(signal);
+  });
+  const int signal = signalled.get_future().get();
+  parts_->log.info("stopping", {kv("signal", signal)});
+}
+
+}  // namespace tidegate::scheduler
