@@ -1,0 +1,65 @@
+#include "billing/config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/crypto/api_key.h"
+#include "billing/metrics.h"
+#include "tests/support/sequential_ids.h"
+
+namespace tidegate::billing {
+namespace {
+
+Config sound() {
+  test::SeededEntropy entropy;
+  Config config;
+  config.pepper = "0123456789abcdef0123456789abcdef";
+  config.cluster_token = "fedcba9876543210fedcba9876543210";
+  config.admin_key = mint_api_key(entropy, KeyKind::kAdmin).text;
+  return config;
+}
+
+std::string refused(const Config& config) {
+  const auto status = check_secrets(config);
+  return status ? "accepted" : status.error().field;
+}
+
+TEST(BillingConfig, WeakSecretsAreRefused) {
+  EXPECT_EQ(refused(sound()), "accepted");
+  Config config = sound();
+  config.pepper = "short";
+  EXPECT_EQ(refused(config), "secrets.pepper_file");
+  config.pepper = std::string(64, 'a');
+  EXPECT_EQ(refused(config), "secrets.pepper_file");
+  config = sound();
+  config.cluster_token.clear();
+  EXPECT_EQ(refused(config), "secrets.cluster_token_file");
+  config = sound();
+  config.cluster_token = config.pepper;
+  EXPECT_EQ(refused(config), "secrets.pepper_file");
+  config = sound();
+  test::SeededEntropy entropy;
+  config.admin_key = mint_api_key(entropy, KeyKind::kTenant).text;
+  EXPECT_EQ(refused(config), "secrets.admin_key_file") << "a tenant's key is no admin key";
+  config.admin_key = "0123456789abcdef0123456789abcdef";
+  EXPECT_EQ(refused(config), "secrets.admin_key_file");
+}
+
+TEST(BillingConfig, MissingAndUnknownOptionsAreNamed) {
+  Config config;
+  ConfigTable table = config_table(config);
+  const char* arguments[] = {"tidegate-billing", "--pg.dsn=host=x", "--leases.ttl=5"};
+  const auto parsed = table.parse(3, arguments);
+  ASSERT_FALSE(parsed);
+  EXPECT_NE(parsed.error().message.find("leases.ttl"), std::string::npos);
+  EXPECT_NE(parsed.error().message.find("secrets.pepper_file: required"), std::string::npos);
+}
+
+TEST(BillingMetrics, NamesFollowTheHouseRule) {
+  MemoryRegistry registry;
+  const BillingMetrics metrics(registry);
+  EXPECT_GT(registry.names().size(), 15u);
+  for (const auto& name : registry.names()) EXPECT_NE(name.find(" tidegate_billing_"), std::string::npos) << name;
+}
+
+}  // namespace
+}  // namespace tidegate::billing
