@@ -27,6 +27,10 @@ Error unreachable() {
 LeaseBook::Actions LeaseBook::request(Ticket ticket, Money amount, Mono give_up, Mono now) {
   TG_CHECK(!amount.is_negative());
   Actions actions;
+  if (amount.is_zero()) {  // priced at nothing: no lease is needed, or charged
+    actions.granted.push_back({ticket, {.lease = lease_, .amount = amount}});
+    return actions;
+  }
   age_demand(now);
   last_request_ = now;
   demand_now_ += amount;
@@ -177,13 +181,10 @@ void LeaseBook::serve(Actions& actions, Mono now) {
 void LeaseBook::start_for_head(Actions& actions, Mono now) {
   const Money usable = is_usable(now) ? free_ : Money();
   const Money least = std::max(waiters_.front().amount - usable, kLeastGrant);
-  Money want = least;
-  if (!is_tail_) {
-    Money asked;
-    for (const Waiter& waiter : waiters_) asked += waiter.amount;
-    want = std::max(least, asked - usable + target());
-  }
-  start_acquire(actions, want, least);
+  Money asked;
+  for (const Waiter& waiter : waiters_) asked += waiter.amount;
+  const Money reserve = is_tail_ ? Money() : target();
+  start_acquire(actions, std::max(least, asked - usable + reserve), least);
 }
 
 void LeaseBook::start_for_reserve(Actions& actions, Mono now) {
@@ -234,7 +235,8 @@ void LeaseBook::age_demand(Mono now) {
 
 Money LeaseBook::target() const {
   const auto horizon_s = std::chrono::duration_cast<std::chrono::seconds>(policy_.horizon).count();
-  return std::max(demand_per_s_.times(horizon_s), largest_hold_.times(policy_.holds_least));
+  const Money demand_per_s = std::max(demand_per_s_, demand_now_);  // a burst shows in its first second
+  return std::max(demand_per_s.times(horizon_s), largest_hold_.times(policy_.holds_least));
 }
 
 void LeaseBook::check() const {

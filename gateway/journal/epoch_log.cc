@@ -93,9 +93,12 @@ Status EpochLog::load_segment(std::uint64_t index, bool is_last, const RecordVis
     TG_TRY(disk_->remove_file(path(index)));
     return disk_->sync_folder(folder_);
   }
-  if (sound < data.size()) TG_TRY(disk_->truncate(path(index), sound));
   segments_.back().bytes = sound;
-  return {};
+  if (!is_last) return {};
+  // What a killed process wrote may be in the page cache only. Before anything is written behind it, it is cut where
+  // it is torn and synced: a finished segment has no unsynced byte.
+  TG_TRY(disk_->truncate(path(index), sound));
+  return disk_->sync_folder(folder_);
 }
 
 Status EpochLog::read_header(const RecordView& record, std::uint64_t index) {

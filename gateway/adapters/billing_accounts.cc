@@ -1,0 +1,69 @@
+#include "gateway/adapters/billing_accounts.h"
+
+#include <utility>
+
+#include "base/rpc/client.h"
+#include "tidegate/v1/billing.grpc.pb.h"
+
+namespace tidegate::gateway {
+namespace {
+
+using Async = class v1::Accounts::Stub::async;
+
+class BillingStream final : public AccountsStream {
+ public:
+  explicit BillingStream(rpc::StreamReader<v1::AccountsUpdate> reader) : reader_(std::move(reader)) {}
+
+  awaitable<Result<std::optional<v1::AccountsUpdate>>> read(Deadline deadline) override {
+    return reader_.read(deadline);
+  }
+  void cancel() override { reader_.cancel(); }
+
+ private:
+  rpc::StreamReader<v1::AccountsUpdate> reader_;
+};
+
+class BillingAccounts final : public Accounts {
+ public:
+  BillingAccounts(std::shared_ptr<rpc::Channel> channel, const Clock& clock, Duration call_limit)
+      : client_(std::move(channel)), clock_(clock), call_limit_(call_limit) {}
+
+  std::unique_ptr<AccountsStream> watch(v1::WatchAccountsRequest request) override {
+    auto reader = client_.read_stream(&Async::Watch, std::move(request), Deadline::never());
+    return std::make_unique<BillingStream>(std::move(reader));
+  }
+  awaitable<Result<v1::OpenEpochResponse>> open_epoch(v1::OpenEpochRequest request) override {
+    return client_.call(&Async::OpenEpoch, std::move(request), limit());
+  }
+  awaitable<Result<v1::CloseEpochResponse>> close_epoch(v1::CloseEpochRequest request) override {
+    return client_.call(&Async::CloseEpoch, std::move(request), limit());
+  }
+  awaitable<Result<v1::Lease>> acquire_lease(v1::AcquireLeaseRequest request) override {
+    return client_.call(&Async::AcquireLease, std::move(request), limit());
+  }
+  awaitable<Result<v1::Lease>> return_lease(v1::ReturnLeaseRequest request) override {
+    return client_.call(&Async::ReturnLease, std::move(request), limit());
+  }
+  awaitable<Result<v1::UsageAck>> submit_usage(v1::UsageBatch batch) override {
+    return client_.call(&Async::SubmitUsage, std::move(batch), limit());
+  }
+
+ private:
+  Deadline limit() const { return Deadline::after(clock_.mono(), call_limit_); }
+
+  rpc::Client<v1::Accounts> client_;
+  const Clock& clock_;
+  const Duration call_limit_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Accounts>> connect_billing(const std::string& address, const std::string& token,
+                                                  const Clock& clock, Duration call_limit) {
+  rpc::ChannelOptions options;
+  options.token = token;
+  TG_ASSIGN(auto channel, rpc::make_channel(address, options));
+  return std::make_unique<BillingAccounts>(std::move(channel), clock, call_limit);
+}
+
+}  // namespace tidegate::gateway

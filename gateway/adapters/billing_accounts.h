@@ -1,0 +1,19 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/core/clock.h"
+#include "gateway/money/accounts_port.h"
+
+namespace tidegate::gateway {
+
+/// Accounts over gRPC. `address`: "host:port" or "unix:/path"; does not connect yet. Every unary call ends within
+/// `call_limit`; the watch stream lives until it breaks (keepalive notices a dead peer) or its reader is destroyed.
+/// Destroy it before the executors of its callers end; it cancels and awaits what is in flight. `clock` outlives it.
+/// Fails: invalid_argument/bad_address.
+Result<std::unique_ptr<Accounts>> connect_billing(const std::string& address, const std::string& token,
+                                                  const Clock& clock,
+                                                  Duration call_limit = std::chrono::seconds(5));
+
+}  // namespace tidegate::gateway

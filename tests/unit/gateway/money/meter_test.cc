@@ -1,0 +1,187 @@
+#include "gateway/money/meter.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/unit/gateway/money/money_world.h"
+
+namespace tidegate::gateway {
+namespace {
+
+using test::eventually;
+using test::flat_price;
+using test::money;
+
+struct MeterTest : test::MoneyWorld {
+  void SetUp() override { begin_and_wait(); }
+};
+
+TEST_F(MeterTest, ARequestIsHeldSettledJournalledAndBilledToThePico) {
+  auto charge = admit(request(1000, 1000));
+  ASSERT_TRUE(charge) << charge.error().to_string();
+  EXPECT_EQ((*charge)->band(), "flat");
+  EXPECT_EQ(treasury->leases().held(), money("0.002"));
+  (*charge)->on_accepted({.prompt = 12, .cached = 2, .completion = 0, .reasoning = 0}, "worker-1");
+  EXPECT_EQ(treasury->leases().held(), money("0.001012"));
+  FinalReport final = report(12, 34);
+  final.usage.cached = 2;
+  final.usage.reasoning = 30;
+  const auto settlement = settle(**charge, final);
+  ASSERT_TRUE(settlement) << settlement.error().to_string();
+  EXPECT_EQ(settlement->amount, money("0.0000442"));  // 2 x 0.1 + 10 x 1 + 34 x 1 millionths
+  EXPECT_EQ(settlement->currency, "USD");
+  EXPECT_EQ(settlement->band, "flat");
+  EXPECT_EQ(settlement->price_version, "test-book/1");
+  EXPECT_TRUE(treasury->leases().held().is_zero());
+  charge->reset();
+  ASSERT_TRUE(drain());
+  ASSERT_EQ(billing.events().size(), 1u);
+  const v1::UsageEvent event = billing.events().front();
+  EXPECT_EQ(event.status(), v1::USAGE_STATUS_COMPLETED);
+  EXPECT_EQ(event.sequence(), 1u);
+  EXPECT_EQ(event.prompt_tokens(), 12);
+  EXPECT_EQ(event.cached_tokens(), 2);
+  EXPECT_EQ(event.completion_tokens(), 34);
+  EXPECT_EQ(event.reasoning_tokens(), 30);
+  EXPECT_EQ(event.worker_id(), "worker-1");
+  EXPECT_EQ(event.surface(), "http.chat");
+  EXPECT_EQ(billing.wallet(wallet).balance, money("100") - money("0.0000442"));
+  EXPECT_TRUE(billing.wallet(wallet).leased.is_zero());
+  EXPECT_TRUE(billing.reconcile().empty());
+}
+
+TEST_F(MeterTest, NoRoundTripWhileTheLeaseHasRoom) {
+  for (int i = 0; i < 3; ++i) {
+    auto charge = admit(request());
+    ASSERT_TRUE(charge);
+    ASSERT_TRUE(settle(**charge, report(10, 10)));
+  }
+  const int calls = billing.calls(test::FakeBilling::Call::kAcquire);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(MeterTest, AModelWithoutAPriceIsNotAdmissible) {
+  AdmissionRequest unknown = request();
+  unknown.model = "no-such-model";
+  EXPECT_EQ(admit(unknown).error().reason, "price_missing");
+  EXPECT_FALSE(treasury->meter().quote(*unknown.principal, "no-such-model"));
+}
+
+TEST_F(MeterTest, APriceThatEndsBeforeTheDeadlineIsAMissingPrice) {
+  v1::PriceVersion ending = flat_price(9);
+  ending.set_model("ending");
+  ending.set_effective_to_us(unix_micros(clock.wall()) + 30'000'000);
+  billing.add_price(ending);
+  ASSERT_TRUE(eventually([&] { return metric("tidegate_gateway_price_versions_count") == 2; }));
+  AdmissionRequest late = request();
+  late.model = "ending";
+  EXPECT_EQ(admit(late).error().reason, "price_missing");
+  AdmissionRequest short_one = request();
+  short_one.model = "ending";
+  short_one.budget = std::chrono::seconds(5);
+  auto charge = admit(short_one);
+  EXPECT_TRUE(charge);
+  ASSERT_TRUE(settle(**charge, report(1, 1)));
+}
+
+TEST_F(MeterTest, QuotePrintsRatesPerMillion) {
+  const auto principal = treasury->principals().authenticate(key_text);
+  const auto quote = treasury->meter().quote(**principal, "tang-moe");
+  ASSERT_TRUE(quote);
+  EXPECT_EQ(quote->prompt_hit, "0.1");
+  EXPECT_EQ(quote->prompt_miss, "1");
+  EXPECT_EQ(quote->output, "1");
+  EXPECT_EQ(quote->currency, "USD");
+  EXPECT_EQ(quote->until_us, 0);
+}
+
+TEST_F(MeterTest, UsageAboveTheHoldIsBilledAtTheHeldBound) {
+  auto charge = admit(request(10, 10));
+  ASSERT_TRUE(charge);
+  const auto settlement = settle(**charge, report(1000, 1000));
+  ASSERT_TRUE(settlement);
+  EXPECT_EQ(settlement->amount, money("0.00002"));
+  EXPECT_EQ(metric("tidegate_gateway_meter_overruns_total"), 1);
+  EXPECT_TRUE(log.has("usage_above_hold"));
+}
+
+TEST_F(MeterTest, FailedBeforeAnythingWasDeliveredCostsNothing) {
+  auto charge = admit(request());
+  ASSERT_TRUE(charge);
+  (*charge)->on_accepted({.prompt = 500, .cached = 0, .completion = 0, .reasoning = 0}, "w");
+  EXPECT_TRUE(settle(**charge, report(500, 0, Outcome::kFailed))->amount.is_zero());
+}
+
+TEST_F(MeterTest, FailedAfterDeliveringChargesWhatWasDelivered) {
+  auto charge = admit(request());
+  ASSERT_TRUE(charge);
+  EXPECT_EQ(settle(**charge, report(5, 7, Outcome::kFailed))->amount, money("0.000012"));
+}
+
+TEST_F(MeterTest, AnAbandonedChargeIsSettledAsFailedAndNothingLeaks) {
+  auto charge = admit(request());
+  ASSERT_TRUE(charge);
+  const RequestId id = test::request_id(next_request - 1);
+  (*charge)->on_accepted({.prompt = 5, .cached = 0, .completion = 0, .reasoning = 0}, "w");
+  (*charge)->on_progress({.prompt = 5, .cached = 0, .completion = 3, .reasoning = 0});
+  charge->reset();
+  EXPECT_TRUE(eventually([&] { return treasury->leases().held().is_zero(); }));
+  EXPECT_TRUE(eventually([&] { return billing.event(id).has_value(); }));
+  EXPECT_EQ(billing.event(id)->status(), v1::USAGE_STATUS_FAILED);
+  EXPECT_EQ(billing.event(id)->amount(), "0.000008");
+  EXPECT_TRUE(log.has("charge_abandoned"));
+}
+
+TEST_F(MeterTest, ADearerPricePublishedMeanwhileNeverCostsMoreThanWasHeld) {
+  auto charge = admit(request(10, 10));
+  ASSERT_TRUE(charge);
+  v1::PriceVersion old = flat_price();
+  const std::int64_t now = unix_micros(clock.wall());
+  old.set_effective_to_us(now);
+  v1::PriceVersion dear = flat_price(2, 5'000'000);
+  dear.set_effective_from_us(now);
+  billing.add_price(old);
+  billing.add_price(dear);
+  ASSERT_TRUE(eventually([&] {
+    const auto quote = treasury->meter().quote(*request().principal, "tang-moe");
+    return quote && quote->price_version == "test-book/2";
+  }));
+  const auto settlement = settle(**charge, report(10, 10));
+  ASSERT_TRUE(settlement);
+  EXPECT_EQ(settlement->amount, money("0.00002"));
+  EXPECT_EQ(settlement->price_version, "test-book/1");
+  EXPECT_EQ(metric("tidegate_gateway_meter_repriced_total"), 1);
+}
+
+TEST_F(MeterTest, FailedJournalClosesTheDoorAndTellsTheProcess) {
+  auto charge = admit(request());
+  ASSERT_TRUE(charge);
+  disk.fail_after_bytes(0);
+  EXPECT_EQ(settle(**charge, report(1, 1)).error().reason, "journal_failed");
+  EXPECT_TRUE(eventually([&] { return failures == 1; }));
+  EXPECT_EQ(treasury->ready().error().reason, "journal_failed");
+  EXPECT_EQ(admit(request()).error().reason, "journal_failed");
+  charge->reset();
+}
+
+TEST_F(MeterTest, DrainingRefusesNewRequestsAndWaitsForOpenOnes) {
+  auto charge = admit(request());
+  ASSERT_TRUE(charge);
+  const auto kept = treasury;
+  std::jthread drainer([&] { EXPECT_TRUE(drain()); });
+  AdmissionRequest late = request();
+  EXPECT_TRUE(eventually([&] {
+    auto work = [&]() -> awaitable<Result<std::unique_ptr<Charge>>> { return kept->meter().admit(late); };
+    auto answer = threads.run_on(1, work);
+    return !answer && answer.error().reason == "draining";
+  }));
+  auto finish = [&]() -> awaitable<Result<Settlement>> { return (*charge)->settle(report(1, 2)); };
+  EXPECT_TRUE(threads.run_on(1, finish));
+  charge->reset();
+  drainer.join();
+  EXPECT_EQ(billing.open_epochs(), 0u);
+}
+
+}  // namespace
+}  // namespace tidegate::gateway
