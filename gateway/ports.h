@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -27,6 +28,10 @@ struct Principal {
   std::vector<std::string> models;  ///< allow-list; empty = all
   std::string tenant_name;
   std::string project_name;
+
+  bool may_call(std::string_view model) const {
+    return models.empty() || std::ranges::find(models, model) != models.end();
+  }
 };
 
 /// Keys as billing last told us. Thread-safe; lock-free for readers; no I/O.

@@ -1,12 +1,67 @@
 #include "gateway/core/plan.h"
 
+#include <fmt/format.h>
+
 namespace tidegate::gateway {
 namespace {
 
 constexpr std::int64_t kTemplateTokensPerRequest = 16;
 constexpr std::int64_t kTemplateTokensPerMessage = 8;
 
+std::unexpected<Error> invalid_value(std::string_view path, std::string_view name, std::string rule) {
+  std::string field = path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
+  std::string message = fmt::format("'{}' {}.", field, rule);
+  return fail(Code::kInvalidArgument, "invalid_value", std::move(message), std::move(field));
+}
+
+Status check_messages(const std::vector<PlanMessage>& messages) {
+  if (messages.empty() || std::ssize(messages) > PlanLimits::kMessagesMax) {
+    return invalid_value("", "messages", fmt::format("has {} messages; send 1 to {}", messages.size(), PlanLimits::kMessagesMax));
+  }
+  std::int64_t bytes = 0;
+  for (const PlanMessage& message : messages) bytes += std::ssize(message.content);
+  if (bytes > PlanLimits::kPromptBytesMax) {
+    return fail(Code::kInvalidArgument, "request_too_large",
+                fmt::format("'messages' hold {} bytes of text; send at most {}.", bytes, PlanLimits::kPromptBytesMax),
+                "messages");
+  }
+  return {};
+}
+
+Status check_sampling(const PlanSampling& sampling, std::string_view path) {
+  // Written so that NaN fails too.
+  if (sampling.temperature && !(*sampling.temperature >= 0 && *sampling.temperature <= PlanLimits::kTemperatureMax)) {
+    return invalid_value(path, "temperature", "must be between 0 and 2");
+  }
+  if (sampling.top_p && !(*sampling.top_p > 0 && *sampling.top_p <= 1)) {
+    return invalid_value(path, "top_p", "must be greater than 0 and at most 1");
+  }
+  if (sampling.top_k && (*sampling.top_k < 0 || *sampling.top_k > PlanLimits::kTopKMax)) {
+    return invalid_value(path, "top_k", fmt::format("must be between 0 (off) and {}", PlanLimits::kTopKMax));
+  }
+  if (sampling.max_tokens < 0 || sampling.max_tokens > PlanLimits::kCompletionTokensMax) {
+    return invalid_value(path, "max_tokens", fmt::format("must be at most {}", PlanLimits::kCompletionTokensMax));
+  }
+  if (std::ssize(sampling.stop) > PlanLimits::kStopsMax) {
+    return invalid_value(path, "stop", fmt::format("must hold at most {} strings", PlanLimits::kStopsMax));
+  }
+  for (const std::string& stop : sampling.stop) {
+    if (stop.empty() || std::ssize(stop) > PlanLimits::kStopBytesMax) {
+      return invalid_value(path, "stop", fmt::format("must hold strings of 1 to {} bytes", PlanLimits::kStopBytesMax));
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+Status check_plan(const Plan& plan, std::string_view sampling_path) {
+  if (plan.model.empty() || std::ssize(plan.model) > PlanLimits::kModelBytesMax) {
+    return invalid_value("", "model", fmt::format("must be 1 to {} bytes long", PlanLimits::kModelBytesMax));
+  }
+  TG_TRY(check_messages(plan.messages));
+  return check_sampling(plan.sampling, sampling_path);
+}
 
 std::optional<Role> parse_role(std::string_view name) {
   if (name == "user") return Role::kUser;

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/core/result.h"
+
 namespace tidegate::gateway {
 
 enum class Role : std::uint8_t { kSystem, kUser, kAssistant };
@@ -45,11 +47,17 @@ struct PlanLimits {
   static constexpr std::int64_t kCompletionTokensMax = 393'216;
   static constexpr std::int64_t kTopKMax = 1'000'000;
   static constexpr double kTemperatureMax = 2.0;
+  /// All contents together: a session frame holds 4 MiB, and no model reads more.
+  static constexpr std::int64_t kPromptBytesMax = 3'000'000;
 };
 
 /// The wire's role names; "developer" is a system message. nullopt for every other word.
 std::optional<Role> parse_role(std::string_view name);
 std::string_view role_name(Role role);
+
+/// The bounds that every dialect shares. `sampling_path` stands before the names of sampling fields ("" | "sampling").
+/// Fails: invalid_argument/invalid_value or request_too_large, naming field, limit and fix.
+Status check_plan(const Plan& plan, std::string_view sampling_path);
 
 /// No tokenizer makes more tokens than the text has bytes; the template adds a few control tokens a message.
 /// Used for the hold, before the worker has counted.

@@ -10,10 +10,6 @@ double seconds(Duration span) { return std::chrono::duration<double>(span).count
 
 std::int64_t millis(Duration span) { return std::chrono::duration_cast<std::chrono::milliseconds>(span).count(); }
 
-bool may_call(const Principal& principal, const std::string& model) {
-  return principal.models.empty() || std::ranges::find(principal.models, model) != principal.models.end();
-}
-
 }  // namespace
 
 RequestDriver::RequestDriver(Serving& serving, RequestContext context, AnswerSink& sink, Executor executor)
@@ -57,7 +53,7 @@ std::optional<Refusal> RequestDriver::check() {
   const Plan& plan = context_.plan;
   auto pool = serving_.dispatcher.routes().pool_for(plan.model);
   if (!pool && pool.error().code == Code::kNotFound) return pool.error();
-  if (!may_call(*context_.principal, plan.model)) {
+  if (!context_.principal->may_call(plan.model)) {
     return Error(Code::kPermissionDenied, "model_not_allowed",
                  "This key may not call the model; ask for it in the project's settings, or use another key.", "model");
   }

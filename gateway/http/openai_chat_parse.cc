@@ -35,14 +35,6 @@ Status check_fields(const json::object& root, std::int32_t& ignored) {
   return {};
 }
 
-Result<std::string> parse_model(const json::object& root) {
-  TG_ASSIGN(std::string model, json::get_string(root, "model"));
-  if (model.empty() || std::ssize(model) > PlanLimits::kModelBytesMax) {
-    return invalid_value("model", fmt::format("must be 1 to {} bytes long", PlanLimits::kModelBytesMax));
-  }
-  return model;
-}
-
 Result<std::int32_t> parse_max_tokens(const json::object& root) {
   std::int32_t tokens = 0;
   // The later name wins when both are there.
@@ -59,13 +51,7 @@ Result<std::int32_t> parse_max_tokens(const json::object& root) {
 
 Status parse_numbers(const json::object& root, PlanSampling& sampling) {
   TG_ASSIGN(sampling.temperature, json::find_double(root, "temperature"));
-  if (sampling.temperature && !(*sampling.temperature >= 0 && *sampling.temperature <= PlanLimits::kTemperatureMax)) {
-    return invalid_value("temperature", "must be between 0 and 2");
-  }
   TG_ASSIGN(sampling.top_p, json::find_double(root, "top_p"));
-  if (sampling.top_p && !(*sampling.top_p > 0 && *sampling.top_p <= 1)) {
-    return invalid_value("top_p", "must be greater than 0 and at most 1");
-  }
   TG_ASSIGN(const auto top_k, json::find_int(root, "top_k"));
   if (top_k && (*top_k < -1 || *top_k > PlanLimits::kTopKMax)) {
     return invalid_value("top_k", fmt::format("must be between 0 (off) and {}", PlanLimits::kTopKMax));
@@ -88,20 +74,15 @@ Result<std::vector<std::string>> parse_stop(const json::object& root) {
   if (value->is_string()) {
     stops.emplace_back(value->get_string());
   } else if (value->is_array()) {
-    if (std::ssize(value->get_array()) > PlanLimits::kStopsMax) {
-      return invalid_value("stop", fmt::format("must hold at most {} strings", PlanLimits::kStopsMax));
-    }
     for (const json::value& item : value->get_array()) {
-      if (!item.is_string()) return fail(Code::kInvalidArgument, "wrong_type", "'stop' must hold strings only.", "stop");
+      if (!item.is_string()) {
+        std::string field = fmt::format("stop[{}]", stops.size());
+        return fail(Code::kInvalidArgument, "wrong_type", fmt::format("'{}' must be a string.", field), field);
+      }
       stops.emplace_back(item.get_string());
     }
   } else {
     return fail(Code::kInvalidArgument, "wrong_type", "'stop' must be a string or an array of strings.", "stop");
-  }
-  for (const std::string& stop : stops) {
-    if (stop.empty() || std::ssize(stop) > PlanLimits::kStopBytesMax) {
-      return invalid_value("stop", fmt::format("must hold strings of 1 to {} bytes", PlanLimits::kStopBytesMax));
-    }
   }
   return stops;
 }
@@ -134,13 +115,14 @@ Result<Plan> parse_openai_chat(std::string_view body) {
   const json::object& root = document.get_object();
   Plan plan;
   TG_TRY(check_fields(root, plan.fields_ignored));
-  TG_ASSIGN(plan.model, parse_model(root));
+  TG_ASSIGN(plan.model, json::get_string(root, "model"));
   TG_ASSIGN(const json::value* messages, json::member(root, "messages"));
   TG_ASSIGN(plan.messages, parse_openai_messages(*messages, plan.fields_ignored));
   TG_ASSIGN(plan.sampling.max_tokens, parse_max_tokens(root));
   TG_TRY(parse_numbers(root, plan.sampling));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
+  TG_TRY(check_plan(plan, ""));
   return plan;
 }
 

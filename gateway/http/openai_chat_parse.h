@@ -12,7 +12,7 @@ namespace tidegate::gateway {
 /// (refusing them broke clients) and counted in Plan::fields_ignored.
 ///
 /// Fails: invalid_argument with reason invalid_json (also invalid UTF-8), missing_field, wrong_type, invalid_value,
-/// unsupported_parameter; the message names the field, the limit and the fix.
+/// unsupported_parameter, request_too_large; the message names the field, the limit and the fix.
 Result<Plan> parse_openai_chat(std::string_view body);
 
 }  // namespace tidegate::gateway

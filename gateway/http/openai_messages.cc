@@ -91,11 +91,6 @@ Status check_rest(const json::object& message, const std::string& path, std::int
 Result<std::vector<PlanMessage>> parse_openai_messages(const json::value& value, std::int32_t& ignored) {
   if (!value.is_array()) return wrong_type("messages", "an array of messages");
   const json::array& array = value.get_array();
-  if (array.empty() || std::ssize(array) > PlanLimits::kMessagesMax) {
-    return fail(Code::kInvalidArgument, "invalid_value",
-                fmt::format("'messages' has {} messages; send 1 to {}.", array.size(), PlanLimits::kMessagesMax),
-                "messages");
-  }
   std::vector<PlanMessage> messages;
   messages.reserve(array.size());
   for (std::size_t i = 0; i < array.size(); ++i) {

@@ -1,15 +1,11 @@
 #include "gateway/http/openai_models.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "gateway/http/json_text.h"
 
 namespace tidegate::gateway {
 namespace {
-
-bool may_call(const Principal& principal, std::string_view model) {
-  return principal.models.empty() || std::ranges::find(principal.models, model) != principal.models.end();
-}
 
 void append_text(std::string& out, std::string_view key, std::string_view value) {
   out += ",\"";
@@ -56,7 +52,7 @@ std::string openai_model_list(const RouteTable& routes, const Principal& princip
   std::string out = R"({"object":"list","data":[)";
   bool first = true;
   for (const std::string& id : routes.models()) {
-    if (!may_call(principal, id)) continue;
+    if (!principal.may_call(id)) continue;
     if (!std::exchange(first, false)) out += ',';
     append_model(out, routes, principal, meter, created_s, id);
   }
@@ -65,7 +61,7 @@ std::string openai_model_list(const RouteTable& routes, const Principal& princip
 
 std::optional<std::string> openai_model(const RouteTable& routes, const Principal& principal, const Meter& meter,
                                         std::int64_t created_s, std::string_view id) {
-  if (!routes.offers(id) || !may_call(principal, id)) return std::nullopt;
+  if (!routes.offers(id) || !principal.may_call(id)) return std::nullopt;
   std::string out;
   append_model(out, routes, principal, meter, created_s, id);
   return out;

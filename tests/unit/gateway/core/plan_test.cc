@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace tidegate::gateway {
 namespace {
 
@@ -17,6 +19,42 @@ TEST(Plan, PromptBoundCoversEveryByteAndTheTemplate) {
   plan.messages = {{Role::kSystem, "abc"}, {Role::kUser, std::string(1'000, 'x')}};
   EXPECT_GT(prompt_tokens_bound(plan), 1'003);
   EXPECT_LT(prompt_tokens_bound(plan), 1'100);
+}
+
+Plan valid_plan() {
+  Plan plan;
+  plan.model = "m";
+  plan.messages = {{Role::kUser, "hi"}};
+  return plan;
+}
+
+TEST(Plan, SharedBoundsNameTheirFieldInEachDialect) {
+  EXPECT_TRUE(check_plan(valid_plan(), ""));
+  Plan plan = valid_plan();
+  plan.sampling.temperature = 2.5;
+  EXPECT_EQ(check_plan(plan, "").error().field, "temperature");
+  EXPECT_EQ(check_plan(plan, "sampling").error().field, "sampling.temperature");
+  plan.sampling.temperature = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_FALSE(check_plan(plan, ""));
+}
+
+TEST(Plan, MoreTextThanAFrameHoldsIsTooLarge) {
+  Plan plan = valid_plan();
+  plan.messages[0].content.assign(PlanLimits::kPromptBytesMax + 1, 'x');
+  EXPECT_EQ(check_plan(plan, "").error().reason, "request_too_large");
+  plan.messages[0].content.pop_back();
+  EXPECT_TRUE(check_plan(plan, ""));
+}
+
+TEST(Plan, StopsAndMessagesAreBounded) {
+  Plan plan = valid_plan();
+  plan.sampling.stop.assign(17, "x");
+  EXPECT_EQ(check_plan(plan, "").error().field, "stop");
+  plan.sampling.stop = {""};
+  EXPECT_EQ(check_plan(plan, "").error().field, "stop");
+  plan = valid_plan();
+  plan.messages.clear();
+  EXPECT_EQ(check_plan(plan, "").error().field, "messages");
 }
 
 }  // namespace

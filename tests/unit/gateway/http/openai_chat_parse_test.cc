@@ -102,13 +102,17 @@ TEST(OpenAiChatParse, RangesAreNamedWithFieldAndLimit) {
 TEST(OpenAiChatParse, WrongTypesAreNamed) {
   const std::pair<const char*, const char*> cases[] = {
       {"temperature", R"("hot")"}, {"stream", "1"},       {"max_tokens", "1.5"}, {"seed", R"("1")"},
-      {"stop", "5"},               {"stop", "[1]"},       {"top_p", "[]"},       {"top_k", "true"},
+      {"stop", "5"},               {"top_p", "[]"},       {"top_k", "true"},
   };
   for (const auto& [field, value] : cases) {
     const Error error = error_of(body(std::string("\"") + field + "\":" + value));
     EXPECT_EQ(error.reason, "wrong_type") << field;
     EXPECT_EQ(error.field, field);
   }
+}
+
+TEST(OpenAiChatParse, AWrongStopIsNamedByItsPlace) {
+  EXPECT_EQ(error_of(body(R"("stop":["a",1])")).field, "stop[1]");
 }
 
 TEST(OpenAiChatParse, RequiredFieldsAreRequired) {

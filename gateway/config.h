@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/core/config.h"
+
+namespace tidegate::gateway {
+
+/// Everything an operator can set. The table in config.cc names, bounds and explains each.
+struct GatewayConfig {
+  std::string http_listen = "127.0.0.1:8080";
+  std::string grpc_listen = "127.0.0.1:8081";
+  std::string admin_listen = "127.0.0.1:8082";
+  std::int64_t io_threads = 2;
+  std::string region = "local";
+  std::string pool = "cpu";
+  std::string gateway_id = "gateway-1";
+  std::string scheduler_address;
+  std::string billing_address;
+  std::string journal_dir;
+  std::int64_t journal_quota_bytes = std::int64_t{4} << 30;
+  std::string pepper;
+  std::string cluster_token;
+  std::string cache_salt;
+
+  std::chrono::milliseconds request_max{600'000};
+  std::chrono::milliseconds queue_wait_max{60'000};
+  std::int64_t queue_length_max = 4'096;
+  std::chrono::milliseconds keep_alive{9'000};
+  std::int64_t completion_tokens_default = 8'192;
+  std::int64_t connections_max = 10'000;
+  std::int64_t body_bytes_max = 8 * 1024 * 1024;
+  std::chrono::milliseconds drain_max{20'000};
+};
+
+/// Rows write into `config`, which must outlive the table.
+ConfigTable config_table(GatewayConfig& config);
+
+/// What no single row can see: secrets too weak to be secrets, the same secret twice.
+/// Fails: invalid_argument/bad_config with every problem, one a line. Never prints a secret.
+Status check_config(const GatewayConfig& config);
+
+/// The effective values for /configz, without secrets.
+std::string describe_config(const GatewayConfig& config);
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,92 @@
+#include "gateway/rpc/chat_codec.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace tidegate::gateway {
+namespace {
+
+constexpr std::size_t kEventBytesMax = 1 << 20;
+
+void decode_sampling(const v1::SamplingParams& from, PlanSampling& to) {
+  if (from.has_temperature()) to.temperature = from.temperature();
+  if (from.has_top_p()) to.top_p = from.top_p();
+  if (from.has_top_k()) to.top_k = from.top_k();
+  if (from.has_seed()) to.seed = from.seed();
+  to.max_tokens = from.max_tokens();
+  to.stop.assign(from.stop().begin(), from.stop().end());
+}
+
+}  // namespace
+
+Result<Plan> decode_chat(v1::ChatRequest request) {
+  Plan plan;
+  plan.model = std::move(*request.mutable_model());
+  plan.is_stream = true;
+  plan.include_usage = true;
+  plan.messages.reserve(static_cast<std::size_t>(request.messages_size()));
+  for (int i = 0; i < request.messages_size(); ++i) {
+    auto& message = *request.mutable_messages(i);
+    const auto role = parse_role(message.role());
+    if (!role) {
+      std::string field = fmt::format("messages[{}].role", i);
+      std::string words = fmt::format("'{}' must be one of system, developer, user, assistant.", field);
+      return fail(Code::kInvalidArgument, "invalid_value", std::move(words), std::move(field));
+    }
+    plan.messages.push_back(PlanMessage{*role, std::move(*message.mutable_content())});
+  }
+  decode_sampling(request.sampling(), plan.sampling);
+  TG_TRY(check_plan(plan, "sampling"));
+  return plan;
+}
+
+v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model, const WorkerFacts& worker,
+                              const TokenUsage& usage) {
+  v1::ChatEvent event;
+  auto* accepted = event.mutable_accepted();
+  accepted->set_request_id(request.to_string());
+  accepted->set_model(worker.variant.empty() ? model : model + "/" + worker.variant);
+  accepted->set_prompt_tokens(static_cast<std::int32_t>(usage.prompt));
+  return event;
+}
+
+v1::ChatEvent encode_delta(std::string reasoning, std::string content) {
+  v1::ChatEvent event;
+  event.mutable_delta()->set_reasoning(std::move(reasoning));
+  event.mutable_delta()->set_content(std::move(content));
+  return event;
+}
+
+v1::ChatEvent encode_finished(const AnswerEnd& end) {
+  v1::ChatEvent event;
+  auto* finished = event.mutable_finished();
+  finished->set_finish_reason(end.finish_reason);
+  auto* usage = finished->mutable_usage();
+  usage->set_prompt_tokens(static_cast<std::int32_t>(end.usage.prompt));
+  usage->set_cached_tokens(static_cast<std::int32_t>(end.usage.cached));
+  usage->set_completion_tokens(static_cast<std::int32_t>(end.usage.completion));
+  usage->set_reasoning_tokens(static_cast<std::int32_t>(end.usage.reasoning));
+  auto* cost = finished->mutable_cost();
+  cost->set_amount(end.settlement.amount.to_string());
+  cost->set_currency(end.settlement.currency);
+  cost->set_band(end.settlement.band);
+  cost->set_price_version(end.settlement.price_version);
+  return event;
+}
+
+bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next) {
+  if (!last.has_delta() || !next.has_delta()) return false;
+  if (last.ByteSizeLong() + next.ByteSizeLong() > kEventBytesMax) return false;
+  *last.mutable_delta()->mutable_reasoning() += next.delta().reasoning();
+  *last.mutable_delta()->mutable_content() += next.delta().content();
+  return true;
+}
+
+Error public_error(const Refusal& refusal) {
+  const ApiError wire = to_api_error(refusal);
+  if (wire.http_status != 500) return refusal.error;
+  return {Code::kInternal, wire.code, wire.message};
+}
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "gateway/core/api_error.h"
+#include "gateway/core/plan.h"
+#include "gateway/dispatch/answer_sink.h"
+#include "tidegate/v1/inference.pb.h"
+
+/// proto/tidegate/v1/inference.proto <-> the gateway's types.
+namespace tidegate::gateway {
+
+/// Fails: invalid_argument/invalid_value or request_too_large with the field.
+Result<Plan> decode_chat(v1::ChatRequest request);
+
+v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model, const WorkerFacts& worker,
+                              const TokenUsage& usage);
+v1::ChatEvent encode_delta(std::string reasoning, std::string content);
+v1::ChatEvent encode_finished(const AnswerEnd& end);
+
+/// Two deltas become one while a slow client has not read the first. False for other events, and when the sum would
+/// not fit a message.
+bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next);
+
+/// The status a client gets: an error of our own making loses its words, as over HTTP.
+Error public_error(const Refusal& refusal);
+
+}  // namespace tidegate::gateway

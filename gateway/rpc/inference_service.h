@@ -1,0 +1,50 @@
+#pragma once
+
+#include <grpcpp/server_context.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "base/core/ids.h"
+#include "gateway/dispatch/request_driver.h"
+#include "gateway/ports.h"
+#include "tidegate/v1/inference.grpc.pb.h"
+
+namespace tidegate::gateway {
+
+/// One io thread as the service sees it.
+struct ServingLane {
+  Serving* serving = nullptr;
+  Executor executor;
+};
+
+/// The public API over gRPC, with the same plan, flow, money and errors as over HTTP. Keys travel as metadata
+/// `authorization: Bearer tgk_...`; `x-request-id` comes back as initial metadata. Calls are handed to the io threads
+/// in turn; gRPC's own threads only copy and post.
+class InferenceService final : public v1::Inference::CallbackService {
+ public:
+  /// All references outlive the server that runs this service.
+  InferenceService(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<ServingLane> lanes);
+  ~InferenceService() override;
+
+  grpc::ServerWriteReactor<v1::ChatEvent>* Chat(grpc::CallbackServerContext* context,
+                                                const v1::ChatRequest* request) override;
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const v1::ListModelsRequest* request,
+                                       v1::ListModelsResponse* response) override;
+
+ private:
+  struct Call;
+  const ServingLane& next_lane();
+  awaitable<void> serve(std::shared_ptr<Call> call);
+  void count_refusal(Serving& serving, const Call& call, const Error& error);
+  Result<v1::ListModelsResponse> list(const Serving& serving, const std::string& token) const;
+
+  const Principals& principals_;
+  IdSource& ids_;
+  const Clock& clock_;
+  const std::vector<ServingLane> lanes_;
+  std::atomic<std::size_t> turn_ = 0;
+};
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,305 @@
+#include "gateway/wiring.h"
+
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <future>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/core/ids.h"
+#include "base/crypto/sha256.h"
+#include "base/net/io_threads.h"
+#include "base/net/timer.h"
+#include "base/obs/admin_server.h"
+#include "base/rpc/server.h"
+#include "gateway/adapters/billing_accounts.h"
+#include "gateway/dispatch/lane_dispatcher.h"
+#include "gateway/dispatch/route_watch.h"
+#include "gateway/http/openai_api.h"
+#include "gateway/journal/posix_disk.h"
+#include "gateway/metrics.h"
+#include "gateway/money/treasury.h"
+#include "gateway/rpc/inference_service.h"
+
+namespace tidegate::gateway {
+namespace {
+
+/// After the drain limit every open answer ends with an error frame; this is the time to write it.
+constexpr auto kErrorFramesWithin = std::chrono::seconds(3);
+/// To ship the journal and let billing close the epoch. What is left is settled by the next start.
+constexpr auto kShipWithin = std::chrono::seconds(10);
+constexpr auto kReadinessEvery = std::chrono::milliseconds(200);
+
+/// What one io thread owns.
+struct Lane {
+  Lane(MetricRegistry& registry) : metrics(registry) {}
+  GatewayMetrics metrics;
+  OpenRequests open_requests;
+  std::unique_ptr<LaneDispatcher> dispatcher;
+  std::optional<Serving> serving;
+};
+
+awaitable<void> wait_until_answered(const OpenRequests& open, const Clock& clock, Deadline deadline) {
+  while (open.size() > 0 && !deadline.is_expired(clock.mono())) co_await sleep_for(std::chrono::milliseconds(5));
+}
+
+}  // namespace
+
+/// Declared in the order in which they are built: destruction runs backwards.
+struct GatewayProcess::Parts {
+  Parts(const GatewayConfig& config, const Clock& clock)
+      : ids(clock, entropy),
+        control(1, "control"),
+        io(static_cast<std::size_t>(config.io_threads)),
+        control_metrics(registry),
+        stopping(control.executor(0)),
+        money_ready(readiness.add("money")),
+        routes_ready(readiness.add("routes")) {}
+
+  PrometheusRegistry registry;
+  Readiness readiness;
+  SystemEntropy entropy;
+  UuidV7Source ids;
+  PosixDisk disk;
+  IoThreads control;  ///< money, routes, readiness
+  IoThreads io;       ///< requests
+  GatewayMetrics control_metrics;
+  Event stopping;
+  Readiness::Check money_ready;
+  Readiness::Check routes_ready;
+  std::optional<asio::signal_set> signals;
+
+  std::unique_ptr<Accounts> accounts;
+  std::shared_ptr<Treasury> treasury;  // shared with open charges
+  bool is_money_drained = false;
+  std::vector<std::unique_ptr<Lane>> lanes;
+  std::unique_ptr<RouteWatch> watch;
+  std::future<void> watch_ended;
+  std::future<void> readiness_ended;
+  std::unique_ptr<OpenAiApi> api;
+  HttpHandler handler;
+  std::unique_ptr<HttpServer> http;
+  std::unique_ptr<InferenceService> inference;
+  std::unique_ptr<rpc::RpcServer> grpc;
+  std::unique_ptr<AdminServer> admin;
+};
+
+GatewayProcess::GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log)
+    : config_(config), clock_(clock), log_(log), parts_(std::make_unique<Parts>(config_, clock)) {}
+
+GatewayProcess::~GatewayProcess() { shut_down(); }
+
+Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayConfig& config, const Clock& clock,
+                                                              Log& log) {
+  std::unique_ptr<GatewayProcess> process(new GatewayProcess(config, clock, log));
+  TG_TRY(process->open_money());
+  process->open_lanes();
+  process->watch_routes();
+  TG_TRY(process->listen());
+  log.info("gateway_started", {kv("http", process->http_address()), kv("grpc", process->grpc_address()),
+                               kv("admin", process->admin_address()), kv("gateway", config.gateway_id),
+                               kv("region", config.region)});
+  return process;
+}
+
+Status GatewayProcess::open_money() {
+  Parts& parts = *parts_;
+  TG_ASSIGN(parts.accounts, connect_billing(config_.billing_address, config_.cluster_token, clock_));
+  TreasuryConfig config;
+  config.gateway_id = config_.gateway_id;
+  config.pepper = config_.pepper;
+  config.journal_folder = config_.journal_dir;
+  config.journal.quota_bytes = static_cast<std::uint64_t>(config_.journal_quota_bytes);
+  config.meter.region = config_.region;
+  config.meter.pool = config_.pool;
+  config.meter.budget = config_.request_max;
+  TreasuryParts money{*parts.accounts, parts.disk,     clock_, parts.entropy,
+                      parts.registry,  log_,           parts.control.executor(0),
+                      [this] { request_stop(); }};
+  TG_ASSIGN(parts.treasury, Treasury::open(std::move(config), std::move(money)));
+  parts.treasury->start();
+
+  const auto report_readiness = [&parts, this]() -> awaitable<void> {
+    do {
+      const Status ready = parts.treasury->ready();
+      if (ready) {
+        parts.money_ready.up();
+      } else {
+        parts.money_ready.down(ready.error().message);
+      }
+    } while (!co_await parts.stopping.wait_until(Deadline::after(clock_.mono(), kReadinessEvery)));
+  };
+  parts.readiness_ended = std::async(std::launch::async, [&parts, report_readiness] {
+    parts.control.run_on(0, report_readiness);
+  });
+  return {};
+}
+
+void GatewayProcess::open_lanes() {
+  Parts& parts = *parts_;
+  for (std::size_t i = 0; i < parts.io.size(); ++i) {
+    parts.lanes.push_back(std::make_unique<Lane>(parts.registry));
+    Lane& lane = *parts.lanes.back();
+    SessionOptions options;
+    options.gateway_id = config_.gateway_id;
+    // Tells the lives of a gateway apart in a worker's log.
+    options.epoch = static_cast<std::uint64_t>(unix_micros(clock_.wall()));
+    options.thread = static_cast<std::uint32_t>(i);
+    options.cluster_token = config_.cluster_token;
+    options.cache_secret = std::string(as_view(derive_key(config_.cache_salt, "tenant cache salt")));
+    FairQueueLimits limits;
+    limits.wait_max = config_.queue_wait_max;
+    limits.length_max = static_cast<std::size_t>(config_.queue_length_max);
+    ServingLimits serving;
+    serving.request_max = config_.request_max;
+    serving.keep_alive = config_.keep_alive;
+    serving.completion_default = static_cast<std::int32_t>(config_.completion_tokens_default);
+    parts.io.run_on(i, [&] {
+      lane.dispatcher = std::make_unique<LaneDispatcher>(std::move(options), limits, config_.region,
+                                                         parts.io.executor(i), clock_, log_, lane.metrics);
+    });
+    lane.serving.emplace(Serving{parts.treasury->meter(), *lane.dispatcher, lane.open_requests, clock_, log_,
+                                 lane.metrics, serving});
+  }
+}
+
+void GatewayProcess::watch_routes() {
+  Parts& parts = *parts_;
+  RouteWatchOptions options;
+  options.scheduler_address = config_.scheduler_address;
+  options.cluster_token = config_.cluster_token;
+  options.gateway_id = config_.gateway_id;
+  options.region = config_.region;
+  const auto publish = [&parts](const RouteWatch::Snapshot& snapshot) {
+    for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
+      parts.io.post_on(i, [&parts, i, snapshot] { parts.lanes[i]->dispatcher->apply_routes(*snapshot); });
+    }
+    parts.routes_ready.up();
+  };
+  parts.watch = std::make_unique<RouteWatch>(std::move(options), publish, parts.control.executor(0), clock_, log_,
+                                             parts.control_metrics);
+  parts.watch_ended = std::async(std::launch::async, [&parts, this] {
+    const Status ended = parts.control.run_on(0, [&parts] { return parts.watch->run(); });
+    if (!ended) log_.error("routes_watch_failed", {kv("error", ended.error().to_string())});
+  });
+}
+
+Status GatewayProcess::listen() {
+  Parts& parts = *parts_;
+  std::vector<Serving*> servings;
+  std::vector<ServingLane> serving_lanes;
+  for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
+    servings.push_back(&*parts.lanes[i]->serving);
+    serving_lanes.push_back({servings.back(), parts.io.executor(i)});
+  }
+  parts.api = std::make_unique<OpenAiApi>(parts.treasury->principals(), parts.ids, clock_, std::move(servings));
+  parts.handler = [api = parts.api.get()](HttpExchange& exchange) { return api->handle(exchange); };
+  HttpServerOptions http;
+  http.listen = config_.http_listen;
+  http.service = "gateway";
+  http.render_error = OpenAiApi::render_error;
+  http.limits.connections = static_cast<std::size_t>(config_.connections_max);
+  http.limits.body_bytes = static_cast<std::uint64_t>(config_.body_bytes_max);
+  TG_ASSIGN(parts.http, HttpServer::start(parts.io, std::move(http), parts.handler, clock_, log_, parts.registry));
+
+  parts.inference =
+      std::make_unique<InferenceService>(parts.treasury->principals(), parts.ids, clock_, std::move(serving_lanes));
+  rpc::ServerOptions grpc;
+  grpc.listen = {config_.grpc_listen};
+  TG_ASSIGN(parts.grpc, rpc::RpcServer::start(grpc, {parts.inference.get()}));
+  TG_ASSIGN(parts.admin, AdminServer::start(config_.admin_listen, parts.registry, parts.readiness,
+                                            describe_config(config_), clock_, log_));
+  parts.signals.emplace(parts.control.context(0), SIGTERM, SIGINT);
+  parts.signals->async_wait([this](const boost::system::error_code& stopped, int) {
+    if (!stopped) request_stop();
+  });
+  return {};
+}
+
+int GatewayProcess::run() {
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return is_stop_requested_; });
+  }
+  const bool has_failed = parts_->treasury->has_failed();
+  log_.info("gateway_stopping", {kv("journal_failed", has_failed)});
+  drain();
+  shut_down();
+  log_.info("gateway_stopped");
+  return has_failed ? 1 : 0;
+}
+
+void GatewayProcess::request_stop() {
+  const std::lock_guard lock(mutex_);
+  is_stop_requested_ = true;
+  changed_.notify_all();
+}
+
+/// Lets what is open finish. The two servers drain side by side; at the limit every request still open is told.
+void GatewayProcess::drain() {
+  Parts& parts = *parts_;
+  parts.routes_ready.down("stopping");
+  const Deadline limit = Deadline::after(clock_.mono(), config_.drain_max);
+  const Deadline cut = Deadline::after(clock_.mono(), config_.drain_max + kErrorFramesWithin);
+  std::promise<void> answered;
+  auto all_answered = answered.get_future();
+  auto grpc_drained = std::async(std::launch::async, [&] { parts.grpc->drain(cut); });
+  auto ender = std::async(std::launch::async, [&] {
+    if (all_answered.wait_until(limit.instant()) == std::future_status::ready) return;
+    for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
+      parts.io.run_on(i, [&parts, i] { parts.lanes[i]->open_requests.shut_all(); });
+    }
+  });
+  const std::size_t cut_off = parts.http->drain(config_.drain_max + std::chrono::milliseconds(kErrorFramesWithin));
+  grpc_drained.get();
+  answered.set_value();
+  ender.get();
+  // A handler whose client is gone may still be settling.
+  for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
+    const auto wait = [&parts, i, this, cut] { return wait_until_answered(parts.lanes[i]->open_requests, clock_, cut); };
+    parts.io.run_on(i, wait);
+  }
+  const Deadline shipping = Deadline::after(clock_.mono(), kShipWithin);
+  const auto ship = [&parts, shipping] { return parts.treasury->drain(shipping); };
+  const bool shipped = parts.control.run_on(0, ship);
+  parts.is_money_drained = true;
+  log_.info("gateway_drained", {kv("connections_cut", cut_off), kv("shipped", shipped)});
+}
+
+/// Takes down whatever was built, in any state.
+void GatewayProcess::shut_down() {
+  if (!parts_) return;
+  Parts& parts = *parts_;
+  parts.admin.reset();
+  parts.grpc.reset();
+  parts.http.reset();
+  for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
+    Lane& lane = *parts.lanes[i];
+    parts.io.run_on(i, [&lane] { return lane.dispatcher->stop(); });
+  }
+  if (parts.watch) {
+    parts.control.run_on(0, [&parts] { parts.watch->stop(); });
+    parts.watch_ended.get();
+  }
+  if (parts.treasury && !parts.is_money_drained) {
+    const auto stop = [&parts, this] { return parts.treasury->drain(Deadline::at(clock_.mono())); };
+    parts.control.run_on(0, stop);
+  }
+  parts.stopping.set();
+  if (parts.readiness_ended.valid()) parts.readiness_ended.get();
+  // Routes posted before the watch stopped have run once this returns.
+  for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
+    parts.io.run_on(i, [&parts, i] { parts.lanes[i]->dispatcher.reset(); });
+  }
+  parts.control.run_on(0, [&parts] { parts.signals.reset(); });
+  parts.io.stop();
+  parts.control.stop();
+  parts_.reset();
+}
+
+std::string GatewayProcess::http_address() const { return parts_->http->address(); }
+std::string GatewayProcess::grpc_address() const { return parts_->grpc->addresses().front(); }
+std::string GatewayProcess::admin_address() const { return parts_->admin->address(); }
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/result.h"
+#include "gateway/config.h"
+
+namespace tidegate::gateway {
+
+/// The gateway process without main(): every part built, in order, and taken down in the opposite order.
+class GatewayProcess {
+ public:
+  /// Listens at once; requests are refused with 503 until keys, prices and routes are there (/readyz says which).
+  /// Fails: whatever a part reports (an address in use, a locked journal); nothing is left running.
+  static Result<std::unique_ptr<GatewayProcess>> start(const GatewayConfig& config, const Clock& clock, Log& log);
+  /// Stops at once what run() did not end.
+  ~GatewayProcess();
+
+  /// Serves until request_stop(), SIGTERM, SIGINT or a failed journal; then drains: no new connections, open answers
+  /// finish or end with an error frame, the journal is shipped. Returns the process's exit status.
+  int run();
+  /// Any thread. Again: nothing.
+  void request_stop();
+
+  /// With the ports that were bound: "127.0.0.1:41234".
+  std::string http_address() const;
+  std::string grpc_address() const;
+  std::string admin_address() const;
+
+ private:
+  struct Parts;
+  GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log);
+  Status open_money();
+  void open_lanes();
+  void watch_routes();
+  Status listen();
+  void drain();
+  void shut_down();
+
+  const GatewayConfig config_;
+  const Clock& clock_;
+  Log& log_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_stop_requested_ = false;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace tidegate::gateway

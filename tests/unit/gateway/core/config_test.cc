@@ -1,0 +1,55 @@
+#include "gateway/config.h"
+
+#include <gtest/gtest.h>
+
+namespace tidegate::gateway {
+namespace {
+
+GatewayConfig valid() {
+  GatewayConfig config;
+  config.pepper = "0123456789abcdef0123456789abcdef";
+  config.cluster_token = "fedcba9876543210fedcba9876543210";
+  config.cache_salt = "00112233445566778899aabbccddeeff";
+  return config;
+}
+
+TEST(GatewayConfig, RandomSecretsPass) { EXPECT_TRUE(check_config(valid())); }
+
+TEST(GatewayConfig, RefusesShortPatternedAndSharedSecretsWithoutPrintingThem) {
+  GatewayConfig config = valid();
+  config.pepper = "short-secret";
+  EXPECT_NE(check_config(config).error().message.find("secrets.pepper_file"), std::string::npos);
+  EXPECT_EQ(check_config(config).error().message.find("short-secret"), std::string::npos);
+  config = valid();
+  config.cluster_token.assign(64, 'a');
+  EXPECT_NE(check_config(config).error().message.find("secrets.cluster_token_file"), std::string::npos);
+  config = valid();
+  config.cache_salt = config.pepper;
+  EXPECT_NE(check_config(config).error().message.find("the same"), std::string::npos);
+}
+
+TEST(GatewayConfig, RequiredOptionsAreMissedByName) {
+  GatewayConfig config;
+  ConfigTable table = config_table(config);
+  ASSERT_TRUE(table.parse_text("io.threads = 3\n", "test"));
+  EXPECT_EQ(config.io_threads, 3);
+  const Status missing = table.check_required();
+  ASSERT_FALSE(missing);
+  for (const char* key : {"scheduler.address", "billing.address", "journal.dir", "secrets.pepper_file",
+                          "secrets.cluster_token_file", "secrets.cache_salt_file"}) {
+    EXPECT_NE(missing.error().message.find(key), std::string::npos) << key;
+  }
+  EXPECT_FALSE(table.parse_text("io.threads = 0\n", "test"));
+  EXPECT_FALSE(table.parse_text("no.such = 1\n", "test"));
+}
+
+TEST(GatewayConfig, DescriptionHoldsNoSecret) {
+  const GatewayConfig config = valid();
+  const std::string text = describe_config(config);
+  for (const std::string& secret : {config.pepper, config.cluster_token, config.cache_salt}) {
+    EXPECT_EQ(text.find(secret), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace tidegate::gateway

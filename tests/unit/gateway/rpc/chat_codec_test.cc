@@ -1,0 +1,65 @@
+#include "gateway/rpc/chat_codec.h"
+
+#include <gtest/gtest.h>
+
+namespace tidegate::gateway {
+namespace {
+
+v1::ChatRequest request() {
+  v1::ChatRequest r;
+  r.set_model("m");
+  auto* message = r.add_messages();
+  message->set_role("developer");
+  message->set_content("be brief");
+  return r;
+}
+
+TEST(ChatCodec, KeepsUnsetSamplingUnset) {
+  const auto plan = decode_chat(request());
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->messages[0].role, Role::kSystem);
+  EXPECT_FALSE(plan->sampling.temperature || plan->sampling.top_p || plan->sampling.seed || plan->sampling.top_k);
+  EXPECT_TRUE(plan->is_stream);
+  auto greedy = request();
+  greedy.mutable_sampling()->set_temperature(0);
+  EXPECT_EQ(decode_chat(greedy)->sampling.temperature, 0.0);
+}
+
+TEST(ChatCodec, RefusalsNameTheField) {
+  auto bad = request();
+  bad.mutable_messages(0)->set_role("tool");
+  EXPECT_EQ(decode_chat(bad).error().field, "messages[0].role");
+  bad = request();
+  bad.mutable_sampling()->set_top_p(2);
+  EXPECT_EQ(decode_chat(bad).error().field, "sampling.top_p");
+  bad = request();
+  bad.mutable_sampling()->set_max_tokens(-1);
+  EXPECT_EQ(decode_chat(bad).error().field, "sampling.max_tokens");
+  bad = request();
+  bad.clear_messages();
+  EXPECT_EQ(decode_chat(bad).error().field, "messages");
+  bad = request();
+  bad.clear_model();
+  EXPECT_EQ(decode_chat(bad).error().field, "model");
+}
+
+TEST(ChatCodec, OnlyDeltasMerge) {
+  auto last = encode_delta("a", "");
+  auto next = encode_delta("b", "c");
+  ASSERT_TRUE(merge_events(last, next));
+  EXPECT_EQ(last.delta().reasoning(), "ab");
+  EXPECT_EQ(last.delta().content(), "c");
+  auto finished = encode_finished({});
+  EXPECT_FALSE(merge_events(last, finished));
+  EXPECT_FALSE(merge_events(finished, last));
+}
+
+TEST(ChatCodec, InternalWordsDoNotLeak) {
+  const Error error = public_error(Error(Code::kInternal, "lease_null", "pointer 0x12"));
+  EXPECT_EQ(error.code, Code::kInternal);
+  EXPECT_EQ(error.message.find("0x12"), std::string::npos);
+  EXPECT_EQ(public_error(Error(Code::kUnavailable, "worker_lost", "m")).reason, "worker_lost");
+}
+
+}  // namespace
+}  // namespace tidegate::gateway

@@ -1,0 +1,166 @@
+#include "gateway/rpc/inference_service.h"
+
+#include <gtest/gtest.h>
+
+#include "base/net/io_threads.h"
+#include "base/rpc/client.h"
+#include "base/rpc/server.h"
+#include "tests/support/eventually.h"
+#include "tests/support/gateway/fake_dispatcher.h"
+#include "tests/support/gateway/fake_meter.h"
+#include "tests/support/gateway/fake_principals.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/temp_dir.h"
+
+namespace tidegate::gateway::test {
+namespace {
+
+using tidegate::test::eventually;
+
+class InferenceServiceTest : public testing::Test {
+ protected:
+  InferenceServiceTest() {
+    principals_.add("good-key");
+    rpc::ServerOptions options;
+    options.listen = {"unix:" + dir_.file("grpc")};
+    server_ = std::move(rpc::RpcServer::start(options, {&service_}).value());
+  }
+  ~InferenceServiceTest() override {
+    EXPECT_TRUE(eventually([&] { return threads_.run_on(0, [&] { return open_.size(); }) == 0; }));
+    server_.reset();
+    threads_.stop();
+  }
+
+  rpc::Client<v1::Inference> client(const std::string& key) {
+    rpc::ChannelOptions options;
+    options.token = key;
+    return rpc::Client<v1::Inference>(rpc::make_channel("unix:" + dir_.file("grpc"), options).value());
+  }
+  static v1::ChatRequest request() {
+    v1::ChatRequest r;
+    r.set_model("tang-moe");
+    auto* message = r.add_messages();
+    message->set_role("user");
+    message->set_content("hi");
+    return r;
+  }
+  static Deadline soon() { return Deadline::after(SystemClock().mono(), std::chrono::seconds(10)); }
+  void tell(SequenceDelta delta) {
+    threads_.run_on(0, [&] { dispatcher_.submitted(0).listener->on_delta(std::move(delta)); });
+  }
+  void wait_submitted() {
+    ASSERT_TRUE(eventually([&] { return dispatcher_.submitted_count() == 1; }));
+    threads_.run_on(0, [&] { dispatcher_.submitted(0).listener->on_dispatched(fake_worker()); });
+  }
+
+  tidegate::test::TempDir dir_;
+  SystemClock clock_;
+  tidegate::test::LogCapture log_;
+  MemoryRegistry registry_;
+  tidegate::test::SequentialIds ids_;
+  FakePrincipals principals_;
+  FakeMeter meter_;
+  FakeDispatcher dispatcher_;
+  OpenRequests open_;
+  GatewayMetrics metrics_{registry_};
+  Serving serving_{meter_, dispatcher_, open_, clock_, log_, metrics_, {}};
+  IoThreads threads_{1};
+  InferenceService service_{principals_, ids_, clock_, {ServingLane{&serving_, threads_.executor(0)}}};
+  std::unique_ptr<rpc::RpcServer> server_;
+};
+
+TEST_F(InferenceServiceTest, StreamsAcceptedDeltasAndFinishedWithItsCost) {
+  auto inference = client("good-key");
+  auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, request(), soon());
+  wait_submitted();
+  tell(accepted_delta(10, 4));
+  auto event = stream.read_blocking(soon());
+  ASSERT_TRUE(event && *event);
+  EXPECT_EQ((*event)->accepted().prompt_tokens(), 10);
+  EXPECT_EQ((*event)->accepted().model(), "tang-moe/fp8");
+  tell(text_delta("hm", "", {.prompt = 10, .cached = 4, .completion = 1, .reasoning = 1}));
+  event = stream.read_blocking(soon());
+  ASSERT_TRUE(event && *event);
+  EXPECT_EQ((*event)->delta().reasoning(), "hm");
+  tell(end_delta(SequenceEnd::kStop, {.prompt = 10, .cached = 4, .completion = 3, .reasoning = 1}, "Hi"));
+  event = stream.read_blocking(soon());
+  ASSERT_TRUE(event && *event);
+  EXPECT_EQ((*event)->delta().content(), "Hi");
+  event = stream.read_blocking(soon());
+  ASSERT_TRUE(event && *event);
+  const auto& finished = (*event)->finished();
+  EXPECT_EQ(finished.finish_reason(), "stop");
+  EXPECT_EQ(finished.usage().completion_tokens(), 3);
+  EXPECT_EQ(finished.cost().amount(), FakeMeter::price({.prompt = 10, .completion = 3}).to_string());
+  EXPECT_EQ(finished.cost().band(), "off-peak");
+  event = stream.read_blocking(soon());
+  ASSERT_TRUE(event);
+  EXPECT_FALSE(*event) << "ends with OK";
+  EXPECT_EQ(meter_.entry(0).request.surface, "grpc.chat");
+  EXPECT_EQ(meter_.settled_count(), 1U);
+}
+
+TEST_F(InferenceServiceTest, ErrorsCarryReasonAndField) {
+  auto stranger = client("wrong");
+  auto refused = stranger.read_stream(&v1::Inference::Stub::async::Chat, request(), soon()).read_blocking(soon());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnauthenticated);
+  EXPECT_EQ(refused.error().reason, "invalid_api_key");
+
+  auto inference = client("good-key");
+  auto bad = request();
+  bad.mutable_sampling()->set_temperature(3);
+  refused = inference.read_stream(&v1::Inference::Stub::async::Chat, bad, soon()).read_blocking(soon());
+  EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+  EXPECT_EQ(refused.error().field, "sampling.temperature");
+
+  auto unknown = request();
+  unknown.set_model("nope");
+  refused = inference.read_stream(&v1::Inference::Stub::async::Chat, unknown, soon()).read_blocking(soon());
+  EXPECT_EQ(refused.error().reason, "model_not_found");
+  EXPECT_EQ(refused.error().field, "model");
+}
+
+TEST_F(InferenceServiceTest, ACallerThatLeavesStopsTheWorker) {
+  auto inference = client("good-key");
+  {
+    auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, request(), soon());
+    wait_submitted();
+    tell(accepted_delta(10));
+    tell(text_delta("", "one", {.prompt = 10, .completion = 1}));
+    ASSERT_TRUE(stream.read_blocking(soon()));
+  }
+  ASSERT_TRUE(eventually([&] { return dispatcher_.has_left(1); }));
+  ASSERT_TRUE(eventually([&] { return meter_.settled_count() == 1; }));
+  EXPECT_EQ(meter_.entry(0).settled.at(0).outcome, Outcome::kCancelled);
+}
+
+TEST_F(InferenceServiceTest, WorkerLostMidStreamIsUnavailable) {
+  auto inference = client("good-key");
+  auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, request(), soon());
+  wait_submitted();
+  tell(accepted_delta(10));
+  tell(text_delta("", "one", {.prompt = 10, .completion = 1}));
+  ASSERT_TRUE(stream.read_blocking(soon()));
+  threads_.run_on(0, [&] { dispatcher_.submitted(0).listener->on_worker_lost(); });
+  auto event = stream.read_blocking(soon());
+  while (event && *event) event = stream.read_blocking(soon());
+  ASSERT_FALSE(event);
+  EXPECT_EQ(event.error().reason, "worker_lost");
+}
+
+TEST_F(InferenceServiceTest, ListsModelsWithTheirPrice) {
+  meter_.set_quote("tang-moe", {"peak", "USD", "book/1", "1", "2", "3", 0});
+  auto inference = client("good-key");
+  const auto models = inference.call_blocking(&v1::Inference::Stub::async::ListModels, v1::ListModelsRequest(), soon());
+  ASSERT_TRUE(models) << models.error().to_string();
+  ASSERT_EQ(models->models_size(), 1);
+  EXPECT_EQ(models->models(0).context_max(), 4'096);
+  EXPECT_EQ(models->models(0).band(), "peak");
+  auto stranger = client("wrong");
+  EXPECT_EQ(stranger.call_blocking(&v1::Inference::Stub::async::ListModels, v1::ListModelsRequest(), soon()).error().code,
+            Code::kUnauthenticated);
+}
+
+}  // namespace
+}  // namespace tidegate::gateway::test
