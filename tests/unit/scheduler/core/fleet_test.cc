@@ -106,6 +106,7 @@ TEST_F(FleetTest, SecondWorkerOfOneReplicaIsToldToGo) {
   lead(1);
   report(1, "w1");
   EXPECT_EQ(report(2, "w2"), Answer::kDrain);
+  EXPECT_EQ(report(2, "w2"), Answer::kNone) << "once is enough";
 }
 
 TEST_F(FleetTest, EndOfTermForgetsTheFleet) {
