@@ -163,9 +163,11 @@ LeaseBook& LeaseKeeper::book_of(WalletId wallet) { return books_.try_emplace(wal
 void LeaseKeeper::collect(LeaseBook::Actions actions, Work& work) {
   for (auto& granted : actions.granted) answer(granted.ticket, granted.hold, work);
   for (auto& refused : actions.refused) answer(refused.ticket, fail(std::move(refused.error)), work);
+  // Charges may still end after stop(); billing takes back what they free when the epoch is closed.
+  if (is_stopping_ || (!actions.acquire && !actions.give_back)) return;
   work.acquire = actions.acquire;
   work.give_back = actions.give_back;
-  if (work.acquire || work.give_back) ++calls_;
+  ++calls_;
 }
 
 void LeaseKeeper::answer(LeaseBook::Ticket ticket, Result<Hold> result, Work& work) {
