@@ -19,6 +19,7 @@ struct Config {
   std::int64_t queue_max = 512;
   std::chrono::milliseconds lease_ttl{60'000};
   std::chrono::milliseconds price_lead{900'000};
+  std::chrono::milliseconds board_interval{5'000};
   std::chrono::milliseconds drain{10'000};
   std::chrono::milliseconds reconcile_interval{300'000};
   std::string tzdata_file = "/usr/share/zoneinfo/tzdata.zi";

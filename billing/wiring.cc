@@ -7,6 +7,7 @@
 #include "base/rpc/server.h"
 #include "base/rpc/work_pool.h"
 #include "billing/jobs/reconcile_job.h"
+#include "billing/jobs/tenant_board_job.h"
 #include "billing/migrations/migrations.h"
 #include "billing/rpc/accounts_service.h"
 #include "billing/rpc/admin_service.h"
@@ -67,6 +68,7 @@ struct Billing::Parts {
   AdminService admin;
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<ReconcileJob> reconcile;
+  std::unique_ptr<TenantBoardJob> tenant_board;
 };
 
 Billing::Billing(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -83,6 +85,7 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   if (config.reconcile_interval.count() > 0) {
     parts.reconcile = std::make_unique<ReconcileJob>(parts.context, parts.ids.next().to_string(), config.reconcile_interval);
   }
+  parts.tenant_board = std::make_unique<TenantBoardJob>(parts.context, surroundings.registry, config.board_interval);
   rpc::ServerOptions options;
   options.listen = {config.grpc_listen};
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
@@ -106,6 +109,7 @@ void Billing::stop() {
   if (parts_->server) {
     parts_->server->drain(Deadline::after(parts_->context.clock.mono(), parts_->config.drain));
   }
+  parts_->tenant_board.reset();
   parts_->reconcile.reset();
   parts_->workers.stop();
   parts_->pool.stop();

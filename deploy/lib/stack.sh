@@ -199,7 +199,8 @@ tg_stop_workers() {
     if [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$(readlink -f "$TG_BIN/tidegate-worker")" ]; then
       kill -TERM "$pid" 2>/dev/null || true
       local deadline=$((SECONDS + 10))
-      while kill -0 "$pid" 2>/dev/null && [ $SECONDS -lt $deadline ]; do read -r -t 0.1 <> <(:) || true; done
+      # A worker whose scheduler is gone may stay a zombie for a while: it has no executable any more.
+      while [ -n "$(readlink "/proc/$pid/exe" 2>/dev/null)" ] && [ $SECONDS -lt $deadline ]; do read -r -t 0.1 <> <(:) || true; done
       kill -KILL "$pid" 2>/dev/null || true
     fi
     rm -f "$file"

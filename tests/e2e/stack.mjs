@@ -10,22 +10,14 @@ import { promisify } from 'node:util';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const run = promisify(execFile);
 
-/** Ports the kernel says are free now, all different. */
-async function freePorts(count) {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => resolve(server));
-  })));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
-}
-
 /** The first of `count` consecutive free ports. */
 async function freeRange(count) {
   for (;;) {
-    const [first] = await freePorts(1);
+    const first = await new Promise((resolve, reject) => {
+      const server = net.createServer();
+      server.on('error', reject);
+      server.listen(0, '127.0.0.1', () => { const { port } = server.address(); server.close(() => resolve(port)); });
+    });
     const free = await Promise.all(Array.from({ length: count }, (_, i) => new Promise((resolve) => {
       const server = net.createServer();
       server.on('error', () => resolve(false));
@@ -39,8 +31,8 @@ async function freeRange(count) {
 export async function startStack() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tidegate-e2e-'));
   fs.chmodSync(folder, 0o755);
-  const [http, grpc] = await freePorts(2);
-  const admin = await freeRange(4);
+  const http = await freeRange(6);
+  const [grpc, admin] = [http + 1, http + 2];
   const env = {
     ...process.env,
     TIDEGATE_VAR: folder,
