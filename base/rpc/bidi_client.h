@@ -54,7 +54,7 @@ class BidiClient {
   static BidiClient prepare(Channel& channel, Deadline deadline, StreamOptions<Request> options) {
     return BidiClient(std::make_shared<Reactor>(channel, deadline, std::move(options)));
   }
-  grpc::ClientContext* context() { return &reactor_->context_; }
+  grpc::ClientContext* context() { return &*reactor_->context_; }
   grpc::ClientBidiReactor<Request, Response>* reactor() { return reactor_.get(); }
   void start() { reactor_->start(reactor_); }
 
@@ -65,7 +65,7 @@ class BidiClient {
 
     Reactor(Channel& channel, Deadline deadline, StreamOptions<Request> options)
         : calls_(channel.calls()), write_(std::move(options)) {
-      channel.prepare(context_, deadline);
+      channel.prepare(context_.emplace(), deadline);
     }
 
     void start(std::shared_ptr<Reactor> self) {
@@ -105,7 +105,7 @@ class BidiClient {
       is_cancelled_ = true;
       read_.drop_message();
       write_.clear();
-      context_.TryCancel();
+      if (context_) context_->TryCancel();
       release();
     }
     std::size_t queued() const {
@@ -173,7 +173,9 @@ class BidiClient {
       auto self = std::move(self_);
       is_write_broken_ = true;
       Item end(std::nullopt);
-      if (!status.ok()) end = fail(from_grpc(status, context_));
+      if (!status.ok()) end = fail(from_grpc(status, *context_));
+      // Before remove(): the context owns a part of gRPC's channel, whose last owner joins the thread we are on.
+      context_.reset();
       auto waiter = read_.end(end);
       lock.unlock();
       if (waiter) waiter(std::move(end));
@@ -181,7 +183,7 @@ class BidiClient {
     }
 
     CallRegistry& calls_;
-    grpc::ClientContext context_;
+    std::optional<grpc::ClientContext> context_;  // until OnDone
     mutable std::mutex mutex_;
     ReadSide<Response> read_;
     WriteQueue<Request> write_;

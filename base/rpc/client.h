@@ -30,8 +30,9 @@ using BidiMethod = void (Async::*)(grpc::ClientContext*, grpc::ClientBidiReactor
 
 /// One service on one channel. Thread-safe. Must outlive the coroutines inside call().
 ///
+///   using Method = class Accounts::Stub::async;   // the generated callback methods
 ///   rpc::Client<Accounts> accounts(channel);
-///   auto epoch = co_await accounts.call(&Accounts::Stub::async::OpenEpoch, request, deadline);
+///   auto epoch = co_await accounts.call(&Method::OpenEpoch, request, deadline);
 ///
 /// Errors are the server's own (code, reason, message, field), or gRPC's: unavailable/rpc_unavailable (no connection;
 /// the request may or may not have run), deadline_exceeded/rpc_deadline_exceeded, cancelled/rpc_cancelled.
@@ -98,11 +99,23 @@ class Client {
   template <typename Request, typename Response>
   struct Flight final : Cancellable {
     Flight(Channel& channel_in, Request request_in, Deadline deadline) : channel(channel_in), request(std::move(request_in)) {
-      channel.prepare(context, deadline);
+      channel.prepare(context.emplace(), deadline);
     }
-    void cancel() override { context.TryCancel(); }
+    void cancel() override {
+      const std::lock_guard lock(mutex);
+      if (context) context->TryCancel();
+    }
+    Result<Response> land(const grpc::Status& status) {
+      const std::lock_guard lock(mutex);
+      Result<Response> result(std::move(response));
+      if (!status.ok()) result = fail(from_grpc(status, *context));
+      // Before remove(): the context owns a part of gRPC's channel, whose last owner joins the thread we are on.
+      context.reset();
+      return result;
+    }
     Channel& channel;
-    grpc::ClientContext context;
+    std::mutex mutex;
+    std::optional<grpc::ClientContext> context;  // until land()
     Request request;
     Response response;
   };
@@ -114,13 +127,11 @@ class Client {
     // std::function wants a copyable target.
     auto shared_done = std::make_shared<Resume<Result<Response>>>(std::move(done));
     auto finish = [flight, shared_done](const grpc::Status& status) {
-      Result<Response> result(std::move(flight->response));
-      if (!status.ok()) result = fail(from_grpc(status, flight->context));
-      (*shared_done)(std::move(result));
+      (*shared_done)(flight->land(status));
       flight->channel.calls().remove(*flight);
     };
     auto* async = stub_->async();
-    (async->*method)(&flight->context, &flight->request, &flight->response, std::move(finish));
+    (async->*method)(&*flight->context, &flight->request, &flight->response, std::move(finish));
   }
 
   std::shared_ptr<Channel> channel_;

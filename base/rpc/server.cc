@@ -6,6 +6,12 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include "base/rpc/address.h"
 #include "base/rpc/mono_time.h"
@@ -43,6 +49,24 @@ std::string with_port(const std::string& address, int port) {
   return address.starts_with("unix:") ? address : address.substr(0, address.rfind(':') + 1) + std::to_string(port);
 }
 
+/// gRPC takes the file of any unix socket in its way, which is right for one left by a killed process and would cut off
+/// a live one.
+bool is_answered(const std::string& address) {
+  if (!address.starts_with("unix:")) return false;
+  sockaddr_un peer{};
+  peer.sun_family = AF_UNIX;
+  address.copy(peer.sun_path, sizeof(peer.sun_path) - 1, std::strlen("unix:"));
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return false;
+  const bool connected = ::connect(probe, reinterpret_cast<const sockaddr*>(&peer), sizeof(peer)) == 0 || errno == EAGAIN;
+  ::close(probe);
+  return connected;
+}
+
+std::unexpected<Error> cannot_listen(const std::string& address) {
+  return fail(Code::kUnavailable, "cannot_listen", "cannot listen on " + address + ": is it in use?", "listen");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<RpcServer>> RpcServer::start(const ServerOptions& options,
@@ -54,6 +78,7 @@ Result<std::unique_ptr<RpcServer>> RpcServer::start(const ServerOptions& options
   std::vector<int> ports(options.listen.size(), 0);
   for (std::size_t i = 0; i < options.listen.size(); ++i) {
     TG_ASSIGN(const std::string target, listen_target(options.listen[i]));
+    if (is_answered(options.listen[i])) return cannot_listen(options.listen[i]);
     builder.AddListeningPort(target, grpc::InsecureServerCredentials(), &ports[i]);
   }
   for (grpc::Service* service : services) builder.RegisterService(service);
@@ -63,7 +88,7 @@ Result<std::unique_ptr<RpcServer>> RpcServer::start(const ServerOptions& options
   for (std::size_t i = 0; i < ports.size(); ++i) {
     // gRPC reports 1 for a unix socket, and 0 for what it could not bind.
     if (server->server_ == nullptr || ports[i] == 0) {
-      return fail(Code::kUnavailable, "cannot_listen", "cannot listen on " + options.listen[i] + ": is it in use?", "listen");
+      return cannot_listen(options.listen[i]);
     }
     server->addresses_.push_back(with_port(options.listen[i], ports[i]));
   }

@@ -45,7 +45,7 @@ class StreamReader {
   static StreamReader prepare(Channel& channel, Deadline deadline) {
     return StreamReader(std::make_shared<Reactor>(channel, deadline));
   }
-  grpc::ClientContext* context() { return &reactor_->context_; }
+  grpc::ClientContext* context() { return &*reactor_->context_; }
   grpc::ClientReadReactor<Response>* reactor() { return reactor_.get(); }
   void start() { reactor_->start(reactor_); }
 
@@ -54,7 +54,9 @@ class StreamReader {
    public:
     using Waiter = typename ReadSide<Response>::Waiter;
 
-    Reactor(Channel& channel, Deadline deadline) : calls_(channel.calls()) { channel.prepare(context_, deadline); }
+    Reactor(Channel& channel, Deadline deadline) : calls_(channel.calls()) {
+      channel.prepare(context_.emplace(), deadline);
+    }
 
     void start(std::shared_ptr<Reactor> self) {
       calls_.add(*this);
@@ -70,7 +72,7 @@ class StreamReader {
       const std::lock_guard lock(mutex_);
       is_cancelled_ = true;
       read_.drop_message();
-      context_.TryCancel();
+      if (context_) context_->TryCancel();
       release();
     }
     std::optional<Item> try_read() {
@@ -121,7 +123,9 @@ class StreamReader {
       std::unique_lock lock(mutex_);
       auto self = std::move(self_);
       Item end(std::nullopt);
-      if (!status.ok()) end = fail(from_grpc(status, context_));
+      if (!status.ok()) end = fail(from_grpc(status, *context_));
+      // Before remove(): the context owns a part of gRPC's channel, whose last owner joins the thread we are on.
+      context_.reset();
       auto waiter = read_.end(end);
       lock.unlock();
       if (waiter) waiter(std::move(end));
@@ -129,7 +133,7 @@ class StreamReader {
     }
 
     CallRegistry& calls_;
-    grpc::ClientContext context_;
+    std::optional<grpc::ClientContext> context_;  // until OnDone
     std::mutex mutex_;
     ReadSide<Response> read_;
     bool is_held_ = false;
