@@ -1,6 +1,8 @@
 #include "scheduler/control/leadership_loop.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
+#include <future>
 #include <utility>
 
 namespace tidegate::scheduler {
@@ -29,8 +31,10 @@ void LeadershipLoop::stop() {
 
 void LeadershipLoop::run() {
   for (;;) {
-    round();
-    const Duration pause = leading_ != 0 ? settings_.ttl / 3 : Duration(kRetry);
+    const bool is_held = round();
+    const Duration left = std::max(valid_until_ - clock_.mono(), Duration::zero());
+    Duration pause = is_held ? settings_.ttl / 3 : Duration(kRetry);
+    if (leading_ != 0) pause = std::min(pause, left);
     std::unique_lock lock(mutex_);
     if (wake_.wait_for(lock, pause, [this] { return is_stopping_; })) break;
   }
@@ -41,15 +45,22 @@ void LeadershipLoop::run() {
   }
 }
 
-void LeadershipLoop::round() {
-  const auto held = lease_.acquire(Deadline::after(clock_.mono(), settings_.ttl / 3));
+/// True: the lease is ours.
+bool LeadershipLoop::round() {
+  // A database that hangs must not carry us past the end of what we hold.
+  Deadline limit = Deadline::after(clock_.mono(), settings_.ttl / 3);
+  if (leading_ != 0) limit = limit.earlier(Deadline::at(valid_until_));
+  const auto held = lease_.acquire(limit);
   if (held && *held) {
     begin(**held);
-  } else if (held) {
+    return true;
+  }
+  if (held) {
     end("another scheduler leads");
   } else if (clock_.mono() >= valid_until_) {
     end("the database does not answer");
   }
+  return false;
 }
 
 void LeadershipLoop::begin(const pg::Leadership& leadership) {
@@ -68,7 +79,13 @@ void LeadershipLoop::begin(const pg::Leadership& leadership) {
 void LeadershipLoop::end(const char* why) {
   if (std::exchange(leading_, 0) == 0) return;
   log_.warn("not_leading", {kv("why", why)});
-  asio::post(executor_, [this] { handlers_.on_end(); });
+  // Waits: the lease may be given away only when nothing acts on it any more.
+  std::promise<void> ended;
+  asio::post(executor_, [this, &ended] {
+    handlers_.on_end();
+    ended.set_value();
+  });
+  ended.get_future().wait();
 }
 
 }  // namespace tidegate::scheduler

@@ -25,7 +25,7 @@ class LeadershipLoop {
   struct Handlers {
     /// A term began: everything desired, as of now.
     std::function<void(Term, std::vector<Deployment>)> on_begin;
-    /// It ended, or could not be renewed in time: act no more.
+    /// It ended, or could not be renewed in time: act no more. The lease is given away only after this returned.
     std::function<void()> on_end;
   };
 
@@ -40,7 +40,7 @@ class LeadershipLoop {
 
  private:
   void run();
-  void round();
+  bool round();
   void begin(const pg::Leadership& leadership);
   void end(const char* why);
 

@@ -20,7 +20,8 @@ class RuntimeDriver {
   /// Asks the replica to finish and end, and ends it by force after the driver's deadline. Returns at once. A replica
   /// that is unknown or dead is not an error. Fails: failed_precondition/stale_term.
   virtual Status stop(const std::string& replica, Term term) = 0;
-  /// Every replica this driver's state knows, also those an earlier scheduler started. Carries out overdue forced stops.
+  /// Every replica this driver's state knows, also those an earlier scheduler started. One that ended unasked is seen,
+  /// dead, until it is started again; one that ended as asked may be forgotten. Carries out overdue forced stops.
   virtual std::vector<ReplicaProcess> observe(Mono now) = 0;
 };
 

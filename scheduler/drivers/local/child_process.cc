@@ -36,7 +36,11 @@ Result<std::int64_t> spawn_detached(const std::vector<std::string>& command, con
   sigset_t none;
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+  // What we ignore (SIGPIPE) a worker decides for itself; glibc passes over the signals that cannot be set.
+  sigset_t all;
+  sigfillset(&all);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
   pid_t pid = 0;
   const int code = ::posix_spawn(&pid, arguments[0], &files, &attributes, arguments.data(), environ);

@@ -6,6 +6,7 @@
 #include "scheduler/drivers/local/local_driver.h"
 #include "tests/integration/fleet/fleet_world.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/pg/pg_server.h"
 
 namespace tidegate::test {
 namespace {
@@ -148,6 +149,26 @@ TEST_F(FleetTest, StandbyWaitsAndTakesOverWithTheNextTermWithoutASecondWorker) {
   EXPECT_EQ(world.pid_of("sim-0"), pid);
   EXPECT_EQ(::kill(pid, 0), 0);
   EXPECT_EQ(standby->terminate(), 0);
+}
+
+TEST_F(FleetTest, LeaderWithoutItsDatabaseStopsActingAndTheWorkerServesOn) {
+  const v1::Route route = deploy(world.sim("sim"));
+  const pid_t pid = world.pid_of("sim-0");
+  PgServer& postgres = PgEnvironment::server();
+  postgres.stop();
+  const Mono stopped = clock.mono();
+  const auto has_stopped_acting = [&] {
+    const auto answer = world.deployments();
+    return !answer && answer.error().reason == "not_leader";
+  };
+  EXPECT_TRUE(eventually(has_stopped_acting, 4s)) << "the lease lasts two seconds";
+  fmt::print("leader stopped acting {} ms after its database stopped\n", since(stopped).count());
+  EXPECT_TRUE(ask_worker(route.address(), world.cluster_token(), 8));
+  postgres.start();
+  const auto routes = world.routes_until(has_one_route);
+  ASSERT_TRUE(routes);
+  EXPECT_EQ(routes->routes(0).worker_id(), route.worker_id());
+  EXPECT_EQ(world.pid_of("sim-0"), pid);
 }
 
 TEST_F(FleetTest, DeletedDeploymentDrainsItsWorker) {
