@@ -70,6 +70,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   awaitable<void> wait_for_wake();
   void wake();
   void begin_head();
+  /// Bytes the client's side has not acknowledged yet.
+  int count_unacked();
   /// Sends FIN and discards what still comes, so that the answer is not lost to an RST.
   awaitable<void> linger();
   void set_phase(Phase phase);
@@ -101,6 +103,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   int status_ = 0;
   Mono deadline_ = Mono::max();        ///< of the phase
   Mono write_deadline_ = Mono::max();  ///< of a write the client does not take
+  int unacked_bytes_ = 0;              ///< when write_deadline_ was set
   bool is_waiting_ = false;            ///< serve() sits in wait_for_wake()
   bool is_reading_ = false;            ///< a read is pending
   bool is_ended_ = false;              ///< FIN, RST or read error seen

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -16,11 +17,11 @@ namespace tidegate {
 /// What belongs to one IoThreads lane; touched by its thread alone.
 struct HttpLane {
   HttpLane(std::size_t index_in, Executor executor_in)
-      : index(index_in), executor(std::move(executor_in)), sweep_timer(executor) {}
+      : index(index_in), executor(std::move(executor_in)), sweep_timer(std::in_place, executor) {}
 
   const std::size_t index;
   const Executor executor;
-  asio::steady_timer sweep_timer;
+  std::optional<asio::steady_timer> sweep_timer;  ///< until the server is drained
   std::unordered_set<HttpConnection*> connections;  ///< each removes itself when its coroutine ends
   bool is_draining = false;
 
@@ -42,8 +43,8 @@ struct HttpCore {
         clock(clock_in),
         log(log_in),
         metrics(registry, options.service),
-        acceptor(threads.executor(0)),
-        accept_pause(threads.executor(0)) {}
+        acceptor(std::in_place, threads.executor(0)),
+        accept_pause(std::in_place, threads.executor(0)) {}
 
   IoThreads& threads;
   const HttpServerOptions options;
@@ -53,8 +54,10 @@ struct HttpCore {
   HttpMetrics metrics;
 
   std::vector<std::unique_ptr<HttpLane>> lanes;
-  asio::ip::tcp::acceptor acceptor;  ///< lane 0
-  asio::steady_timer accept_pause;   ///< lane 0: rest after running out of file descriptors
+  // Lane 0, until drained: a connection whose handler ignores its cut may outlive the threads and then holds only
+  // this object, which must not reach into an io_context that is gone.
+  std::optional<asio::ip::tcp::acceptor> acceptor;
+  std::optional<asio::steady_timer> accept_pause;  ///< rest after running out of file descriptors
   asio::ip::tcp::endpoint endpoint;
 
   std::atomic<std::size_t> open{0};  ///< connections of all lanes

@@ -124,6 +124,7 @@ awaitable<Status> HttpConnection::send(std::string_view bytes) {
       break;
     }
     write_deadline_ = core_->clock.mono() + core_->options.limits.write_stall;
+    unacked_bytes_ = count_unacked();
     co_await socket_.async_wait(asio::ip::tcp::socket::wait_write, asio::as_tuple(asio::use_awaitable));
     write_deadline_ = Mono::max();
   }

@@ -83,6 +83,13 @@ Status parse_field(std::string_view line, HeaderField& out) {
 
 }  // namespace
 
+bool is_token(std::string_view text) {
+  for (const char c : text) {
+    if (!kIsNameChar[static_cast<unsigned char>(c)] && c != '_') return false;
+  }
+  return !text.empty();
+}
+
 bool equals_ignore_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i) {

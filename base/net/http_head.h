@@ -45,6 +45,9 @@ std::optional<std::size_t> find_head_end(std::string_view bytes, std::size_t& se
 /// Fails: invalid_argument/bad_request_line, bad_header, obs_fold, http_version, headers_too_large.
 Status parse_head(std::string_view raw, HeaderView& out);
 
+/// One or more token characters of RFC 9110.
+bool is_token(std::string_view text);
+
 /// ASCII only, no locale.
 bool equals_ignore_case(std::string_view a, std::string_view b);
 

@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::string_view kReasons[] = {
     "bad_request_line", "bad_header",      "obs_fold",          "http_version",           "headers_too_large",
-    "bad_host",         "bad_target",      "bad_upgrade",       "bad_transfer_encoding",  "te_with_length",
+    "bad_host",         "bad_target",      "bad_connection",  "bad_upgrade",       "bad_transfer_encoding",  "te_with_length",
     "bad_content_length", "body_in_http10", "bad_expect",       "method_not_allowed",     "unsupported_media_type",
     "body_too_large",   "bad_chunk",       "header_timeout",    "body_timeout",           "too_many_connections",
     "other"};

@@ -2,6 +2,8 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 #include "base/net/http_connection.h"
 
@@ -79,6 +81,12 @@ void HttpConnection::set_phase(Phase phase) {
 
 void HttpConnection::check_time(Mono now) {
   if (now >= write_deadline_) {
+    // The socket turns writable only after tens of kilobytes left: a slow client that took some is not a stalled one.
+    if (const int unacked = count_unacked(); unacked < unacked_bytes_) {
+      unacked_bytes_ = unacked;
+      write_deadline_ = now + core_->options.limits.write_stall;
+      return;
+    }
     is_stalled_ = true;
     cut();
     return;
@@ -87,6 +95,11 @@ void HttpConnection::check_time(Mono now) {
   deadline_ = Mono::max();
   is_late_ = true;
   wake();
+}
+
+int HttpConnection::count_unacked() {
+  int bytes = 0;
+  return ::ioctl(socket_.native_handle(), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 void HttpConnection::begin_drain() {

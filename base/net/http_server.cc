@@ -28,8 +28,8 @@ std::chrono::milliseconds sweep_period(const HttpLimits& limits) {
 }
 
 void sweep(CorePtr core, HttpLane& lane) {
-  lane.sweep_timer.expires_after(sweep_period(core->options.limits));
-  lane.sweep_timer.async_wait([core, &lane](const boost::system::error_code& error) {
+  lane.sweep_timer->expires_after(sweep_period(core->options.limits));
+  lane.sweep_timer->async_wait([core, &lane](const boost::system::error_code& error) {
     if (error) return;
     const Mono now = core->clock.mono();
     // check_time() only closes sockets and cancels timers: connections leave the set later, from their coroutine.
@@ -50,14 +50,14 @@ void start_connection(const CorePtr& core, HttpLane& lane, asio::ip::tcp::socket
 
 void accept_next(CorePtr core, std::size_t lane_index) {
   HttpLane& lane = *core->lanes[lane_index];
-  core->acceptor.async_accept(
+  core->acceptor->async_accept(
       lane.executor, [core, &lane](const boost::system::error_code& error, asio::ip::tcp::socket socket) {
         if (core->draining || error == asio::error::operation_aborted) return;
         const std::size_t next = (lane.index + 1) % core->lanes.size();
         if (error) {
           core->log.warn("http_accept_failed", {kv("error", error.message())});
-          core->accept_pause.expires_after(kAcceptPause);
-          core->accept_pause.async_wait([core, next](const boost::system::error_code& stopped) {
+          core->accept_pause->expires_after(kAcceptPause);
+          core->accept_pause->async_wait([core, next](const boost::system::error_code& stopped) {
             if (!stopped) accept_next(core, next);
           });
           return;
@@ -93,11 +93,11 @@ bool wait_until_closed(HttpCore& core, std::chrono::milliseconds grace) {
 Status listen(HttpCore& core) {
   TG_ASSIGN(const auto endpoint, parse_endpoint(core.options.listen));
   boost::system::error_code error;
-  core.acceptor.open(endpoint.protocol(), error);
-  if (!error) core.acceptor.set_option(asio::socket_base::reuse_address(true), error);
-  if (!error) core.acceptor.bind(endpoint, error);
-  if (!error) core.acceptor.listen(kBacklog, error);
-  if (!error) core.endpoint = core.acceptor.local_endpoint(error);
+  core.acceptor->open(endpoint.protocol(), error);
+  if (!error) core.acceptor->set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) core.acceptor->bind(endpoint, error);
+  if (!error) core.acceptor->listen(kBacklog, error);
+  if (!error) core.endpoint = core.acceptor->local_endpoint(error);
   if (!error) return {};
   return fail(Code::kUnavailable, "listen_failed",
               "cannot listen on " + format_endpoint(endpoint) + ": " + error.message());
@@ -140,8 +140,8 @@ std::size_t HttpServer::drain(std::chrono::milliseconds grace) {
   core_->draining = true;
   core_->threads.post_on(0, [core = core_] {
     boost::system::error_code ignored;
-    core->acceptor.close(ignored);
-    core->accept_pause.cancel();
+    if (core->acceptor) core->acceptor->close(ignored);
+    if (core->accept_pause) core->accept_pause->cancel();
   });
   on_every_lane(core_, [](HttpLane& lane) {
     lane.is_draining = true;
@@ -157,10 +157,18 @@ std::size_t HttpServer::drain(std::chrono::milliseconds grace) {
       core_->log.error("http_handlers_ignore_cut", {kv("connections", core_->open.load())});
     }
   }
-  // The last callbacks of the lanes refer to what the owner destroys next.
   for (auto& lane : core_->lanes) {
-    if (core_->threads.context(lane->index).stopped()) continue;
-    core_->threads.run_on(lane->index, [&lane] { lane->sweep_timer.cancel(); });
+    const auto release = [this, &lane] {
+      lane->sweep_timer.reset();
+      if (lane->index != 0) return;
+      core_->acceptor.reset();
+      core_->accept_pause.reset();
+    };
+    if (core_->threads.context(lane->index).stopped()) {
+      release();
+    } else {
+      core_->threads.run_on(lane->index, release);
+    }
   }
   core_->log.info("http_drained", {kv("server", core_->options.service), kv("connections_cut", cut)});
   return cut;

@@ -88,17 +88,27 @@ Status check_media_type(const HeaderView& head, const Framing& framing) {
   return bad("unsupported_media_type", "send JSON with one 'Content-Type: application/json'", "Content-Type");
 }
 
-/// True when the comma-separated list holds `word`, any case.
-bool has_token(std::string_view list, std::string_view word) {
-  while (!list.empty()) {
-    const auto comma = list.find(',');
-    std::string_view item = list.substr(0, comma);
-    list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
-    while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);
-    while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.remove_suffix(1);
-    if (equals_ignore_case(item, word)) return true;
+/// Reads every Connection field: lists of tokens, of which only "close" means something here. A list that is none
+/// could hide a "close" from one of two parsers.
+Status check_connection(const HeaderView& head, Framing& framing) {
+  framing.keep_alive = head.version_minor == 1;
+  for (const HeaderField& field : head.fields()) {
+    const bool is_connection = equals_ignore_case(field.name, "Connection");
+    if (!is_connection && !equals_ignore_case(field.name, "Proxy-Connection")) continue;
+    std::string_view list = field.value;
+    while (!list.empty()) {
+      const auto comma = list.find(',');
+      std::string_view item = list.substr(0, comma);
+      list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+      while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);
+      while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.remove_suffix(1);
+      if (!item.empty() && !is_token(item)) {
+        return bad("bad_connection", "Connection is a comma-separated list of names", std::string(field.name));
+      }
+      if (is_connection && equals_ignore_case(item, "close")) framing.keep_alive = false;
+    }
   }
-  return false;
+  return {};
 }
 
 }  // namespace
@@ -114,6 +124,7 @@ Result<Framing> check_framing(const HeaderView& head, std::uint64_t body_max) {
   if (head.version_minor == 0 && (framing.body != Framing::Body::kNone || head.count("Transfer-Encoding") > 0)) {
     return bad("body_in_http10", "a request with a body needs HTTP/1.1");
   }
+  TG_TRY(check_connection(head, framing));
   if (head.count("Upgrade") > 0) return bad("bad_upgrade", "no protocol upgrade is offered", "Upgrade");
   if (const std::size_t count = head.count("Expect"); count > 0) {
     if (count > 1 || head.version_minor == 0 || !equals_ignore_case(head.find("Expect"), "100-continue")) {
@@ -130,10 +141,6 @@ Result<Framing> check_framing(const HeaderView& head, std::uint64_t body_max) {
     return fail(Code::kOutOfRange, "body_too_large",
                 "the body has " + std::to_string(framing.content_length) + " bytes; at most " +
                     std::to_string(body_max) + " are taken");
-  }
-  framing.keep_alive = head.version_minor == 1;
-  for (const HeaderField& field : head.fields()) {
-    if (equals_ignore_case(field.name, "Connection") && has_token(field.value, "close")) framing.keep_alive = false;
   }
   return framing;
 }

@@ -22,7 +22,7 @@ struct Framing {
 ///
 /// Fails, all with Code::kInvalidArgument unless noted, by reason:
 ///   bad_host  bad_target  bad_transfer_encoding  te_with_length  bad_content_length  body_in_http10
-///   bad_upgrade  bad_expect  method_not_allowed  unsupported_media_type  body_too_large (kOutOfRange)
+///   bad_connection  bad_upgrade  bad_expect  method_not_allowed  unsupported_media_type  body_too_large (kOutOfRange)
 Result<Framing> check_framing(const HeaderView& head, std::uint64_t body_max);
 
 /// check_framing without its answer.

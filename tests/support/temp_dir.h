@@ -12,7 +12,7 @@ namespace tidegate::test {
 class TempDir {
  public:
   TempDir() {
-    std::string pattern = std::filesystem::temp_directory_path() / "tg-XXXXXX";
+    std::string pattern = std::filesystem::temp_directory_path() / ("tg-" + std::string(6, 'X'));
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed for " + pattern);
     path_ = pattern;
   }

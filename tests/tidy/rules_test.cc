@@ -65,6 +65,8 @@ TEST(Rules, DeadFilesAreFound) {
 TEST(Rules, VagueNamesAndSleepsAreFound) {
   EXPECT_THAT(check_names({file("base/net/string_utils.h", "")}), SizeIs(1));
   EXPECT_THAT(check_test_sleeps({file("tests/unit/a_test.cc", "std::this_thread::sleep_for(1s);")}), SizeIs(1));
+  EXPECT_THAT(check_banned_calls({file("gateway/a.cc", "std::this_thread::sleep_for(1s);")}), SizeIs(1));
+  EXPECT_THAT(check_banned_calls({file("gateway/a.cc", "co_await sleep_for(1s);")}), IsEmpty());
 }
 
 TEST(SourceTree, LiteralsAndCommentsAreBlanked) {

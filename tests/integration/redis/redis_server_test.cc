@@ -5,9 +5,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include "base/net/timer.h"
 #include "base/redis/limit_share.h"
 #include "base/redis/redis_client.h"
+#include "tests/support/coro_wait.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/run_coro.h"
@@ -80,7 +80,7 @@ TEST_F(RealRedis, TenThousandPipelinedSharesAreExact) {
   };
   const auto all = [&]() -> awaitable<void> {
     for (int i = 0; i < 100; ++i) asio::co_spawn(context_, taker(100), asio::detached);
-    while (done < 100) co_await sleep_for(std::chrono::milliseconds(1));
+    while (done < 100) co_await test::turn();
   };
   test::run_coro(context_, all());
   EXPECT_EQ(granted, 7000);

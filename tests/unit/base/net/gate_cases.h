@@ -106,6 +106,7 @@ inline std::vector<GateCase> gate_cases() {
       {"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\n", "http_version"},
       {"upgrade", get + "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", "bad_upgrade"},
       {"h2c upgrade", get + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n", "bad_upgrade"},
+      {"Connection that is no list", get + "Connection: close keep-alive\r\n\r\n", "bad_connection"},
       {"unknown Expect", post + "Content-Length: 2\r\nExpect: 200-ok\r\n\r\n", "bad_expect"},
       {"POST of a form", "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 2\r\n\r\n", "unsupported_media_type"},
       {"POST of text", "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n", "unsupported_media_type"},

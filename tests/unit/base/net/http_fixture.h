@@ -8,7 +8,7 @@
 
 #include "base/net/http_server.h"
 #include "base/net/signal.h"
-#include "base/net/timer.h"
+#include "tests/support/coro_wait.h"
 #include "tests/support/eventually.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/net/raw_client.h"
@@ -98,7 +98,7 @@ class HttpFixture : public testing::Test {
         co_return;
       }
       ++chunks_written_;
-      co_await sleep_for(Duration(0));
+      co_await test::turn();
     }
   }
 

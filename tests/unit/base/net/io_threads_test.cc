@@ -5,7 +5,8 @@
 #include <atomic>
 #include <stdexcept>
 
-#include "base/net/timer.h"
+#include "base/net/signal.h"
+#include "tests/support/coro_wait.h"
 #include "tests/support/eventually.h"
 
 namespace tidegate {
@@ -23,7 +24,7 @@ TEST(IoThreads, WorkRunsOnItsLane) {
 TEST(IoThreads, RunOnWaitsForCoroutinesAndPassesResults) {
   IoThreads threads(1);
   const int value = threads.run_on(0, []() -> awaitable<int> {
-    co_await sleep_for(std::chrono::milliseconds(1));
+    co_await test::turn();
     co_return 42;
   });
   EXPECT_EQ(value, 42);
@@ -52,7 +53,8 @@ TEST(IoThreads, StopEndsSuspendedCoroutinesAndJoins) {
     const auto forever = [&]() -> awaitable<void> {
       const Guard guard{destroyed};
       started = true;
-      co_await sleep_until(Deadline::never());
+      Event never(threads.executor(0));
+      co_await never.wait();
     };
     threads.post_on(0, [&] { asio::co_spawn(threads.context(0), forever(), [](std::exception_ptr) {}); });
     ASSERT_TRUE(test::eventually([&] { return started.load(); }));

@@ -11,6 +11,7 @@
 #include <boost/asio/write.hpp>
 
 #include "base/net/timer.h"
+#include "tests/support/coro_wait.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/run_coro.h"
 
@@ -159,7 +160,7 @@ TEST_F(RedisClientTest, CommandsInFlightWhenTheConnectionBreaksAreOfUnknownOutco
 TEST_F(RedisClientTest, AnUnaskedReplyEndsTheConnection) {
   EXPECT_EQ(ask("NOISE", "x")->text, "one");
   ASSERT_TRUE(test::run_coro(context_, [&]() -> awaitable<bool> {
-    while (peer_.connections() < 2) co_await sleep_for(std::chrono::milliseconds(1));
+    while (peer_.connections() < 2) co_await test::turn();
     co_return co_await client_->wait_connected(soon());
   }()));
   EXPECT_EQ(ask("ECHO", "mine")->text, "mine");
@@ -168,7 +169,7 @@ TEST_F(RedisClientTest, AnUnaskedReplyEndsTheConnection) {
 TEST_F(RedisClientTest, CommandsInFlightAreBounded) {
   const auto refused = test::run_coro(context_, [&]() -> awaitable<std::string> {
     for (int i = 0; i < 4; ++i) asio::co_spawn(context_, send("SILENT", "x", soon()), asio::detached);
-    co_await sleep_for(std::chrono::milliseconds(1));
+    co_await test::turn();
     auto fifth = co_await send("ECHO", "x", soon());
     co_return fifth ? "ok" : fifth.error().reason;
   }());
@@ -183,9 +184,9 @@ TEST_F(RedisClientTest, ClosingTheClientEndsWhatWaits) {
       outcome = reply ? "ok" : reply.error().reason;
     };
     asio::co_spawn(context_, waiter(), asio::detached);
-    co_await sleep_for(std::chrono::milliseconds(1));
+    co_await test::turn();
     client_.reset();
-    while (outcome.empty()) co_await sleep_for(std::chrono::milliseconds(1));
+    while (outcome.empty()) co_await test::turn();
     co_return outcome;
   }());
   EXPECT_EQ(reason, "redis_lost");
