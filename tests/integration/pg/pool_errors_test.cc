@@ -115,7 +115,9 @@ TEST_F(PoolErrors, DeadlockIsRetriedUntilBothSucceed) {
   other.join();
   EXPECT_TRUE(one) << one.error().to_string();
   EXPECT_TRUE(two) << two.error().to_string();
-  EXPECT_EQ(runs, 3);
+  // The one that was ended may meet the other again before it has committed.
+  EXPECT_GE(runs, 3);
+  EXPECT_LE(runs, 2 * Pool::kAttemptsMax);
 }
 
 TEST_F(PoolErrors, SerializationFailureIsRetriedABoundedNumberOfTimes) {

@@ -33,7 +33,8 @@ class Server : public Loopback {
     grpc::GenericStub stub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-    grpc::ByteBuffer request;
+    const grpc::Slice nothing;  // the empty message; a ByteBuffer without a slice is none
+    const grpc::ByteBuffer request(&nothing, 1);
     grpc::ByteBuffer response;
     std::promise<grpc::Status> done;
     stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request, &response,
