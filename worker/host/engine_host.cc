@@ -91,8 +91,11 @@ void EngineHost::detach(SessionId id) {
 }
 
 void EngineHost::reject(SessionId id, std::uint64_t sequence, Error error) {
-  const auto session = sessions_.find(id);
-  if (session != sessions_.end()) refuse(session->second, sequence, std::move(error));
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;
+  Session& session = found->second;
+  if (session.seat.outstanding() > 0) ++session.seat.started_total;
+  refuse(session, sequence, std::move(error));
 }
 
 void EngineHost::drain() {

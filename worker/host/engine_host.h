@@ -40,7 +40,7 @@ class EngineHost {
   void attach(SessionId session, std::shared_ptr<SessionSink> sink);
   /// Every way a start can fail is an event of that sequence, with finish = kError.
   void start(SessionId session, StartCommand command, Mono now);
-  /// A start that could not even be read: its sequence ends with `error`. It uses no credit.
+  /// A start that could not even be read: its sequence ends with `error`. It used a credit, as the gateway counts it.
   void reject(SessionId session, std::uint64_t sequence, Error error);
   void cancel(SessionId session, std::uint64_t sequence);
   /// The stream broke or ended: its sequences are cancelled at the next step, and what they say is dropped.
