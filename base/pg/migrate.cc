@@ -31,11 +31,14 @@ constexpr const char* kCreateTable = R"(
   ))";
 // One lock for all services of a database: their migrations may create the same extension.
 constexpr const char* kLock = "SELECT pg_advisory_lock(7597127453411927396)";
-constexpr const char* kApplied = "SELECT version, sha256 FROM tidegate_schema_migrations WHERE service = $1 ORDER BY version";
+constexpr const char* kApplied =
+    "SELECT version, sha256 FROM tidegate_schema_migrations WHERE service = $1 ORDER BY version";
 constexpr const char* kRecord =
     "INSERT INTO tidegate_schema_migrations (service, version, name, sha256) VALUES ($1, $2, $3, $4)";
 
-std::string digest_of(const Migration& migration) { return hex_encode(as_view(sha256(migration.sql))); }
+std::string digest_of(const Migration& migration) {
+  return hex_encode(as_view(sha256(migration.sql)));
+}
 
 std::string title(const Migration& migration) {
   std::string number = std::to_string(migration.version);
@@ -60,12 +63,15 @@ Result<Migration> read_file(const std::filesystem::path& path) {
   return migration;
 }
 
+/// Numbers may leave gaps: branches reserve theirs and land in any order.
 Status check_sequence(const std::vector<Migration>& migrations) {
-  for (std::size_t i = 0; i < migrations.size(); ++i) {
-    if (migrations[i].version != static_cast<int>(i) + 1) {
+  int before = 0;
+  for (const Migration& migration : migrations) {
+    if (migration.version <= before) {
       return fail(Code::kInvalidArgument, "bad_migration",
-                  title(migrations[i]) + " stands where version " + std::to_string(i + 1) + " is expected");
+                  title(migration) + " does not come after version " + std::to_string(before));
     }
+    before = migration.version;
   }
   return {};
 }
@@ -73,15 +79,16 @@ Status check_sequence(const std::vector<Migration>& migrations) {
 /// Everything that ran must still be there, unchanged.
 Status check_history(const std::map<int, std::string>& applied, const std::vector<Migration>& migrations) {
   for (const auto& [version, digest] : applied) {
-    const auto index = static_cast<std::size_t>(version) - 1;
-    if (version < 1 || index >= migrations.size()) {
+    const auto known = std::ranges::find(migrations, version, &Migration::version);
+    if (known == migrations.end()) {
       return fail(Code::kFailedPrecondition, "migration_missing",
-                  "the database has migration " + std::to_string(version) + ", this program knows " +
-                      std::to_string(migrations.size()) + ": it is older than the database");
+                  "the database has migration " + std::to_string(version) + ", this program knows up to " +
+                      std::to_string(migrations.empty() ? 0 : migrations.back().version) +
+                      " and not that one: it is older than the database");
     }
-    if (digest_of(migrations[index]) != digest) {
+    if (digest_of(*known) != digest) {
       return fail(Code::kFailedPrecondition, "migration_changed",
-                  title(migrations[index]) + " was edited after it ran: restore it and add a new one");
+                  title(*known) + " was edited after it ran: restore it and add a new one");
     }
   }
   return {};
@@ -129,8 +136,10 @@ Result<std::vector<Migration>> load_migrations(const std::string& folder) {
     TG_ASSIGN(auto migration, read_file(entry.path()));
     migrations.push_back(std::move(migration));
   }
-  if (error || migrations.empty()) return fail(Code::kNotFound, "no_migrations", "no NNNN_name.sql in " + folder);
-  std::sort(migrations.begin(), migrations.end(), [](const auto& a, const auto& b) { return a.version < b.version; });
+  if (error || migrations.empty())
+    return fail(Code::kNotFound, "no_migrations", "no NNNN_name.sql in " + folder);
+  std::sort(migrations.begin(), migrations.end(),
+            [](const auto& a, const auto& b) { return a.version < b.version; });
   TG_TRY(check_sequence(migrations));
   return migrations;
 }

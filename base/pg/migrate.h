@@ -10,13 +10,13 @@ namespace tidegate::pg {
 
 /// One forward step of the schema. Never edited once released: its digest is kept in the database.
 struct Migration {
-  int version = 0;  ///< 1, 2, 3, ... without gaps
+  int version = 0;  ///< positive and ascending; gaps are allowed
   std::string name;
   std::string sql;  ///< several statements; runs in one transaction, so nothing that refuses one
 };
 
 /// Reads NNNN_name.sql from a folder, sorted. Fails: not_found/no_migrations, invalid_argument/bad_migration (a foreign
-/// file name, a gap, a version twice).
+/// file name, a version twice).
 Result<std::vector<Migration>> load_migrations(const std::string& folder);
 
 struct MigrationReport {
