@@ -34,7 +34,7 @@ struct Principal {
   }
 };
 
-/// Keys as billing last told us. Thread-safe; lock-free for readers; no I/O.
+/// Keys as billing last told us. Thread-safe; readers never wait for an update in the making; no I/O.
 class Principals {
  public:
   virtual ~Principals() = default;

@@ -5,21 +5,20 @@
 
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 #include "base/core/deadline.h"
 #include "base/net/asio.h"
 #include "base/rpc/channel.h"
+#include "base/rpc/client_reads.h"
 #include "base/rpc/read_next.h"
-#include "base/rpc/status_map.h"
 #include "base/rpc/write_queue.h"
 
 namespace tidegate::rpc {
 
-/// The client's end of a stream in both directions; made by Client::open_bidi. One consumer; write() and cancel() from
-/// any thread. Movable; destroying it cancels the call, also in the middle of one: the reactor lives on until gRPC is
-/// done, and the channel waits for it.
+/// The client's end of a stream in both directions; made by Client::open_bidi. One consumer; write() and
+/// cancel() from any thread. Movable; destroying it cancels the call, also in the middle of one: the reactor
+/// lives on until gRPC is done, and the channel waits for it.
 template <typename Request, typename Response>
 class BidiClient {
  public:
@@ -35,14 +34,15 @@ class BidiClient {
     if (reactor_) reactor_->cancel();
   }
 
-  /// The next message; nullopt when the server ended the stream with OK; its error otherwise, again and again.
-  /// deadline_exceeded/read_timeout leaves the stream as it was. gRPC fetches the next message only after this one
-  /// was taken.
+  /// The next message; nullopt when the server ended the stream with OK; its error otherwise, again and
+  /// again. deadline_exceeded/read_timeout leaves the stream as it was. gRPC fetches the next message only
+  /// after this one was taken.
   awaitable<Item> read(Deadline deadline = Deadline::never()) { return read_next<Response>(reactor_, deadline); }
   Item read_blocking(Deadline deadline) { return read_next_blocking<Response>(reactor_, deadline); }
 
-  /// Does not wait: the message goes out now, or behind those in the queue, or is merged into the last of them.
-  /// OK promises no delivery. Fails: resource_exhausted/stream_queue_full, unavailable/stream_closed (read() says why).
+  /// Does not wait: the message goes out now, or behind those in the queue, or is merged into the last of
+  /// them. OK promises no delivery. Fails: resource_exhausted/stream_queue_full, unavailable/stream_closed
+  /// (read() says why).
   Status write(Request request) { return reactor_->write(std::move(request)); }
   /// No more writes; what is queued still goes out.
   void writes_done() { reactor_->writes_done(); }
@@ -54,30 +54,20 @@ class BidiClient {
   static BidiClient prepare(Channel& channel, Deadline deadline, StreamOptions<Request> options) {
     return BidiClient(std::make_shared<Reactor>(channel, deadline, std::move(options)));
   }
-  grpc::ClientContext* context() { return &*reactor_->context_; }
+  grpc::ClientContext* context() { return reactor_->context(); }
   grpc::ClientBidiReactor<Request, Response>* reactor() { return reactor_.get(); }
   void start() { reactor_->start(reactor_); }
 
  private:
-  class Reactor final : public grpc::ClientBidiReactor<Request, Response>, public Cancellable {
+  class Reactor final : public ClientReads<grpc::ClientBidiReactor<Request, Response>, Response> {
+    using Reads = ClientReads<grpc::ClientBidiReactor<Request, Response>, Response>;
+    using Reads::is_held_;
+    using Reads::mutex_;
+
    public:
-    using Waiter = typename ReadSide<Response>::Waiter;
-
     Reactor(Channel& channel, Deadline deadline, StreamOptions<Request> options)
-        : calls_(channel.calls()), write_(std::move(options)) {
-      channel.prepare(context_.emplace(), deadline);
-    }
+        : Reads(channel, deadline), write_(std::move(options)) {}
 
-    void start(std::shared_ptr<Reactor> self) {
-      calls_.add(*this);
-      const std::lock_guard lock(mutex_);
-      self_ = std::move(self);
-      this->AddHold();  // reads and writes start outside reactions, until release()
-      this->StartRead(&read_.buffer());
-      this->StartCall();
-      is_held_ = true;
-      if (is_cancelled_) release();
-    }
     Status write(Request request) {
       const std::lock_guard lock(mutex_);
       if (!is_held_ || is_write_broken_ || is_half_closed_) {
@@ -100,62 +90,14 @@ class BidiClient {
       if (!is_held_ || std::exchange(is_half_closed_, true)) return;
       if (write_.is_idle()) this->StartWritesDone();
     }
-    void cancel() override {
-      const std::lock_guard lock(mutex_);
-      is_cancelled_ = true;
-      read_.drop_message();
-      write_.clear();
-      if (context_) context_->TryCancel();
-      release();
-    }
     std::size_t queued() const {
       const std::lock_guard lock(mutex_);
       return write_.waiting();
     }
-    std::optional<Item> try_read() {
-      const std::lock_guard lock(mutex_);
-      return take();
-    }
-    std::uint64_t new_ticket() {
-      const std::lock_guard lock(mutex_);
-      return read_.new_ticket();
-    }
-    void read_async(Waiter waiter) {
-      std::unique_lock lock(mutex_);
-      auto item = take();
-      if (!item) return read_.wait(std::move(waiter));
-      lock.unlock();
-      waiter(*std::move(item));
-    }
-    void abandon(std::uint64_t ticket, Error error) {
-      std::unique_lock lock(mutex_);
-      auto waiter = read_.abandon(ticket);
-      lock.unlock();
-      if (waiter) waiter(fail(std::move(error)));
-    }
 
    private:
-    friend class BidiClient;
-
-    std::optional<Item> take() {
-      const bool had_message = read_.has_message();
-      auto item = read_.take();
-      if (had_message && is_held_) this->StartRead(&read_.buffer());
-      return item;
-    }
-    void release() {
-      if (std::exchange(is_held_, false)) this->RemoveHold();
-    }
-    void OnReadDone(bool ok) override {
-      std::unique_lock lock(mutex_);
-      if (!ok || !is_held_) return release();  // OnDone brings the reason
-      auto waiter = read_.arrived();
-      if (!waiter) return;
-      Item item(std::move(read_.buffer()));
-      this->StartRead(&read_.buffer());
-      lock.unlock();
-      waiter(std::move(item));
-    }
+    void on_cancel() override { write_.clear(); }
+    void on_end() override { is_write_broken_ = true; }
     void OnWriteDone(bool ok) override {
       const std::lock_guard lock(mutex_);
       if (!ok) {
@@ -168,30 +110,10 @@ class BidiClient {
         this->StartWritesDone();
       }
     }
-    void OnDone(const grpc::Status& status) override {
-      std::unique_lock lock(mutex_);
-      auto self = std::move(self_);
-      is_write_broken_ = true;
-      Item end(std::nullopt);
-      if (!status.ok()) end = fail(from_grpc(status, *context_));
-      // Before remove(): the context owns a part of gRPC's channel, whose last owner joins the thread we are on.
-      context_.reset();
-      auto waiter = read_.end(end);
-      lock.unlock();
-      if (waiter) waiter(std::move(end));
-      calls_.remove(*this);
-    }
 
-    CallRegistry& calls_;
-    std::optional<grpc::ClientContext> context_;  // until OnDone
-    mutable std::mutex mutex_;
-    ReadSide<Response> read_;
     WriteQueue<Request> write_;
-    bool is_held_ = false;
-    bool is_cancelled_ = false;
     bool is_half_closed_ = false;
     bool is_write_broken_ = false;
-    std::shared_ptr<Reactor> self_;  // gRPC's own reference, until OnDone
   };
 
   explicit BidiClient(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {}

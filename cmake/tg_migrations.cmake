@@ -1,0 +1,17 @@
+# tg_migrations(SERVICE): library SERVICE_migrations from the NNNN_name.sql files beside the caller. Each file becomes a raw
+# string of the program, in the order of its number; the header SERVICE/migrations/migrations.h declares them.
+function(tg_migrations service)
+  file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.sql)
+  list(SORT files)
+  set(text "#include \"${service}/migrations/migrations.h\"\n\nnamespace tidegate::${service} {\n\nstd::vector<pg::Migration> migrations() {\n  return {\n")
+  foreach(file ${files})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    file(READ ${file} sql)
+    string(REGEX MATCH "^([0-9]+)_([a-z_]+)" unused ${file})
+    math(EXPR version "1${CMAKE_MATCH_1} - 10000")
+    string(APPEND text "      {${version}, \"${CMAKE_MATCH_2}\", R\"tidegate(${sql})tidegate\"},\n")
+  endforeach()
+  string(APPEND text "  };\n}\n\n}  // namespace tidegate::${service}\n")
+  file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/migrations.cc CONTENT "${text}" @ONLY NEWLINE_STYLE UNIX)
+  tg_library(${service}_migrations LAYER adapter SOURCES ${CMAKE_CURRENT_BINARY_DIR}/migrations.cc LINK base_pg)
+endfunction()
