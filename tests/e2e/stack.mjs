@@ -27,6 +27,18 @@ async function freeRange(count) {
   }
 }
 
+/** A small disk of its own for the gateway's journal, so that a test can fill it; needs the right to mount. */
+function mountJournalDisk(folder) {
+  const journal = path.join(folder, 'journal');
+  fs.mkdirSync(journal);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tidegate-journal', journal], { stdio: 'ignore' });
+    return '1';
+  } catch {
+    return '';
+  }
+}
+
 /** Starts an installation; resolves to its environment. */
 export async function startStack() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tidegate-e2e-'));
@@ -41,6 +53,7 @@ export async function startStack() {
     TIDEGATE_GRPC_PORT: String(grpc),
     TIDEGATE_ADMIN_PORT: String(admin),
     TIDEGATE_SKIP_BUILD: '1',
+    TIDEGATE_JOURNAL_DISK: mountJournalDisk(folder),
   };
   execFileSync(path.join(root, 'deploy/up'), { env, stdio: ['ignore', 'inherit', 'inherit'] });
   return env;
@@ -48,6 +61,7 @@ export async function startStack() {
 
 export function stopStack(env) {
   execFileSync(path.join(root, 'deploy/down'), { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (env.TIDEGATE_JOURNAL_DISK) execFileSync('umount', [path.join(env.TIDEGATE_VAR, 'journal')]);
 }
 
 /** The stack that tests/e2e/run started for this test file. */
