@@ -18,13 +18,15 @@ constexpr ReconcileCheck kChecks[] = {
                       JOIN ledger_accounts a ON a.id = e.account AND a.kind IN ('prepaid', 'grant') GROUP BY 1) l
                ON l.wallet_id = w.id
             WHERE w.balance <> coalesce(l.balance, 0))sql"},
-    {"I3", "the revenue of a posting is the sum of its rated lines",
+    {"I3", "the revenue of a posting is the sum of its lines",
      R"sql(SELECT json_build_object('tx', coalesce(r.tx, l.posting), 'revenue', r.revenue, 'lines', l.amount)
              FROM (SELECT t.id AS tx, -coalesce(sum(e.amount) FILTER (WHERE a.kind = 'revenue'), 0) AS revenue
                      FROM ledger_tx t LEFT JOIN ledger_entries e ON e.tx = t.id
                      LEFT JOIN ledger_accounts a ON a.id = e.account
                     WHERE t.source_type = 'usage_batch' GROUP BY t.id) r
-             FULL JOIN (SELECT posting, sum(amount) AS amount FROM rated_lines WHERE posting IS NOT NULL GROUP BY 1) l
+             FULL JOIN (SELECT posting, sum(amount) AS amount
+                          FROM (SELECT posting, amount FROM rated_lines WHERE posting IS NOT NULL
+                                UNION ALL SELECT posting, amount FROM posting_lines) both_kinds GROUP BY 1) l
                ON l.posting = r.tx
             WHERE coalesce(r.revenue, 0) <> coalesce(l.amount, 0)
            UNION ALL
@@ -33,7 +35,7 @@ constexpr ReconcileCheck kChecks[] = {
     {"I4", "every event has exactly one live rating, of its own amount",
      R"sql(SELECT json_build_object('event', u.id, 'amount', u.amount, 'ratings', count(DISTINCT l.rating_no),
                                     'rated', coalesce(sum(l.amount), 0))
-             FROM usage_events u LEFT JOIN rated_lines l ON l.event_id = u.id AND l.voided_by IS NULL
+             FROM usage_log u LEFT JOIN rated_lines l ON l.event_id = u.id AND l.voided_by IS NULL
             GROUP BY u.id, u.amount
            HAVING count(DISTINCT l.rating_no) <> 1 OR count(*) <> 3 OR coalesce(sum(l.amount), 0) <> u.amount)sql"},
     {"I5", "the lines of an event count its tokens, meter by meter",
@@ -47,7 +49,8 @@ constexpr ReconcileCheck kChecks[] = {
                       FROM rated_lines WHERE voided_by IS NULL GROUP BY 1) l ON l.event_id = u.id
             WHERE (l.hit, l.miss, l.output) IS DISTINCT FROM (u.hit::numeric, u.miss::numeric, u.output::numeric)
                OR l.quantity <> u.hit + u.miss + u.output)sql"},
-    {"I6", "the price version is for the model and in force at the price instant; band and rates are the book's",
+    {"I6",
+     "the price version is for the model and in force at the price instant; band and rates are the book's",
      R"sql(SELECT json_build_object('event', u.id, 'price_version', u.price_version, 'band', u.band,
                                     'in_force', band_in_force(u.price_version, u.priced_at), 'priced_at', u.priced_at)
              FROM usage_events u JOIN price_versions v ON v.id = u.price_version JOIN wallets w ON w.id = u.wallet_id
@@ -82,8 +85,8 @@ constexpr ReconcileCheck kChecks[] = {
              LEFT JOIN (SELECT gateway_id, epoch, sum(upper(seqs) - lower(seqs)) AS n, min(lower(seqs)) AS first,
                                max(upper(seqs)) - 1 AS last, sum(duplicates) AS duplicates
                           FROM wal_batches GROUP BY 1, 2) b USING (gateway_id, epoch)
-             LEFT JOIN (SELECT gateway_id, epoch, count(*) AS n, count(DISTINCT seq) AS seqs, max(seq) AS last
-                          FROM usage_events GROUP BY 1, 2) u USING (gateway_id, epoch)
+             LEFT JOIN (SELECT p.gateway_id, p.epoch, count(*) AS n, count(DISTINCT u.seq) AS seqs, max(u.seq) AS last
+                          FROM usage_log u JOIN usage_payers p ON p.id = u.payer GROUP BY 1, 2) u USING (gateway_id, epoch)
             WHERE coalesce(b.n, 0) <> e.applied_through OR coalesce(b.first, 1) <> 1
                OR coalesce(b.last, 0) <> e.applied_through
                OR coalesce(u.n, 0) <> e.applied_through - coalesce(b.duplicates, 0)
@@ -97,6 +100,11 @@ constexpr ReconcileCheck kChecks[] = {
                     u.region, u.pool, l.meter, l.band, w.currency, sum(l.quantity) AS quantity, sum(l.amount) AS amount
                FROM rated_lines l JOIN usage_events u ON u.id = l.event_id JOIN wallets w ON w.id = u.wallet_id
               WHERE l.voided_by IS NULL AND l.quantity > 0
+              GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+              UNION ALL
+             SELECT x.hour, c.tenant_id, c.project_id, c.api_key_id, c.model, c.region, c.pool, x.meter, c.band, c.currency,
+                    sum(x.quantity), sum(x.amount)
+               FROM posting_lines x JOIN usage_cells c ON c.id = x.cell
               GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
            SELECT json_build_object('hour', hour, 'tenant', tenant_id, 'model', model, 'meter', meter, 'band', band,
                                     'rollup', h.amount, 'lines', l.amount)
@@ -106,9 +114,16 @@ constexpr ReconcileCheck kChecks[] = {
     {"lease_spend", "a lease has consumed the sum of its events",
      R"sql(SELECT json_build_object('lease', coalesce(l.id, u.lease_id), 'consumed', l.consumed, 'events', u.amount)
              FROM leases l
-             FULL JOIN (SELECT lease_id, sum(amount) AS amount FROM usage_events WHERE lease_id IS NOT NULL GROUP BY 1) u
+             FULL JOIN (SELECT p.lease_id, sum(e.amount) AS amount FROM usage_log e JOIN usage_payers p ON p.id = e.payer
+                         WHERE p.lease_id <> '00000000-0000-0000-0000-000000000000' GROUP BY 1) u
                ON u.lease_id = l.id
             WHERE coalesce(l.consumed, 0) <> coalesce(u.amount, 0) OR l.id IS NULL)sql"},
+    {"refs", "every usage row names a payer, a route, a tariff and a tenant that exist and agree",
+     R"sql(SELECT json_build_object('event', l.id, 'payer', l.payer, 'route', l.route, 'tariff', l.tariff, 'tenant', l.tenant)
+             FROM usage_log l
+             LEFT JOIN usage_payers p ON p.id = l.payer LEFT JOIN usage_routes r ON r.id = l.route
+             LEFT JOIN usage_tariffs t ON t.id = l.tariff LEFT JOIN tenants n ON n.id = p.tenant_id
+            WHERE p.id IS NULL OR r.id IS NULL OR t.id IS NULL OR n.number IS DISTINCT FROM l.tenant)sql"},
     {"no_overspend", "no wallet is below minus its credit limit, what is leased included",
      R"sql(SELECT json_build_object('wallet', id, 'balance', balance, 'leased', leased, 'credit_limit', credit_limit)
              FROM wallets WHERE balance + credit_limit - leased < 0)sql"},
@@ -116,14 +131,17 @@ constexpr ReconcileCheck kChecks[] = {
 
 }  // namespace
 
-std::span<const ReconcileCheck> reconcile_checks() { return kChecks; }
+std::span<const ReconcileCheck> reconcile_checks() {
+  return kChecks;
+}
 
 ReconcileReport reconcile(pqxx::work& tx) {
   tx.exec0("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
   ReconcileReport report;
-  report.events = pg::read_int64(tx.exec1("SELECT count(*) FROM usage_events")[0]);
+  report.events = pg::read_int64(tx.exec1("SELECT count(*) FROM usage_log")[0]);
   for (const auto& check : kChecks) {
-    const auto row = tx.exec1(std::string("SELECT count(*), min(breach::text) FROM (") + check.breaches + ") AS b(breach)");
+    const auto row = tx.exec1(std::string("SELECT count(*), min(breach::text) FROM (") + check.breaches +
+                              ") AS b(breach)");
     report.checks.push_back({check.name, check.statement, pg::read_int64(row[0]), pg::read_text(row[1])});
     report.differences += report.checks.back().differences;
   }

@@ -27,8 +27,8 @@ struct ReconcileReport {
   std::int64_t differences = 0;
   std::int64_t events = 0;
 };
-/// Runs every check on one snapshot: usage may go on meanwhile. The transaction must be fresh: it is made repeatable
-/// read and read only here.
+/// Runs every check on one snapshot: usage may go on meanwhile. The transaction must be fresh: it is made
+/// repeatable read and read only here.
 ReconcileReport reconcile(pqxx::work& tx);
 
 }  // namespace tidegate::billing

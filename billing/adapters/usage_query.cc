@@ -14,11 +14,16 @@ constexpr const char* kList = R"sql(
          (extract(epoch FROM u.admitted_at) * 1000000)::bigint, (extract(epoch FROM u.started_at) * 1000000)::bigint,
          (extract(epoch FROM u.completed_at) * 1000000)::bigint, u.clock_err_us, u.prompt, u.hit, u.output, u.reasoning,
          u.price_version, u.band, u.amount, u.is_stream, u.surface, t.name, u.gateway_id, u.epoch, v.book
-    FROM usage_events u JOIN tenants t ON t.id = u.tenant_id JOIN price_versions v ON v.id = u.price_version
-   WHERE ($1 = '' OR u.tenant_id = nullif($1, '')::uuid) AND ($2 = '' OR u.id = nullif($2, '')::uuid)
-     AND ($3 = '' OR u.completed_at >= nullif($3, '')::timestamptz) AND ($4 = '' OR u.completed_at < nullif($4, '')::timestamptz)
-     AND ($5 = '' OR u.id < nullif($5, '')::uuid)
-   ORDER BY u.id DESC LIMIT $6)sql";
+    FROM (SELECT l.id FROM usage_log l
+           WHERE ($1 = '' OR l.tenant = (SELECT number FROM tenants WHERE id = nullif($1, '')::uuid))
+             AND ($2 = '' OR l.id = nullif($2, '')::uuid)
+             AND ($3 = '' OR l.completed_at >= nullif($3, '')::timestamptz)
+             AND ($4 = '' OR l.completed_at < nullif($4, '')::timestamptz)
+             AND ($5 = '' OR l.id < nullif($5, '')::uuid)
+           ORDER BY l.id DESC LIMIT $6) page
+    JOIN usage_events u USING (id)
+    JOIN tenants t ON t.id = u.tenant_id JOIN price_versions v ON v.id = u.price_version
+   ORDER BY u.id DESC)sql";
 constexpr const char* kLines = R"sql(
   SELECT event_id, meter, quantity::bigint, micro_per_1m, amount, posting FROM rated_lines
    WHERE event_id = ANY ($1::uuid[]) AND voided_by IS NULL ORDER BY event_id, meter)sql";
@@ -31,7 +36,9 @@ constexpr const char* kSum = R"sql(
    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, h.hour
    ORDER BY h.hour DESC, 1, 2, 3, 4, 5, 6, 7, 8 LIMIT 10000)sql";
 
-std::string text_or_empty(const std::optional<Wall>& at) { return at ? pg::to_sql(*at) : std::string(); }
+std::string text_or_empty(const std::optional<Wall>& at) {
+  return at ? pg::to_sql(*at) : std::string();
+}
 
 UsageRow read_row(const pqxx::row& row) {
   UsageRow out;
@@ -75,9 +82,10 @@ std::vector<UsageRow> list_usage(pqxx::work& tx, const UsageFilter& filter, cons
   std::vector<UsageRow> out;
   std::map<Uuid, std::size_t> by_id;
   pg::ArrayLiteral ids;
-  const auto rows = tx.exec_params(kList, filter.tenant ? filter.tenant->to_string() : "",
-                                   filter.request ? filter.request->to_string() : "", text_or_empty(filter.from),
-                                   text_or_empty(filter.to), page.after ? page.after->to_string() : "", page.limit);
+  const auto rows =
+      tx.exec_params(kList, filter.tenant ? filter.tenant->to_string() : "",
+                     filter.request ? filter.request->to_string() : "", text_or_empty(filter.from),
+                     text_or_empty(filter.to), page.after ? page.after->to_string() : "", page.limit);
   for (const auto& row : rows) {
     out.push_back(read_row(row));
     by_id[out.back().event.request.uuid] = out.size() - 1;
@@ -85,7 +93,8 @@ std::vector<UsageRow> list_usage(pqxx::work& tx, const UsageFilter& filter, cons
   }
   for (const auto& row : tx.exec_params(kLines, ids.text())) {
     UsageRow& usage = out[by_id.at(pg::read_uuid(row[0]))];
-    usage.lines.push_back({pg::read_text(row[1]), pg::read_int64(row[2]), pg::read_int64(row[3]), pg::read_money(row[4])});
+    usage.lines.push_back(
+        {pg::read_text(row[1]), pg::read_int64(row[2]), pg::read_int64(row[3]), pg::read_money(row[4])});
     usage.ledger_tx = pg::read_text(row[5]);
   }
   return out;

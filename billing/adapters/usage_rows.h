@@ -7,25 +7,33 @@
 #include <vector>
 
 #include "base/core/ids.h"
+#include "billing/adapters/usage_dimensions.h"
 #include "billing/core/posting.h"
 
 namespace tidegate::billing {
 
-/// The writes of one batch, each one statement over arrays: a batch of 1,000 events costs as many round trips as one
-/// of a single event.
+/// The numbers of one event's row in the tables of what repeats.
+struct RowNumbers {
+  std::int32_t payer = 0, tenant = 0, route = 0, tariff = 0;
+};
+
+/// The writes of one batch, each one prepared statement over binary arrays: a batch of 1,000 events costs as
+/// many round trips as one of a single event.
 class UsageRows {
  public:
-  UsageRows(pqxx::work& tx, const std::string& gateway, std::int64_t epoch) : tx_(tx), gateway_(gateway), epoch_(epoch) {}
+  UsageRows(pqxx::work& tx, const std::string& gateway, std::int64_t epoch)
+      : tx_(tx), gateway_(gateway), epoch_(epoch) {}
 
-  void insert_batch(std::int64_t first, std::int64_t last, std::int64_t duplicates, std::string_view sha256, Wall now) const;
-  void insert_events(const std::vector<RatedEvent>& events) const;
-  /// Ledger transactions and entries; the id of each wallet's, none where nothing was charged.
-  std::map<WalletId, Uuid> insert_postings(const BatchEffects& effects, std::int64_t first, IdSource& ids, Wall now) const;
-  void insert_lines(const std::vector<RatedEvent>& events, const std::map<WalletId, Uuid>& postings,
-                    const std::string& tzdata) const;
-  /// Leases consume, wallets lose balance and lease alike: what is available does not move.
-  void charge(const BatchEffects& effects) const;
-  void add_hours(const BatchEffects& effects) const;
+  void insert_batch(std::int64_t first, std::int64_t last, std::int64_t duplicates, std::string_view sha256,
+                    Wall now) const;
+  /// `postings` has the transaction of each wallet that has one. Events whose id is stored already are left
+  /// out: answers how many were not.
+  std::size_t insert_events(const std::vector<RatedEvent>& events, const std::vector<RowNumbers>& numbers,
+                            const std::map<WalletId, Uuid>& postings) const;
+  void consume_leases(const std::map<LeaseId, Money>& leases) const;
+  /// `cells` are the numbers of the keys of `hours`, in order.
+  void add_hours(const std::map<HourlyKey, HourlySum>& hours, const std::vector<std::int32_t>& cells) const;
+  void advance_epoch(std::int64_t last) const;
 
  private:
   pqxx::work& tx_;

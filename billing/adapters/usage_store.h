@@ -8,6 +8,7 @@
 #include "base/core/ids.h"
 #include "base/core/result.h"
 #include "billing/adapters/price_store.h"
+#include "billing/adapters/usage_dimensions.h"
 #include "billing/core/usage_event.h"
 
 namespace tidegate::billing {
@@ -27,16 +28,17 @@ struct AppliedBatch {
 /// What does not come from the batch itself.
 struct UsageContext {
   PriceCache* prices = nullptr;
+  UsageDimensions* dimensions = nullptr;
   IdSource* ids = nullptr;  ///< for ledger transactions
   std::string tzdata;       ///< version of the zone data, kept on every line
   Wall now;
 };
 
-/// Stores, rates, posts and rolls up in the caller's transaction: all of the batch or nothing. A batch that was
-/// applied before is acknowledged again.
-/// Fails: not_found/unknown_epoch, failed_precondition/{epoch_closed, sequence_gap, lease_overdrawn},
-/// invalid_argument/{bad_batch, bad_event, contradictory_event, unknown_principal, unknown_lease, unknown_price,
-/// price_mismatch, price_not_in_force, rating_differs, clock_error}.
+/// Stores, rates, posts and rolls up in the caller's transaction: all of the batch or nothing. A batch that
+/// was applied before is acknowledged again. Fails: not_found/unknown_epoch,
+/// failed_precondition/{epoch_closed, sequence_gap, lease_overdrawn}, invalid_argument/{bad_batch, bad_event,
+/// contradictory_event, unknown_principal, unknown_lease, unknown_price, price_mismatch, price_not_in_force,
+/// rating_differs, clock_error, id_expired, id_in_future}, aborted/concurrent_event (send the same again).
 Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const UsageContext& context);
 
 }  // namespace tidegate::billing

@@ -130,7 +130,7 @@ Result<v1::UsageAck> AccountsService::submit(const v1::UsageBatch& request, Dead
   const Mono started = context_.clock.mono();
   auto applied = [&]() -> Result<AppliedBatch> {
     TG_ASSIGN(const auto batch, read_batch(request));
-    const UsageContext usage{&context_.prices, &context_.ids, context_.tzdata, context_.clock.wall()};
+    const UsageContext usage{&context_.prices, &dimensions_, &context_.ids, context_.tzdata, context_.clock.wall()};
     return context_.pool.run_blocking(deadline, [&](pqxx::work& tx) { return apply_usage(tx, batch, usage); });
   }();
   context_.metrics.usage_batch_seconds.observe(std::chrono::duration<double>(context_.clock.mono() - started).count());  // seconds

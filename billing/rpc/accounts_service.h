@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/rpc/unary_host.h"
+#include "billing/adapters/usage_dimensions.h"
 #include "billing/rpc/context.h"
 #include "billing/rpc/watch_hub.h"
 #include "tidegate/v1/billing.grpc.pb.h"
@@ -34,6 +35,7 @@ class AccountsService final : public v1::Accounts::CallbackService {
   Result<v1::UsageAck> submit(const v1::UsageBatch& request, Deadline deadline);
 
   const ServiceContext& context_;
+  UsageDimensions dimensions_;
   rpc::UnaryHost host_;
   WatchHub& hub_;
 };

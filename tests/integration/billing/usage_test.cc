@@ -173,7 +173,7 @@ TEST_F(Usage, ThousandEventsAreOneTransaction) {
   EXPECT_EQ(submit(make_batch(epoch_, std::move(events)))->applied_through(), 1000u);
   RecordProperty("batch_of_1000_ms",
                  static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(clock_.mono() - started).count()));
-  EXPECT_EQ(query("SELECT count(DISTINCT xmin::text) FROM usage_events"), "1");
+  EXPECT_EQ(query("SELECT count(DISTINCT xmin::text) FROM usage_log"), "1");
   expect_reconciled();
 }
 
