@@ -76,5 +76,5 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "tidegate-billing: {}\n", fit.error().message);
     return 2;
   }
-  return serve(config, table.reference(), stop_signals);
+  return serve(config, table.values(), stop_signals);
 }

@@ -74,16 +74,6 @@ Status check_config(const GatewayConfig& config) {
   return {};
 }
 
-std::string describe_config(const GatewayConfig& c) {
-  return fmt::format(
-      "http.listen = {}\ngrpc.listen = {}\nadmin.listen = {}\nio.threads = {}\nregion = {}\npool = {}\ngateway.id = {}\n"
-      "scheduler.address = {}\nbilling.address = {}\njournal.dir = {}\njournal.quota_bytes = {}\nlimits.request_ms = {}\n"
-      "limits.queue_wait_ms = {}\nlimits.queue_length = {}\nlimits.keep_alive_ms = {}\n"
-      "limits.completion_tokens_default = {}\nlimits.connections = {}\nlimits.body_bytes = {}\nlimits.drain_ms = {}\n",
-      c.http_listen, c.grpc_listen, c.admin_listen, c.io_threads, c.region, c.pool, c.gateway_id, c.scheduler_address,
-      c.billing_address, c.journal_dir, c.journal_quota_bytes, c.request_max.count(), c.queue_wait_max.count(),
-      c.queue_length_max, c.keep_alive.count(), c.completion_tokens_default, c.connections_max, c.body_bytes_max,
-      c.drain_max.count());
-}
+std::string describe_config(GatewayConfig config) { return config_table(config).values(); }
 
 }  // namespace tidegate::gateway

@@ -42,7 +42,7 @@ ConfigTable config_table(GatewayConfig& config);
 /// Fails: invalid_argument/bad_config with every problem, one a line. Never prints a secret.
 Status check_config(const GatewayConfig& config);
 
-/// The effective values for /configz, without secrets.
-std::string describe_config(const GatewayConfig& config);
+/// The values in force for /configz, without secrets.
+std::string describe_config(GatewayConfig config);
 
 }  // namespace tidegate::gateway

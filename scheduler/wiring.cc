@@ -130,8 +130,8 @@ Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const Schedule
   std::unique_ptr<SchedulerProcess> process(
       new SchedulerProcess(std::make_unique<Parts>(config, clock, log, std::move(catalogue), std::move(driver))));
   Parts& parts = *process->parts_;
-  SchedulerConfig defaults;
-  TG_ASSIGN(parts.admin, AdminServer::start(config.admin_listen, parts.registry, parts.readiness, config_table(defaults).reference(), clock, log));
+  SchedulerConfig shown = config;  // a table writes into what it describes
+  TG_ASSIGN(parts.admin, AdminServer::start(config.admin_listen, parts.registry, parts.readiness, config_table(shown).values(), clock, log));
   TG_TRY(parts.lease.create_table(Deadline::after(clock.mono(), kMigrateLimit)));
   parts.control.start();
   rpc::ServerOptions options;

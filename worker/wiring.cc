@@ -96,9 +96,9 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const WorkerConfig& 
 
 Status WorkerProcess::listen() {
   Parts& parts = *parts_;
-  WorkerConfig defaults;
+  WorkerConfig shown = config_;  // a table writes into what it describes
   TG_ASSIGN(parts.admin, AdminServer::start(config_.admin_listen, parts.registry, parts.readiness,
-                                            config_table(defaults).reference(), clock_, log_));
+                                            config_table(shown).values(), clock_, log_));
   parts.signals.emplace(parts.io.context(0), SIGTERM, SIGINT);
   parts.signals->async_wait([this](const boost::system::error_code& stopped, int) {
     if (!stopped) request_drain();

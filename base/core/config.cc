@@ -41,7 +41,7 @@ void ConfigTable::text(std::string key, std::string& target, std::string doc) {
          target = value;
          return std::string();
        },
-       [&target] { return target.empty(); }});
+       [&target] { return target; }});
 }
 
 void ConfigTable::secret_file(std::string key, std::string& target, std::string doc) {
@@ -53,14 +53,14 @@ void ConfigTable::secret_file(std::string key, std::string& target, std::string 
          target = *std::move(content);
          return target.empty() ? fmt::format("the secret file '{}' is empty", value) : std::string();
        },
-       [&target] { return target.empty(); }});
+       [&target] { return std::string(target.empty() ? "" : "(set)"); }});
 }
 
 void ConfigTable::integer(std::string key, std::int64_t& target, std::int64_t least, std::int64_t most,
                           std::string doc) {
   add({std::move(key), fmt::format("integer {}..{}", least, most), fmt::format("{}", target), std::move(doc), false,
        [&target, least, most](std::string_view value) { return assign_integer(value, least, most, target); },
-       [] { return false; }});
+       [&target] { return fmt::format("{}", target); }});
 }
 
 void ConfigTable::flag(std::string key, bool& target, std::string doc) {
@@ -70,7 +70,7 @@ void ConfigTable::flag(std::string key, bool& target, std::string doc) {
          target = value == "true";
          return std::string();
        },
-       [] { return false; }});
+       [&target] { return std::string(target ? "true" : "false"); }});
 }
 
 void ConfigTable::milliseconds(std::string key, std::chrono::milliseconds& target, std::int64_t least,
@@ -82,7 +82,7 @@ void ConfigTable::milliseconds(std::string key, std::chrono::milliseconds& targe
          if (complaint.empty()) target = std::chrono::milliseconds(number);
          return complaint;
        },
-       [] { return false; }});
+       [&target] { return fmt::format("{}", target.count()); }});
 }
 
 void ConfigTable::required() { rows_.back().is_required = true; }
@@ -150,18 +150,25 @@ Status ConfigTable::parse(int argc, const char* const* argv) {
 Status ConfigTable::check_required() const {
   std::string problems;
   for (const Row& row : rows_) {
-    if (row.is_required && row.is_empty()) problems += fmt::format("{}: required ({})\n", row.key, row.doc);
+    if (row.is_required && row.show().empty()) problems += fmt::format("{}: required ({})\n", row.key, row.doc);
   }
   if (!problems.empty()) return fail(Code::kInvalidArgument, "bad_config", problems);
   return {};
 }
 
+std::string ConfigTable::values() const {
+  std::string page;
+  for (const Row& row : rows_) page += fmt::format("{} = {}\n", row.key, row.show());
+  return page;
+}
+
 std::string ConfigTable::reference() const {
-  std::string page = fmt::format("## {}\n\n| option | type | default | meaning |\n| --- | --- | --- | --- |\n", service_);
+  std::string page =
+      fmt::format("## {}\n\n| option | type | default | meaning |\n| --- | --- | --- | --- |\n", service_);
   for (const Row& row : rows_) {
-    page += fmt::format("| `{}` | {} | {} | {}{} |\n", row.key, row.type,
-                        row.fallback.empty() ? "" : "`" + row.fallback + "`", row.doc,
-                        row.is_required ? " Required." : "");
+    page +=
+        fmt::format("| `{}` | {} | {} | {}{} |\n", row.key, row.type,
+                    row.fallback.empty() ? "" : "`" + row.fallback + "`", row.doc, row.is_required ? " Required." : "");
   }
   return page;
 }

@@ -36,6 +36,8 @@ class ConfigTable {
   Status parse_text(std::string_view file_text, std::string_view file_name);
   Status check_required() const;
 
+  /// The values in force, `key = value` lines; secrets as "(set)".
+  std::string values() const;
   /// Markdown table of all rows.
   std::string reference() const;
   std::string help() const;
@@ -48,7 +50,7 @@ class ConfigTable {
     std::string doc;
     bool is_required = false;
     std::function<std::string(std::string_view)> assign;  ///< returns a complaint or ""
-    std::function<bool()> is_empty;
+    std::function<std::string()> show;                    ///< the value in force; "(set)" for a secret
   };
   std::string assign(std::string_view key, std::string_view value, std::string_view origin);
   void add(Row row) { rows_.push_back(std::move(row)); }

@@ -71,6 +71,16 @@ TEST_F(ConfigTest, SecretsComeFromFilesAndNeverShow) {
   EXPECT_EQ(table_.help().find("hunter2"), std::string::npos);
 }
 
+TEST_F(ConfigTest, ValuesAreThoseInForceWithoutSecrets) {
+  const std::string argument = "--secret_file=" + write("key", "hunter2\n");
+  ASSERT_TRUE(parse({argument.c_str(), "--threads=7"}));
+  const std::string values = table_.values();
+  EXPECT_NE(values.find("threads = 7\n"), std::string::npos) << values;
+  EXPECT_NE(values.find("patience_ms = 500\n"), std::string::npos) << values;
+  EXPECT_NE(values.find("secret_file = (set)\n"), std::string::npos) << values;
+  EXPECT_EQ(values.find("hunter2"), std::string::npos);
+}
+
 TEST_F(ConfigTest, EmptySecretsAndMissingFilesAreErrors) {
   const std::string empty = "--secret_file=" + write("empty", "\n");
   EXPECT_FALSE(parse({empty.c_str()}));
