@@ -11,6 +11,8 @@ find_package(GTest REQUIRED)                     # libgtest-dev, libgmock-dev
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(pqxx REQUIRED IMPORTED_TARGET libpqxx)     # libpqxx-dev
 pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)  # libhiredis-dev
+pkg_check_modules(pangocairo REQUIRED IMPORTED_TARGET pangocairo)  # libpango1.0-dev
+pkg_check_modules(cairo_pdf REQUIRED IMPORTED_TARGET cairo-pdf)    # libcairo2-dev, which libpango1.0-dev brings
 
 # Boost: headers of 1.81 only (libboost1.81-dev). No compiled Boost library is linked.
 add_library(tg_boost INTERFACE)

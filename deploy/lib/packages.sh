@@ -3,9 +3,10 @@
 TG_PACKAGES_build="g++ cmake ninja-build ccache pkg-config
   libboost1.81-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev
   libfmt-dev libssl-dev libpqxx-dev libpq-dev libhiredis-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev
-  libgtest-dev libgmock-dev libbenchmark-dev"
-TG_PACKAGES_run="postgresql redis-server curl ca-certificates util-linux procps"
-TG_PACKAGES_test="prometheus nodejs npm git clang-format"
+  libgtest-dev libgmock-dev libbenchmark-dev libpango1.0-dev"
+TG_PACKAGES_run="postgresql redis-server curl ca-certificates util-linux procps
+  fonts-open-sans fonts-droid-fallback"
+TG_PACKAGES_test="prometheus nodejs npm git clang-format poppler-utils"
 
 tg_install_packages() {
   local wanted="" missing="" package variable

@@ -82,6 +82,8 @@ Complaints check_vendor_headers(const std::vector<SourceFile>& files) {
       {"absl/", {"base/price/"}},
       {"grpcpp/", {"base/rpc/", "/rpc/", "/adapters/", "/dispatch/", "/wiring.", "cli/"}},
       {"boost/json", {"base/json/"}},
+      {"cairo", {"base/pdf/"}},
+      {"pango/", {"base/pdf/"}},
   };
   Complaints out;
   for (const auto& file : files) {
