@@ -53,10 +53,9 @@ Result<std::set<std::size_t>> find_duplicates(pqxx::work& tx, const std::vector<
   for (const auto& row : pg::run(tx, kKnownEvents, ids.param())) {
     const std::size_t i = by_id.at(pg::read_uuid(row[0]));
     if (pg::read_bytea(row[1]) != view_of(events[i].payload_sha256)) {
-      return fail(
-          Code::kInvalidArgument, "contradictory_event",
-          fmt::format("request {} was billed before with another content", events[i].request.to_string()),
-          fmt::format("events[{}]", i));
+      return fail(Code::kInvalidArgument, "contradictory_event",
+                  fmt::format("request {} was billed before with another content", events[i].request.to_string()),
+                  fmt::format("events[{}]", i));
     }
     duplicates.insert(i);
   }
@@ -75,8 +74,8 @@ Status check_leases(pqxx::work& tx, const UsageBatch& batch, const std::vector<R
     const Money room = pg::read_money(row[3]);
     if (pg::read_text(row[2]) == "closed" || room < effects.leases.at(lease)) {
       return fail(Code::kFailedPrecondition, "lease_overdrawn",
-                  fmt::format("lease {} holds {} unspent, the batch charges {}", lease.to_string(),
-                              room.to_string(), effects.leases.at(lease).to_string()),
+                  fmt::format("lease {} holds {} unspent, the batch charges {}", lease.to_string(), room.to_string(),
+                              effects.leases.at(lease).to_string()),
                   "events.lease_id");
     }
     wallets.emplace(lease, pg::read_id<WalletId>(row[1]));
@@ -111,10 +110,9 @@ void post(pqxx::work& tx, const UsageBatch& batch, std::int64_t first, const Bat
   std::vector<WalletMove> moves;
   for (const auto& [wallet, id] : ids) {
     const WalletPosting& posting = effects.wallets.at(wallet);
-    transactions.push_back({id, "usage_batch",
-                            fmt::format("{}/{}/{}/{}", batch.gateway, batch.epoch, first, wallet.to_string()),
-                            wallet, posting.currency, posting.effective_at, "", std::nullopt,
-                            usage_entries(posting), posting.extra});
+    transactions.push_back(
+        {id, "usage_batch", fmt::format("{}/{}/{}/{}", batch.gateway, batch.epoch, first, wallet.to_string()), wallet,
+         posting.currency, posting.effective_at, "", std::nullopt, usage_entries(posting), posting.extra});
     moves.push_back({wallet, -posting.charge(), -posting.total});
   }
   if (transactions.empty()) return;
@@ -142,8 +140,8 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   prefer_indexes(tx);
   const auto epoch = pg::run(tx, kLockEpoch, batch.gateway, batch.epoch);
   if (epoch.empty()) {
-    return fail(Code::kNotFound, "unknown_epoch",
-                fmt::format("gateway {} has no epoch {}", batch.gateway, batch.epoch), "epoch");
+    return fail(Code::kNotFound, "unknown_epoch", fmt::format("gateway {} has no epoch {}", batch.gateway, batch.epoch),
+                "epoch");
   }
   const std::int64_t applied_through = pg::read_int64(epoch[0][0]);
   TG_ASSIGN(const auto split, split_batch(sequences, static_cast<std::uint64_t>(applied_through)));
@@ -153,16 +151,14 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   AppliedBatch out{applied_through, 0, duplicates.size()};
   for (std::size_t i = 0; i < split.applied; ++i) {
     if (!duplicates.contains(i)) {
-      return fail(
-          Code::kInvalidArgument, "contradictory_event",
-          fmt::format("sequence {} was applied before with another request", batch.events[i].sequence),
-          fmt::format("events[{}].sequence", i));
+      return fail(Code::kInvalidArgument, "contradictory_event",
+                  fmt::format("sequence {} was applied before with another request", batch.events[i].sequence),
+                  fmt::format("events[{}].sequence", i));
     }
   }
   if (split.applied == batch.events.size()) return out;
   if (pg::read_bool(epoch[0][1])) {
-    return fail(Code::kFailedPrecondition, "epoch_closed", fmt::format("epoch {} is closed", batch.epoch),
-                "epoch");
+    return fail(Code::kFailedPrecondition, "epoch_closed", fmt::format("epoch {} is closed", batch.epoch), "epoch");
   }
 
   std::vector<const UsageEvent*> fresh;
@@ -189,9 +185,6 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   for (std::size_t i = 0; i < rated.size(); ++i)
     numbers.push_back({payers[i].number, payers[i].tenant, routes[i], tariffs[i]});
 
-  lock_wallets(tx, wallets_of(effects));
-  TG_TRY(check_leases(tx, batch, rated, effects));
-  // Allowances and grants change `effects` here: wallets are locked, nothing is written yet.
   const UsageRows rows(tx, batch.gateway, batch.epoch);
   const auto first = static_cast<std::int64_t>(batch.events[split.applied].sequence);
   const auto last = static_cast<std::int64_t>(batch.events.back().sequence);
@@ -202,6 +195,10 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
     return fail(Code::kAborted, "concurrent_event",
                 "another batch brought one of these requests at the same moment: send again");
   }
+  // The events are most of the work and nobody else's: wallets, which others wait for, are locked after them.
+  lock_wallets(tx, wallets_of(effects));
+  TG_TRY(check_leases(tx, batch, rated, effects));
+  // Allowances and grants change `effects` here: wallets are locked, no ledger row is written yet.
   post(tx, batch, first, effects, postings, context);
   rows.consume_leases(effects.leases);
   rows.add_hours(effects.hours, cells);

@@ -51,8 +51,8 @@ bool is_root() { return ::geteuid() == 0; }
 /// signal when a process changes its user, so setpriv has to set it.
 std::vector<std::string> as_server_user(std::vector<std::string> command) {
   if (!is_root()) return command;
-  std::vector<std::string> out = {"setpriv", "--reuid=" + std::string(kServerUser), "--regid=" + std::string(kServerUser),
-                                  "--init-groups", "--pdeathsig=QUIT"};
+  std::vector<std::string> out = {"setpriv", "--reuid=" + std::string(kServerUser),
+                                  "--regid=" + std::string(kServerUser), "--init-groups", "--pdeathsig=QUIT"};
   out.insert(out.end(), command.begin(), command.end());
   return out;
 }
@@ -132,7 +132,8 @@ void kill_and_wait(pid_t pid) {
 
 }  // namespace
 
-PgServer::PgServer(Durability durability) : durability_(durability) {
+PgServer::PgServer(Durability durability, std::vector<std::string> settings)
+    : durability_(durability), settings_(std::move(settings)) {
   remove_leftovers();
   folder_ = make_folder();
   run_initdb();
@@ -150,8 +151,8 @@ PgServer::~PgServer() {
 }
 
 void PgServer::run_initdb() {
-  const pid_t pid = spawn(as_server_user({(bin_folder() / "initdb").string(), "-D", folder_ + "/data", "--no-sync", "-A", "trust",
-                                          "-U", kDatabaseUser, "-E", "UTF8", "--locale=C"}),
+  const pid_t pid = spawn(as_server_user({(bin_folder() / "initdb").string(), "-D", folder_ + "/data", "--no-sync",
+                                          "-A", "trust", "-U", kDatabaseUser, "-E", "UTF8", "--locale=C"}),
                           folder_ + "/log");
   if (wait_for(pid) != 0) throw std::runtime_error("initdb failed:\n" + log_tail());
 }
@@ -160,9 +161,13 @@ void PgServer::start() {
   if (pid_ > 0) return;
   std::vector<std::string> command = {(bin_folder() / "postgres").string(), "-D", folder_ + "/data"};
   const std::string fsync = durability_ == Durability::kOn ? "on" : "off";
-  for (const std::string& setting :
-       {std::string("listen_addresses="), "unix_socket_directories=" + folder_, "fsync=" + fsync, "full_page_writes=" + fsync,
-        std::string("shared_buffers=32MB"), std::string("max_connections=80"), std::string("max_prepared_transactions=0")}) {
+  for (const std::string& setting : {std::string("listen_addresses="), "unix_socket_directories=" + folder_,
+                                     "fsync=" + fsync, "full_page_writes=" + fsync, std::string("shared_buffers=32MB"),
+                                     std::string("max_connections=80"), std::string("max_prepared_transactions=0")}) {
+    command.push_back("-c");
+    command.push_back(setting);
+  }
+  for (const std::string& setting : settings_) {
     command.push_back("-c");
     command.push_back(setting);
   }

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 namespace tidegate::test {
 
@@ -17,8 +18,8 @@ class PgServer {
     kOn,   ///< as in production, for tests that count what survives
   };
 
-  /// initdb and start().
-  explicit PgServer(Durability durability = Durability::kOff);
+  /// initdb and start(). `settings` as "name=value", over those of tests.
+  explicit PgServer(Durability durability = Durability::kOff, std::vector<std::string> settings = {});
   ~PgServer();
   PgServer(const PgServer&) = delete;
   PgServer& operator=(const PgServer&) = delete;
@@ -30,6 +31,7 @@ class PgServer {
   /// SIGKILL to the postmaster and all its children. start() then recovers from the WAL.
   void kill9();
   bool is_running() const { return pid_ > 0; }
+  pid_t pid() const { return pid_; }
 
   /// libpq keywords for a database.
   std::string connection_string(const std::string& database = "postgres") const;
@@ -42,6 +44,7 @@ class PgServer {
   std::string log_tail() const;
 
   const Durability durability_;
+  const std::vector<std::string> settings_;
   std::string folder_;
   pid_t pid_ = -1;
   int databases_ = 0;
