@@ -11,6 +11,7 @@
 #include "billing/migrations/migrations.h"
 #include "billing/rpc/accounts_service.h"
 #include "billing/rpc/admin_service.h"
+#include "billing/rpc/budget_service.h"
 #include "billing/rpc/watch_hub.h"
 
 namespace tidegate::billing {
@@ -54,7 +55,8 @@ struct Billing::Parts {
         workers(static_cast<std::size_t>(config.worker_threads), static_cast<std::size_t>(config.queue_max), "billing"),
         hub(context, workers),
         accounts(context, workers, rpc::AuthGate::required(config.cluster_token), hub),
-        admin(context, workers, rpc::AuthGate::required(config.admin_key)) {}
+        admin(context, workers, rpc::AuthGate::required(config.admin_key)),
+        budgets(context, workers, rpc::AuthGate::required(config.admin_key)) {}
 
   Config config;
   BillingMetrics metrics;
@@ -66,6 +68,7 @@ struct Billing::Parts {
   WatchHub hub;
   AccountsService accounts;
   AdminService admin;
+  BudgetService budgets;
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<ReconcileJob> reconcile;
   std::unique_ptr<TenantBoardJob> tenant_board;
@@ -89,7 +92,7 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   rpc::ServerOptions options;
   options.listen = {config.grpc_listen};
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
-  TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.admin}));
+  TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.admin, &parts.budgets}));
   surroundings.log.info("listening", {kv("grpc", billing->address())});
   return billing;
 }

@@ -70,6 +70,10 @@ v1::BillingAdmin::Stub& Connection::billing() {
   if (!billing_) billing_ = make_stub<v1::BillingAdmin>(endpoint_.billing);
   return *billing_;
 }
+v1::Budgets::Stub& Connection::budgets() {
+  if (!budgets_) budgets_ = make_stub<v1::Budgets>(endpoint_.billing);
+  return *budgets_;
+}
 v1::FleetAdmin::Stub& Connection::fleet() {
   if (!fleet_) fleet_ = make_stub<v1::FleetAdmin>(endpoint_.scheduler);
   return *fleet_;

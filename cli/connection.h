@@ -8,6 +8,7 @@
 #include "base/core/result.h"
 #include "cli/arguments.h"
 #include "tidegate/v1/admin.grpc.pb.h"
+#include "tidegate/v1/budget.grpc.pb.h"
 #include "tidegate/v1/fleet.grpc.pb.h"
 #include "tidegate/v1/inference.grpc.pb.h"
 
@@ -32,6 +33,7 @@ class Connection {
   static Result<Connection> open(const Arguments& arguments);
 
   v1::BillingAdmin::Stub& billing();
+  v1::Budgets::Stub& budgets();
   v1::FleetAdmin::Stub& fleet();
   v1::Inference::Stub& inference();
   const Endpoint& endpoint() const { return endpoint_; }
@@ -57,6 +59,7 @@ class Connection {
 
   Endpoint endpoint_;
   std::unique_ptr<v1::BillingAdmin::Stub> billing_;
+  std::unique_ptr<v1::Budgets::Stub> budgets_;
   std::unique_ptr<v1::FleetAdmin::Stub> fleet_;
   std::unique_ptr<v1::Inference::Stub> inference_;
 };

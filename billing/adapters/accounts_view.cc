@@ -42,6 +42,14 @@ Result<AccountsSnapshot> load_accounts(pqxx::work& tx) {
                                std::make_move_iterator(page.end()));
   }
   TG_ASSIGN(snapshot.prices, load_prices(tx));
+  std::optional<Uuid> after_cap;
+  while (true) {
+    auto page = caps_in_force(tx, after_cap, kPageOfKeys);
+    if (page.empty()) break;
+    after_cap = page.back().id;
+    snapshot.caps.insert(snapshot.caps.end(), std::make_move_iterator(page.begin()),
+                         std::make_move_iterator(page.end()));
+  }
   return snapshot;
 }
 
@@ -52,13 +60,14 @@ Result<AccountsDelta> load_accounts_delta(pqxx::work& tx, std::int64_t after) {
   const auto changes = read_changes(tx, after, kChangesMax);
   if (changes.empty()) return delta;
   delta.version = changes.back().version;
-  std::vector<std::string> keys, tenants, prices, wallets;
+  std::vector<std::string> keys, tenants, prices, wallets, caps;
   for (const auto& change : changes) {
     switch (change.kind) {
       case ChangeKind::kKey: keys.push_back(change.ref); break;
       case ChangeKind::kTenant: tenants.push_back(change.ref); break;
       case ChangeKind::kPrice: prices.push_back(change.ref); break;
       case ChangeKind::kWallet: wallets.push_back(change.ref); break;
+      case ChangeKind::kCap: caps.push_back(change.ref); break;
     }
   }
   if (!keys.empty() || !tenants.empty()) {
@@ -78,6 +87,7 @@ Result<AccountsDelta> load_accounts_delta(pqxx::work& tx, std::int64_t after) {
     TG_ASSIGN(const auto id, WalletId::parse(wallet));
     delta.topped_up.push_back(id);
   }
+  if (!caps.empty()) delta.caps = caps_of(tx, caps);
   return delta;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/core/result.h"
 #include "billing/adapters/account_store.h"
+#include "billing/adapters/cap_store.h"
 #include "billing/adapters/price_store.h"
 
 namespace tidegate::billing {
@@ -16,6 +17,7 @@ struct AccountsSnapshot {
   std::int64_t version = 0;
   std::vector<PrincipalRow> principals;  ///< live ones
   PublishedPrices prices;
+  std::vector<CapRow> caps;  ///< those in force
 };
 /// On one snapshot of the database; the transaction must be fresh.
 Result<AccountsSnapshot> load_accounts(pqxx::work& tx);
@@ -29,6 +31,7 @@ struct AccountsDelta {
   std::vector<std::int64_t> removed_prices;
   std::vector<price::Calendar> calendars;  ///< all of them when a price changed
   std::vector<WalletId> topped_up;
+  std::vector<CapRow> caps;  ///< removed ones included
 };
 /// Takes at most 1,000 changes; ask again when there may be more. The transaction must be fresh.
 Result<AccountsDelta> load_accounts_delta(pqxx::work& tx, std::int64_t after);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/pg/types.h"
+#include "billing/adapters/cap_lease_store.h"
 #include "billing/adapters/change_log.h"
 #include "billing/core/lease_sizing.h"
 
@@ -115,6 +116,7 @@ Status close_epoch(pqxx::work& tx, const std::string& gateway, std::int64_t epoc
   for (const auto& row : tx.exec_params(kLockWalletsOfEpoch, gateway, epoch)) wallets.push_back(pg::read_text(row[0]));
   tx.exec_params0(kGiveBack, gateway, epoch);
   tx.exec_params1(kReleaseLeases, gateway, epoch, pg::to_sql(now));
+  close_cap_leases(tx, gateway, epoch);
   tx.exec_params0(kCloseEpoch, gateway, epoch, pg::to_sql(now));
   append_changes(tx, ChangeKind::kWallet, wallets);
   return {};

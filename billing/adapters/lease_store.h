@@ -11,7 +11,7 @@
 #include "base/core/result.h"
 
 /// Lives of gateways and the money they hold. Everything runs in the caller's transaction.
-/// Locks are taken in the order epoch, wallet, lease, here and when usage is posted.
+/// Locks are taken in the order epoch, wallet, lease, cap period, cap lease, here and when usage is posted.
 namespace tidegate::billing {
 
 struct OpenEpoch {

@@ -111,6 +111,30 @@ constexpr ReconcileCheck kChecks[] = {
              FROM usage_hourly h
              FULL JOIN lines l USING (hour, tenant_id, project_id, api_key_id, model, region, pool, meter, band, currency)
             WHERE (h.quantity, h.amount) IS DISTINCT FROM (l.quantity, l.amount))sql"},
+    {"I15",
+     "a cap's period has spent the sum of its events and leased what its leases hold, together within its "
+     "limit",
+     R"sql(SELECT json_build_object('period', p.id, 'allowed', p.allowed, 'spent', p.spent, 'events', coalesce(u.amount, 0),
+                                    'leased', p.leased, 'held', coalesce(l.held, 0))
+             FROM cap_periods p
+             LEFT JOIN (SELECT l.cap_period_id, sum(u.amount) AS amount FROM usage_caps c
+                          JOIN usage_events u ON u.id = c.event_id JOIN cap_leases l ON l.id = c.cap_lease_id GROUP BY 1) u
+               ON u.cap_period_id = p.id
+             LEFT JOIN (SELECT cap_period_id, sum(amount - consumed) AS held FROM cap_leases WHERE state = 'open' GROUP BY 1) l
+               ON l.cap_period_id = p.id
+            WHERE p.spent <> coalesce(u.amount, 0) OR p.leased <> coalesce(l.held, 0) OR p.spent + p.leased > p.allowed
+           UNION ALL
+           SELECT json_build_object('cap_lease', l.id, 'consumed', l.consumed, 'events', coalesce(u.amount, 0))
+             FROM cap_leases l
+             LEFT JOIN (SELECT c.cap_lease_id, sum(u.amount) AS amount FROM usage_caps c
+                          JOIN usage_events u ON u.id = c.event_id GROUP BY 1) u ON u.cap_lease_id = l.id
+            WHERE l.consumed <> coalesce(u.amount, 0)
+           UNION ALL
+           SELECT json_build_object('event', u.id, 'cap', c.id, 'scope', c.scope, 'admitted_at', u.admitted_at)
+             FROM usage_caps x JOIN usage_events u ON u.id = x.event_id JOIN cap_leases l ON l.id = x.cap_lease_id
+             JOIN cap_periods p ON p.id = l.cap_period_id JOIN caps c ON c.id = p.cap_id
+            WHERE c.tenant_id <> u.tenant_id OR (c.scope = 'project' AND c.subject <> u.project_id)
+               OR (c.scope = 'key' AND c.subject <> u.api_key_id))sql"},
     {"lease_spend", "a lease has consumed the sum of its events",
      R"sql(SELECT json_build_object('lease', coalesce(l.id, u.lease_id), 'consumed', l.consumed, 'events', u.amount)
              FROM leases l

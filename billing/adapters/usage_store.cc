@@ -10,6 +10,7 @@
 #include "base/pg/binary_array.h"
 #include "base/pg/statement.h"
 #include "base/pg/types.h"
+#include "billing/adapters/cap_lease_store.h"
 #include "billing/adapters/posting_store.h"
 #include "billing/adapters/usage_rows.h"
 #include "billing/core/batch_sequence.h"
@@ -201,6 +202,7 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   // Allowances and grants change `effects` here: wallets are locked, no ledger row is written yet.
   post(tx, batch, first, effects, postings, context);
   rows.consume_leases(effects.leases);
+  TG_TRY(charge_caps(tx, batch.gateway, batch.epoch, rated));
   rows.add_hours(effects.hours, cells);
   rows.advance_epoch(last);
   out.applied_through = last;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/core/encoding.h"
 
 namespace tidegate::billing {
@@ -69,6 +71,14 @@ Status check_event(const UsageEvent& event, std::size_t index) {
   }
   if (event.amount.is_negative()) return bad("amount", "the amount is negative");
   if (event.lease.is_nil() && !event.amount.is_zero()) return bad("lease_id", "a charged event names its lease");
+  if (event.cap_leases.size() > kCapLeasesMax) {
+    return bad("cap_lease_ids", fmt::format("more than {} leases of caps in one event", kCapLeasesMax));
+  }
+  for (auto lease = event.cap_leases.begin(); lease != event.cap_leases.end(); ++lease) {
+    if (lease->is_nil() || std::find(event.cap_leases.begin(), lease, *lease) != lease) {
+      return bad("cap_lease_ids", "a lease of a cap is nil, or stands there twice");
+    }
+  }
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/core/ids.h"
 #include "base/core/money.h"
@@ -24,7 +25,8 @@ struct UsageEvent {
   ProjectId project;
   ApiKeyId key;
   WalletId wallet;
-  LeaseId lease;  ///< nil only when nothing is charged
+  LeaseId lease;                    ///< nil only when nothing is charged
+  std::vector<LeaseId> cap_leases;  ///< each is charged the amount too
   std::string model;
   std::string variant;
   std::string region;
@@ -48,6 +50,8 @@ struct UsageEvent {
 
 /// Sequences in one batch.
 inline constexpr std::size_t kBatchEventsMax = 1000;
+/// Leases of caps in one event: four scopes of three periods, and room.
+inline constexpr std::size_t kCapLeasesMax = 16;
 /// Tokens of one request: far above any context, far below overflow.
 inline constexpr std::int64_t kTokensMax = 1'000'000'000'000;
 

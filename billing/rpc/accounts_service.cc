@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "billing/adapters/cap_lease_store.h"
 #include "billing/adapters/lease_store.h"
 #include "billing/adapters/usage_store.h"
+#include "billing/rpc/budget_messages.h"
 #include "billing/rpc/messages.h"
 
 namespace tidegate::billing {
@@ -11,6 +13,8 @@ namespace tidegate::billing {
 namespace {
 
 constexpr std::size_t kGatewayIdMax = 128;
+/// How far a gateway's word on the time is followed: the clock error that pricing accepts.
+constexpr std::chrono::seconds kSkewMax{1};
 
 template <typename IdType>
 Result<IdType> read_id(const std::string& raw, std::string_view field) {
@@ -83,6 +87,7 @@ grpc::ServerUnaryReactor* AccountsService::AcquireLease(grpc::CallbackServerCont
 }
 
 Result<v1::Lease> AccountsService::acquire(const v1::AcquireLeaseRequest& request, Deadline deadline) {
+  if (!request.cap_id().empty()) return acquire_of_cap(request, deadline);
   billing::AcquireLease wanted{request.gateway_id(), static_cast<std::int64_t>(request.epoch())};
   TG_ASSIGN(wanted.wallet, read_id<WalletId>(request.wallet_id(), "wallet_id"));
   TG_ASSIGN(wanted.want, read_amount(request.want(), "want"));
@@ -102,6 +107,38 @@ Result<v1::Lease> AccountsService::acquire(const v1::AcquireLeaseRequest& reques
   return to_message(*granted);
 }
 
+Result<v1::Lease> AccountsService::acquire_of_cap(const v1::AcquireLeaseRequest& request, Deadline deadline) {
+  AcquireCapLease wanted;
+  wanted.gateway = request.gateway_id();
+  wanted.epoch = static_cast<std::int64_t>(request.epoch());
+  TG_ASSIGN(wanted.cap, read_id<Uuid>(request.cap_id(), "cap_id"));
+  if (!request.end_user().empty()) {
+    TG_ASSIGN(wanted.end_user, read_id<Uuid>(request.end_user(), "end_user"));
+  }
+  TG_ASSIGN(wanted.want, read_amount(request.want(), "want"));
+  TG_ASSIGN(wanted.least, read_amount(request.least(), "least"));
+  TG_ASSIGN(wanted.grant, read_id<Uuid>(request.grant_id(), "grant_id"));
+  wanted.new_lease = LeaseId{context_.ids.next()};
+  wanted.new_period = context_.ids.next();
+  const Mono started = context_.clock.mono();
+  const Wall now = context_.clock.wall();
+  wanted.expires = now + context_.lease_ttl;
+  // The gateway says which period its request begins in: at midnight both clocks must mean the same one.
+  wanted.at = request.at_us() == 0
+                  ? now
+                  : std::clamp(wall_from_unix_micros(request.at_us()), now - kSkewMax, now + kSkewMax);
+  auto granted =
+      context_.pool.run_blocking(deadline, [&](pqxx::work& tx) { return acquire_cap_lease(tx, wanted); });
+  context_.metrics.lease_seconds.observe(
+      std::chrono::duration<double>(context_.clock.mono() - started).count());  // seconds
+  if (!granted) {
+    if (granted.error().reason == "budget_exceeded") context_.metrics.leases_refused.add();
+    return fail(granted.error());
+  }
+  context_.metrics.leases_granted.add();
+  return cap_lease_message(*granted);
+}
+
 grpc::ServerUnaryReactor* AccountsService::ReturnLease(grpc::CallbackServerContext* call,
                                                        const v1::ReturnLeaseRequest* request, v1::Lease* response) {
   return host_.serve(call, response, [this, request](const rpc::ServerCall& c) { return give_back(*request, c.deadline()); });
@@ -114,11 +151,18 @@ Result<v1::Lease> AccountsService::give_back(const v1::ReturnLeaseRequest& reque
   TG_ASSIGN(back.return_id, read_id<Uuid>(request.return_id(), "return_id"));
   const Mono started = context_.clock.mono();
   const Wall now = context_.clock.wall();
-  auto returned = context_.pool.run_blocking(deadline, [&](pqxx::work& tx) { return return_lease(tx, back, now); });
+  auto returned = context_.pool.run_blocking(deadline, [&](pqxx::work& tx) -> Result<v1::Lease> {
+    if (request.is_cap_lease()) {
+      TG_ASSIGN(const auto row, return_cap_lease(tx, back));
+      return cap_lease_message(row);
+    }
+    TG_ASSIGN(const auto row, return_lease(tx, back, now));
+    return to_message(row);
+  });
   context_.metrics.lease_seconds.observe(std::chrono::duration<double>(context_.clock.mono() - started).count());  // seconds
   if (!returned) return fail(returned.error());
   context_.metrics.leases_returned.add();
-  return to_message(*returned);
+  return returned;
 }
 
 grpc::ServerUnaryReactor* AccountsService::SubmitUsage(grpc::CallbackServerContext* call, const v1::UsageBatch* request,

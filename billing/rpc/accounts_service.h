@@ -31,6 +31,7 @@ class AccountsService final : public v1::Accounts::CallbackService {
  private:
   Result<v1::OpenEpochResponse> open_epoch_for(const v1::OpenEpochRequest& request, Deadline deadline);
   Result<v1::Lease> acquire(const v1::AcquireLeaseRequest& request, Deadline deadline);
+  Result<v1::Lease> acquire_of_cap(const v1::AcquireLeaseRequest& request, Deadline deadline);
   Result<v1::Lease> give_back(const v1::ReturnLeaseRequest& request, Deadline deadline);
   Result<v1::UsageAck> submit(const v1::UsageBatch& request, Deadline deadline);
 

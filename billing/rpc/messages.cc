@@ -330,6 +330,10 @@ Result<UsageEvent> read_event(const v1::UsageEvent& event, std::size_t index) {
   TG_ASSIGN(out.amount, read_amount(event.amount(), fmt::format("events[{}].amount", index)));
   out.is_stream = event.is_stream();
   out.surface = event.surface();
+  for (const std::string& raw : event.cap_lease_ids()) {
+    TG_ASSIGN(const auto lease, read_id<LeaseId>(raw, index, "cap_lease_ids"));
+    out.cap_leases.push_back(lease);
+  }
   out.payload_sha256 = payload_sha256(event);
   return out;
 }

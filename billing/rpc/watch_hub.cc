@@ -1,6 +1,7 @@
 #include "billing/rpc/watch_hub.h"
 
 #include "billing/adapters/change_log.h"
+#include "billing/rpc/budget_messages.h"
 #include "billing/rpc/messages.h"
 
 namespace tidegate::billing {
@@ -20,6 +21,13 @@ v1::AccountsUpdate delta_message(const AccountsDelta& delta) {
   for (const auto id : delta.removed_prices) out.add_removed_prices(id);
   for (const auto& calendar : delta.calendars) *out.add_calendars() = to_message(calendar);
   for (const auto& wallet : delta.topped_up) out.add_topped_up_wallets(std::string(wallet.raw()));
+  for (const auto& cap : delta.caps) {
+    if (cap.removed) {
+      out.add_removed_caps(std::string(cap.id.raw()));
+    } else {
+      *out.add_caps() = rule_message(cap);
+    }
+  }
   return out;
 }
 
@@ -28,6 +36,11 @@ std::vector<v1::AccountsUpdate> snapshot_messages(const AccountsSnapshot& snapsh
   std::vector<v1::AccountsUpdate> out(1);
   for (const auto& calendar : snapshot.prices.book.calendars()) *out[0].add_calendars() = to_message(calendar);
   for (const auto& version : snapshot.prices.book.versions()) *out[0].add_prices() = to_message(version);
+  // Before the keys as well: no key is known here before what limits it.
+  for (const auto& cap : snapshot.caps) {
+    if (static_cast<std::size_t>(out.back().caps_size()) == WatchHub::kCapsPerMessage) out.emplace_back();
+    *out.back().add_caps() = rule_message(cap);
+  }
   for (const auto& principal : snapshot.principals) {
     if (static_cast<std::size_t>(out.back().principals_size()) == WatchHub::kPrincipalsPerMessage) out.emplace_back();
     *out.back().add_principals() = to_message(principal);

@@ -55,6 +55,7 @@ void House::connect() {
   admin_channel_ = rpc::make_channel(billing_->address(), options).value();
   accounts_ = std::make_unique<rpc::Client<v1::Accounts>>(accounts_channel_);
   admin_ = std::make_unique<rpc::Client<v1::BillingAdmin>>(admin_channel_);
+  budgets_ = std::make_unique<rpc::Client<v1::Budgets>>(admin_channel_);
 }
 
 void House::restart() {

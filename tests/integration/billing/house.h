@@ -17,11 +17,13 @@
 #include "tests/support/pg/pg_server.h"
 #include "tidegate/v1/admin.grpc.pb.h"
 #include "tidegate/v1/billing.grpc.pb.h"
+#include "tidegate/v1/budget.grpc.pb.h"
 
 namespace tidegate::billing {
 
 using AccountsApi = class v1::Accounts::Stub::async;
 using AdminApi = class v1::BillingAdmin::Stub::async;
+using BudgetApi = class v1::Budgets::Stub::async;
 
 inline Deadline soon() { return Deadline::after(SystemClock().mono(), std::chrono::seconds(30)); }
 
@@ -42,6 +44,11 @@ class House : public ::testing::Test {
   template <typename Request, typename Response>
   Result<Response> admin(rpc::UnaryMethod<AdminApi, Request, Response> method, Request request) {
     return admin_->call_blocking(method, std::move(request), soon());
+  }
+
+  template <typename Request, typename Response>
+  Result<Response> budgets(rpc::UnaryMethod<BudgetApi, Request, Response> method, Request request) {
+    return budgets_->call_blocking(method, std::move(request), soon());
   }
 
   struct Customer {
@@ -90,6 +97,7 @@ class House : public ::testing::Test {
   std::shared_ptr<rpc::Channel> accounts_channel_, admin_channel_;
   std::unique_ptr<rpc::Client<v1::Accounts>> accounts_;
   std::unique_ptr<rpc::Client<v1::BillingAdmin>> admin_;
+  std::unique_ptr<rpc::Client<v1::Budgets>> budgets_;
 
  private:
   void connect();

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "base/rpc/unary_host.h"
+#include "billing/rpc/context.h"
+#include "tidegate/v1/budget.grpc.pb.h"
+
+namespace tidegate::billing {
+
+/// Limits on spending, for people and the command line; see proto/tidegate/v1/budget.proto for the contract.
+class BudgetService final : public v1::Budgets::CallbackService {
+ public:
+  BudgetService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
+      : context_(context), host_(workers, std::move(gate)) {}
+
+  using Call = grpc::CallbackServerContext;
+  using Reactor = grpc::ServerUnaryReactor;
+
+  Reactor* SetCap(Call*, const v1::SetCapRequest*, v1::Cap*) override;
+  Reactor* RemoveCap(Call*, const v1::RemoveCapRequest*, v1::Cap*) override;
+  Reactor* ListCaps(Call*, const v1::ListCapsRequest*, v1::ListCapsResponse*) override;
+  Reactor* ListCapPeriods(Call*, const v1::ListCapPeriodsRequest*, v1::ListCapPeriodsResponse*) override;
+
+ private:
+  /// One transaction per call: work(tx) -> Result<Response>; it may run more than once.
+  template <typename Response, typename Work>
+  Reactor* serve(Call* call, Response* response, Work work);
+
+  const ServiceContext& context_;
+  rpc::UnaryHost host_;
+};
+
+}  // namespace tidegate::billing
