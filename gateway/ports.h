@@ -55,6 +55,7 @@ struct AdmissionRequest {
   Duration budget = {};                  ///< the request's own deadline, for "highest rate until then"
   bool is_stream = false;
   std::string surface;                   ///< "http.chat" | "grpc.chat"
+  std::string end_user;                  ///< what the client sent as `user`, for caps of end users; empty = not named
 };
 
 /// What the answer prints.
@@ -85,9 +86,9 @@ class Charge {
 class Meter {
  public:
   virtual ~Meter() = default;
-  /// Prices the worst case, takes it from the wallet's lease (fetching or growing the lease when it is short),
-  /// journals ADMIT. No network round trip while the lease has room.
-  /// Fails: resource_exhausted/insufficient_balance (402), failed_precondition/price_missing (503, model not
+  /// Prices the worst case, takes it from the wallet's lease and from those of every cap that binds the request
+  /// (fetching or growing what is short), journals ADMIT. No network round trip while the leases have room.
+  /// Fails: resource_exhausted/insufficient_balance (402) or budget_exceeded (429), failed_precondition/price_missing (503, model not
   /// admissible), unavailable/billing_unreachable or journal_full (503).
   virtual awaitable<Result<std::unique_ptr<Charge>>> admit(AdmissionRequest request) = 0;
   /// Price in force now for /v1/models; nullopt when the model has none.

@@ -59,6 +59,9 @@ Status check_plan(const Plan& plan, std::string_view sampling_path) {
   if (plan.model.empty() || std::ssize(plan.model) > PlanLimits::kModelBytesMax) {
     return invalid_value("", "model", fmt::format("must be 1 to {} bytes long", PlanLimits::kModelBytesMax));
   }
+  if (std::ssize(plan.end_user) > PlanLimits::kEndUserBytesMax) {
+    return invalid_value("", "user", fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
+  }
   TG_TRY(check_messages(plan.messages));
   return check_sampling(plan.sampling, sampling_path);
 }

@@ -34,6 +34,7 @@ struct Plan {
   PlanSampling sampling;
   bool is_stream = false;
   bool include_usage = false;
+  std::string end_user;  ///< whom the client serves, in its own words; caps of end users tell them apart
   /// Fields that were read and have no effect: known ones with a harmless value, and unknown ones. For a metric.
   std::int32_t fields_ignored = 0;
 };
@@ -42,6 +43,7 @@ struct Plan {
 struct PlanLimits {
   static constexpr std::int64_t kMessagesMax = 2'048;
   static constexpr std::int64_t kModelBytesMax = 128;
+  static constexpr std::int64_t kEndUserBytesMax = 256;
   static constexpr std::int64_t kStopsMax = 16;
   static constexpr std::int64_t kStopBytesMax = 256;
   static constexpr std::int64_t kCompletionTokensMax = 393'216;

@@ -112,6 +112,7 @@ awaitable<FlowActions> RequestDriver::admit() {
   request.budget = deadline_.remaining(serving_.clock.mono());
   request.is_stream = context_.plan.is_stream;
   request.surface = context_.surface;
+  request.end_user = context_.plan.end_user;
 
   auto admitted = co_await serving_.meter.admit(std::move(request));
   if (inbox_.is_client_gone()) {

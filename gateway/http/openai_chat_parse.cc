@@ -122,6 +122,8 @@ Result<Plan> parse_openai_chat(std::string_view body) {
   TG_TRY(parse_numbers(root, plan.sampling));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
+  TG_ASSIGN(auto user, json::find_string(root, "user"));
+  plan.end_user = std::move(user).value_or("");
   TG_TRY(check_plan(plan, ""));
   return plan;
 }

@@ -25,7 +25,7 @@ constexpr std::array kFields = {
     Field{"seed", FieldUse::kServed},
     Field{"presence_penalty", FieldUse::kServed},   // range-checked; without effect on thinking models, as DeepSeek
     Field{"frequency_penalty", FieldUse::kServed},  // as above
-    Field{"user", FieldUse::kIgnored},
+    Field{"user", FieldUse::kServed},
     Field{"user_id", FieldUse::kIgnored},
     Field{"safety_identifier", FieldUse::kIgnored},
     Field{"prompt_cache_key", FieldUse::kIgnored},

@@ -13,7 +13,8 @@ constexpr Duration kRetryMost = std::chrono::seconds(1);
 }  // namespace
 
 AccountsFeed::AccountsFeed(Accounts& accounts, std::string gateway_id, PrincipalCache& principals,
-                           FeedMetrics& metrics, const Clock& clock, Log& log, Executor executor, TopUp on_top_up)
+                           FeedMetrics& metrics, const Clock& clock, Log& log, Executor executor, TopUp on_top_up,
+                           CapChange on_cap_changed)
     : accounts_(accounts),
       gateway_id_(std::move(gateway_id)),
       principals_(principals),
@@ -21,10 +22,12 @@ AccountsFeed::AccountsFeed(Accounts& accounts, std::string gateway_id, Principal
       clock_(clock),
       log_(log),
       on_top_up_(std::move(on_top_up)),
+      on_cap_changed_(std::move(on_cap_changed)),
       backoff_(kRetryLeast, kRetryMost, std::hash<std::string>()(gateway_id_)),
       stopped_(executor),
       heard_(clock.mono()),
-      prices_(std::make_shared<const price::PriceBook>()) {}
+      prices_(std::make_shared<const price::PriceBook>()),
+      caps_(std::make_shared<const CapTable>()) {}
 
 awaitable<void> AccountsFeed::run() {
   while (!is_stopping_) {
@@ -78,6 +81,7 @@ void AccountsFeed::apply(v1::AccountsUpdate update) {
   const bool has_keys = update.principals_size() > 0 || update.removed_keys_size() > 0;
   if (has_keys) apply_keys(update);
   const bool has_prices = apply_prices(update);
+  const bool has_caps = apply_caps(update);
   if (update.end_of_snapshot()) {
     known_.is_whole = true;
     backoff_.reset();
@@ -85,6 +89,8 @@ void AccountsFeed::apply(v1::AccountsUpdate update) {
     log_.info("accounts_loaded", {kv("keys", known_.keys.size()), kv("prices", known_.versions.size())});
   }
   if (!known_.is_whole) return;
+  // Before the keys: nobody is known here before what limits it.
+  if (has_caps || update.end_of_snapshot()) publish_caps();
   if (has_keys || update.end_of_snapshot()) publish_keys();
   if (has_prices || update.end_of_snapshot()) publish_prices();
   for (const std::string& raw : update.topped_up_wallets()) {
@@ -134,6 +140,30 @@ bool AccountsFeed::apply_prices(const v1::AccountsUpdate& update) {
   for (const std::int64_t id : update.removed_prices()) known_.versions.erase(id);
   for (const v1::HolidayCalendar& wire : update.calendars()) known_.calendars[{wire.id(), wire.version()}] = wire;
   return update.prices_size() > 0 || update.removed_prices_size() > 0 || update.calendars_size() > 0;
+}
+
+bool AccountsFeed::apply_caps(const v1::AccountsUpdate& update) {
+  for (const v1::CapRule& wire : update.caps()) known_.caps[wire.cap_id()] = wire;
+  for (const std::string& raw : update.removed_caps()) known_.caps.erase(raw);
+  return update.caps_size() > 0 || update.removed_caps_size() > 0;
+}
+
+void AccountsFeed::publish_caps() {
+  std::size_t bad = 0;
+  caps_.set(std::make_shared<const CapTable>(known_.caps, &bad));
+  if (bad > 0) log_.error("caps_refused", {kv("count", bad)});
+  for (const auto& [raw, before] : caps_published_) {
+    const auto cap = Uuid::from_bytes(raw);
+    if (!cap) continue;
+    const auto now = known_.caps.find(raw);
+    if (now == known_.caps.end()) {
+      on_cap_changed_(*cap, /*is_lowered=*/true);
+      continue;
+    }
+    const auto old_limit = Money::parse(before.amount()), limit = Money::parse(now->second.amount());
+    if (old_limit && limit && *old_limit != *limit) on_cap_changed_(*cap, *limit < *old_limit);
+  }
+  caps_published_ = known_.caps;
 }
 
 void AccountsFeed::publish_keys() {

@@ -9,20 +9,22 @@
 #include "base/net/signal.h"
 #include "base/price/price_book.h"
 #include "gateway/money/accounts_port.h"
+#include "gateway/money/cap_table.h"
 #include "gateway/money/clock_error.h"
 #include "gateway/money/money_metrics.h"
 #include "gateway/money/principal_cache.h"
 
 namespace tidegate::gateway {
 
-/// Keeps keys and prices as billing has them: snapshot, then changes; a new snapshot after every broken stream. Until
+/// Keeps keys, prices and caps as billing has them: snapshot, then changes; a new snapshot after every broken stream. Until
 /// a snapshot is whole, the last one stays in force (fail static). Lives on one executor, except where noted.
 class AccountsFeed {
  public:
   using TopUp = std::function<void(WalletId)>;
+  using CapChange = std::function<void(const Uuid& cap, bool is_lowered)>;
 
   AccountsFeed(Accounts& accounts, std::string gateway_id, PrincipalCache& principals, FeedMetrics& metrics,
-               const Clock& clock, Log& log, Executor executor, TopUp on_top_up);
+               const Clock& clock, Log& log, Executor executor, TopUp on_top_up, CapChange on_cap_changed);
 
   /// Until stop(). Reconnects for ever.
   awaitable<void> run();
@@ -33,6 +35,7 @@ class AccountsFeed {
 
   // Any thread.
   std::shared_ptr<const price::PriceBook> prices() const { return prices_.get(); }
+  std::shared_ptr<const CapTable> caps() const { return caps_.get(); }
   bool has_prices() const { return has_prices_.load(std::memory_order_acquire); }
   std::chrono::microseconds clock_error() const { return clock_error_.bound(); }
 
@@ -42,6 +45,7 @@ class AccountsFeed {
     std::map<std::string, std::string> public_id_of;  ///< ApiKeyId bytes -> public id
     std::map<std::int64_t, v1::PriceVersion> versions;
     std::map<std::pair<std::string, std::int32_t>, v1::HolidayCalendar> calendars;
+    CapRules caps;
     bool is_whole = false;
   };
 
@@ -52,6 +56,8 @@ class AccountsFeed {
   void add_key(const v1::Principal& wire);
   void publish_keys();
   void publish_prices();
+  bool apply_caps(const v1::AccountsUpdate& update);
+  void publish_caps();
 
   Accounts& accounts_;
   const std::string gateway_id_;
@@ -60,6 +66,7 @@ class AccountsFeed {
   const Clock& clock_;
   Log& log_;
   const TopUp on_top_up_;
+  const CapChange on_cap_changed_;
   Known known_;
   Backoff backoff_;
   AsyncSignal stopped_;
@@ -70,6 +77,8 @@ class AccountsFeed {
   ClockError clock_error_;
   Snapshot<price::PriceBook> prices_;
   std::atomic<bool> has_prices_ = false;
+  CapRules caps_published_;
+  Snapshot<CapTable> caps_;
 };
 
 }  // namespace tidegate::gateway

@@ -46,7 +46,7 @@ inline bool is_transient(const Error& error) {
     case Code::kUnknown:
       return true;
     case Code::kResourceExhausted:
-      return error.reason != "insufficient_balance";
+      return error.reason != "insufficient_balance" && error.reason != "budget_exceeded";
     case Code::kOk:
     case Code::kInvalidArgument:
     case Code::kNotFound:

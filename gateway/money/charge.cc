@@ -191,6 +191,7 @@ Record LiveCharge::admit_record(const AdmittedRequest& admitted) {
   event.set_key_id(std::string(request.principal->key.raw()));
   event.set_wallet_id(std::string(request.principal->wallet.raw()));
   event.set_lease_id(std::string(admitted.hold.lease.raw()));
+  for (const CapHold& cap : admitted.hold.caps) event.add_cap_lease_ids(std::string(cap.lease.raw()));
   event.set_model(request.model);
   event.set_region(request.region);
   event.set_pool(request.pool);

@@ -31,9 +31,9 @@ LeaseKeeper::LeaseKeeper(Accounts& accounts, std::string gateway_id, LeasePolicy
       calls_ended_(executor),
       stopping_(executor) {}
 
-awaitable<Result<Hold>> LeaseKeeper::hold(WalletId wallet, Money amount, Mono give_up) {
+awaitable<Result<Hold>> LeaseKeeper::hold(WalletId wallet, std::span<const NodeId> caps, Money amount, Mono give_up) {
   const Mono begin = clock_.mono();
-  LeaseBook::Ticket ticket = 0;
+  LeaseTree::Ticket ticket = 0;
   std::optional<Result<Hold>> at_once;
   Work work;
   {
@@ -41,7 +41,7 @@ awaitable<Result<Hold>> LeaseKeeper::hold(WalletId wallet, Money amount, Mono gi
     if (is_stopping_) co_return stopping();
     ticket = next_ticket_++;
     waiting_.try_emplace(ticket);
-    collect(book_of(wallet).request(ticket, amount, give_up, begin), work);
+    collect(tree_of(wallet).request(ticket, caps, amount, give_up, begin), work);
     const auto mine = waiting_.find(ticket);
     if (mine->second.answer) {
       at_once = std::move(mine->second.answer);
@@ -74,6 +74,8 @@ awaitable<Result<Hold>> LeaseKeeper::hold(WalletId wallet, Money amount, Mono gi
     metrics_.holds_granted.add();
   } else if (at_once->error().reason == "insufficient_balance") {
     metrics_.holds_refused.add();
+  } else if (at_once->error().reason == "budget_exceeded") {
+    metrics_.holds_over_cap.add();
   } else {
     metrics_.holds_unreachable.add();
   }
@@ -85,25 +87,38 @@ void LeaseKeeper::feed(WalletId wallet, Event event) {
   Work work;
   {
     const std::lock_guard lock(mutex_);
-    collect(event(book_of(wallet)), work);
+    collect(event(tree_of(wallet)), work);
   }
   perform(wallet, std::move(work));
 }
 
 void LeaseKeeper::shrink(WalletId wallet, Hold& hold, Money amount) {
-  feed(wallet, [&](LeaseBook& book) { return book.shrink(hold, amount, clock_.mono()); });
+  feed(wallet, [&](LeaseTree& tree) { return tree.shrink(hold, amount, clock_.mono()); });
 }
 
 void LeaseKeeper::settle(WalletId wallet, const Hold& hold, Money spent) {
-  feed(wallet, [&](LeaseBook& book) { return book.settle(hold, spent, clock_.mono()); });
+  feed(wallet, [&](LeaseTree& tree) { return tree.settle(hold, spent, clock_.mono()); });
 }
 
 void LeaseKeeper::on_top_up(WalletId wallet) {
   {
     const std::lock_guard lock(mutex_);
-    if (!books_.contains(wallet)) return;
+    if (!trees_.contains(wallet)) return;
   }
-  feed(wallet, [&](LeaseBook& book) { return book.on_top_up(clock_.mono()); });
+  feed(wallet, [&](LeaseTree& tree) { return tree.on_top_up(clock_.mono()); });
+}
+
+void LeaseKeeper::on_cap_changed(const Uuid& cap, bool is_lowered) {
+  std::vector<std::pair<WalletId, Work>> todo;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [wallet, tree] : trees_) {
+      Work work;
+      collect(tree.on_cap_changed(cap, is_lowered, clock_.mono()), work);
+      todo.emplace_back(wallet, std::move(work));
+    }
+  }
+  for (auto& [wallet, work] : todo) perform(wallet, std::move(work));
 }
 
 void LeaseKeeper::tick() {
@@ -112,13 +127,13 @@ void LeaseKeeper::tick() {
   {
     const std::lock_guard lock(mutex_);
     if (is_stopping_) return;
-    for (auto& [wallet, book] : books_) {
+    for (auto& [wallet, tree] : trees_) {
       Work work;
-      collect(book.tick(clock_.mono()), work);
-      tails += book.is_tail() ? 1 : 0;
-      if (work.acquire || work.give_back || !work.wakes.empty()) todo.emplace_back(wallet, std::move(work));
+      collect(tree.tick(clock_.mono()), work);
+      tails += tree.root().is_tail() ? 1 : 0;
+      todo.emplace_back(wallet, std::move(work));
     }
-    metrics_.wallets.set(static_cast<double>(books_.size()));
+    metrics_.wallets.set(static_cast<double>(trees_.size()));
     metrics_.tail_wallets.set(static_cast<double>(tails));
   }
   for (auto& [wallet, work] : todo) perform(wallet, std::move(work));
@@ -129,9 +144,9 @@ awaitable<void> LeaseKeeper::stop() {
   {
     const std::lock_guard lock(mutex_);
     is_stopping_ = true;
-    std::vector<LeaseBook::Ticket> tickets;
+    std::vector<LeaseTree::Ticket> tickets;
     for (const auto& [ticket, waiting] : waiting_) tickets.push_back(ticket);
-    for (const LeaseBook::Ticket ticket : tickets) answer(ticket, stopping(), work);
+    for (const LeaseTree::Ticket ticket : tickets) answer(ticket, stopping(), work);
   }
   stopping_.set();
   for (Wake& wake : work.wakes) wake.resume(std::move(wake.answer));
@@ -147,30 +162,30 @@ awaitable<void> LeaseKeeper::stop() {
 Money LeaseKeeper::held() const {
   const std::lock_guard lock(mutex_);
   Money total;
-  for (const auto& [wallet, book] : books_) total += book.held();
+  for (const auto& [wallet, tree] : trees_) total += tree.root().held();
   return total;
 }
 
 Money LeaseKeeper::free() const {
   const std::lock_guard lock(mutex_);
   Money total;
-  for (const auto& [wallet, book] : books_) total += book.free();
+  for (const auto& [wallet, tree] : trees_) total += tree.root().free();
   return total;
 }
 
-LeaseBook& LeaseKeeper::book_of(WalletId wallet) { return books_.try_emplace(wallet, policy_).first->second; }
+LeaseTree& LeaseKeeper::tree_of(WalletId wallet) { return trees_.try_emplace(wallet, wallet, policy_).first->second; }
 
-void LeaseKeeper::collect(LeaseBook::Actions actions, Work& work) {
+void LeaseKeeper::collect(LeaseTree::Actions actions, Work& work) {
   for (auto& granted : actions.granted) answer(granted.ticket, granted.hold, work);
   for (auto& refused : actions.refused) answer(refused.ticket, fail(std::move(refused.error)), work);
   // Charges may still end after stop(); billing takes back what they free when the epoch is closed.
-  if (is_stopping_ || (!actions.acquire && !actions.give_back)) return;
-  work.acquire = actions.acquire;
-  work.give_back = actions.give_back;
-  ++calls_;
+  if (is_stopping_) return;
+  calls_ += actions.acquires.size() + actions.returns.size();
+  work.acquires = std::move(actions.acquires);
+  work.returns = std::move(actions.returns);
 }
 
-void LeaseKeeper::answer(LeaseBook::Ticket ticket, Result<Hold> result, Work& work) {
+void LeaseKeeper::answer(LeaseTree::Ticket ticket, Result<Hold> result, Work& work) {
   const auto found = waiting_.find(ticket);
   // Gone: stop() has answered it already, and the process ends; billing takes the hold back with the epoch.
   if (found == waiting_.end()) return;
@@ -184,23 +199,41 @@ void LeaseKeeper::answer(LeaseBook::Ticket ticket, Result<Hold> result, Work& wo
 
 void LeaseKeeper::perform(WalletId wallet, Work work) {
   for (Wake& wake : work.wakes) wake.resume(std::move(wake.answer));
-  if (work.acquire) asio::co_spawn(executor_, acquire(wallet, *work.acquire), asio::detached);
-  if (work.give_back) asio::co_spawn(executor_, give_back(wallet, *work.give_back), asio::detached);
+  for (const auto& what : work.acquires) asio::co_spawn(executor_, acquire(wallet, what), asio::detached);
+  for (const auto& what : work.returns) asio::co_spawn(executor_, give_back(wallet, what), asio::detached);
 }
 
-awaitable<void> LeaseKeeper::acquire(WalletId wallet, LeaseBook::Acquire what) {
+v1::AcquireLeaseRequest LeaseKeeper::acquire_request(WalletId wallet, const LeaseTree::Acquire& what,
+                                                     const std::string& grant_id) const {
+  v1::AcquireLeaseRequest request;
+  request.set_gateway_id(gateway_id_);
+  request.set_epoch(epoch_);
+  request.set_want(what.want.to_string());
+  request.set_least(what.least.to_string());
+  request.set_grant_id(grant_id);
+  if (what.node.id == wallet.uuid) {
+    request.set_wallet_id(std::string(wallet.raw()));
+    return request;
+  }
+  request.set_cap_id(std::string(what.node.id.raw()));
+  if (!what.node.end_user.is_nil()) request.set_end_user(std::string(what.node.end_user.raw()));
+  request.set_at_us(unix_micros(clock_.wall()));
+  return request;
+}
+
+void LeaseKeeper::call_ended() {
+  const std::lock_guard lock(mutex_);
+  --calls_;
+  calls_ended_.notify();
+}
+
+awaitable<void> LeaseKeeper::acquire(WalletId wallet, LeaseTree::Acquire what) {
   Backoff backoff(kRetryLeast, kRetryMost, epoch_ ^ static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count()));
   const std::string grant_id = new_id();
   for (;;) {
-    v1::AcquireLeaseRequest request;
-    request.set_gateway_id(gateway_id_);
-    request.set_epoch(epoch_);
-    request.set_wallet_id(std::string(wallet.raw()));
-    request.set_want(what.want.to_string());
-    request.set_least(what.least.to_string());
-    request.set_grant_id(grant_id);
+    auto request = acquire_request(wallet, what, grant_id);
     auto answered = co_await accounts_.acquire_lease(std::move(request));
-    Result<LeaseBook::Grant> grant;
+    Result<LeaseTree::Grant> grant;
     if (answered) {
       grant = grant_from_wire(*answered, clock_.mono(), clock_.wall());
     } else {
@@ -208,30 +241,29 @@ awaitable<void> LeaseKeeper::acquire(WalletId wallet, LeaseBook::Acquire what) {
     }
     if (grant) {
       metrics_.acquired.add();
-      feed(wallet, [&](LeaseBook& book) {
-        const std::uint64_t before = book.mismatches();
-        auto actions = book.on_granted(*grant, clock_.mono());
-        metrics_.mismatches.add(static_cast<double>(book.mismatches() - before));
+      feed(wallet, [&](LeaseTree& tree) {
+        const std::uint64_t before = tree.mismatches();
+        auto actions = tree.on_granted(what.node, *grant, clock_.mono());
+        metrics_.mismatches.add(static_cast<double>(tree.mismatches() - before));
         return actions;
       });
       break;
     }
     if (!is_transient(grant.error())) {
-      if (grant.error().reason != "insufficient_balance") {
-        log_.error("lease_refused", {kv("wallet_id", wallet.to_string()), kv("error", grant.error().to_string())});
+      if (grant.error().code != Code::kResourceExhausted) {
+        log_.error("lease_refused", {kv("wallet_id", wallet.to_string()), kv("node_id", what.node.id.to_string()),
+                                     kv("error", grant.error().to_string())});
       }
-      feed(wallet, [&](LeaseBook& book) { return book.on_refused(grant.error(), clock_.mono()); });
+      feed(wallet, [&](LeaseTree& tree) { return tree.on_refused(what.node, grant.error(), clock_.mono()); });
       break;
     }
     metrics_.retries.add();
     if (!co_await pause(backoff)) break;
   }
-  const std::lock_guard lock(mutex_);
-  --calls_;
-  calls_ended_.notify();
+  call_ended();
 }
 
-awaitable<void> LeaseKeeper::give_back(WalletId wallet, LeaseBook::Return what) {
+awaitable<void> LeaseKeeper::give_back(WalletId wallet, LeaseTree::Return what) {
   Backoff backoff(kRetryLeast, kRetryMost, epoch_ ^ static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count()));
   const std::string return_id = new_id();
   for (;;) {
@@ -241,6 +273,7 @@ awaitable<void> LeaseKeeper::give_back(WalletId wallet, LeaseBook::Return what) 
     request.set_lease_id(std::string(what.lease.raw()));
     request.set_amount(what.amount.to_string());
     request.set_return_id(return_id);
+    request.set_is_cap_lease(what.node.id != wallet.uuid);
     const auto answered = co_await accounts_.return_lease(std::move(request));
     if (answered || !is_transient(answered.error())) {
       if (!answered) {
@@ -249,15 +282,15 @@ awaitable<void> LeaseKeeper::give_back(WalletId wallet, LeaseBook::Return what) 
                    {kv("wallet_id", wallet.to_string()), kv("error", answered.error().to_string())});
       }
       metrics_.returned.add();
-      feed(wallet, [&](LeaseBook& book) { return book.on_returned(clock_.mono()); });
+      if (what.is_awaited) {
+        feed(wallet, [&](LeaseTree& tree) { return tree.on_returned(what.node, clock_.mono()); });
+      }
       break;
     }
     metrics_.retries.add();
     if (!co_await pause(backoff)) break;
   }
-  const std::lock_guard lock(mutex_);
-  --calls_;
-  calls_ended_.notify();
+  call_ended();
 }
 
 awaitable<bool> LeaseKeeper::pause(Backoff& backoff) {

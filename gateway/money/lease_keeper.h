@@ -8,13 +8,13 @@
 #include "base/core/random.h"
 #include "base/net/signal.h"
 #include "base/net/suspend.h"
-#include "gateway/core/lease_book.h"
+#include "gateway/core/lease_tree.h"
 #include "gateway/money/accounts_port.h"
 #include "gateway/money/money_metrics.h"
 
 namespace tidegate::gateway {
 
-/// Performs what the lease books decide: one book per wallet, calls to billing on one executor, waiting requests woken
+/// Performs what the lease trees decide: one tree per wallet, calls to billing on one executor, waiting requests woken
 /// on theirs. hold(), shrink(), settle() and on_top_up() from any thread; no lock is held across a wait.
 ///
 /// A call without an answer is repeated with the same id until there is one, because billing may have moved the money.
@@ -27,18 +27,20 @@ class LeaseKeeper {
   /// Before the first hold.
   void open_epoch(std::uint64_t epoch) { epoch_ = epoch; }
 
-  /// Takes `amount` from the wallet's lease; waits for billing at most until `give_up` when the lease is short.
-  /// Fails: resource_exhausted/insufficient_balance, unavailable/billing_unreachable.
-  awaitable<Result<Hold>> hold(WalletId wallet, Money amount, Mono give_up);
+  /// Takes `amount` from the wallet's lease and from that of each cap, all or nothing; waits for billing at most until
+  /// `give_up` when one of them is short. `caps` are distinct and outlive the wait.
+  /// Fails: resource_exhausted/{insufficient_balance, budget_exceeded}, unavailable/billing_unreachable.
+  awaitable<Result<Hold>> hold(WalletId wallet, std::span<const NodeId> caps, Money amount, Mono give_up);
   void shrink(WalletId wallet, Hold& hold, Money amount);
   void settle(WalletId wallet, const Hold& hold, Money spent);
   void on_top_up(WalletId wallet);
+  void on_cap_changed(const Uuid& cap, bool is_lowered);
   /// Every quarter second, on the executor.
   void tick();
   /// Ends every wait as billing_unreachable and returns once no call is under way. On the executor.
   awaitable<void> stop();
 
-  /// Sum over all wallets, for tests and metrics.
+  /// Sum over all wallets, caps not counted, for tests and metrics.
   Money held() const;
   Money free() const;
 
@@ -54,22 +56,23 @@ class LeaseKeeper {
   /// What to do once the lock is gone.
   struct Work {
     std::vector<Wake> wakes;
-    std::optional<LeaseBook::Acquire> acquire;
-    std::optional<LeaseBook::Return> give_back;
+    std::vector<LeaseTree::Acquire> acquires;
+    std::vector<LeaseTree::Return> returns;
   };
 
-  LeaseBook& book_of(WalletId wallet);
-  void collect(LeaseBook::Actions actions, Work& work);
-  void answer(LeaseBook::Ticket ticket, Result<Hold> result, Work& work);
+  LeaseTree& tree_of(WalletId wallet);
+  void collect(LeaseTree::Actions actions, Work& work);
+  void answer(LeaseTree::Ticket ticket, Result<Hold> result, Work& work);
   void perform(WalletId wallet, Work work);
-  /// Runs `event` on the wallet's book under the lock, then performs the actions.
+  /// Runs `event` on the wallet's tree under the lock, then performs the actions.
   template <typename Event>
   void feed(WalletId wallet, Event event);
 
-  awaitable<void> acquire(WalletId wallet, LeaseBook::Acquire what);
-  awaitable<void> give_back(WalletId wallet, LeaseBook::Return what);
+  awaitable<void> acquire(WalletId wallet, LeaseTree::Acquire what);
+  awaitable<void> give_back(WalletId wallet, LeaseTree::Return what);
+  v1::AcquireLeaseRequest acquire_request(WalletId wallet, const LeaseTree::Acquire& what, const std::string& grant_id) const;
+  void call_ended();
   awaitable<bool> pause(Backoff& backoff);
-  LeaseBook::Grant grant_of(const v1::Lease& lease) const;
   std::string new_id();
 
   Accounts& accounts_;
@@ -83,9 +86,9 @@ class LeaseKeeper {
   std::uint64_t epoch_ = 0;
 
   mutable std::mutex mutex_;
-  std::unordered_map<WalletId, LeaseBook> books_;             // guarded by mutex_
-  std::unordered_map<LeaseBook::Ticket, Waiting> waiting_;    // guarded by mutex_
-  LeaseBook::Ticket next_ticket_ = 1;                         // guarded by mutex_
+  std::unordered_map<WalletId, LeaseTree> trees_;             // guarded by mutex_
+  std::unordered_map<LeaseTree::Ticket, Waiting> waiting_;    // guarded by mutex_
+  LeaseTree::Ticket next_ticket_ = 1;                         // guarded by mutex_
   bool is_stopping_ = false;                                  // guarded by mutex_
   std::size_t calls_ = 0;                                     // guarded by mutex_
   AsyncSignal calls_ended_;

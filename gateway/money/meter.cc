@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/crypto/end_user.h"
+
 namespace tidegate::gateway {
 namespace {
 
@@ -71,12 +73,25 @@ Result<LiveMeter::Priced> LiveMeter::price(AdmissionRequest request) const {
   return priced;
 }
 
+std::vector<NodeId> LiveMeter::caps_of(const AdmissionRequest& request) const {
+  const auto table = feed_.caps();
+  const Principal& principal = *request.principal;
+  Uuid end_user;
+  if (!request.end_user.empty() && table->counts_users(principal.tenant)) {
+    end_user = end_user_id(pepper_, principal.tenant, request.end_user);
+  }
+  std::vector<NodeId> caps;
+  table->find(principal, end_user, caps);
+  return caps;
+}
+
 awaitable<Result<std::unique_ptr<Charge>>> LiveMeter::admit(AdmissionRequest request) {
   TG_CO_ASSIGN(auto context, context());
   TG_CO_ASSIGN(Priced priced, price(std::move(request)));
   const WalletId wallet = priced.admitted.request.principal->wallet;
   const Mono give_up = clock_.mono() + config_.lease_wait;
-  TG_CO_ASSIGN(priced.admitted.hold, co_await context->leases.hold(wallet, priced.worst_case, give_up));
+  const std::vector<NodeId> caps = caps_of(priced.admitted.request);
+  TG_CO_ASSIGN(priced.admitted.hold, co_await context->leases.hold(wallet, caps, priced.worst_case, give_up));
 
   const Hold hold = priced.admitted.hold;
   Record record = LiveCharge::admit_record(priced.admitted);

@@ -16,7 +16,9 @@ struct MeterConfig {
 /// The door to money: price, hold, ADMIT on disk, charge. Closed until open(); any thread.
 class LiveMeter final : public Meter {
  public:
-  LiveMeter(MeterConfig config, const AccountsFeed& feed, const Clock& clock) : config_(config), feed_(feed), clock_(clock) {}
+  /// `pepper` hides end users' names (base/crypto/end_user.h).
+  LiveMeter(MeterConfig config, std::string pepper, const AccountsFeed& feed, const Clock& clock)
+      : config_(config), pepper_(std::move(pepper)), feed_(feed), clock_(clock) {}
 
   /// weak_ptr: the context is part of what owns the meter.
   void open(std::weak_ptr<ChargeContext> context);
@@ -35,8 +37,10 @@ class LiveMeter final : public Meter {
   };
   Result<std::shared_ptr<ChargeContext>> context() const;
   Result<Priced> price(AdmissionRequest request) const;
+  std::vector<NodeId> caps_of(const AdmissionRequest& request) const;
 
   const MeterConfig config_;
+  const std::string pepper_;
   const AccountsFeed& feed_;
   const Clock& clock_;
   std::weak_ptr<ChargeContext> context_;

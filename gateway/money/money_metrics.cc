@@ -17,6 +17,8 @@ LeaseMetrics::LeaseMetrics(MetricRegistry& registry)
     : holds_granted(registry.counter("tidegate_gateway_lease_holds_total", "Holds by outcome.", {{"outcome", "granted"}})),
       holds_refused(registry.counter("tidegate_gateway_lease_holds_total", "Holds by outcome.",
                                      {{"outcome", "insufficient_balance"}})),
+      holds_over_cap(registry.counter("tidegate_gateway_lease_holds_total", "Holds by outcome.",
+                                      {{"outcome", "budget_exceeded"}})),
       holds_unreachable(registry.counter("tidegate_gateway_lease_holds_total", "Holds by outcome.",
                                          {{"outcome", "billing_unreachable"}})),
       acquired(registry.counter("tidegate_gateway_lease_calls_total", "Lease calls answered.", {{"call", "acquire"}})),

@@ -19,6 +19,7 @@ struct LeaseMetrics {
   explicit LeaseMetrics(MetricRegistry& registry);
   Counter& holds_granted;
   Counter& holds_refused;
+  Counter& holds_over_cap;
   Counter& holds_unreachable;
   Counter& acquired;
   Counter& returned;

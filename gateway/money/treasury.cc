@@ -35,8 +35,9 @@ Treasury::Treasury(TreasuryConfig config, TreasuryParts parts, std::unique_ptr<F
       leases_(parts_.accounts, config_.gateway_id, config_.leases, lease_metrics_, parts_.clock, parts_.entropy,
               parts_.log, parts_.executor),
       feed_(parts_.accounts, config_.gateway_id, principals_, feed_metrics_, parts_.clock, parts_.log,
-            parts_.executor, [this](WalletId wallet) { leases_.on_top_up(wallet); }),
-      meter_(config_.meter, feed_, parts_.clock),
+            parts_.executor, [this](WalletId wallet) { leases_.on_top_up(wallet); },
+            [this](const Uuid& cap, bool is_lowered) { leases_.on_cap_changed(cap, is_lowered); }),
+      meter_(config_.meter, config_.pepper, feed_, parts_.clock),
       stopping_(parts_.executor),
       loop_ended_(parts_.executor) {}
 

@@ -60,6 +60,7 @@ class Treasury : public std::enable_shared_from_this<Treasury> {
 
   // For tests and status pages.
   LeaseKeeper& leases() { return leases_; }
+  const AccountsFeed& feed() const { return feed_; }
   std::uint64_t epoch() const { return journal_ ? journal_->epoch() : 0; }
 
  private:

@@ -25,6 +25,7 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
   plan.model = std::move(*request.mutable_model());
   plan.is_stream = true;
   plan.include_usage = true;
+  plan.end_user = std::move(*request.mutable_user());
   plan.messages.reserve(static_cast<std::size_t>(request.messages_size()));
   for (int i = 0; i < request.messages_size(); ++i) {
     auto& message = *request.mutable_messages(i);

@@ -101,6 +101,56 @@ void FakeBilling::add_price(v1::PriceVersion version) {
   publish(update);
 }
 
+Uuid FakeBilling::add_cap(const std::string& tenant, v1::CapScope scope, const std::string& subject, Money limit) {
+  const std::lock_guard lock(mutex_);
+  const Uuid id = tidegate::test::SequentialIds::make(3'000'000 + next_id_++);
+  Cap& cap = caps_[std::string(id.raw())];
+  cap.limit = limit;
+  cap.rule.set_cap_id(std::string(id.raw()));
+  cap.rule.set_tenant_id(tenant);
+  cap.rule.set_scope(scope);
+  cap.rule.set_subject(subject.empty() ? std::string(16, '\0') : subject);
+  cap.rule.set_period(v1::CAP_PERIOD_DAILY);
+  cap.rule.set_amount(limit.to_string());
+  v1::AccountsUpdate update;
+  *update.add_caps() = cap.rule;
+  publish(update);
+  return id;
+}
+
+void FakeBilling::set_cap_limit(const Uuid& cap, Money limit) {
+  const std::lock_guard lock(mutex_);
+  Cap& mine = caps_.at(std::string(cap.raw()));
+  mine.limit = limit;
+  mine.rule.set_amount(limit.to_string());
+  v1::AccountsUpdate update;
+  *update.add_caps() = mine.rule;
+  publish(update);
+}
+
+void FakeBilling::remove_cap(const Uuid& cap) {
+  const std::lock_guard lock(mutex_);
+  v1::AccountsUpdate update;
+  update.add_removed_caps(std::string(cap.raw()));
+  publish(update);
+}
+
+void FakeBilling::roll_periods(Wall end_of_next) {
+  const std::lock_guard lock(mutex_);
+  ++period_;
+  period_end_us_ = unix_micros(end_of_next);
+}
+
+FakeBilling::CapSpend FakeBilling::cap_spend(const Uuid& cap, const Uuid& end_user) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = cap_nodes_.find(node_of(std::string(cap.raw()), end_user.is_nil() ? "" : std::string(end_user.raw())));
+  return found == cap_nodes_.end() ? CapSpend() : found->second;
+}
+
+std::string FakeBilling::node_of(const std::string& cap, const std::string& end_user) const {
+  return cap + (end_user.empty() ? std::string(16, '\0') : end_user) + std::to_string(period_);
+}
+
 void FakeBilling::fail_next(Call call, Error error, bool is_done, int count) {
   const std::lock_guard lock(mutex_);
   faults_[call] = {.error = std::move(error), .is_done = is_done, .count = count};
@@ -172,6 +222,19 @@ std::vector<std::string> FakeBilling::reconcile() const {
     if (lease.is_open) leased[lease.wallet] += lease.amount - lease.consumed;
     if (lease.consumed > lease.amount) differences.push_back("a lease spent more than it had");
     if (lease.consumed != spent_of_lease[id]) differences.push_back("a lease's consumption is not that of its events");
+  }
+  std::map<std::string, Money> held_of_node, spent_of_node, spent_of_cap_lease;
+  for (const auto& [id, event] : events_) {
+    for (const std::string& lease : event.cap_lease_ids()) spent_of_cap_lease[lease] += *Money::parse(event.amount());
+  }
+  for (const auto& [id, lease] : cap_leases_) {
+    if (lease.is_open) held_of_node[lease.node] += lease.amount - lease.consumed;
+    spent_of_node[lease.node] += lease.consumed;
+    if (lease.consumed > lease.amount) differences.push_back("a cap's lease spent more than it had");
+    if (lease.consumed != spent_of_cap_lease[id]) differences.push_back("a cap's lease is not the sum of its events");
+  }
+  for (const auto& [node, spend] : cap_nodes_) {
+    if (spend.leased != held_of_node[node] || spend.spent != spent_of_node[node]) differences.push_back("books of a cap");
   }
   for (const auto& [id, wallet] : wallets_) {
     if (wallet.leased != leased[id]) differences.push_back("leased of wallet " + id.to_string());
@@ -256,6 +319,11 @@ Result<v1::CloseEpochResponse> FakeBilling::do_close(const v1::CloseEpochRequest
     lease.is_open = false;
     wallets_.at(lease.wallet).leased -= lease.amount - lease.consumed;
   }
+  for (auto& [id, lease] : cap_leases_) {
+    if (lease.gateway != request.gateway_id() || lease.epoch != request.epoch() || !lease.is_open) continue;
+    lease.is_open = false;
+    cap_nodes_.at(lease.node).leased -= lease.amount - lease.consumed;
+  }
   return v1::CloseEpochResponse();
 }
 
@@ -265,6 +333,7 @@ Result<v1::Lease> FakeBilling::do_acquire(const v1::AcquireLeaseRequest& request
   if (epoch == epochs_.end() || epoch->second.is_closed) {
     return fail(Code::kFailedPrecondition, "epoch_closed", "no open epoch");
   }
+  if (!request.cap_id().empty()) return do_acquire_of_cap(request);
   TG_ASSIGN(const WalletId wallet_id, WalletId::from_bytes(request.wallet_id()));
   const auto wallet = wallets_.find(wallet_id);
   if (wallet == wallets_.end()) return fail(Code::kNotFound, "unknown_wallet", "no such wallet");
@@ -291,6 +360,7 @@ Result<v1::Lease> FakeBilling::do_acquire(const v1::AcquireLeaseRequest& request
 
 Result<v1::Lease> FakeBilling::do_return(const v1::ReturnLeaseRequest& request) {
   if (const auto seen = replies_.find(request.return_id()); seen != replies_.end()) return seen->second;
+  if (request.is_cap_lease()) return do_return_to_cap(request);
   const auto found = leases_.find(request.lease_id());
   TG_ASSIGN(const Money amount, Money::parse(request.amount()));
   if (found == leases_.end() || !found->second.is_open || found->second.amount - found->second.consumed < amount) {
@@ -299,6 +369,58 @@ Result<v1::Lease> FakeBilling::do_return(const v1::ReturnLeaseRequest& request) 
   found->second.amount -= amount;
   wallets_.at(found->second.wallet).leased -= amount;
   return replies_[request.return_id()] = lease_reply(request.lease_id(), -amount);
+}
+
+Result<v1::Lease> FakeBilling::do_acquire_of_cap(const v1::AcquireLeaseRequest& request) {
+  const auto cap = caps_.find(request.cap_id());
+  if (cap == caps_.end()) return fail(Code::kNotFound, "unknown_cap", "no such cap");
+  const std::string node = node_of(request.cap_id(), request.end_user());
+  CapSpend& spend = cap_nodes_[node];
+  TG_ASSIGN(const Money want, Money::parse(request.want()));
+  TG_ASSIGN(const Money least, Money::parse(request.least()));
+  const Money available = cap->second.limit - spend.spent - spend.leased;
+  if (available < least) {
+    return fail(Code::kResourceExhausted, "budget_exceeded",
+                fmt::format("the daily cap is {}; it resets at midnight", cap->second.limit.to_string()), "cap");
+  }
+  const Money share = Money::from_pico(available.pico() / (2 * gateways_));
+  const Money granted = std::min(want, std::max(least, share));
+  std::string id;
+  for (const auto& [lease_id, lease] : cap_leases_) {
+    if (lease.node == node && lease.gateway == request.gateway_id() && lease.epoch == request.epoch()) id = lease_id;
+  }
+  if (id.empty()) {
+    id = std::string(tidegate::test::SequentialIds::make(4'000'000 + next_id_++).raw());
+    cap_leases_[id] = {.node = node, .gateway = request.gateway_id(), .epoch = request.epoch(), .amount = {}, .consumed = {}};
+  }
+  cap_leases_[id].amount += granted;
+  spend.leased += granted;
+  return replies_[request.grant_id()] = cap_reply(id, granted);
+}
+
+Result<v1::Lease> FakeBilling::do_return_to_cap(const v1::ReturnLeaseRequest& request) {
+  const auto found = cap_leases_.find(request.lease_id());
+  TG_ASSIGN(const Money amount, Money::parse(request.amount()));
+  if (found == cap_leases_.end() || !found->second.is_open || found->second.amount - found->second.consumed < amount) {
+    return fail(Code::kFailedPrecondition, "lease_closed", "not that much is left in this lease");
+  }
+  found->second.amount -= amount;
+  cap_nodes_.at(found->second.node).leased -= amount;
+  return replies_[request.return_id()] = cap_reply(request.lease_id(), -amount);
+}
+
+v1::Lease FakeBilling::cap_reply(const std::string& id, Money granted) const {
+  const CapLease& lease = cap_leases_.at(id);
+  const CapSpend& spend = cap_nodes_.at(lease.node);
+  v1::Lease reply;
+  reply.set_lease_id(id);
+  reply.set_amount(lease.amount.to_string());
+  reply.set_granted(granted.to_string());
+  const Wall expires = clock_.wall() + std::chrono::duration_cast<std::chrono::microseconds>(lease_life_);
+  reply.set_expires_us(unix_micros(expires));
+  reply.set_wallet_available((caps_.at(lease.node.substr(0, 16)).limit - spend.spent - spend.leased).to_string());
+  reply.set_period_end_us(period_end_us_);
+  return reply;
 }
 
 v1::Lease FakeBilling::lease_reply(const std::string& id, Money granted) const {
@@ -329,6 +451,12 @@ Result<v1::UsageAck> FakeBilling::do_submit(const v1::UsageBatch& batch) {
     TG_TRY(check_event(event, consumed));
     if (!fresh.insert(event.request_id()).second) return contradiction("a request twice in a batch");
     consumed[event.lease_id()] += *Money::parse(event.amount());
+    for (const std::string& lease : event.cap_lease_ids()) {
+      const auto known = cap_leases_.find(lease);
+      if (known == cap_leases_.end() || !known->second.is_open) return contradiction("foreign lease of a cap");
+      consumed[lease] += *Money::parse(event.amount());
+      if (known->second.consumed + consumed[lease] > known->second.amount) return contradiction("more than a cap's lease has");
+    }
   }
   for (const v1::UsageEvent& event : batch.events()) {
     if (event.sequence() <= found->second.applied) continue;
@@ -339,6 +467,12 @@ Result<v1::UsageAck> FakeBilling::do_submit(const v1::UsageBatch& batch) {
     wallet.leased -= amount;
     wallet.balance -= amount;
     wallet.spent += amount;
+    for (const std::string& id : event.cap_lease_ids()) {
+      CapLease& of_cap = cap_leases_.at(id);
+      of_cap.consumed += amount;
+      cap_nodes_.at(of_cap.node).leased -= amount;
+      cap_nodes_.at(of_cap.node).spent += amount;
+    }
     events_[event.request_id()] = event;
     found->second.applied = event.sequence();
   }
@@ -387,6 +521,7 @@ v1::AccountsUpdate FakeBilling::snapshot() const {
   update.set_reset(true);
   for (const auto& [id, key] : keys_) *update.add_principals() = key;
   for (const auto& [id, price] : prices_) *update.add_prices() = price;
+  for (const auto& [id, cap] : caps_) *update.add_caps() = cap.rule;
   update.set_end_of_snapshot(true);
   update.set_now_us(unix_micros(clock_.wall()));
   return update;

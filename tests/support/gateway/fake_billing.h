@@ -32,6 +32,12 @@ class FakeBilling final : public Accounts {
   void add_key(v1::Principal principal);
   void remove_key(const std::string& key_id);
   void add_price(v1::PriceVersion version);
+  /// Of key_for()'s ids: a rule as billing tells it; `subject` raw, empty = the tenant, or with kUser each end user.
+  Uuid add_cap(const std::string& tenant, v1::CapScope scope, const std::string& subject, Money limit);
+  void set_cap_limit(const Uuid& cap, Money limit);
+  void remove_cap(const Uuid& cap);
+  /// The present period of every cap ends; what it counted stays spent in the past.
+  void roll_periods(Wall end_of_next);
   void set_gateways(std::int64_t gateways) { gateways_ = gateways; }
   void set_lease_life(Duration life) { lease_life_ = life; }
   /// The next `count` calls of this kind answer with `error`; `is_done`: although the work was done (a lost reply).
@@ -49,6 +55,12 @@ class FakeBilling final : public Accounts {
     Money available() const { return balance + credit_limit - leased; }
   };
   Wallet wallet(WalletId id) const;
+  struct CapSpend {
+    Money spent;
+    Money leased;
+  };
+  /// Of the present period; `end_user` nil but for the cap of every end user.
+  CapSpend cap_spend(const Uuid& cap, const Uuid& end_user = {}) const;
   std::vector<v1::UsageEvent> events() const;
   std::optional<v1::UsageEvent> event(RequestId request) const;
   int calls(Call call) const;
@@ -68,6 +80,18 @@ class FakeBilling final : public Accounts {
  private:
   struct Lease {
     WalletId wallet;
+    std::string gateway;
+    std::uint64_t epoch = 0;
+    Money amount;
+    Money consumed;
+    bool is_open = true;
+  };
+  struct Cap {
+    v1::CapRule rule;
+    Money limit;
+  };
+  struct CapLease {
+    std::string node;  ///< cap, end user and period
     std::string gateway;
     std::uint64_t epoch = 0;
     Money amount;
@@ -97,6 +121,10 @@ class FakeBilling final : public Accounts {
   Result<v1::Lease> do_return(const v1::ReturnLeaseRequest& request);
   Result<v1::UsageAck> do_submit(const v1::UsageBatch& batch);
   Status check_event(const v1::UsageEvent& event, const std::map<std::string, Money>& consumed) const;
+  Result<v1::Lease> do_acquire_of_cap(const v1::AcquireLeaseRequest& request);
+  Result<v1::Lease> do_return_to_cap(const v1::ReturnLeaseRequest& request);
+  v1::Lease cap_reply(const std::string& id, Money granted) const;
+  std::string node_of(const std::string& cap, const std::string& end_user) const;
   v1::Lease lease_reply(const std::string& id, Money granted) const;
   v1::AccountsUpdate snapshot() const;
   void publish(const v1::AccountsUpdate& update);
@@ -107,6 +135,11 @@ class FakeBilling final : public Accounts {
   mutable std::mutex mutex_;
   std::map<WalletId, Wallet> wallets_;
   std::map<std::string, Lease> leases_;
+  std::map<std::string, Cap> caps_;
+  std::map<std::string, CapSpend> cap_nodes_;
+  std::map<std::string, CapLease> cap_leases_;
+  int period_ = 1;
+  std::int64_t period_end_us_ = 0;
   std::map<EpochKey, Epoch> epochs_;
   std::map<std::string, v1::Lease> replies_;  // by grant_id or return_id
   std::map<std::string, v1::Principal> keys_;

@@ -13,6 +13,7 @@ TEST(ApiError, EveryFamilyHasItsStatus) {
   EXPECT_EQ(status_of(Code::kInvalidArgument, "unsupported_media_type"), 415);
   EXPECT_EQ(status_of(Code::kUnauthenticated, "invalid_api_key"), 401);
   EXPECT_EQ(status_of(Code::kResourceExhausted, "insufficient_balance"), 402);
+  EXPECT_EQ(status_of(Code::kResourceExhausted, "budget_exceeded"), 429);
   EXPECT_EQ(status_of(Code::kPermissionDenied, "model_not_allowed"), 403);
   EXPECT_EQ(status_of(Code::kNotFound, "model_not_found"), 404);
   EXPECT_EQ(status_of(Code::kUnimplemented, "method_not_allowed"), 405);

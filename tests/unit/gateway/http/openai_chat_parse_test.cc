@@ -82,7 +82,8 @@ TEST(OpenAiChatParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
 TEST(OpenAiChatParse, UnknownFieldsAreIgnoredAndCounted) {
   const auto plan = parse_openai_chat(body(R"("cache_control":{"x":1},"whatever":1,"user":"u1")"));
   ASSERT_TRUE(plan);
-  EXPECT_EQ(plan->fields_ignored, 3);
+  EXPECT_EQ(plan->fields_ignored, 2);
+  EXPECT_EQ(plan->end_user, "u1");
 }
 
 TEST(OpenAiChatParse, RangesAreNamedWithFieldAndLimit) {

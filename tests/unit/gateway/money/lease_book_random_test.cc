@@ -6,8 +6,8 @@
 #include <map>
 
 #include "base/core/random.h"
-#include "gateway/core/lease_book.h"
 #include "tests/support/sequential_ids.h"
+#include "tests/unit/gateway/money/one_wallet.h"
 
 namespace tidegate::gateway {
 namespace {

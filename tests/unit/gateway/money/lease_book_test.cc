@@ -1,8 +1,7 @@
-#include "gateway/core/lease_book.h"
-
 #include <gtest/gtest.h>
 
 #include "tests/support/sequential_ids.h"
+#include "tests/unit/gateway/money/one_wallet.h"
 
 namespace tidegate::gateway {
 namespace {

@@ -172,6 +172,7 @@ TEST_F(MeterTest, DrainingRefusesNewRequestsAndWaitsForOpenOnes) {
   std::jthread drainer([&] { EXPECT_TRUE(drain()); });
   AdmissionRequest late = request();
   EXPECT_TRUE(eventually([&] {
+    late.request = test::request_id(next_request++);  // the drain may begin only after some were admitted
     auto work = [&]() -> awaitable<Result<std::unique_ptr<Charge>>> { return kept->meter().admit(late); };
     auto answer = threads.run_on(1, work);
     return !answer && answer.error().reason == "draining";
