@@ -43,13 +43,20 @@ LocalWindows::LocalWindows(const Schedule& schedule, absl::TimeZone zone, const 
     : zone_(zone), windows_(schedule.windows) {
   for (const int day : schedule.days) weekdays_ = static_cast<std::uint8_t>(weekdays_ | 1U << (day - 1));
   if (calendar == nullptr) return;
-  for (const auto day : calendar->days) holidays_.push_back(day.time_since_epoch().count());
-  std::sort(holidays_.begin(), holidays_.end());
+  auto numbers = [](const std::vector<std::chrono::local_days>& days) {
+    std::vector<std::int64_t> out;
+    for (const auto day : days) out.push_back(day.time_since_epoch().count());
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  holidays_ = numbers(calendar->days);
+  workdays_ = numbers(calendar->workdays);
 }
 
 bool LocalWindows::opens_on(std::int64_t day) const {
   // 1970-01-01 was a Thursday: bit 3.
-  const std::int64_t weekday = ((day + 3) % 7 + 7) % 7;
+  std::int64_t weekday = ((day + 3) % 7 + 7) % 7;
+  if (std::binary_search(workdays_.begin(), workdays_.end(), day)) weekday = 0;
   if ((weekdays_ >> weekday & 1U) == 0) return false;
   return !std::binary_search(holidays_.begin(), holidays_.end(), day);
 }

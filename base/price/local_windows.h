@@ -34,6 +34,8 @@ class LocalWindows {
   bool contains(LocalMoment moment) const;
   bool contains(Wall instant) const { return contains(local_moment(zone_, instant)); }
   const absl::TimeZone& zone() const { return zone_; }
+  /// Day numbers that count as Mondays, ascending.
+  const std::vector<std::int64_t>& workdays() const { return workdays_; }
 
   /// Appends every instant in (from, until] at which contains() may change, unordered, some of them twice.
   void append_boundaries(Wall from, Wall until, std::vector<Wall>& out) const;
@@ -45,6 +47,7 @@ class LocalWindows {
   std::uint8_t weekdays_ = 0;  ///< bit 0 = Monday
   std::vector<LocalWindow> windows_;
   std::vector<std::int64_t> holidays_;  ///< sorted day numbers
+  std::vector<std::int64_t> workdays_;  ///< the same
 };
 
 }  // namespace tidegate::price

@@ -16,12 +16,23 @@ namespace {
 constexpr auto kChangeHorizon = std::chrono::days(400);
 constexpr auto kChangeStep = std::chrono::days(8);
 
-using Rates = std::array<Rate, kMeterCount>;
+/// Rates by meter of prompts longer than `over`.
+struct Tier {
+  std::int64_t over = 0;
+  std::array<Rate, kMeterCount> rates;
+};
+using Tiers = std::vector<Tier>;  ///< ascending, the first over 0
+
+Tier tier_of(std::int64_t over, const MeterRates& rates) {
+  Tier out{over, {}};
+  for (std::size_t m = 0; m < kMeterCount; ++m) out.rates[m] = rates.find(meter_name(kMeters[m]))->second;
+  return out;
+}
 
 /// A version made ready: windows in their zones, rates by meter, schedules addressed by position.
 struct Compiled {
   std::vector<LocalWindows> windows;
-  std::vector<Rates> rates;
+  std::vector<Tiers> tiers;
   std::vector<std::size_t> windowed;  ///< positions of schedules that are not the default
   std::size_t fallback = 0;           ///< position of the default; unused when the windows fill the week
 };
@@ -54,6 +65,7 @@ struct PriceBook::Snapshot {
 
   std::vector<PriceVersion> versions;
   std::vector<Calendar> calendars;
+  std::vector<Modifier> modifiers;
   std::vector<Compiled> compiled;
   /// (model, currency) to positions in `versions`. The views point into `versions`.
   std::map<Selector, std::vector<std::size_t>> by_key;
@@ -91,7 +103,9 @@ struct PriceBook::Snapshot {
       if (!version.covers(instant)) continue;
       if (!version.region.empty() && version.region != key.region) continue;
       if (!version.pool.empty() && version.pool != key.pool) continue;
-      const int rank = (version.region.empty() ? 0 : 2) + (version.pool.empty() ? 0 : 1);
+      if (!version.tenant.empty() && version.tenant != key.tenant) continue;
+      const int rank = (version.tenant.empty() ? 0 : 4) + (version.region.empty() ? 0 : 2) +
+                       (version.pool.empty() ? 0 : 1);
       if (rank > best_rank) {
         best = &version;
         best_rank = rank;
@@ -113,30 +127,66 @@ struct PriceBook::Snapshot {
     return nullptr;
   }
 
-  RatedRequest rate_at(const PriceVersion& version, Wall instant, const TokenCounts& tokens) const {
+  Ratio factor_at(std::string_view tenant, std::string_view model, Wall instant) const {
+    Ratio out;
+    for (const auto& modifier : modifiers) {
+      if (modifier.covers(instant) && modifier.is_for(tenant, model)) out = out * modifier.factor;
+    }
+    return out;
+  }
+
+  RatedRequest rate_at(const PriceVersion& version, Wall instant, const TokenCounts& tokens,
+                       std::string_view tenant) const {
     const std::size_t position = position_of(version);
     const std::size_t schedule = schedule_position(position, instant);
+    const Tiers& tiers = compiled[position].tiers[schedule];
+    const Tier* tier = &tiers.front();
+    for (const Tier& longer : tiers) {
+      if (tokens.hit > longer.over - tokens.miss) tier = &longer;
+    }
     RatedRequest rated;
     rated.price_version = version.id;
     rated.book = version.book;
     rated.band = version.schedules[schedule].name;
     rated.priced_at = instant;
+    rated.prompt_over = tier->over;
+    const Ratio factor = modifiers.empty() ? Ratio() : factor_at(tenant, version.model, instant);
+    bool is_used = false;
     for (std::size_t i = 0; i < kMeterCount; ++i) {
       RatedLine& line = rated.lines[i];
       line.meter = kMeters[i];
       line.quantity = tokens.of(kMeters[i]);
-      line.rate = compiled[position].rates[schedule][i];
-      line.amount = line.rate.amount(line.quantity);
+      line.rate = tier->rates[i];
+      line.factor = factor;
+      line.amount = modified_amount(line.rate, line.quantity, factor);
       rated.total += line.amount;
+      is_used |= line.quantity > 0;
+    }
+    if (is_used && rated.total < version.minimum_charge) {
+      rated.minimum_top_up = version.minimum_charge - rated.total;
+      rated.total = version.minimum_charge;
     }
     return rated;
   }
 
-  /// Dearest band of `version` at `instant` for these bounds.
-  Money bound_at(const PriceVersion& version, Wall instant, std::int64_t prompt, std::int64_t completion) const {
+  /// Never below what a request within these bounds costs at `instant`.
+  Money bound_at(const PriceVersion& version, Wall instant, std::int64_t prompt, std::int64_t completion,
+                 std::string_view tenant) const {
     const std::size_t position = position_of(version);
-    const Rates& rates = compiled[position].rates[schedule_position(position, instant)];
-    return std::max(rates[0], rates[1]).amount(prompt) + rates[2].amount(completion);
+    const Tiers& tiers = compiled[position].tiers[schedule_position(position, instant)];
+    const Ratio factor = modifiers.empty() ? Ratio() : factor_at(tenant, version.model, instant);
+    Money most = version.minimum_charge;
+    for (std::size_t i = 0; i < tiers.size() && (i == 0 || tiers[i].over < prompt); ++i) {
+      const auto& rates = tiers[i].rates;
+      // A dear tier may end before the longest prompt: a shorter one is then what could cost most.
+      const std::int64_t longest = i + 1 < tiers.size() ? std::min(prompt, tiers[i + 1].over) : prompt;
+      Money cost = modified_amount(std::max(rates[0], rates[1]), longest, factor) +
+                   modified_amount(rates[2], completion, factor);
+      // Hits and misses are two lines, rounded each: together they may pass one rounded line by a pico.
+      if (factor.den != 1) cost += Money::from_pico(1);
+      most = std::max(most, cost);
+    }
+    return most;
   }
 
   void append_boundaries(const PriceKey& key, Wall from, Wall until, std::vector<Wall>& out) const {
@@ -149,22 +199,34 @@ struct PriceBook::Snapshot {
       if (version.effective_to && *version.effective_to <= until) out.push_back(*version.effective_to);
       for (const std::size_t s : compiled[i].windowed) compiled[i].windows[s].append_boundaries(from, until, out);
     }
+    for (const auto& modifier : modifiers) {
+      if (!modifier.is_for(key.tenant, key.model)) continue;
+      if (modifier.effective_from > from && modifier.effective_from <= until)
+        out.push_back(modifier.effective_from);
+      if (modifier.effective_to && *modifier.effective_to > from && *modifier.effective_to <= until) {
+        out.push_back(*modifier.effective_to);
+      }
+    }
   }
 };
 
 PriceBook::PriceBook() : snapshot_(std::make_shared<Snapshot>()) {}
 
-Result<PriceBook> PriceBook::build(std::vector<PriceVersion> versions, std::vector<Calendar> calendars) {
+Result<PriceBook> PriceBook::build(std::vector<PriceVersion> versions, std::vector<Calendar> calendars,
+                                   std::vector<Modifier> modifiers) {
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->versions = std::move(versions);
   snapshot->calendars = std::move(calendars);
+  snapshot->modifiers = std::move(modifiers);
   CalendarIndex index;
   for (const auto& calendar : snapshot->calendars) {
     if (!index.emplace(std::pair(calendar.id, calendar.version), &calendar).second) {
       return fail(Code::kInvalidArgument, "bad_price",
                   fmt::format("calendar \"{}\" version {} is given twice", calendar.id, calendar.version), "calendars");
     }
+    TG_TRY(check_calendar(calendar));
   }
+  TG_TRY(check_modifiers(snapshot->modifiers));
   TG_TRY(check_timeline(snapshot->versions));
   for (std::size_t i = 0; i < snapshot->versions.size(); ++i) {
     const PriceVersion& version = snapshot->versions[i];
@@ -184,9 +246,9 @@ Result<PriceBook> PriceBook::build(std::vector<PriceVersion> versions, std::vect
         }
       }
       ready.windows.emplace_back(schedule, zone, calendar);
-      Rates rates;
-      for (std::size_t m = 0; m < kMeterCount; ++m) rates[m] = schedule.rates.find(meter_name(kMeters[m]))->second;
-      ready.rates.push_back(rates);
+      Tiers tiers{tier_of(0, schedule.rates)};
+      for (const auto& tier : schedule.long_prompts) tiers.push_back(tier_of(tier.over, tier.rates));
+      ready.tiers.push_back(std::move(tiers));
     }
     TG_TRY(check_overlaps(version, ready.windows));
     snapshot->compiled.push_back(std::move(ready));
@@ -198,6 +260,9 @@ Result<PriceBook> PriceBook::build(std::vector<PriceVersion> versions, std::vect
 
 std::span<const PriceVersion> PriceBook::versions() const { return snapshot_->versions; }
 std::span<const Calendar> PriceBook::calendars() const { return snapshot_->calendars; }
+std::span<const Modifier> PriceBook::modifiers() const {
+  return snapshot_->modifiers;
+}
 
 const PriceVersion* PriceBook::version_at(const PriceKey& key, Wall instant) const {
   return snapshot_->version_at(key, instant);
@@ -215,7 +280,14 @@ const Schedule& PriceBook::schedule_at(const PriceVersion& version, Wall instant
 Rate PriceBook::rate_of(const PriceVersion& version, const Schedule& schedule, Meter meter) const {
   const auto position = static_cast<std::size_t>(&schedule - version.schedules.data());
   TG_CHECK(position < version.schedules.size());
-  return snapshot_->compiled[snapshot_->position_of(version)].rates[position][static_cast<std::size_t>(meter)];
+  return snapshot_->compiled[snapshot_->position_of(version)]
+      .tiers[position]
+      .front()
+      .rates[static_cast<std::size_t>(meter)];
+}
+
+Ratio PriceBook::factor_at(std::string_view tenant, std::string_view model, Wall instant) const {
+  return snapshot_->factor_at(tenant, model, instant);
 }
 
 namespace {
@@ -251,19 +323,19 @@ Result<RatedRequest> PriceBook::rate(const PriceKey& key, const Instants& instan
   auto rated = rate_within_error(instants, [&](const Instants& at) -> std::optional<RatedRequest> {
     const PriceVersion* version = snapshot_->resolve(key, at);
     if (version == nullptr) return std::nullopt;
-    return snapshot_->rate_at(*version, at.at(version->basis), tokens);
+    return snapshot_->rate_at(*version, at.at(version->basis), tokens, key.tenant);
   });
   if (!rated && rated.error().reason == "price_missing") return price_missing(key, instants.completed);
   return rated;
 }
 
 Result<RatedRequest> PriceBook::rate(const PriceVersion& version, const Instants& instants,
-                                     const TokenCounts& tokens) const {
+                                     const TokenCounts& tokens, std::string_view tenant) const {
   TG_TRY(check_counts(tokens.hit, tokens.miss, tokens.output));
   auto rated = rate_within_error(instants, [&](const Instants& at) -> std::optional<RatedRequest> {
     const Wall instant = at.at(version.basis);
     if (!version.covers(instant)) return std::nullopt;
-    return snapshot_->rate_at(version, instant, tokens);
+    return snapshot_->rate_at(version, instant, tokens, tenant);
   });
   if (!rated && rated.error().reason == "price_missing") {
     return fail(Code::kFailedPrecondition, "price_not_in_force",
@@ -279,14 +351,15 @@ Result<Money> PriceBook::worst_case(const PriceKey& key, Wall from, Wall until, 
   TG_TRY(check_counts(prompt_tokens_max, completion_tokens_max, 0));
   const PriceVersion* first = snapshot_->version_at(key, from);
   if (first == nullptr) return price_missing(key, from);
-  Money most = snapshot_->bound_at(*first, from, prompt_tokens_max, completion_tokens_max);
+  Money most = snapshot_->bound_at(*first, from, prompt_tokens_max, completion_tokens_max, key.tenant);
   if (first->basis == Basis::kAdmittedAt) return most;
   std::vector<Wall> instants;
   snapshot_->append_boundaries(key, from, until, instants);
   for (const Wall instant : instants) {
     const PriceVersion* version = snapshot_->version_at(key, instant);
     if (version == nullptr) return price_missing(key, instant);
-    most = std::max(most, snapshot_->bound_at(*version, instant, prompt_tokens_max, completion_tokens_max));
+    most = std::max(
+        most, snapshot_->bound_at(*version, instant, prompt_tokens_max, completion_tokens_max, key.tenant));
   }
   return most;
 }

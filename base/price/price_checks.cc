@@ -17,6 +17,10 @@ constexpr std::int32_t kWeekSeconds = 7 * kDaySeconds;
 constexpr auto kOverlapHorizon = std::chrono::days(800);
 /// A million currency units per million tokens. Any int64 count times this stays far inside Money.
 constexpr std::int64_t kRateMicroMax = 1'000'000'000'000;
+constexpr std::size_t kTiersMax = 16;
+/// A thousand currency units a request: above that a "minimum" is a mistake in the unit.
+constexpr Money kMinimumMost = Money::from_pico(Int128{1'000'000'000'000} * 1000);
+constexpr std::size_t kModifiersMax = 1000;
 
 std::unexpected<Error> refuse(const PriceVersion& version, std::string field, std::string message) {
   return fail(Code::kInvalidArgument, "bad_price",
@@ -32,27 +36,51 @@ bool is_currency(std::string_view text) {
   return text.size() == 3 && std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
-Status check_rates(const PriceVersion& version, const Schedule& schedule) {
-  if (schedule.rates.empty()) {
-    return refuse(version, path(schedule, "rates"), "rates are empty; a missing price is not a free one");
+Status check_rates(const PriceVersion& version, const Schedule& schedule, const MeterRates& rates,
+                   const std::string& member = "rates") {
+  if (rates.empty()) {
+    return refuse(version, path(schedule, member), "rates are empty; a missing price is not a free one");
   }
-  for (const auto& [meter, rate] : schedule.rates) {
+  for (const auto& [meter, rate] : rates) {
     if (!parse_meter(meter)) {
-      return refuse(version, path(schedule, "rates." + meter),
-                    fmt::format("meter \"{}\" is unknown; use input_cache_hit, input_cache_miss or output", meter));
+      return refuse(
+          version, path(schedule, member + "." + meter),
+          fmt::format("meter \"{}\" is unknown; use input_cache_hit, input_cache_miss or output", meter));
     }
     if (rate.micro_per_million() < 0) {
-      return refuse(version, path(schedule, "rates." + meter), "the rate is negative; use 0 or more");
+      return refuse(version, path(schedule, member + "." + meter), "the rate is negative; use 0 or more");
     }
     if (rate.micro_per_million() > kRateMicroMax) {
-      return refuse(version, path(schedule, "rates." + meter), "the rate is above 1000000 per million tokens; check the unit");
+      return refuse(version, path(schedule, member + "." + meter),
+                    "the rate is above 1000000 per million tokens; check the unit");
     }
   }
   for (const Meter meter : kMeters) {
-    if (!schedule.rates.contains(meter_name(meter))) {
-      return refuse(version, path(schedule, fmt::format("rates.{}", meter_name(meter))),
+    if (!rates.contains(meter_name(meter))) {
+      return refuse(version, path(schedule, fmt::format("{}.{}", member, meter_name(meter))),
                     fmt::format("meter {} has no rate; write \"0\" if it is free", meter_name(meter)));
     }
+  }
+  return {};
+}
+
+Status check_tiers(const PriceVersion& version, const Schedule& schedule) {
+  if (schedule.long_prompts.size() >= kTiersMax) {
+    return refuse(version, path(schedule, "prompt_tiers"),
+                  fmt::format("more than {} prompt tiers", kTiersMax));
+  }
+  std::int64_t before = 0;
+  for (const auto& tier : schedule.long_prompts) {
+    if (tier.over <= before) {
+      return refuse(
+          version, path(schedule, "prompt_tiers"),
+          fmt::format(
+              "a tier ends at {} tokens and the next at {}; up_to must be positive and grow from tier to "
+              "tier",
+              before, tier.over));
+    }
+    before = tier.over;
+    TG_TRY(check_rates(version, schedule, tier.rates, fmt::format("prompt_tiers[over {}].rates", tier.over)));
   }
   return {};
 }
@@ -169,6 +197,11 @@ Status check_version(const PriceVersion& version, const CalendarIndex& calendars
   if (version.effective_to && *version.effective_to <= version.effective_from) {
     return refuse(version, "effective_to", "effective_to must be after effective_from");
   }
+  if (version.minimum_charge.is_negative() || kMinimumMost < version.minimum_charge) {
+    return refuse(version, "minimum_charge",
+                  fmt::format("minimum_charge {} is outside 0 to {} a request; check the unit",
+                              version.minimum_charge.to_string(), kMinimumMost.to_string()));
+  }
   if (version.schedules.empty()) return refuse(version, "schedules", "there is no schedule; add a default one with rates");
   std::set<std::string_view> names;
   for (const auto& schedule : version.schedules) {
@@ -176,7 +209,8 @@ Status check_version(const PriceVersion& version, const CalendarIndex& calendars
     if (!names.insert(schedule.name).second) {
       return refuse(version, path(schedule, "name"), "two schedules have this name");
     }
-    TG_TRY(check_rates(version, schedule));
+    TG_TRY(check_rates(version, schedule, schedule.rates));
+    TG_TRY(check_tiers(version, schedule));
     if (!schedule.is_default) {
       TG_TRY(check_windows(version, schedule, calendars));
     } else if (!schedule.windows.empty() || !schedule.days.empty() || !schedule.exclude_calendar.empty()) {
@@ -187,6 +221,33 @@ Status check_version(const PriceVersion& version, const CalendarIndex& calendars
 }
 
 Status check_overlaps(const PriceVersion& version, const std::vector<LocalWindows>& windows) {
+  auto check_between = [&](Wall from, Wall last) -> Status {
+    from = std::max(from, version.effective_from);
+    last = std::min(last, version.effective_to.value_or(Wall::max()));
+    if (last < from) return {};
+    std::vector<Wall> boundaries{from};
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      if (!version.schedules[i].is_default) windows[i].append_boundaries(from, last, boundaries);
+    }
+    for (const Wall instant : boundaries) {
+      const Schedule* claimed = nullptr;
+      for (std::size_t i = 0; i < windows.size(); ++i) {
+        if (version.schedules[i].is_default || !windows[i].contains(instant)) continue;
+        if (claimed != nullptr)
+          return overlap(version, *claimed, version.schedules[i], "at " + format_rfc3339(instant));
+        claimed = &version.schedules[i];
+      }
+    }
+    return {};
+  };
+  // A working day breaks the rhythm of the week wherever it lies; three days around it see every window it
+  // moves.
+  for (const auto& schedule : windows) {
+    for (const std::int64_t day : schedule.workdays()) {
+      const Wall midnight{std::chrono::days(day)};
+      TG_TRY(check_between(midnight - std::chrono::days(2), midnight + std::chrono::days(3)));
+    }
+  }
   if (zones_of(version).size() <= 1) {
     const auto spans = week_spans(version);
     for (std::size_t i = 1; i < spans.size(); ++i) {
@@ -198,17 +259,65 @@ Status check_overlaps(const PriceVersion& version, const std::vector<LocalWindow
     return {};
   }
   // Different zones shift against each other with summer time: look at every boundary there is.
-  const Wall last = std::min(version.effective_to.value_or(Wall::max()), version.effective_from + kOverlapHorizon);
-  std::vector<Wall> boundaries{version.effective_from};
-  for (std::size_t i = 0; i < windows.size(); ++i) {
-    if (!version.schedules[i].is_default) windows[i].append_boundaries(version.effective_from, last, boundaries);
+  return check_between(version.effective_from, version.effective_from + kOverlapHorizon);
+}
+
+Status check_calendar(const Calendar& calendar) {
+  auto refuse_calendar = [&](std::string message) {
+    return fail(Code::kInvalidArgument, "bad_price", fmt::format("calendar \"{}\": {}", calendar.id, message),
+                "calendars." + calendar.id);
+  };
+  if (calendar.id.empty()) return refuse_calendar("has no id");
+  if (calendar.days.size() + calendar.workdays.size() > kCalendarDaysMax) {
+    return refuse_calendar(fmt::format("more than {} dates; split it by years", kCalendarDaysMax));
   }
-  for (const Wall instant : boundaries) {
-    const Schedule* claimed = nullptr;
-    for (std::size_t i = 0; i < windows.size(); ++i) {
-      if (version.schedules[i].is_default || !windows[i].contains(instant)) continue;
-      if (claimed != nullptr) return overlap(version, *claimed, version.schedules[i], "at " + format_rfc3339(instant));
-      claimed = &version.schedules[i];
+  std::set<std::chrono::local_days> seen(calendar.days.begin(), calendar.days.end());
+  for (const auto day : calendar.workdays) {
+    if (!seen.insert(day).second) {
+      return refuse_calendar(
+          fmt::format("{} is listed as a working day and again; a day is one of both", format_date(day)));
+    }
+  }
+  return {};
+}
+
+Status check_modifiers(const std::vector<Modifier>& modifiers) {
+  auto refuse_modifier = [](const Modifier& modifier, std::string field, std::string_view message) {
+    return fail(Code::kInvalidArgument, "bad_price",
+                fmt::format("modifier \"{}\": {}", modifier.name, message), std::move(field));
+  };
+  if (modifiers.size() > kModifiersMax) {
+    return refuse_modifier(modifiers.front(), "modifiers",
+                           fmt::format("more than {} modifiers", kModifiersMax));
+  }
+  std::set<std::int64_t> ids;
+  for (const auto& modifier : modifiers) {
+    const Ratio& factor = modifier.factor;
+    if (modifier.name.empty()) return refuse_modifier(modifier, "modifiers.name", "has no name");
+    if (modifier.id != 0 && !ids.insert(modifier.id).second)
+      return refuse_modifier(modifier, "modifiers", "its id is used twice");
+    if (modifier.effective_to && *modifier.effective_to <= modifier.effective_from) {
+      return refuse_modifier(modifier, "modifiers.effective_to", "effective_to must be after effective_from");
+    }
+    if (factor.den < 1 || factor.num < 0 || factor.num > kRatioTermMax || factor.den > kRatioTermMax ||
+        factor.num > kRatioMost * factor.den) {
+      return refuse_modifier(
+          modifier, "modifiers.factor",
+          fmt::format("factor {} must lie between 0 and {}, with terms up to {} and a denominator above 0",
+                      factor.to_string(), kRatioMost, kRatioTermMax));
+    }
+    // Whatever meets at some instant meets where the last of them begins.
+    int at_once = 0;
+    for (const auto& other : modifiers) {
+      const bool may_meet =
+          (other.tenant.empty() || modifier.tenant.empty() || other.tenant == modifier.tenant) &&
+          (other.model.empty() || modifier.model.empty() || other.model == modifier.model);
+      if (may_meet && other.covers(modifier.effective_from)) ++at_once;
+    }
+    if (at_once > kModifiersAtOnceMax) {
+      return refuse_modifier(modifier, "modifiers.effective_from",
+                             fmt::format("{} modifiers would meet here, at most {} may; end one first",
+                                         at_once, kModifiersAtOnceMax));
     }
   }
   return {};
@@ -223,7 +332,7 @@ Status check_timeline(const std::vector<PriceVersion>& versions) {
     }
     sorted.push_back(&version);
   }
-  auto key = [](const PriceVersion& v) { return std::tie(v.model, v.currency, v.region, v.pool); };
+  auto key = [](const PriceVersion& v) { return std::tie(v.model, v.currency, v.region, v.pool, v.tenant); };
   std::sort(sorted.begin(), sorted.end(), [&](const auto* a, const auto* b) {
     return key(*a) != key(*b) ? key(*a) < key(*b) : a->effective_from < b->effective_from;
   });

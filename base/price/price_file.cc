@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 #include <string>
@@ -48,60 +49,82 @@ Result<std::vector<std::string>> read_strings(const json::array& list, const std
   return out;
 }
 
-Result<Calendar> read_calendar(std::string_view id, const json::value& days) {
-  const std::string path = json::join_path("calendars", id);
-  if (!days.is_array()) return refuse(path + " must be a list of dates", path);
-  TG_ASSIGN(const auto texts, read_strings(days.as_array(), path));
-  Calendar calendar{std::string(id), 0, {}};
+Result<std::vector<std::chrono::local_days>> read_dates(const json::value& list, const std::string& path) {
+  if (!list.is_array()) return refuse(path + " must be a list of dates", path);
+  TG_ASSIGN(const auto texts, read_strings(list.as_array(), path));
+  std::vector<std::chrono::local_days> out;
   for (const auto& text : texts) {
     TG_ASSIGN(const auto day, parse_date(text));
-    calendar.days.push_back(day);
+    out.push_back(day);
+  }
+  return out;
+}
+
+/// A list of holidays, or an object with holidays and the working days that make up for them.
+Result<Calendar> read_calendar(std::string_view id, const json::value& from) {
+  static const Allowed kAllowed = {"holidays", "workdays"};
+  const std::string path = json::join_path("calendars", id);
+  Calendar calendar{std::string(id), 0, {}};
+  if (!from.is_object()) {
+    TG_ASSIGN(calendar.days, read_dates(from, path));
+    return calendar;
+  }
+  TG_TRY(check_members(from.as_object(), kAllowed, path));
+  if (const auto* holidays = from.as_object().if_contains("holidays")) {
+    TG_ASSIGN(calendar.days, read_dates(*holidays, path + ".holidays"));
+  }
+  if (const auto* workdays = from.as_object().if_contains("workdays")) {
+    TG_ASSIGN(calendar.workdays, read_dates(*workdays, path + ".workdays"));
   }
   return calendar;
 }
 
-/// A schedule with the rates of every currency; a version takes those of its own.
-struct FileSchedule {
-  Schedule schedule;
-  std::map<std::string, std::map<std::string, Rate, std::less<>>> rates;
-};
+Status read_range(const json::object& from, const std::string& path, Wall& first, std::optional<Wall>& last) {
+  TG_ASSIGN(const auto effective_from, json::get_string(from, "effective_from", path));
+  TG_ASSIGN(first, parse_rfc3339(effective_from));
+  TG_ASSIGN(const auto effective_to, json::find_string(from, "effective_to", path));
+  if (effective_to) {
+    TG_ASSIGN(last, parse_rfc3339(*effective_to));
+  }
+  return {};
+}
 
-Result<FileSchedule> read_schedule(const json::object& from, const std::string& path) {
-  static const Allowed kAllowed = {"name", "default", "tz", "days", "windows", "exclude_calendar", "rates", "note"};
+Result<std::string> text_or_empty(const json::object& from, std::string_view member,
+                                  const std::string& path) {
+  TG_ASSIGN(const auto text, json::find_string(from, member, path));
+  return text.value_or("");
+}
+
+Result<Modifier> read_modifier(const json::object& from, const std::string& path) {
+  static const Allowed kAllowed = {"name",           "factor",       "tenant", "model",
+                                   "effective_from", "effective_to", "note"};
   TG_TRY(check_members(from, kAllowed, path));
-  FileSchedule out;
-  Schedule& schedule = out.schedule;
-  TG_ASSIGN(schedule.name, json::get_string(from, "name", path));
-  TG_ASSIGN(const auto is_default, json::find_bool(from, "default", path));
-  schedule.is_default = is_default.value_or(false);
-  TG_ASSIGN(const auto tz, json::find_string(from, "tz", path));
-  schedule.tz = tz.value_or("");
-  TG_ASSIGN(const auto calendar, json::find_string(from, "exclude_calendar", path));
-  schedule.exclude_calendar = calendar.value_or("");
-  if (from.contains("days")) {
-    TG_ASSIGN(const auto* days, json::get_array(from, "days", path));
-    for (const auto& day : *days) {
-      if (!day.is_int64()) return refuse(path + ".days must be numbers from 1 (Monday) to 7", path + ".days");
-      schedule.days.push_back(static_cast<int>(day.as_int64()));
-    }
-  }
-  if (from.contains("windows")) {
-    TG_ASSIGN(const auto* windows, json::get_array(from, "windows", path));
-    TG_ASSIGN(const auto texts, read_strings(*windows, path + ".windows"));
-    for (const auto& text : texts) {
-      TG_ASSIGN(const auto window, parse_local_window(text));
-      schedule.windows.push_back(window);
-    }
-  }
+  Modifier out;
+  TG_ASSIGN(out.name, json::get_string(from, "name", path));
+  TG_ASSIGN(const auto factor, json::get_string(from, "factor", path));
+  const auto ratio = Ratio::parse(factor);
+  if (!ratio) return refuse(fmt::format("{}.factor: {}", path, ratio.error().message), path + ".factor");
+  out.factor = *ratio;
+  TG_ASSIGN(out.tenant, text_or_empty(from, "tenant", path));
+  TG_ASSIGN(out.model, text_or_empty(from, "model", path));
+  TG_TRY(read_range(from, path, out.effective_from, out.effective_to));
+  return out;
+}
+
+using RatesByCurrency = std::map<std::string, MeterRates>;
+
+Result<RatesByCurrency> read_rates(const json::object& from, const std::string& path) {
+  RatesByCurrency out;
   TG_ASSIGN(const auto* rates, json::get_object(from, "rates", path));
   for (const auto& [currency, meters] : *rates) {
     const std::string where = json::join_path(path + ".rates", currency);
     if (!meters.is_object()) return refuse(where + " must map meters to prices", where);
-    auto& list = out.rates[std::string(currency)];
+    auto& list = out[std::string(currency)];
     for (const auto& [meter, price] : meters.as_object()) {
       const std::string field = json::join_path(where, meter);
       if (!price.is_string()) {
-        return refuse(fmt::format("{} must be a decimal string per 1,000,000 tokens, e.g. \"0.27\"", field), field);
+        return refuse(fmt::format("{} must be a decimal string per 1,000,000 tokens, e.g. \"0.27\"", field),
+                      field);
       }
       const auto rate = Rate::parse(price.as_string());
       if (!rate) {
@@ -115,22 +138,118 @@ Result<FileSchedule> read_schedule(const json::object& from, const std::string& 
   return out;
 }
 
+/// A schedule with the rates of every currency; a version takes those of its own. One tier per entry of
+/// `rates`.
+struct FileSchedule {
+  Schedule schedule;
+  std::vector<RatesByCurrency> rates;
+  std::vector<std::int64_t> ends;  ///< up_to of every tier but the last
+};
+
+Status read_tiers(const json::object& from, const std::string& path, FileSchedule& out) {
+  static const Allowed kAllowed = {"up_to", "rates"};
+  if (from.contains("rates")) {
+    return refuse(path + " has rates and prompt_tiers; put the rates into the tiers", path + ".rates");
+  }
+  TG_ASSIGN(const auto* tiers, json::get_array(from, "prompt_tiers", path));
+  if (tiers->empty())
+    return refuse(path + ".prompt_tiers is empty; write rates instead", path + ".prompt_tiers");
+  for (std::size_t i = 0; i < tiers->size(); ++i) {
+    const std::string where = item_path(path + ".prompt_tiers", i);
+    if (!(*tiers)[i].is_object()) return refuse(where + " must be an object", where);
+    const auto& tier = (*tiers)[i].as_object();
+    TG_TRY(check_members(tier, kAllowed, where));
+    const auto* end = tier.if_contains("up_to");
+    const bool is_last = i + 1 == tiers->size();
+    if (is_last != (end == nullptr)) {
+      return refuse(where + (is_last ? ".up_to: the last tier has no end, or longer prompts had no price"
+                                     : ".up_to is missing: only the last tier has no end"),
+                    where + ".up_to");
+    }
+    if (end != nullptr) {
+      if (!end->is_int64()) return refuse(where + ".up_to must be a number of tokens", where + ".up_to");
+      out.ends.push_back(end->as_int64());
+    }
+    TG_ASSIGN(auto rates, read_rates(tier, where));
+    out.rates.push_back(std::move(rates));
+  }
+  return {};
+}
+
+Result<FileSchedule> read_schedule(const json::object& from, const std::string& path) {
+  static const Allowed kAllowed = {"name",  "default",      "tz",  "days", "windows", "exclude_calendar",
+                                   "rates", "prompt_tiers", "note"};
+  TG_TRY(check_members(from, kAllowed, path));
+  FileSchedule out;
+  Schedule& schedule = out.schedule;
+  TG_ASSIGN(schedule.name, json::get_string(from, "name", path));
+  TG_ASSIGN(const auto is_default, json::find_bool(from, "default", path));
+  schedule.is_default = is_default.value_or(false);
+  TG_ASSIGN(schedule.tz, text_or_empty(from, "tz", path));
+  TG_ASSIGN(schedule.exclude_calendar, text_or_empty(from, "exclude_calendar", path));
+  if (from.contains("days")) {
+    TG_ASSIGN(const auto* days, json::get_array(from, "days", path));
+    for (const auto& day : *days) {
+      if (!day.is_int64()) return refuse(path + ".days must be numbers from 1 (Monday) to 7", path + ".days");
+      schedule.days.push_back(static_cast<int>(std::clamp<std::int64_t>(day.as_int64(), 0, 8)));
+    }
+  }
+  if (from.contains("windows")) {
+    TG_ASSIGN(const auto* windows, json::get_array(from, "windows", path));
+    TG_ASSIGN(const auto texts, read_strings(*windows, path + ".windows"));
+    for (const auto& text : texts) {
+      TG_ASSIGN(const auto window, parse_local_window(text));
+      schedule.windows.push_back(window);
+    }
+  }
+  if (from.contains("prompt_tiers")) {
+    TG_TRY(read_tiers(from, path, out));
+  } else {
+    TG_ASSIGN(auto rates, read_rates(from, path));
+    out.rates.push_back(std::move(rates));
+  }
+  return out;
+}
+
+/// The schedule in one currency. A tier without it stays empty, and build() refuses it by name.
+Schedule in_currency(const FileSchedule& from, const std::string& currency) {
+  Schedule out = from.schedule;
+  auto rates_of = [&](std::size_t tier) {
+    const auto found = from.rates[tier].find(currency);
+    return found == from.rates[tier].end() ? MeterRates() : found->second;
+  };
+  out.rates = rates_of(0);
+  for (std::size_t i = 0; i < from.ends.size(); ++i)
+    out.long_prompts.push_back({from.ends[i], rates_of(i + 1)});
+  return out;
+}
+
+Result<std::map<std::string, Money>> read_minimums(const json::object& from, const std::string& path) {
+  std::map<std::string, Money> out;
+  if (!from.contains("minimum_charge")) return out;
+  TG_ASSIGN(const auto* list, json::get_object(from, "minimum_charge", path));
+  for (const auto& [currency, text] : *list) {
+    const std::string field = json::join_path(path + ".minimum_charge", currency);
+    if (!text.is_string())
+      return refuse(field + " must be a decimal string per request, e.g. \"0.0001\"", field);
+    const auto amount = Money::parse(text.as_string());
+    if (!amount) return refuse(fmt::format("{}: {}", field, amount.error().message), field);
+    out.emplace(std::string(currency), *amount);
+  }
+  return out;
+}
+
 Status read_book(const json::object& from, const std::string& path, PriceFile& out) {
-  static const Allowed kAllowed = {"id",    "models",  "region", "pool",          "effective_from", "effective_to",
-                                   "basis", "version", "source", "currency_note", "precision",      "schedules", "note"};
+  static const Allowed kAllowed = {"id",           "models",    "region",  "pool",   "effective_from",
+                                   "effective_to", "basis",     "version", "source", "currency_note",
+                                   "precision",    "schedules", "note",    "tenant", "minimum_charge"};
   TG_TRY(check_members(from, kAllowed, path));
   PriceVersion base;
   TG_ASSIGN(base.book, json::get_string(from, "id", path));
-  TG_ASSIGN(const auto region, json::find_string(from, "region", path));
-  TG_ASSIGN(const auto pool, json::find_string(from, "pool", path));
-  base.region = region.value_or("");
-  base.pool = pool.value_or("");
-  TG_ASSIGN(const auto effective_from, json::get_string(from, "effective_from", path));
-  TG_ASSIGN(base.effective_from, parse_rfc3339(effective_from));
-  TG_ASSIGN(const auto effective_to, json::find_string(from, "effective_to", path));
-  if (effective_to) {
-    TG_ASSIGN(base.effective_to, parse_rfc3339(*effective_to));
-  }
+  TG_ASSIGN(base.region, text_or_empty(from, "region", path));
+  TG_ASSIGN(base.pool, text_or_empty(from, "pool", path));
+  TG_ASSIGN(base.tenant, text_or_empty(from, "tenant", path));
+  TG_TRY(read_range(from, path, base.effective_from, base.effective_to));
   TG_ASSIGN(const auto basis, json::find_string(from, "basis", path));
   if (basis) {
     const auto parsed = parse_basis(*basis);
@@ -151,23 +270,26 @@ Status read_book(const json::object& from, const std::string& path, PriceFile& o
     const std::string where = item_path(path + ".schedules", i);
     if (!(*list)[i].is_object()) return refuse(where + " must be an object", where);
     TG_ASSIGN(auto schedule, read_schedule((*list)[i].as_object(), where));
-    for (const auto& [currency, unused] : schedule.rates) currencies.insert(currency);
+    for (const auto& tier : schedule.rates) {
+      for (const auto& [currency, unused] : tier) currencies.insert(currency);
+    }
     schedules.push_back(std::move(schedule));
   }
   if (currencies.empty()) return refuse(path + ".schedules has no rates in any currency", path + ".schedules");
+  TG_ASSIGN(const auto minimums, read_minimums(from, path));
+  for (const auto& [currency, unused] : minimums) {
+    if (currencies.contains(currency)) continue;
+    const std::string field = path + ".minimum_charge." + currency;
+    return refuse(field + ": the book has no rates in this currency", field);
+  }
   for (const auto& model : names) {
     for (const auto& currency : currencies) {
       PriceVersion version = base;
       version.model = model;
       version.currency = currency;
-      for (const auto& from_file : schedules) {
-        Schedule schedule = from_file.schedule;
-        // A schedule without this currency stays empty, and build() refuses it by name.
-        if (const auto rates = from_file.rates.find(currency); rates != from_file.rates.end()) {
-          schedule.rates = rates->second;
-        }
-        version.schedules.push_back(std::move(schedule));
-      }
+      if (const auto minimum = minimums.find(currency); minimum != minimums.end())
+        version.minimum_charge = minimum->second;
+      for (const auto& from_file : schedules) version.schedules.push_back(in_currency(from_file, currency));
       out.versions.push_back(std::move(version));
     }
   }
@@ -218,13 +340,11 @@ std::string format_local_time(std::int32_t seconds) {
   return out;
 }
 
-std::string format_date(std::chrono::local_days day) {
-  const std::chrono::year_month_day date(day);
-  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                     static_cast<unsigned>(date.day()));
-}
-
 Result<PriceFile> read_price_file(const json::object& root) {
+  // "schema", "generated" and "conventions" are those of rating-vectors.json.
+  static const Allowed kAllowed = {"calendars", "price_books", "modifiers",   "vectors",
+                                   "schema",    "generated",   "conventions", "note"};
+  TG_TRY(check_members(root, kAllowed, ""));
   PriceFile out;
   if (root.contains("calendars")) {
     TG_ASSIGN(const auto* calendars, json::get_object(root, "calendars"));
@@ -238,6 +358,15 @@ Result<PriceFile> read_price_file(const json::object& root) {
     const std::string path = item_path("price_books", i);
     if (!(*books)[i].is_object()) return refuse(path + " must be an object", path);
     TG_TRY(read_book((*books)[i].as_object(), path, out));
+  }
+  if (root.contains("modifiers")) {
+    TG_ASSIGN(const auto* modifiers, json::get_array(root, "modifiers"));
+    for (std::size_t i = 0; i < modifiers->size(); ++i) {
+      const std::string path = item_path("modifiers", i);
+      if (!(*modifiers)[i].is_object()) return refuse(path + " must be an object", path);
+      TG_ASSIGN(auto modifier, read_modifier((*modifiers)[i].as_object(), path));
+      out.modifiers.push_back(std::move(modifier));
+    }
   }
   return out;
 }

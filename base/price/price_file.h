@@ -5,6 +5,7 @@
 
 #include "base/core/result.h"
 #include "base/json/json.h"
+#include "base/price/modifier.h"
 #include "base/price/price_version.h"
 
 /// The JSON form of price lists: docs/api/price_file.md. rating-vectors.json is one, with vectors besides.
@@ -12,7 +13,9 @@ namespace tidegate::price {
 
 struct PriceFile {
   std::vector<Calendar> calendars;     ///< version 0: billing numbers them when published
-  std::vector<PriceVersion> versions;  ///< one per (book, model, currency), in file order; id 0
+  std::vector<PriceVersion>
+      versions;  ///< one per (book, model, currency), in file order; id 0. tenant: name or id
+  std::vector<Modifier> modifiers;  ///< id 0; tenant: name or id
 };
 
 /// Reads shape and types; PriceBook::build() judges the content. Unknown members of a price book are errors, since a
@@ -29,6 +32,5 @@ Result<LocalWindow> parse_local_window(std::string_view text);
 Result<std::chrono::local_days> parse_date(std::string_view text);
 
 std::string format_local_time(std::int32_t seconds);
-std::string format_date(std::chrono::local_days day);
 
 }  // namespace tidegate::price

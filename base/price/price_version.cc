@@ -1,5 +1,7 @@
 #include "base/price/price_version.h"
 
+#include <fmt/format.h>
+
 namespace tidegate::price {
 
 std::string_view basis_name(Basis basis) {
@@ -16,6 +18,12 @@ std::optional<Basis> parse_basis(std::string_view name) {
     if (basis_name(basis) == name) return basis;
   }
   return std::nullopt;
+}
+
+std::string format_date(std::chrono::local_days day) {
+  const std::chrono::year_month_day date(day);
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()));
 }
 
 }  // namespace tidegate::price

@@ -14,11 +14,15 @@
 /// The data of a price list, as published. Plain values: PriceBook::build() judges them.
 namespace tidegate::price {
 
-/// A set of dates, read in the zone of the schedule that names it.
+std::string format_date(std::chrono::local_days day);  ///< "2026-10-01"
+
+/// Two sets of dates, read in the zone of the schedule that names them. On a holiday its windows do not open;
+/// a working day (a weekend day that makes up for a holiday) counts as a Monday, whatever it is.
 struct Calendar {
   std::string id;  ///< "CN-2026"
   std::int32_t version = 0;
-  std::vector<std::chrono::local_days> days;
+  std::vector<std::chrono::local_days> days;           ///< holidays
+  std::vector<std::chrono::local_days> workdays = {};  ///< none of them a holiday
   bool operator==(const Calendar&) const = default;
 };
 
@@ -30,6 +34,15 @@ struct LocalWindow {
   bool operator==(const LocalWindow&) const = default;
 };
 
+using MeterRates = std::map<std::string, Rate, std::less<>>;  ///< by meter's wire name
+
+/// Rates of prompts longer than `over` tokens, cached ones included. The whole request takes them.
+struct PromptTier {
+  std::int64_t over = 0;  ///< exclusive: a prompt of exactly `over` tokens is in the tier before
+  MeterRates rates;
+  bool operator==(const PromptTier&) const = default;
+};
+
 /// A band and its rates. Weekday, holiday and hour all come from `tz`: 16 hours a week differ between "Monday" in
 /// Beijing and "Monday" in UTC.
 struct Schedule {
@@ -38,9 +51,10 @@ struct Schedule {
   std::string tz;           ///< IANA zone
   std::vector<int> days;    ///< 1 = Monday .. 7 = Sunday
   std::vector<LocalWindow> windows;
-  std::string exclude_calendar;  ///< days on which the windows do not open, or ""
+  std::string exclude_calendar;  ///< holidays and working days, or ""
   std::int32_t calendar_version = 0;
-  std::map<std::string, Rate, std::less<>> rates;  ///< by meter's wire name; every meter must be there
+  MeterRates rates;                           ///< every meter must be there
+  std::vector<PromptTier> long_prompts = {};  ///< ascending; none = `rates` hold for every length
   bool operator==(const Schedule&) const = default;
 };
 
@@ -61,6 +75,8 @@ struct PriceVersion {
   std::optional<Wall> effective_to;  ///< exclusive; nullopt = open
   Basis basis = Basis::kCompletedAt;
   std::vector<Schedule> schedules;
+  std::string tenant = {};  ///< "" = everyone; else a contract that wins over the list. Its id once published
+  Money minimum_charge = {};  ///< of a request that used any token; after modifiers
 
   bool covers(Wall instant) const {
     return instant >= effective_from && (!effective_to || instant < *effective_to);

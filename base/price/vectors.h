@@ -1,12 +1,15 @@
 #pragma once
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/core/result.h"
 #include "base/price/price_book.h"
+#include "base/price/vector_reader.h"
 
 /// Runs rating cases with exact expected amounts (the format of rating-vectors.json) against the rating code.
 namespace tidegate::price {
@@ -21,6 +24,13 @@ class VectorSubject {
   /// `basis` is what the vector says; it overrides the version's.
   virtual Result<RatedRequest> rate(const PriceKey& key, Basis basis, const Instants& instants,
                                     const TokenCounts& tokens) = 0;
+  /// The same against other versions and modifiers than the file's.
+  virtual Result<RatedRequest> rate_with(std::vector<PriceVersion> versions, std::vector<Modifier> modifiers,
+                                         const PriceKey& key, const Instants& instants,
+                                         const TokenCounts& tokens) = 0;
+  /// What is held for a request admitted at `from` that ends by `until`, by the file's books.
+  virtual Result<Money> worst_case(const PriceKey& key, Wall from, Wall until, std::int64_t prompt_tokens_max,
+                                   std::int64_t completion_tokens_max) = 0;
   /// Whether `schedule` (one window) applies at `instant`.
   virtual Result<bool> is_inside(const Schedule& schedule, const std::vector<Calendar>& calendars, Wall instant) = 0;
   virtual Result<TokenCounts> counts(std::int64_t prompt, std::int64_t cached, std::int64_t completion,
@@ -39,12 +49,22 @@ struct VectorReport {
   std::string to_text() const;
 };
 
-/// Runs the kinds rate, window, rounding and invalid.
-/// Fails when the file itself cannot be read: invalid_argument/...
-Result<VectorReport> run_vectors(std::string_view file_text, VectorSubject& subject);
+/// Runs the kinds that `run_vectors` itself does not know; nullopt = not this one either.
+using ForeignKind =
+    std::function<std::optional<Verdict>(std::string_view kind, const json::object& vector, VectorSubject&)>;
+
+/// Runs the kinds rate, window, rounding, invalid, modifier, skew, and of tier and hold those about a single
+/// request. Grants, leases and what happens to an event afterwards are billing's: billing/vectors. Fails when
+/// the file itself cannot be read: invalid_argument/...
+Result<VectorReport> run_vectors(std::string_view file_text, VectorSubject& subject,
+                                 const ForeignKind& foreign = {});
 inline Result<VectorReport> run_vectors(std::string_view file_text) {
   const auto subject = product_subject();
   return run_vectors(file_text, *subject);
 }
+
+/// Kind modifier, and kind tier by prompt length.
+Verdict run_modifier(const json::object& vector, VectorSubject& subject);
+Verdict run_prompt_tier(const json::object& vector, VectorSubject& subject);
 
 }  // namespace tidegate::price

@@ -1,5 +1,7 @@
 #include "billing/adapters/price_store.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <map>
 
@@ -160,7 +162,28 @@ Result<PublishedPrices> load_prices(pqxx::work& tx) {
   return out;
 }
 
+/// What the tables cannot hold is refused, never dropped.
+Status check_storable(const price::PriceFile& file) {
+  auto refuse = [](std::string field) {
+    return fail(Code::kUnimplemented, "bad_price",
+                fmt::format("{} cannot be published yet; leave it out", field), field);
+  };
+  if (!file.modifiers.empty()) return refuse("modifiers");
+  for (const auto& calendar : file.calendars) {
+    if (!calendar.workdays.empty()) return refuse("workdays");
+  }
+  for (const auto& version : file.versions) {
+    if (!version.tenant.empty()) return refuse("tenant");
+    if (!version.minimum_charge.is_zero()) return refuse("minimum_charge");
+    for (const auto& schedule : version.schedules) {
+      if (!schedule.long_prompts.empty()) return refuse("prompt_tiers");
+    }
+  }
+  return {};
+}
+
 Result<PricePlan> publish_prices(pqxx::work& tx, const price::PriceFile& file, Wall now, Duration lead) {
+  TG_TRY(check_storable(file));
   // One publication at a time: the plan is made against what the next one will see.
   tx.exec1("SELECT revision FROM price_state FOR UPDATE");
   TG_ASSIGN(const auto published, load_prices(tx));

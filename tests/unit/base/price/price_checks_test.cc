@@ -152,5 +152,35 @@ TEST(PriceChecks, NamesAndIds) {
   EXPECT_EQ(refusal({}, {{"C", 1, {}}, {"C", 1, {}}}).field, "calendars");
 }
 
+TEST(PriceChecks, AWorkingDayMayNotOpenTwoBandsAtOnce) {
+  // Saturday 2026-10-10 works: the peak of Mondays opens, and the weekend's band with it unless it knows the
+  // calendar.
+  const Calendar calendar{"CN", 1, {}, {parse_date("2026-10-10").value()}};
+  PriceVersion version = tide();
+  version.schedules[1].exclude_calendar = "CN";
+  version.schedules[1].calendar_version = 1;
+  version.schedules.push_back(windowed(flat("weekend", 1, 1, 1), "Asia/Shanghai", {6, 7}, {"08:00-20:00"}));
+  const Error error = refusal({version}, {calendar});
+  EXPECT_EQ(error.field, "schedules[weekend].windows");
+  EXPECT_NE(error.message.find("2026-10-10T01:00:00"), std::string::npos) << error.message;
+  version.schedules[2].exclude_calendar = "CN";
+  version.schedules[2].calendar_version = 1;
+  const auto book = PriceBook::build({version}, {calendar});
+  ASSERT_TRUE(book) << book.error().to_string();
+  EXPECT_EQ(book->schedule_at(book->versions()[0], at("2026-10-10T02:00:00Z")).name, "peak");
+  EXPECT_EQ(book->schedule_at(book->versions()[0], at("2026-10-11T02:00:00Z")).name, "weekend");
+  version.effective_to = at("2026-10-09T00:00:00Z");
+  version.schedules[2].exclude_calendar.clear();
+  EXPECT_TRUE(PriceBook::build({version}, {calendar})) << "over before the day comes";
+}
+
+TEST(PriceChecks, ADateIsAHolidayOrAWorkingDay) {
+  const auto day = parse_date("2026-10-10").value();
+  EXPECT_EQ(refusal({}, {{"CN", 1, {day}, {day}}}).field, "calendars.CN");
+  EXPECT_EQ(refusal({}, {{"CN", 1, {}, {day, day}}}).field, "calendars.CN");
+  std::vector<std::chrono::local_days> many(kCalendarDaysMax + 1, day);
+  EXPECT_EQ(refusal({}, {{"CN", 1, many, {}}}).field, "calendars.CN");
+}
+
 }  // namespace
 }  // namespace tidegate::price

@@ -84,6 +84,58 @@ TEST(PriceFile, FormatsWhatItReads) {
   EXPECT_EQ(format_date(parse_date("2026-10-01").value()), "2026-10-01");
 }
 
+constexpr const char* kContract = R"({
+  "calendars": {"CN": {"holidays": ["2026-10-01"], "workdays": ["2026-10-10"]}},
+  "price_books": [{"id": "deal", "models": ["m"], "tenant": "acme", "effective_from": "2026-01-01T00:00:00Z",
+    "minimum_charge": {"USD": "0.0001"},
+    "schedules": [{"name": "all", "default": true, "prompt_tiers": [
+      {"up_to": 128000, "rates": {"USD": {"input_cache_hit": "0.05", "input_cache_miss": "0.25", "output": "2"}}},
+      {"rates": {"USD": {"input_cache_hit": "0.05", "input_cache_miss": "0.5", "output": "4"}}}]}]}],
+  "modifiers": [{"name": "launch", "factor": "3/4", "model": "m", "effective_from": "2026-01-01T00:00:00Z",
+                 "effective_to": "2026-02-01T00:00:00Z"}]})";
+
+std::string contract_with(std::string_view what, std::string_view by) {
+  std::string text = kContract;
+  const auto at = text.find(what);
+  EXPECT_NE(at, text.npos) << what;
+  return text.replace(at, what.size(), by);
+}
+
+TEST(PriceFile, ReadsContractsTiersMinimumsModifiersAndWorkingDays) {
+  const auto file = parse_price_file(kContract);
+  ASSERT_TRUE(file) << file.error().to_string();
+  EXPECT_EQ(file->calendars[0].days.size(), 1U);
+  EXPECT_EQ(file->calendars[0].workdays, std::vector{parse_date("2026-10-10").value()});
+  const PriceVersion& version = file->versions.at(0);
+  EXPECT_EQ(version.tenant, "acme");
+  EXPECT_EQ(version.minimum_charge, Money::parse("0.0001").value());
+  EXPECT_EQ(version.schedules[0].rates.at("output"), Rate::parse("2").value());
+  ASSERT_EQ(version.schedules[0].long_prompts.size(), 1U);
+  EXPECT_EQ(version.schedules[0].long_prompts[0].over, 128'000);
+  EXPECT_EQ(version.schedules[0].long_prompts[0].rates.at("output"), Rate::parse("4").value());
+  EXPECT_EQ(file->modifiers.at(0).factor, (Ratio{3, 4}));
+  EXPECT_EQ(file->modifiers[0].model, "m");
+  EXPECT_TRUE(PriceBook::build(file->versions, file->calendars, file->modifiers));
+}
+
+TEST(PriceFile, RefusesWhatWouldPriceSomethingElse) {
+  EXPECT_EQ(refusal(contract_with("modifiers", "modifers")).field, "modifers");
+  EXPECT_EQ(refusal(contract_with("workdays", "work_days")).field, "calendars.CN.work_days");
+  EXPECT_EQ(refusal(contract_with("\"factor\": \"3/4\"", "\"factor\": \"3/0\"")).field,
+            "modifiers[0].factor");
+  EXPECT_EQ(refusal(contract_with("\"up_to\": 128000, ", "")).field,
+            "price_books[0].schedules[0].prompt_tiers[0].up_to");
+  EXPECT_EQ(refusal(contract_with(
+                        "{\"rates\": {\"USD\": {\"input_cache_hit\": \"0.05\", \"input_cache_miss\": \"0.5\"",
+                        "{\"up_to\": 256000, \"rates\": {\"USD\": {\"input_cache_hit\": \"0.05\", "
+                        "\"input_cache_miss\": \"0.5\""))
+                .field,
+            "price_books[0].schedules[0].prompt_tiers[1].up_to");
+  EXPECT_EQ(refusal(contract_with("\"USD\": \"0.0001\"", "\"CNY\": \"0.0001\"")).field,
+            "price_books[0].minimum_charge.CNY");
+  EXPECT_EQ(refusal(contract_with("\"0.0001\"", "0.0001")).field, "price_books[0].minimum_charge.USD");
+}
+
 class ShippedFile : public testing::TestWithParam<const char*> {};
 
 TEST_P(ShippedFile, IsFitToPublish) {
