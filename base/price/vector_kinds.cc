@@ -1,8 +1,7 @@
+#include "base/price/vector_kinds.h"
+
 #include <fmt/format.h>
 
-#include "base/price/vectors.h"
-
-/// Vectors that bring their own prices: modifiers and prompt tiers.
 namespace tidegate::price {
 
 namespace {

@@ -4,6 +4,7 @@
 
 #include "base/price/price_file.h"
 #include "base/price/rounding.h"
+#include "base/price/vector_kinds.h"
 
 namespace tidegate::price {
 

@@ -63,8 +63,4 @@ inline Result<VectorReport> run_vectors(std::string_view file_text) {
   return run_vectors(file_text, *subject);
 }
 
-/// Kind modifier, and kind tier by prompt length.
-Verdict run_modifier(const json::object& vector, VectorSubject& subject);
-Verdict run_prompt_tier(const json::object& vector, VectorSubject& subject);
-
 }  // namespace tidegate::price
