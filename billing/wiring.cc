@@ -12,6 +12,7 @@
 #include "billing/rpc/accounts_service.h"
 #include "billing/rpc/admin_service.h"
 #include "billing/rpc/budget_service.h"
+#include "billing/rpc/meter_service.h"
 #include "billing/rpc/watch_hub.h"
 
 namespace tidegate::billing {
@@ -55,6 +56,7 @@ struct Billing::Parts {
         workers(static_cast<std::size_t>(config.worker_threads), static_cast<std::size_t>(config.queue_max), "billing"),
         hub(context, workers),
         accounts(context, workers, rpc::AuthGate::required(config.cluster_token), hub),
+        meter(context, workers, rpc::AuthGate::required(config.cluster_token)),
         admin(context, workers, rpc::AuthGate::required(config.admin_key)),
         budgets(context, workers, rpc::AuthGate::required(config.admin_key)) {}
 
@@ -67,6 +69,7 @@ struct Billing::Parts {
   rpc::WorkPool workers;
   WatchHub hub;
   AccountsService accounts;
+  MeterService meter;
   AdminService admin;
   BudgetService budgets;
   std::unique_ptr<rpc::RpcServer> server;
@@ -92,7 +95,8 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   rpc::ServerOptions options;
   options.listen = {config.grpc_listen};
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
-  TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.admin, &parts.budgets}));
+  TG_ASSIGN(parts.server,
+            rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets}));
   surroundings.log.info("listening", {kv("grpc", billing->address())});
   return billing;
 }

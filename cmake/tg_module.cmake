@@ -7,7 +7,8 @@
 #
 # tg_library(name LAYER layer SOURCES ... [LINK ...])
 # tg_binary(name OUTPUT file SOURCES ... [LINK ...])
-# tg_test(name SOURCES ... [LINK ...] [LABELS unit|integration|golden|tidy, tsan beside one of them for the concurrent cores] [TIMEOUT s])
+# tg_test(name SOURCES ... [LINK ...] [LABELS unit|integration|golden|tidy, tsan beside one of them for the concurrent cores
+#         without gRPC: Debian's is not instrumented, so every message it hands over looks like a race] [TIMEOUT s])
 
 set(TG_SERVICES gateway scheduler worker billing)
 

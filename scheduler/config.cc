@@ -30,6 +30,8 @@ ConfigTable config_table(SchedulerConfig& config) {
   table.required();
   table.milliseconds("lease.ttl_ms", config.lease_ttl, 1'000, 600'000, "How long leadership lasts without renewal.");
   table.milliseconds("shutdown.drain_ms", config.drain, 0, 600'000, "How long calls under way may take at shutdown.");
+  table.text("local.billing_address", config.billing_address,
+             "Local driver: where its workers tell what each sequence cost (host:port or unix:/path); empty = nowhere.");
   table.text("local.cluster_token_file", config.cluster_token_file, "Local driver: path of the token file its workers read.");
   table.required();
   return table;

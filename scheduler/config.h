@@ -20,6 +20,7 @@ struct SchedulerConfig {
   std::string socket_dir;
   std::string cluster_token;
   std::string cluster_token_file;
+  std::string billing_address;
   std::string admin_key;
   std::chrono::milliseconds lease_ttl{5'000};
   std::chrono::milliseconds stop_limit{70'000};

@@ -46,6 +46,7 @@ LocalDriver::Settings driver_settings(const SchedulerConfig& config) {
   settings.run_dir = config.run_dir;
   settings.socket_dir = config.socket_dir;
   settings.scheduler_address = config.grpc_listen;
+  settings.billing_address = config.billing_address;
   settings.cluster_token_file = config.cluster_token_file;
   settings.stop_limit = config.stop_limit;
   return settings;

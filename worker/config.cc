@@ -29,6 +29,9 @@ ConfigTable config_table(WorkerConfig& config) {
   table.text("grpc.advertise", config.grpc_advertise, "Address told to gateways; empty = the one bound.");
   table.text("admin.listen", config.admin_listen, "host:port of /metrics, /livez, /readyz.");
   table.text("scheduler.address", config.scheduler_address, "host:port or unix:/path; empty = serve alone.");
+  table.text("billing.address", config.billing_address,
+             "host:port or unix:/path that is told what every sequence cost; empty = nobody, and bills rest on gateways alone.");
+  table.text("meter.dir", config.meter_dir, "Folder of this replica's usage records until billing has them; needed with billing.address.");
   table.secret_file("cluster_token_file", config.cluster_token, "Token that gateways and workers share.");
   table.required();
 
@@ -47,6 +50,9 @@ Status check_config(const WorkerConfig& config) {
   }
   if (config.engine == "cpu" && config.model_dir.empty()) {
     return fail(Code::kInvalidArgument, "bad_config", "engine cpu needs model.dir", "model.dir");
+  }
+  if (!config.billing_address.empty() && config.meter_dir.empty()) {
+    return fail(Code::kInvalidArgument, "bad_config", "billing.address needs meter.dir", "meter.dir");
   }
   return {};
 }

@@ -35,6 +35,8 @@ struct WorkerConfig {
   std::string grpc_advertise;
   std::string admin_listen = "127.0.0.1:0";
   std::string scheduler_address;
+  std::string billing_address;
+  std::string meter_dir;
   std::string cluster_token;
 
   std::int64_t credits_overcommit = 2;

@@ -42,6 +42,8 @@ WorkerMetrics::WorkerMetrics(MetricRegistry& registry)
       ready(registry.gauge("tidegate_worker_ready", "1 when the model is loaded and the worker takes sequences")),
       term(registry.gauge("tidegate_worker_scheduler_term", "Newest scheduler term this worker has accepted")),
       scheduler_connected(registry.gauge("tidegate_worker_scheduler_connected", "1 while the scheduler link is open")),
-      commands_refused(registry.counter("tidegate_worker_commands_refused_total", "Commands of an older term")) {}
+      commands_refused(registry.counter("tidegate_worker_commands_refused_total", "Commands of an older term")),
+      meter_backlog(registry.gauge("tidegate_worker_meter_backlog_records", "Records of ended sequences billing was last told")),
+      meter_failures(registry.counter("tidegate_worker_meter_failures_total", "Meter files that could not be written on")) {}
 
 }  // namespace tidegate::worker

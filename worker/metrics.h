@@ -35,6 +35,8 @@ struct WorkerMetrics {
   Gauge& term;
   Gauge& scheduler_connected;
   Counter& commands_refused;
+  Gauge& meter_backlog;
+  Counter& meter_failures;
 };
 
 }  // namespace tidegate::worker

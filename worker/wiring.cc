@@ -15,6 +15,7 @@
 #include "base/rpc/server.h"
 #include "worker/engine/open_engine.h"
 #include "worker/engine/sim_engine.h"
+#include "worker/meter/meter_link.h"
 #include "worker/rpc/frame_codec.h"
 #include "worker/rpc/scheduler_link.h"
 #include "worker/rpc/session_service.h"
@@ -66,11 +67,14 @@ struct WorkerProcess::Parts {
   IoThreads io{1, "worker-io"};
   std::optional<asio::signal_set> signals;
   std::optional<WorkerStatus> status;
+  std::unique_ptr<MeterFile> meter;
   std::unique_ptr<EngineThread> engine;
   std::unique_ptr<SessionService> sessions;
   std::unique_ptr<rpc::RpcServer> server;
   std::shared_ptr<rpc::Channel> scheduler;
   std::unique_ptr<SchedulerLink> link;
+  std::shared_ptr<rpc::Channel> billing;
+  std::unique_ptr<MeterLink> meter_link;
 };
 
 WorkerProcess::WorkerProcess(const WorkerConfig& config, const Clock& clock, Log& log)
@@ -78,6 +82,9 @@ WorkerProcess::WorkerProcess(const WorkerConfig& config, const Clock& clock, Log
 
 WorkerProcess::~WorkerProcess() {
   Parts& parts = *parts_;
+  if (parts.meter_link) parts.meter_link->stop();
+  parts.meter_link.reset();
+  if (parts.billing) parts.billing->shut();
   if (parts.link) parts.link->stop();
   parts.link.reset();
   if (parts.scheduler) parts.scheduler->shut();
@@ -121,9 +128,17 @@ Status WorkerProcess::listen() {
                        parts.fence);
   log_.info("worker_listening", {kv("grpc", bound), kv("admin", parts.admin->address()),
                                  kv("worker_id", parts.status->facts().worker_id), kv("replica", config_.replica)});
-  if (config_.scheduler_address.empty()) return {};
   rpc::ChannelOptions options;
   options.token = config_.cluster_token;
+  if (!config_.billing_address.empty()) {
+    TG_ASSIGN(parts.meter, MeterFile::create(config_.meter_dir, parts.status->facts().worker_id, clock_, log_,
+                                             parts.metrics.meter_failures));
+    TG_ASSIGN(parts.billing, rpc::make_channel(config_.billing_address, options));
+    parts.meter_link = std::make_unique<MeterLink>(parts.billing, parts.io.executor(0), clock_, log_, parts.metrics,
+                                                   *parts.meter, MeterLink::Options{});
+    parts.meter_link->start();
+  }
+  if (config_.scheduler_address.empty()) return {};
   TG_ASSIGN(parts.scheduler, rpc::make_channel(config_.scheduler_address, options));
   std::uint64_t seed = 0;
   parts.entropy.fill(&seed, sizeof seed);
@@ -146,7 +161,8 @@ Status WorkerProcess::load() {
   const EngineThread::Limits limits{
       .host = {.credits_overcommit = static_cast<std::int32_t>(config_.credits_overcommit),
                .outbox_bytes_max = static_cast<std::size_t>(config_.outbox_kib_max) << 10}};
-  parts.engine = std::make_unique<EngineThread>(*std::move(engine), clock_, parts.metrics, log_, limits);
+  parts.engine = std::make_unique<EngineThread>(*std::move(engine), clock_, parts.metrics, log_, limits,
+                                                parts.meter.get());
   const EngineFacts& facts = parts.engine->facts();
   parts.sessions->serve(*parts.engine, encode_hello(parts.status->facts(), facts, parts.fence.newest()));
   parts.status->set_ready(*parts.engine);

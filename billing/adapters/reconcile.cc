@@ -135,6 +135,20 @@ constexpr ReconcileCheck kChecks[] = {
              JOIN cap_periods p ON p.id = l.cap_period_id JOIN caps c ON c.id = p.cap_id
             WHERE c.tenant_id <> u.tenant_id OR (c.scope = 'project' AND c.subject <> u.project_id)
                OR (c.scope = 'key' AND c.subject <> u.api_key_id))sql"},
+    {"I13", "a completed request was billed what its worker recorded, and no request more than that",
+     R"sql(SELECT json_build_object('event', u.id, 'worker', u.worker_id, 'status', u.status,
+                                    'billed', json_build_array(u.prompt, u.hit, u.output, u.reasoning),
+                                    'recorded', json_build_array(r.prompt, r.cached, r.completion, r.reasoning))
+             FROM usage_events u
+             JOIN worker_lives w ON w.worker_id = u.worker_id
+             LEFT JOIN worker_records r ON r.worker_id = u.worker_id AND r.request_id = u.id
+            WHERE u.completed_at > (SELECT kept_from FROM worker_records_kept)
+              AND (w.is_ended OR u.completed_at + u.clock_err_us * interval '1 microsecond' + interval '1 second'
+                                 < w.covered_until)
+              AND CASE WHEN u.status = 'completed'
+                       THEN (r.prompt, r.cached, r.completion, r.reasoning)
+                            IS DISTINCT FROM (u.prompt, u.hit, u.output, u.reasoning)
+                       ELSE r.prompt < u.prompt OR r.completion < u.output END)sql"},
     {"lease_spend", "a lease has consumed the sum of its events",
      R"sql(SELECT json_build_object('lease', coalesce(l.id, u.lease_id), 'consumed', l.consumed, 'events', u.amount)
              FROM leases l

@@ -18,8 +18,8 @@ std::int64_t estimate_prompt_tokens(const StartCommand& command) {
 
 }  // namespace
 
-EngineHost::EngineHost(Engine& engine, const WorkerMetrics& metrics, Log& log, HostLimits limits)
-    : engine_(engine), metrics_(metrics), log_(log), limits_(limits) {
+EngineHost::EngineHost(Engine& engine, const WorkerMetrics& metrics, Log& log, HostLimits limits, UsageMeter* meter)
+    : engine_(engine), metrics_(metrics), log_(log), limits_(limits), meter_(meter) {
   metrics_.sequences_max.set(engine_.facts().sequences_max);
   metrics_.kv_tokens_capacity.set(static_cast<double>(engine_.facts().kv_tokens_capacity));
 }
@@ -59,7 +59,7 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
                                          "the request's time was spent before it reached the worker", "budget_ms"));
   }
   const SequenceHandle handle = ++last_handle_;
-  Sequence sequence{.session = id, .number = number, .deadline = Deadline::after(now, command.budget)};
+  Sequence sequence{.session = id, .number = number, .request = command.request, .deadline = Deadline::after(now, command.budget)};
   sequence.prompt_tokens_estimated = estimate_prompt_tokens(command);
   GenerateRequest request{.handle = handle, .messages = std::move(command.messages),
                           .sampling = std::move(command.sampling)};
@@ -148,6 +148,8 @@ void EngineHost::route(SequenceEvent event) {
       case FinishReason::kCancelled: metrics_.finished_cancelled.add(); break;
       case FinishReason::kError: metrics_.finished_error.add(); break;
     }
+    // Before the gateway hears of it: whatever it bills, the record was there first.
+    if (meter_ != nullptr && sequence.accepted) meter_->record({sequence.request, *event.finish, event.usage});
   }
   const auto session = sessions_.find(sequence.session);
   if (session != sessions_.end()) {

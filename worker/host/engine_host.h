@@ -12,6 +12,7 @@
 #include "worker/host/credit_policy.h"
 #include "worker/host/outbox.h"
 #include "worker/host/session.h"
+#include "worker/meter/usage_meter.h"
 #include "worker/metrics.h"
 
 namespace tidegate::worker {
@@ -32,8 +33,8 @@ struct HostLimits {
 /// bounded memory; nothing runs for a session that has ended after the next step.
 class EngineHost {
  public:
-  /// `engine`, `metrics` and `log` outlive the host.
-  EngineHost(Engine& engine, const WorkerMetrics& metrics, Log& log, HostLimits limits);
+  /// `engine`, `metrics`, `log` and `meter` (which may be null) outlive the host.
+  EngineHost(Engine& engine, const WorkerMetrics& metrics, Log& log, HostLimits limits, UsageMeter* meter = nullptr);
 
   /// The sink is shared: the stream's own thread may drop it at any moment. The first frame goes out with the next
   /// turn.
@@ -74,6 +75,7 @@ class EngineHost {
   struct Sequence {
     SessionId session = 0;
     std::uint64_t number = 0;
+    RequestId request;
     Deadline deadline = Deadline::never();
     std::multimap<Mono, SequenceHandle>::iterator expiry;
     std::int64_t prompt_tokens_estimated = 0;
@@ -93,6 +95,7 @@ class EngineHost {
   const WorkerMetrics& metrics_;
   Log& log_;
   HostLimits limits_;
+  UsageMeter* const meter_;
   std::map<SessionId, Session> sessions_;  // ordered: frames leave in the order sessions came
   std::unordered_map<SequenceHandle, Sequence> sequences_;
   std::multimap<Mono, SequenceHandle> expiries_;

@@ -5,12 +5,12 @@
 namespace tidegate::worker {
 
 EngineThread::EngineThread(std::unique_ptr<Engine> engine, const Clock& clock, const WorkerMetrics& metrics, Log& log,
-                           Limits limits)
+                           Limits limits, UsageMeter* meter)
     : engine_(std::move(engine)),
       facts_(engine_->facts()),
       clock_(clock),
       limits_(limits),
-      host_(*engine_, metrics, log, limits.host),
+      host_(*engine_, metrics, log, limits.host, meter),
       thread_([this] { run(); }) {}
 
 EngineThread::~EngineThread() { stop(); }

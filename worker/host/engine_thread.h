@@ -25,9 +25,9 @@ class EngineThread {
     std::size_t inbox_max = 4096;
   };
 
-  /// `clock`, `metrics` and `log` outlive the thread, which starts at once.
+  /// `clock`, `metrics`, `log` and `meter` (which may be null) outlive the thread, which starts at once.
   EngineThread(std::unique_ptr<Engine> engine, const Clock& clock, const WorkerMetrics& metrics, Log& log,
-               Limits limits);
+               Limits limits, UsageMeter* meter = nullptr);
   /// Stops within one step; what runs is dropped.
   ~EngineThread();
   EngineThread(const EngineThread&) = delete;

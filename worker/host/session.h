@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/core/ids.h"
 #include "base/core/result.h"
 #include "worker/engine/engine.h"
 
@@ -18,6 +19,7 @@ using SessionId = std::uint64_t;
 
 struct StartCommand {
   std::uint64_t sequence = 0;         ///< the gateway's number, unique in its session
+  RequestId request;                  ///< what the gateway bills it as
   std::vector<ChatMessage> messages;
   SamplingParams sampling;
   std::chrono::milliseconds budget{0};  ///< what is left of the request's time; spent when not positive

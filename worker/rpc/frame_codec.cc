@@ -50,6 +50,7 @@ Result<SamplingParams> decode_sampling(v1::SamplingParams in) {
 Result<StartCommand> decode_start(v1::StartSequence start) {
   StartCommand command;
   command.sequence = start.sequence();
+  if (auto request = RequestId::from_bytes(start.request_id())) command.request = *request;  // nil: nothing to compare
   command.budget = std::chrono::milliseconds(start.budget_ms());
   if (start.messages_size() == 0 || start.messages_size() > kMessagesMax) {
     return fail(Code::kInvalidArgument, "bad_message_count", fmt::format("1 to {} messages", kMessagesMax), "messages");

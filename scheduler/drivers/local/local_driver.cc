@@ -35,6 +35,11 @@ std::vector<std::string> LocalDriver::command_for(const ReplicaSpec& spec, Term 
                                  static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count()) / 1'000'000));
   add("admin.listen", admin_address);
   add("scheduler.address", settings_.scheduler_address);
+  if (!settings_.billing_address.empty()) {
+    add("billing.address", settings_.billing_address);
+    // One folder a replica: the next run of it tells what this one could not.
+    add("meter.dir", fmt::format("{}/meter/{}", settings_.run_dir, spec.replica));
+  }
   add("cluster_token_file", settings_.cluster_token_file);
   for (const auto& option : spec.options) command.push_back("--" + option);
   for (const auto& extra : settings_.extra_arguments) command.push_back(extra);

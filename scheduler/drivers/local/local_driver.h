@@ -20,6 +20,7 @@ class LocalDriver final : public RuntimeDriver {
     std::string run_dir;             ///< records, logs, the term, prometheus_sd.json
     std::string socket_dir;          ///< unix sockets of the workers: keep it short
     std::string scheduler_address;   ///< told to workers
+    std::string billing_address;     ///< told to workers, for their meters; empty = none
     std::string cluster_token_file;  ///< its path, not its content: command lines are public
     Duration stop_limit = std::chrono::seconds(70);
     std::vector<std::string> extra_arguments;

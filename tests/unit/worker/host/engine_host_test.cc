@@ -57,6 +57,55 @@ TEST_F(EngineHostTest, SequenceYieldsAcceptedThenTextThenExactlyOneFinish) {
   EXPECT_EQ(host.live(), 0);
 }
 
+/// Keeps entries, and how many frames the gateway had when each came.
+class FakeMeter final : public UsageMeter {
+ public:
+  explicit FakeMeter(const FakeSink& sink) : sink_(sink) {}
+  void record(const MeterEntry& entry) override {
+    entries.push_back(entry);
+    finishes_told.push_back(0);
+    for (const auto& frame : sink_.frames()) {
+      for (const auto& event : frame.events) finishes_told.back() += event.finish ? 1 : 0;
+    }
+  }
+  std::vector<MeterEntry> entries;
+  std::vector<int> finishes_told;
+
+ private:
+  const FakeSink& sink_;
+};
+
+TEST_F(EngineHostTest, AnEndedSequenceIsMeteredBeforeItsGatewayHearsOfIt) {
+  const auto sink = std::make_shared<FakeSink>();
+  FakeMeter meter(*sink);
+  EngineHost metered{engine, metrics, log, {.credits_overcommit = 2, .outbox_bytes_max = 4096}, &meter};
+  metered.attach(1, sink);
+  metered.turn(clock.mono());
+  RequestId request;
+  request.uuid.bytes[0] = 9;
+  metered.start(1, {.sequence = 7, .request = request, .messages = {{}}, .budget = 60s}, clock.mono());
+  for (int i = 0; i < 5; ++i) metered.turn(clock.mono());
+  ASSERT_EQ(meter.entries.size(), 1u);
+  EXPECT_EQ(meter.entries[0].request, request);
+  EXPECT_EQ(meter.entries[0].finish, FinishReason::kStop);
+  EXPECT_EQ(meter.entries[0].usage.prompt_tokens, 5);
+  EXPECT_EQ(meter.entries[0].usage.completion_tokens, 2);
+  EXPECT_EQ(meter.finishes_told[0], 0);
+  EXPECT_TRUE(sink->events_of(7).back().finish);
+}
+
+TEST_F(EngineHostTest, WhatNeverReachedTheEngineIsNotMetered) {
+  const auto sink = std::make_shared<FakeSink>();
+  FakeMeter meter(*sink);
+  EngineHost metered{engine, metrics, log, {.credits_overcommit = 2, .outbox_bytes_max = 4096}, &meter};
+  metered.attach(1, sink);
+  metered.turn(clock.mono());
+  engine.fail_next_submit(Error(Code::kInvalidArgument, "too_long", "no"));
+  metered.start(1, {.sequence = 7, .messages = {{}}, .budget = 60s}, clock.mono());
+  for (int i = 0; i < 3; ++i) metered.turn(clock.mono());
+  EXPECT_TRUE(meter.entries.empty());
+}
+
 TEST_F(EngineHostTest, OneFrameAStepCarriesAllSequencesOfASession) {
   const auto one = attach(1);
   const auto two = attach(2);

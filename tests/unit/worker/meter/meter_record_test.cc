@@ -1,0 +1,41 @@
+#include "worker/meter/meter_record.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/worker/meter/entries.h"
+
+namespace tidegate::worker {
+namespace {
+
+const MeterRecord kRecord{entry_of(1), wall_from_unix_micros(1'790'000'000'123'456)};
+
+TEST(MeterRecord, ComesBackAsItWasWritten) {
+  const auto back = decode_record(encode_record(kRecord));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->entry.request, kRecord.entry.request);
+  EXPECT_EQ(back->entry.finish, FinishReason::kLength);
+  EXPECT_EQ(back->entry.usage.prompt_tokens, 101);
+  EXPECT_EQ(back->entry.usage.cached_tokens, 7);
+  EXPECT_EQ(back->entry.usage.completion_tokens, 21);
+  EXPECT_EQ(back->entry.usage.reasoning_tokens, 3);
+  EXPECT_EQ(back->finished, kRecord.finished);
+}
+
+TEST(MeterRecord, EveryFlippedBitIsNoticed) {
+  const std::string good = encode_record(kRecord);
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::string bad = good;
+    bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
+    EXPECT_FALSE(decode_record(bad)) << bit;
+  }
+}
+
+TEST(MeterRecord, ATornTailIsLeftOut) {
+  const std::string two = encode_record(kRecord) + encode_record({entry_of(2), kRecord.finished});
+  for (std::size_t size = 0; size <= two.size(); ++size) {
+    EXPECT_EQ(decode_records(two.substr(0, size)).size(), size / kMeterRecordBytes) << size;
+  }
+}
+
+}  // namespace
+}  // namespace tidegate::worker
