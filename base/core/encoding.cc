@@ -9,6 +9,17 @@ namespace {
 
 constexpr std::string_view kBase62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+constexpr std::array<std::int8_t, 256> make_base64_values() {
+  std::array<std::int8_t, 256> values{};
+  values.fill(-1);
+  for (std::size_t i = 0; i < kBase64.size(); ++i)
+    values[static_cast<std::uint8_t>(kBase64[i])] = static_cast<std::int8_t>(i);
+  return values;
+}
+constexpr auto kBase64Values = make_base64_values();
+
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -71,6 +82,38 @@ std::optional<std::string> hex_decode(std::string_view text) {
     raw += static_cast<char>(high << 4 | low);
   }
   return raw;
+}
+
+std::string base64url_encode(std::string_view raw) {
+  std::string out;
+  out.reserve((raw.size() * 4 + 2) / 3);
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (const char byte : raw) {
+    bits = bits << 8 | static_cast<std::uint8_t>(byte);
+    for (count += 8; count >= 6; count -= 6) out += kBase64[bits >> (count - 6) & 63];
+  }
+  if (count > 0) out += kBase64[bits << (6 - count) & 63];
+  return out;
+}
+
+std::optional<std::string> base64url_decode(std::string_view text) {
+  if (text.size() % 4 == 1) return std::nullopt;
+  std::string out;
+  out.reserve(text.size() * 3 / 4);
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const int value = kBase64Values[static_cast<std::uint8_t>(c)];
+    if (value < 0) return std::nullopt;
+    bits = bits << 6 | static_cast<std::uint32_t>(value);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    out += static_cast<char>(bits >> count & 255);
+  }
+  if ((bits & ((1U << count) - 1)) != 0) return std::nullopt;
+  return out;
 }
 
 std::string base62_encode(std::uint64_t value, std::size_t width) {

@@ -15,6 +15,21 @@ TEST(Hex, EveryByteReadsBack) {
   EXPECT_FALSE(hex_decode("zz"));
 }
 
+TEST(Base64Url, TheVectorsOfTheRfcReadBothWays) {
+  const std::pair<const char*, const char*> vectors[] = {
+      {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},          {"foo", "Zm9v"},
+      {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}, {"\xfb\xff", "-_8"}};
+  for (const auto& [raw, text] : vectors) {
+    EXPECT_EQ(base64url_encode(raw), text);
+    EXPECT_EQ(base64url_decode(text), raw);
+  }
+}
+
+TEST(Base64Url, OneTextForOneMeaning) {
+  for (const char* text : {"Zg==", "Z", "Zh", "Zm9", "+/8", "Zm9v\n", "Zm 9v"})
+    EXPECT_FALSE(base64url_decode(text)) << text;
+}
+
 TEST(Base62, PadsAndReadsBack) {
   EXPECT_EQ(base62_encode(0, 4), "0000");
   EXPECT_EQ(base62_encode(61, 2), "0z");
@@ -29,7 +44,7 @@ TEST(Base62, PadsAndReadsBack) {
 TEST(Crc32c, MatchesThePublishedVectors) {
   EXPECT_EQ(crc32c(""), 0U);
   EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
-  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);    // RFC 3720, B.4
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);  // RFC 3720, B.4
   EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43U);
 }
 
@@ -41,11 +56,12 @@ TEST(Crc32c, ChainsOverAnySplit) {
 }
 
 TEST(Utf8, AcceptsExactlyWhatUnicodeDoes) {
-  for (const char* good : {"", "plain", "caf\xc3\xa9", "\xe6\xbd\xae", "\xf0\x9f\x8c\x8a", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"}) {
+  for (const char* good :
+       {"", "plain", "caf\xc3\xa9", "\xe6\xbd\xae", "\xf0\x9f\x8c\x8a", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"}) {
     EXPECT_TRUE(is_valid_utf8(good)) << good;
   }
-  for (const char* bad : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
-                          "a\xff", "\xe6\xbd", "\xf0\x9f\x8c"}) {
+  for (const char* bad : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                          "\xf8\x88\x80\x80\x80", "a\xff", "\xe6\xbd", "\xf0\x9f\x8c"}) {
     EXPECT_FALSE(is_valid_utf8(bad)) << bad;
   }
 }
