@@ -5,12 +5,15 @@
 #include <set>
 #include <string_view>
 
+#include "base/crypto/ed25519.h"
+
 namespace tidegate::gateway {
 namespace {
 
 constexpr std::size_t kSecretBytesMin = 32;
 /// Fewer different characters than this is a typed or patterned secret, not a random one.
 constexpr std::size_t kSecretVarietyMin = 8;
+constexpr std::size_t kDeploymentBytesMax = 63;
 
 std::string secret_problem(std::string_view name, const std::string& secret) {
   if (secret.size() < kSecretBytesMin) {
@@ -50,6 +53,12 @@ ConfigTable config_table(GatewayConfig& c) {
   table.secret_file("secrets.cache_salt_file", c.cache_salt,
                     "Root of the tenants' prefix-cache salts; the same on every gateway of a region.");
   table.required();
+  table.secret_file(
+      "secrets.receipt_key_file", c.receipt_key,
+      "Key that signs this gateway's receipts, made by: tidegate receipt-key mint. To rotate, replace the "
+      "file and restart; the old public key stays published.");
+  table.required();
+  table.text("deployment.name", c.deployment, "Name of this installation, printed on every receipt.");
   table.milliseconds("limits.request_ms", c.request_max, 1'000, 3'600'000, "Longest life of a request.");
   table.milliseconds("limits.queue_wait_ms", c.queue_wait_max, 100, 600'000, "Longest wait for a worker; then 503.");
   table.integer("limits.queue_length", c.queue_length_max, 1, 1'000'000, "Most requests waiting per model, pool and thread.");
@@ -69,6 +78,12 @@ Status check_config(const GatewayConfig& config) {
   // One secret for two purposes was a CVSS 9.9 elsewhere.
   if (config.pepper == config.cluster_token || config.pepper == config.cache_salt || config.cluster_token == config.cache_salt) {
     problems += "secrets: two of them are the same; make one for each purpose\n";
+  }
+  if (const auto key = Ed25519Key::from_pem(config.receipt_key, "secrets.receipt_key_file"); !key) {
+    problems += key.error().message + "\n";
+  }
+  if (config.deployment.empty() || config.deployment.size() > kDeploymentBytesMax) {
+    problems += fmt::format("deployment.name: give it 1 to {} characters\n", kDeploymentBytesMax);
   }
   if (!problems.empty()) return fail(Code::kInvalidArgument, "bad_config", std::move(problems));
   return {};

@@ -24,6 +24,8 @@ struct GatewayConfig {
   std::string pepper;
   std::string cluster_token;
   std::string cache_salt;
+  std::string receipt_key;  ///< PEM
+  std::string deployment = "tidegate";
 
   std::chrono::milliseconds request_max{600'000};
   std::chrono::milliseconds queue_wait_max{60'000};

@@ -64,6 +64,7 @@ struct Settlement {
   std::string currency;
   std::string band;
   std::string price_version;  ///< "book/id"
+  std::string receipt;        ///< signed, binary (base/receipt); empty: none was made
 };
 
 /// The money side of one admitted request. Exactly one settle() ends it; destroying an unsettled Charge settles it as

@@ -111,6 +111,8 @@ Status GatewayProcess::open_money() {
   config.pepper = config_.pepper;
   config.journal_folder = config_.journal_dir;
   config.journal.quota_bytes = static_cast<std::uint64_t>(config_.journal_quota_bytes);
+  TG_ASSIGN(auto receipt_key, Ed25519Key::from_pem(config_.receipt_key, "secrets.receipt_key_file"));
+  config.receipts = ReceiptIssuer{config_.deployment, std::move(receipt_key)};
   config.meter.region = config_.region;
   config.meter.pool = config_.pool;
   config.meter.budget = config_.request_max;
@@ -236,7 +238,8 @@ void GatewayProcess::request_stop() {
   changed_.notify_all();
 }
 
-/// Lets what is open finish. The two servers drain side by side; at the limit every request still open is told.
+/// Lets what is open finish. The two servers drain side by side; at the limit every request still open is
+/// told.
 void GatewayProcess::drain() {
   Parts& parts = *parts_;
   parts.routes_ready.down("stopping");

@@ -17,12 +17,8 @@ namespace {
 constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kIdDigits = 16;
 
-const unsigned char* bytes(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
-EVP_PKEY* pkey(const std::shared_ptr<void>& key) {
-  return static_cast<EVP_PKEY*>(key.get());
-}
+const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
+EVP_PKEY* pkey(const std::shared_ptr<void>& key) { return static_cast<EVP_PKEY*>(key.get()); }
 std::shared_ptr<void> own(EVP_PKEY* key) {
   return {key, [](void* owned) { EVP_PKEY_free(static_cast<EVP_PKEY*>(owned)); }};
 }
@@ -30,9 +26,7 @@ std::shared_ptr<void> own(EVP_PKEY* key) {
 using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
 using Context = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
 
-Bio reader(std::string_view text) {
-  return {BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free};
-}
+Bio reader(std::string_view text) { return {BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free}; }
 
 std::string content(BIO* bio) {
   char* data = nullptr;
@@ -48,23 +42,18 @@ std::string raw_public(EVP_PKEY* key) {
 }
 
 /// No passphrase prompt: a service has nobody to ask.
-int no_passphrase(char*, int, int, void*) {
-  return 0;
-}
+int no_passphrase(char*, int, int, void*) { return 0; }
 
 std::unexpected<Error> bad_key(std::string_view name, std::string_view wanted) {
   return fail(Code::kInvalidArgument, "bad_key",
-              fmt::format("{} must hold an Ed25519 {} in PEM; make one with: tidegate receipt-key mint", name,
-                          wanted),
+              fmt::format("{} must hold an Ed25519 {} in PEM; make one with: tidegate receipt-key mint", name, wanted),
               std::string(name));
 }
 
 }  // namespace
 
 Ed25519PublicKey::Ed25519PublicKey(std::shared_ptr<void> key, std::string raw)
-    : key_(std::move(key)),
-      raw_(std::move(raw)),
-      id_(hex_encode(as_view(sha256(raw_))).substr(0, kIdDigits)) {}
+    : key_(std::move(key)), raw_(std::move(raw)), id_(hex_encode(as_view(sha256(raw_))).substr(0, kIdDigits)) {}
 
 Result<Ed25519PublicKey> Ed25519PublicKey::from_raw(std::string_view raw) {
   EVP_PKEY* key = raw.size() == kKeyBytes
@@ -85,10 +74,8 @@ Result<Ed25519PublicKey> Ed25519PublicKey::from_pem(std::string_view pem, std::s
 
 bool Ed25519PublicKey::verify(std::string_view message, std::string_view signature) const {
   const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  TG_CHECK(context != nullptr &&
-           EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey(key_)) == 1);
-  return EVP_DigestVerify(context.get(), bytes(signature), signature.size(), bytes(message),
-                          message.size()) == 1;
+  TG_CHECK(context != nullptr && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey(key_)) == 1);
+  return EVP_DigestVerify(context.get(), bytes(signature), signature.size(), bytes(message), message.size()) == 1;
 }
 
 std::string Ed25519PublicKey::pem() const {
@@ -120,8 +107,7 @@ Result<Ed25519Key> Ed25519Key::from_pem(std::string_view pem, std::string_view n
 
 Signature Ed25519Key::sign(std::string_view message) const {
   const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  TG_CHECK(context != nullptr &&
-           EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, pkey(key_)) == 1);
+  TG_CHECK(context != nullptr && EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, pkey(key_)) == 1);
   Signature signature;
   std::size_t size = signature.size();
   TG_CHECK(EVP_DigestSign(context.get(), signature.data(), &size, bytes(message), message.size()) == 1);

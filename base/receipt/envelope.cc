@@ -54,8 +54,7 @@ Status verify_signature(const Envelope& envelope, const Ed25519PublicKey& key) {
                 fmt::format("it was signed by key {}, this is key {}", envelope.key_id, key.id()));
   }
   if (!key.verify(signed_part(envelope.body, envelope.key_id), envelope.signature)) {
-    return fail(Code::kDataLoss, "bad_signature",
-                "the signature does not fit the content: something was changed");
+    return fail(Code::kDataLoss, "bad_signature", "the signature does not fit the content: something was changed");
   }
   return {};
 }

@@ -22,9 +22,7 @@ std::uint64_t big_endian(std::string_view raw) {
   return value;
 }
 
-bool is_control(char c) {
-  return static_cast<std::uint8_t>(c) < 0x20 || c == 0x7f;
-}
+bool is_control(char c) { return static_cast<std::uint8_t>(c) < 0x20 || c == 0x7f; }
 
 }  // namespace
 
@@ -83,8 +81,7 @@ std::string_view FieldReader::bytes(std::string_view name, std::size_t size_max)
   }
   const auto size = static_cast<std::size_t>(big_endian(data_.substr(0, kLengthBytes)));
   if (size > size_max || size > data_.size() - kLengthBytes) {
-    refuse(name, fmt::format("its length {} is more than {}", size,
-                             std::min(size_max, data_.size() - kLengthBytes)));
+    refuse(name, fmt::format("its length {} is more than {}", size, std::min(size_max, data_.size() - kLengthBytes)));
     return {};
   }
   const auto value = data_.substr(kLengthBytes, size);
@@ -94,8 +91,7 @@ std::string_view FieldReader::bytes(std::string_view name, std::size_t size_max)
 
 std::string_view FieldReader::exactly(std::string_view name, std::size_t size) {
   const auto value = bytes(name, size);
-  if (status_ && value.size() != size)
-    refuse(name, fmt::format("it has {} bytes, not {}", value.size(), size));
+  if (status_ && value.size() != size) refuse(name, fmt::format("it has {} bytes, not {}", value.size(), size));
   return status_ ? value : std::string_view();
 }
 
@@ -111,17 +107,14 @@ std::uint8_t FieldReader::u8(std::string_view name) {
   return value.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(value.front());
 }
 
-std::uint64_t FieldReader::u64(std::string_view name) {
-  return big_endian(exactly(name, sizeof(std::uint64_t)));
-}
+std::uint64_t FieldReader::u64(std::string_view name) { return big_endian(exactly(name, sizeof(std::uint64_t))); }
 
 Money FieldReader::money(std::string_view name) {
   const auto raw = exactly(name, kMoneyBytes);
   if (raw.empty()) return {};
   const auto high = static_cast<unsigned __int128>(big_endian(raw.substr(0, 8)));
   const auto pico = static_cast<Int128>(high << 64 | big_endian(raw.substr(8)));
-  constexpr Int128 kLimit =
-      static_cast<Int128>(10'000'000'000'000'000'000ULL) * 10'000'000'000'000'000'000ULL;
+  constexpr Int128 kLimit = static_cast<Int128>(10'000'000'000'000'000'000ULL) * 10'000'000'000'000'000'000ULL;
   if (pico <= -kLimit || pico >= kLimit) {
     refuse(name, "it is no amount of money");
     return {};

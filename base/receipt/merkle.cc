@@ -10,12 +10,9 @@ namespace tidegate::merkle {
 namespace {
 
 /// The largest power of two below n, for n > 1.
-std::uint64_t split(std::uint64_t n) {
-  return std::bit_floor(n - 1);
-}
+std::uint64_t split(std::uint64_t n) { return std::bit_floor(n - 1); }
 
-void subproof(std::span<const Digest> leaves, std::uint64_t old_size, bool is_known,
-              std::vector<Digest>& out) {
+void subproof(std::span<const Digest> leaves, std::uint64_t old_size, bool is_known, std::vector<Digest>& out) {
   if (old_size == leaves.size()) {
     if (!is_known) out.push_back(root_of(leaves));
     return;
@@ -61,9 +58,7 @@ Digest node_hash(const Digest& left, const Digest& right) {
   return sha256({input.data(), input.size()});
 }
 
-Digest empty_root() {
-  return sha256("");
-}
+Digest empty_root() { return sha256(""); }
 
 void Frontier::append(const Digest& leaf) {
   Digest node = leaf;
@@ -106,8 +101,8 @@ std::vector<Digest> consistency_proof(std::span<const Digest> leaves, std::uint6
   return proof;
 }
 
-bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t size,
-                      std::span<const Digest> proof, const Digest& root) {
+bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t size, std::span<const Digest> proof,
+                      const Digest& root) {
   if (index >= size) return false;
   Climb climb{index, size - 1};
   Digest node = leaf;
@@ -124,8 +119,8 @@ bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t siz
   return climb.last == 0 && node == root;
 }
 
-bool verify_consistency(std::uint64_t old_size, const Digest& old_root, std::uint64_t size,
-                        const Digest& root, std::span<const Digest> proof) {
+bool verify_consistency(std::uint64_t old_size, const Digest& old_root, std::uint64_t size, const Digest& root,
+                        std::span<const Digest> proof) {
   if (old_size > size) return false;
   if (old_size == size) return proof.empty() && old_root == root;
   if (old_size == 0) return proof.empty() && old_root == empty_root();

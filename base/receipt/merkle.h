@@ -36,9 +36,9 @@ std::vector<Digest> inclusion_proof(std::span<const Digest> leaves, std::uint64_
 /// That the first `old_size` of `leaves` are the whole old tree. 0 < old_size <= leaves.size().
 std::vector<Digest> consistency_proof(std::span<const Digest> leaves, std::uint64_t old_size);
 
-bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t size,
-                      std::span<const Digest> proof, const Digest& root);
-bool verify_consistency(std::uint64_t old_size, const Digest& old_root, std::uint64_t size,
-                        const Digest& root, std::span<const Digest> proof);
+bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t size, std::span<const Digest> proof,
+                      const Digest& root);
+bool verify_consistency(std::uint64_t old_size, const Digest& old_root, std::uint64_t size, const Digest& root,
+                        std::span<const Digest> proof);
 
 }  // namespace tidegate::merkle

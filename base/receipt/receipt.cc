@@ -35,8 +35,7 @@ Line read_line(FieldReader& in) {
 template <typename Enum>
 Enum read_enum(FieldReader& in, std::string_view name, Enum last) {
   const std::uint8_t value = in.u8(name);
-  if (value < 1 || value > static_cast<std::uint8_t>(last))
-    in.refuse(name, fmt::format("{} has no meaning", value));
+  if (value < 1 || value > static_cast<std::uint8_t>(last)) in.refuse(name, fmt::format("{} has no meaning", value));
   return static_cast<Enum>(value);
 }
 
@@ -156,9 +155,7 @@ void set_position(std::string& body, std::uint64_t sequence, const Digest& previ
   std::memcpy(body.data() + kPreviousAt, previous.data(), previous.size());
 }
 
-Digest link_of(std::string_view body) {
-  return sha256(body);
-}
+Digest link_of(std::string_view body) { return sha256(body); }
 
 Result<SignedReceipt> decode_signed(std::string_view bytes) {
   SignedReceipt out;

@@ -24,23 +24,21 @@ std::string place(const Receipt& receipt) {
 Status verify_receipt(const SignedReceipt& receipt, const KeyRing& keys) {
   const auto found = keys.find(receipt.envelope.key_id);
   if (found == keys.end()) {
-    return fail(
-        Code::kNotFound, "unknown_key",
-        fmt::format("it names key {}, which is not among the {} given", receipt.envelope.key_id, keys.size()),
-        "key_id");
+    return fail(Code::kNotFound, "unknown_key",
+                fmt::format("it names key {}, which is not among the {} given", receipt.envelope.key_id, keys.size()),
+                "key_id");
   }
   const PublishedKey& published = found->second;
   TG_TRY(verify_signature(receipt.envelope, published.key));
   if (!published.signer.empty() && published.signer != "gateway/" + receipt.receipt.gateway_id) {
     return fail(Code::kFailedPrecondition, "wrong_signer",
-                fmt::format("key {} belongs to {}, the receipt says gateway {}", found->first,
-                            published.signer, receipt.receipt.gateway_id),
+                fmt::format("key {} belongs to {}, the receipt says gateway {}", found->first, published.signer,
+                            receipt.receipt.gateway_id),
                 "gateway_id");
   }
   if (published.valid_to_us && receipt.receipt.completed_us > *published.valid_to_us + kRetirementSlackUs) {
     return fail(Code::kFailedPrecondition, "key_retired",
-                fmt::format("key {} was retired before this request completed", found->first),
-                "completed_at");
+                fmt::format("key {} was retired before this request completed", found->first), "completed_at");
   }
   return {};
 }
@@ -54,8 +52,8 @@ Status check_arithmetic(const Receipt& r) {
                           fmt::format("{} cached of {} prompt tokens", r.cached_tokens, r.prompt_tokens));
   }
   if (r.reasoning_tokens > r.completion_tokens) {
-    return bad_arithmetic("reasoning_tokens", fmt::format("{} reasoning of {} completion tokens",
-                                                          r.reasoning_tokens, r.completion_tokens));
+    return bad_arithmetic("reasoning_tokens",
+                          fmt::format("{} reasoning of {} completion tokens", r.reasoning_tokens, r.completion_tokens));
   }
   if (r.admitted_us > r.started_us || r.started_us > r.completed_us) {
     return bad_arithmetic("started_at", "admitted, started and completed are not in order");
@@ -67,17 +65,16 @@ Status check_arithmetic(const Receipt& r) {
       return bad_arithmetic("lines", fmt::format("line {} has a negative quantity or rate", line.meter));
     }
     if (line.terms.empty() && line.rate.amount(line.quantity) != line.amount) {
-      return bad_arithmetic(
-          "lines", fmt::format("line {}: {} x {} per million is {}, not {}", line.meter, line.quantity,
-                               line.rate.to_string(), line.rate.amount(line.quantity).to_string(),
-                               line.amount.to_string()));
+      return bad_arithmetic("lines", fmt::format("line {}: {} x {} per million is {}, not {}", line.meter,
+                                                 line.quantity, line.rate.to_string(),
+                                                 line.rate.amount(line.quantity).to_string(), line.amount.to_string()));
     }
     sum += line.amount;
     tokens += line.quantity;
   }
   if (sum != r.amount) {
-    return bad_arithmetic("amount", fmt::format("the lines sum to {}, the receipt says {}", sum.to_string(),
-                                                r.amount.to_string()));
+    return bad_arithmetic(
+        "amount", fmt::format("the lines sum to {}, the receipt says {}", sum.to_string(), r.amount.to_string()));
   }
   if (tokens != r.prompt_tokens + r.completion_tokens) {
     return bad_arithmetic("lines", fmt::format("the lines count {} tokens, the receipt says {}", tokens,
@@ -90,29 +87,28 @@ Status ChainCheck::add(const SignedReceipt& receipt) {
   const Receipt& r = receipt.receipt;
   const Seen seen{link_of(receipt.envelope.body), r.previous};
   if (r.sequence == 0 || (r.sequence == 1 && r.previous != Digest{})) {
-    return fail(Code::kDataLoss, "bad_genesis", fmt::format("{} cannot have a predecessor", place(r)),
-                "previous");
+    return fail(Code::kDataLoss, "bad_genesis", fmt::format("{} cannot have a predecessor", place(r)), "previous");
   }
   auto& chain = chains_[{r.gateway_id, r.epoch}];
   const auto [at, is_new] = chain.emplace(r.sequence, seen);
   if (!is_new) {
     if (at->second.link == seen.link) return {};
-    return fail(Code::kDataLoss, "chain_fork",
-                fmt::format("{} was given to two different receipts", place(r)), "sequence");
+    return fail(Code::kDataLoss, "chain_fork", fmt::format("{} was given to two different receipts", place(r)),
+                "sequence");
   }
   ++receipts_;
   if (const auto before = chain.find(r.sequence - 1); before != chain.end()) {
     ++links_;
     if (before->second.link != r.previous) {
-      return fail(Code::kDataLoss, "chain_broken",
-                  fmt::format("{} does not follow the receipt before it", place(r)), "previous");
+      return fail(Code::kDataLoss, "chain_broken", fmt::format("{} does not follow the receipt before it", place(r)),
+                  "previous");
     }
   }
   if (const auto after = chain.find(r.sequence + 1); after != chain.end()) {
     ++links_;
     if (after->second.previous != seen.link) {
-      return fail(Code::kDataLoss, "chain_broken",
-                  fmt::format("the receipt after {} does not follow it", place(r)), "previous");
+      return fail(Code::kDataLoss, "chain_broken", fmt::format("the receipt after {} does not follow it", place(r)),
+                  "previous");
     }
   }
   return {};

@@ -51,9 +51,11 @@ std::optional<UsageStatus> read_status(v1::UsageStatus status) {
   }
 }
 
-/// The event without its sequence: the same request told again under another number is the same event.
+/// The event without its sequence and its place in the chain of receipts: the same request told again under another
+/// number is the same event.
 Digest payload_sha256(v1::UsageEvent event) {
   event.clear_sequence();
+  event.clear_receipt();
   return sha256(event.SerializeAsString());
 }
 

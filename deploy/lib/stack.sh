@@ -12,6 +12,7 @@ TG_HTTP_PORT="${TIDEGATE_HTTP_PORT:-8080}"
 TG_GRPC_PORT="${TIDEGATE_GRPC_PORT:-8081}"
 TG_ADMIN_PORT="${TIDEGATE_ADMIN_PORT:-9101}"
 TG_REGION="${TIDEGATE_REGION:-local}"
+TG_DEPLOYMENT="${TIDEGATE_DEPLOYMENT:-tidegate}"
 TG_RUN="$TG_VAR/run"
 TG_LOG="$TG_VAR/log"
 TG_CONF="$TG_VAR/conf"
@@ -116,6 +117,10 @@ CONF
 
 tg_write_config() {
   [ -s "$TG_SECRETS/admin_key" ] || (umask 077; "$TG_BIN/tidegate" admin-key mint >"$TG_SECRETS/admin_key")
+  # The gateway signs receipts, billing the roots of their days. Another key in a file is a rotation.
+  for key in receipt_key root_key; do
+    [ -s "$TG_SECRETS/$key" ] || (umask 077; "$TG_BIN/tidegate" receipt-key mint >"$TG_SECRETS/$key" 2>/dev/null)
+  done
   cat >"$TG_CONF/billing.conf" <<CONF
 grpc.listen = unix:$TG_SOCKETS/billing.sock
 admin.listen = $TG_LISTEN:$TG_ADMIN_PORT
@@ -151,6 +156,8 @@ journal.dir = $TG_VAR/journal
 secrets.pepper_file = $TG_SECRETS/pepper
 secrets.cluster_token_file = $TG_SECRETS/cluster_token
 secrets.cache_salt_file = $TG_SECRETS/cache_salt
+secrets.receipt_key_file = $TG_SECRETS/receipt_key
+deployment.name = $TG_DEPLOYMENT
 CONF
 }
 

@@ -4,6 +4,7 @@
 
 #include <iterator>
 
+#include "base/core/encoding.h"
 #include "gateway/http/json_text.h"
 
 namespace tidegate::gateway {
@@ -112,12 +113,17 @@ void OpenAiChunks::append_finish(std::string& out, std::string_view finish_reaso
 }
 
 void OpenAiChunks::append_usage(std::string& out, const TokenUsage& usage, const Settlement& settlement) const {
-  if (!include_usage_) return;
+  const std::string receipt = base64url_encode(settlement.receipt);
+  if (!include_usage_) {
+    if (!receipt.empty()) out += ": x-tidegate-receipt " + receipt + "\n\n";
+    return;
+  }
   out += head_;
   out += R"(,"variant":)";
   out += variant_;
   out += R"(,"choices":[],"usage":)";
   append_openai_usage(out, usage, settlement);
+  if (!receipt.empty()) out += ",\"receipt\":\"" + receipt + '"';
   out += "}\n\n";
 }
 

@@ -20,7 +20,8 @@ struct OpenAiHead {
   Wall created;
 };
 
-/// "fp_" and the first twelve digits of the digest: changes exactly when the weights do. "" for an unknown digest.
+/// "fp_" and the first twelve digits of the digest: changes exactly when the weights do. "" for an unknown
+/// digest.
 std::string system_fingerprint(std::string_view weights_digest);
 
 /// The usage object, with the cost: {"prompt_tokens":...,"cost":...,"cost_details":{...}}.
@@ -36,12 +37,14 @@ class OpenAiChunks {
  public:
   OpenAiChunks(const OpenAiHead& head, bool include_usage);
 
-  /// delta {"role":"assistant","content":""}: openai-node's helper refuses a stream without it. Names the variant.
+  /// delta {"role":"assistant","content":""}: openai-node's helper refuses a stream without it. Names the
+  /// variant.
   void append_role(std::string& out) const;
   void append_reasoning(std::string& out, std::string_view text) const;
   void append_content(std::string& out, std::string_view text) const;
   void append_finish(std::string& out, std::string_view finish_reason) const;
-  /// Nothing unless include_usage: an empty-choices chunk nobody asked for breaks clients.
+  /// Without include_usage only a comment with the receipt: an empty-choices chunk nobody asked for breaks
+  /// clients, a comment is skipped by every reader of server-sent events.
   void append_usage(std::string& out, const TokenUsage& usage, const Settlement& settlement) const;
 
  private:
@@ -54,7 +57,8 @@ class OpenAiChunks {
   bool include_usage_;
 };
 
-/// An error frame. It is what tells a client that a stream was cut: without it openai-node believes it complete.
+/// An error frame. It is what tells a client that a stream was cut: without it openai-node believes it
+/// complete.
 void append_openai_error(std::string& out, const ApiError& error);
 
 }  // namespace tidegate::gateway

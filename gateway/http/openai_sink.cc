@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/core/encoding.h"
 #include "base/net/sse.h"
 
 namespace tidegate::gateway {
@@ -102,6 +103,9 @@ awaitable<Status> OpenAiBodySink::finish(AnswerEnd end) {
   HttpResponse response(200);
   response.headers = headers();
   response.headers.emplace_back("x-tidegate-cost", end.settlement.amount.to_string());
+  if (!end.settlement.receipt.empty()) {
+    response.headers.emplace_back("x-tidegate-receipt", base64url_encode(end.settlement.receipt));
+  }
   response.body = openai_completion(head_, reasoning_, content_, end.finish_reason, end.usage, end.settlement);
   co_return co_await exchange_.respond(std::move(response));
 }

@@ -95,8 +95,8 @@ Status EpochLog::load_segment(std::uint64_t index, bool is_last, const RecordVis
   }
   segments_.back().bytes = sound;
   if (!is_last) return {};
-  // What a killed process wrote may be in the page cache only. Before anything is written behind it, it is cut where
-  // it is torn and synced: a finished segment has no unsynced byte.
+  // What a killed process wrote may be in the page cache only. Before anything is written behind it, it is
+  // cut where it is torn and synced: a finished segment has no unsynced byte.
   TG_TRY(disk_->truncate(path(index), sound));
   return disk_->sync_folder(folder_);
 }
@@ -187,6 +187,7 @@ std::uint64_t EpochLog::append(Record record) {
     // account() moves next_sequence_ on only once the record is written.
     sequence = next_sequence_ + buffered_finals_++;
     record.sequence = sequence;
+    if (record.seal) record.seal(sequence, record.payload);
   }
   buffered_bytes_ += kRecordHeaderBytes + record.payload.size();
   buffer_.push_back(std::move(record));
@@ -229,7 +230,8 @@ Status EpochLog::free_through(std::uint64_t acknowledged_sequence) {
     return segment.open_admits == 0 && segment.last_final <= acknowledged_sequence;
   };
   if (segments_.size() < 2 || !is_done(segments_.front())) return {};
-  // A FINAL that only the page cache has must not take its ADMIT away: after a power cut neither would be left.
+  // A FINAL that only the page cache has must not take its ADMIT away: after a power cut neither would be
+  // left.
   TG_TRY(sync());
   while (segments_.size() > 1 && is_done(segments_.front())) {
     TG_TRY(disk_->remove_file(path(segments_.front().index)));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,10 @@ struct Record {
   std::uint64_t sequence = 0;  ///< FINAL: 1..n of the epoch. CLOSING: the last one. Else 0
   RequestId request;           ///< nil for SEGMENT and CLOSING
   std::string payload;
+  /// FINAL only, not stored: called once, on the writer's thread, with the number the record gets, in the
+  /// order of the numbers; may add to the payload (within kPayloadBytesMax). What a receipt needs of its
+  /// place in the journal.
+  std::function<void(std::uint64_t sequence, std::string& payload)> seal = nullptr;
 };
 
 struct RecordView {
@@ -35,8 +40,8 @@ struct RecordView {
 };
 
 // On disk, little-endian:
-//   crc32c u32 (of all that follows) | payload length u32 | synced_through u32 | type u8 | sequence u64 | request 16
-//   | payload
+//   crc32c u32 (of all that follows) | payload length u32 | synced_through u32 | type u8 | sequence u64 |
+//   request 16 | payload
 inline constexpr std::size_t kRecordHeaderBytes = 37;
 inline constexpr std::size_t kPayloadBytesMax = 64 * 1024;
 

@@ -22,6 +22,20 @@ v1::UsageStatus status_of(Outcome outcome) {
   return v1::USAGE_STATUS_FAILED;
 }
 
+v1::PriceBasis basis_of(const price::PriceBook& book, std::int64_t price_version) {
+  const price::PriceVersion* version = book.find(price_version);
+  TG_CHECK(version != nullptr);  // the book has just rated with it
+  switch (version->basis) {
+    case price::Basis::kCompletedAt:
+      return v1::PRICE_BASIS_COMPLETED_AT;
+    case price::Basis::kAdmittedAt:
+      return v1::PRICE_BASIS_ADMITTED_AT;
+    case price::Basis::kStartedAt:
+      return v1::PRICE_BASIS_STARTED_AT;
+  }
+  return v1::PRICE_BASIS_UNSPECIFIED;
+}
+
 bool is_over(const TokenUsage& usage, std::int64_t prompt_max, std::int64_t completion_max) {
   return usage.prompt > prompt_max || usage.completion > completion_max;
 }
@@ -56,13 +70,13 @@ void LiveCharge::abandon() {
   report.usage = reported_;
   report.worker_id = worker_id_;
   Settlement settlement;
-  Record record = close(report, settlement);
+  Closed closed = close(report, settlement);
   // Not the shared_ptr: the last owner must not end on the journal's own thread, which it would wait for.
   auto done = [context = context_.get(), wallet = wallet(), hold = admitted_.hold,
                spent = settlement.amount](const Result<std::uint64_t>& sequence) {
     if (sequence) context->leases.settle(wallet, hold, spent);
   };
-  context_->journal.append(std::move(record), std::move(done));
+  context_->journal.append(std::move(closed.record), std::move(done));
 }
 
 void LiveCharge::on_accepted(const TokenUsage& usage, std::string_view worker_id) {
@@ -87,8 +101,8 @@ void LiveCharge::on_progress(const TokenUsage& usage) {
   reported_at_ = now_for_pricing();
   // A unary answer without a FINAL is void: the client has nothing of it.
   if (!admitted_.request.is_stream || flushed.completion == 0) return;
-  // What is being reported now may never leave; the report before it has. Record k+1 says "through k" (never against
-  // the customer).
+  // What is being reported now may never leave; the report before it has. Record k+1 says "through k" (never
+  // against the customer).
   const Mono now = context_->clock.mono();
   const bool is_due = reported_.completion - journalled_completion_ >= kProgressTokens ||
                       now - journalled_at_ >= kProgressInterval;
@@ -106,9 +120,9 @@ void LiveCharge::on_progress(const TokenUsage& usage) {
 awaitable<Result<Settlement>> LiveCharge::settle(FinalReport report) {
   TG_CHECK(!is_settled_);
   Settlement settlement;
-  Record record = close(report, settlement);
-  auto start = [this, &record](Resume<Result<std::uint64_t>> resume) {
-    context_->journal.append(std::move(record), std::move(resume));
+  Closed closed = close(report, settlement);
+  auto start = [this, &closed](Resume<Result<std::uint64_t>> resume) {
+    context_->journal.append(std::move(closed.record), std::move(resume));
   };
   // The client may go away meanwhile; the request is finished all the same.
   auto cancel = [] {};
@@ -116,10 +130,11 @@ awaitable<Result<Settlement>> LiveCharge::settle(FinalReport report) {
   TG_CO_TRY(co_await std::move(waiting));
   context_->leases.settle(wallet(), admitted_.hold, settlement.amount);
   context_->metrics.settled.add();
+  settlement.receipt = context_->receipts.sign(*closed.receipt);
   co_return settlement;
 }
 
-Record LiveCharge::close(const FinalReport& report, Settlement& settlement) {
+LiveCharge::Closed LiveCharge::close(const FinalReport& report, Settlement& settlement) {
   is_settled_ = true;
   if (!report.worker_id.empty()) worker_id_ = report.worker_id;
   if (is_over(report.usage, prompt_max_, completion_max_)) {
@@ -162,11 +177,16 @@ Result<LiveCharge::Rated> LiveCharge::rate(const TokenUsage& usage, Wall complet
                                  .clock_error = admitted_.clock_error};
   TG_ASSIGN(const auto tokens,
             price::TokenCounts::from_usage(usage.prompt, usage.cached, usage.completion, usage.reasoning));
-  auto newest = context_->feed.prices()->rate(key(), instants, tokens);
-  if (newest && newest->total <= admitted_.hold.amount) return Rated{usage, completed, *std::move(newest)};
+  const auto newest_book = context_->feed.prices();
+  auto newest = newest_book->rate(key(), instants, tokens);
+  if (newest && newest->total <= admitted_.hold.amount) {
+    const v1::PriceBasis basis = basis_of(*newest_book, newest->price_version);
+    return Rated{usage, completed, *std::move(newest), basis};
+  }
   context_->metrics.repriced.add();
   TG_ASSIGN(auto pinned, admitted_.book->rate(key(), instants, tokens));
-  return Rated{usage, completed, std::move(pinned)};
+  const v1::PriceBasis basis = basis_of(*admitted_.book, pinned.price_version);
+  return Rated{usage, completed, std::move(pinned), basis};
 }
 
 void LiveCharge::fill(v1::UsageEvent& event, const Rated& rated) const {
@@ -180,9 +200,20 @@ void LiveCharge::fill(v1::UsageEvent& event, const Rated& rated) const {
   event.set_price_version(rated.price.price_version);
   event.set_band(rated.price.band);
   event.set_amount(rated.price.total.to_string());
+  v1::ReceiptPart* receipt = event.mutable_receipt();
+  receipt->set_priced_us(unix_micros(rated.price.priced_at));
+  receipt->set_basis(rated.basis);
+  receipt->set_price_book(rated.price.book);
+  for (const price::RatedLine& line : rated.price.lines) {
+    v1::ReceiptPart::Line* to = receipt->add_lines();
+    to->set_meter(std::string(price::meter_name(line.meter)));
+    to->set_quantity(line.quantity);
+    to->set_micro_per_million(line.rate.micro_per_million());
+    to->set_amount(line.amount.to_string());
+  }
 }
 
-Record LiveCharge::admit_record(const AdmittedRequest& admitted) {
+Record LiveCharge::admit_record(const AdmittedRequest& admitted, const ReceiptIssuer& issuer) {
   const AdmissionRequest& request = admitted.request;
   v1::UsageEvent event;
   event.set_request_id(std::string(request.request.raw()));
@@ -199,21 +230,30 @@ Record LiveCharge::admit_record(const AdmittedRequest& admitted) {
   event.set_clock_error_us(admitted.clock_error.count());
   event.set_is_stream(request.is_stream);
   event.set_surface(request.surface);
+  v1::ReceiptPart* receipt = event.mutable_receipt();
+  receipt->set_deployment(issuer.deployment);
+  receipt->set_caller(request.principal->public_id);
+  receipt->set_currency(request.principal->currency);
   return {.type = RecordType::kAdmit, .sequence = 0, .request = request.request, .payload = event.SerializeAsString()};
 }
 
-Record LiveCharge::final_record(const Rated& rated, v1::UsageStatus status, const FinalReport& report) const {
-  Record record = admit_record(admitted_);
+LiveCharge::Closed LiveCharge::final_record(const Rated& rated, v1::UsageStatus status,
+                                            const FinalReport& report) const {
+  Closed closed;
+  closed.record = admit_record(admitted_, context_->receipts.issuer());
   v1::UsageEvent event;
-  TG_CHECK(event.ParseFromString(record.payload));
+  TG_CHECK(event.ParseFromString(closed.record.payload));
   fill(event, rated);
   event.set_status(status);
   event.set_finish_reason(report.finish_reason);
   event.set_variant(report.variant);
   event.set_weights_digest(report.weights_digest);
-  record.type = RecordType::kFinal;
-  record.payload = event.SerializeAsString();
-  return record;
+  closed.record.type = RecordType::kFinal;
+  closed.record.payload = event.SerializeAsString();
+  auto receipt = context_->receipts.attach(closed.record, event);
+  TG_CHECK(receipt.has_value());  // everything in it was made above
+  closed.receipt = *std::move(receipt);
+  return closed;
 }
 
 price::PriceKey LiveCharge::key() const {

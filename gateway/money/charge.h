@@ -5,6 +5,7 @@
 #include "gateway/money/accounts_feed.h"
 #include "gateway/money/lease_keeper.h"
 #include "gateway/money/money_metrics.h"
+#include "gateway/money/receipt_desk.h"
 #include "gateway/ports.h"
 #include "tidegate/v1/billing.pb.h"
 
@@ -18,6 +19,7 @@ struct ChargeContext {
   const Clock& clock;
   Log& log;
   const AccountsFeed& feed;
+  ReceiptDesk& receipts;
   std::atomic<std::int64_t> open_charges = 0;
   std::atomic<bool> is_draining = false;
   AsyncSignal charge_ended;  ///< notified while draining
@@ -36,11 +38,14 @@ struct AdmittedRequest {
 
 /// One admitted request's money.
 ///
-/// The customer never pays more than was held, and the amount is one that billing computes again from the event:
-/// - completed_us is the admission plus monotonic time, and never later than the deadline: for pricing a request is
+/// The customer never pays more than was held, and the amount is one that billing computes again from the
+/// event:
+/// - completed_us is the admission plus monotonic time, and never later than the deadline: for pricing a
+/// request is
 ///   over then. A jump of the wall clock moves nothing.
 /// - Counts above the held bounds (an engine's mistake) are cut to them, logged and counted.
-/// - It is rated by the newest book; where that would exceed the hold (a version published meanwhile), by the book of
+/// - It is rated by the newest book; where that would exceed the hold (a version published meanwhile), by the
+/// book of
 ///   its admission, which cannot.
 /// - A failed request that delivered nothing is charged nothing.
 class LiveCharge final : public Charge {
@@ -54,21 +59,27 @@ class LiveCharge final : public Charge {
   std::string_view band() const override { return band_; }
 
   /// The ADMIT record: whose request it is. Also the beginning of its FINAL.
-  static Record admit_record(const AdmittedRequest& admitted);
+  static Record admit_record(const AdmittedRequest& admitted, const ReceiptIssuer& issuer);
 
  private:
   struct Rated {
     TokenUsage usage;
     Wall completed;
     price::RatedRequest price;
+    v1::PriceBasis basis = v1::PRICE_BASIS_UNSPECIFIED;
   };
   Wall now_for_pricing() const;
   TokenUsage bounded(TokenUsage usage) const;
   Result<Rated> rate(const TokenUsage& usage, Wall completed) const;
   void abandon();
   void fill(v1::UsageEvent& event, const Rated& rated) const;
-  Record final_record(const Rated& rated, v1::UsageStatus status, const FinalReport& report) const;
-  Record close(const FinalReport& report, Settlement& settlement);
+  /// A FINAL and the receipt that gets its place together with it.
+  struct Closed {
+    Record record;
+    ReceiptDesk::DraftPtr receipt;
+  };
+  Closed final_record(const Rated& rated, v1::UsageStatus status, const FinalReport& report) const;
+  Closed close(const FinalReport& report, Settlement& settlement);
   price::PriceKey key() const;
   RequestId request() const { return admitted_.request.request; }
   WalletId wallet() const { return admitted_.request.principal->wallet; }

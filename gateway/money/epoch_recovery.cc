@@ -28,9 +28,8 @@ std::uint64_t epoch_of(std::string_view name) {
 
 }  // namespace
 
-EpochRecovery::EpochRecovery(Accounts& accounts, Disk& disk, Site site, ShipperMetrics& shipping,
-                             MeterMetrics& metrics, const Clock& clock, EntropySource& entropy, Log& log,
-                             Event& stopping)
+EpochRecovery::EpochRecovery(Accounts& accounts, Disk& disk, Site site, ShipperMetrics& shipping, MeterMetrics& metrics,
+                             const Clock& clock, EntropySource& entropy, Log& log, Event& stopping)
     : accounts_(accounts),
       disk_(disk),
       site_(std::move(site)),
@@ -52,20 +51,21 @@ awaitable<Result<EpochLog>> EpochRecovery::run() {
   TG_CO_TRY(remove_boot_marker());
   log_.info("epoch_opened", {kv("epoch", opened.epoch()), kv("unclosed", opened.unclosed_size())});
 
-  std::map<std::uint64_t, std::uint64_t> unclosed;
+  Unclosed unclosed;
   for (const auto& one : opened.unclosed()) {
-    if (one.epoch() != opened.epoch()) unclosed[one.epoch()] = one.applied_through();
+    if (one.epoch() == opened.epoch()) continue;
+    unclosed[one.epoch()] = {.applied_through = one.applied_through(), .receipt_link = one.receipt_link()};
   }
   TG_CO_ASSIGN(const auto names, disk_.list(site_.folder));
   std::map<std::uint64_t, bool> is_local;
   for (const std::string& name : names) {
     if (const std::uint64_t epoch = epoch_of(name); epoch != 0 && epoch != opened.epoch()) is_local[epoch] = true;
   }
-  for (const auto& [epoch, applied] : unclosed) {
+  for (const auto& [epoch, owed] : unclosed) {
     if (is_local.contains(epoch)) continue;
     // Its journal is gone with what it owed: billing keeps the lease in quarantine until a person decides.
     metrics_.stuck_epochs.add(1);
-    log_.error("epoch_journal_missing", {kv("epoch", epoch), kv("applied_through", applied)});
+    log_.error("epoch_journal_missing", {kv("epoch", epoch), kv("applied_through", owed.applied_through)});
   }
   for (const auto& [epoch, local] : is_local) {
     co_await recover(epoch, unclosed);
@@ -81,7 +81,8 @@ awaitable<Result<v1::OpenEpochResponse>> EpochRecovery::open_epoch() {
     TG_CO_ASSIGN(const auto names, disk_.list(site_.folder));
     const std::string name = fmt::format("{}{}", kEpochPrefix, opened.epoch());
     if (std::ranges::find(names, name) == names.end()) co_return opened;
-    // A crash came between making the epoch's folder and removing its marker: that life is over, ask for another.
+    // A crash came between making the epoch's folder and removing its marker: that life is over, ask for
+    // another.
     TG_CO_TRY(remove_boot_marker());
   }
 }
@@ -94,6 +95,8 @@ awaitable<Result<v1::OpenEpochResponse>> EpochRecovery::ask_for_epoch(Uuid boot)
     request.set_gateway_id(site_.gateway_id);
     request.set_boot_id(std::string(boot.raw()));
     request.set_region(site_.region);
+    request.set_receipt_key(site_.receipts.key.public_key().raw());
+    request.set_deployment(site_.receipts.deployment);
     auto opened = co_await accounts_.open_epoch(std::move(request));
     if (opened) co_return opened;
     if (!std::exchange(is_logged, true)) {
@@ -126,23 +129,30 @@ Status EpochRecovery::remove_boot_marker() {
   return disk_.sync_folder(site_.folder);
 }
 
-awaitable<void> EpochRecovery::recover(std::uint64_t epoch, const std::map<std::uint64_t, std::uint64_t>& unclosed) {
+awaitable<void> EpochRecovery::recover(std::uint64_t epoch, const Unclosed& unclosed) {
   const Status done = co_await settle_and_close(epoch, unclosed);
   if (done || stopping_.is_set()) co_return;
   metrics_.stuck_epochs.add(1);
-  log_.error("epoch_stuck", {kv("epoch", epoch), kv("folder", epoch_folder(epoch)), kv("error", done.error().to_string())});
+  log_.error("epoch_stuck",
+             {kv("epoch", epoch), kv("folder", epoch_folder(epoch)), kv("error", done.error().to_string())});
 }
 
-awaitable<Status> EpochRecovery::settle_and_close(std::uint64_t epoch,
-                                                  const std::map<std::uint64_t, std::uint64_t>& unclosed) {
+awaitable<Status> EpochRecovery::settle_and_close(std::uint64_t epoch, const Unclosed& unclosed) {
   RecoveryPlan plan;
-  const RecordVisitor visit = [&plan](const RecordView& record, std::uint64_t) {
+  std::string last_final;
+  const RecordVisitor visit = [&plan, &last_final](const RecordView& record, std::uint64_t) {
     switch (record.type) {
-      case RecordType::kAdmit: return plan.on_admit(record.request, record.payload);
-      case RecordType::kProgress: return plan.on_progress(record.request, record.payload);
-      case RecordType::kFinal: return plan.on_final(record.request);
-      case RecordType::kClosing: return plan.on_closing();
-      case RecordType::kSegment: return;
+      case RecordType::kAdmit:
+        return plan.on_admit(record.request, record.payload);
+      case RecordType::kProgress:
+        return plan.on_progress(record.request, record.payload);
+      case RecordType::kFinal:
+        last_final = record.payload;
+        return plan.on_final(record.request);
+      case RecordType::kClosing:
+        return plan.on_closing();
+      case RecordType::kSegment:
+        return;
     }
   };
   const auto owed = unclosed.find(epoch);
@@ -153,7 +163,7 @@ awaitable<Status> EpochRecovery::settle_and_close(std::uint64_t epoch,
     if (is_empty || plan.is_closing()) co_return remove_epoch(epoch);
     co_return fail(Code::kDataLoss, "epoch_unknown", "billing does not know this epoch as open; was it restored?");
   }
-  const std::uint64_t applied = owed->second;
+  const std::uint64_t applied = owed->second.applied_through;
   std::uint64_t last = 0;
   if (log) {
     if (log->identity().gateway_id != site_.gateway_id) {
@@ -164,9 +174,11 @@ awaitable<Status> EpochRecovery::settle_and_close(std::uint64_t epoch,
       co_return fail(Code::kDataLoss, "journal_behind",
                      fmt::format("billing has {} records, the journal only {}", applied, log->last_sequence()));
     }
-    TG_CO_TRY(append_interrupted(*log, plan));
+    TG_CO_ASSIGN(const Digest head, chain_head(*log, last_final, owed->second));
+    ReceiptDesk receipts(site_.receipts, site_.gateway_id, epoch, head);
+    TG_CO_TRY(append_interrupted(*log, plan, receipts));
     last = log->last_sequence();
-    TG_CO_TRY(co_await ship(*log, applied));
+    TG_CO_TRY(co_await ship(*log, applied, receipts));
     log->append({.type = RecordType::kClosing, .sequence = last, .request = {}, .payload = {}});
     TG_CO_TRY(log->write());
     TG_CO_TRY(log->sync());
@@ -177,7 +189,23 @@ awaitable<Status> EpochRecovery::settle_and_close(std::uint64_t epoch,
   co_return remove_epoch(epoch);
 }
 
-Status EpochRecovery::append_interrupted(EpochLog& log, const RecoveryPlan& plan) {
+Result<Digest> EpochRecovery::chain_head(const EpochLog& log, const std::string& last_final, const Owed& owed) const {
+  Digest head{};
+  if (log.last_sequence() == 0) return head;
+  if (last_final.empty()) {
+    if (owed.receipt_link.size() == head.size()) std::ranges::copy(owed.receipt_link, head.begin());
+    return head;
+  }
+  v1::UsageEvent event;
+  if (!event.ParseFromString(last_final)) {
+    return fail(Code::kDataLoss, "journal_corrupt", "the last FINAL cannot be read");
+  }
+  event.set_sequence(log.last_sequence());
+  TG_ASSIGN(const auto link, link_after(event, site_.gateway_id, log.identity().epoch));
+  return link.value_or(head);
+}
+
+Status EpochRecovery::append_interrupted(EpochLog& log, const RecoveryPlan& plan, ReceiptDesk& receipts) {
   metrics_.recovered_void.add(static_cast<double>(plan.void_count()));
   for (const RecoveryPlan::Cut& cut : plan.interrupted()) {
     v1::UsageEvent event;
@@ -188,19 +216,23 @@ Status EpochRecovery::append_interrupted(EpochLog& log, const RecoveryPlan& plan
     event.MergeFrom(progress);
     event.set_status(v1::USAGE_STATUS_INTERRUPTED);
     event.set_finish_reason("error");
-    log.append({.type = RecordType::kFinal, .sequence = 0, .request = cut.request, .payload = event.SerializeAsString()});
+    Record record{
+        .type = RecordType::kFinal, .sequence = 0, .request = cut.request, .payload = event.SerializeAsString()};
+    TG_TRY(receipts.attach(record, event));
+    log.append(std::move(record));
     metrics_.recovered_interrupted.add();
   }
   TG_TRY(log.write());
   return log.sync();
 }
 
-awaitable<Status> EpochRecovery::ship(const EpochLog& log, std::uint64_t applied) {
+awaitable<Status> EpochRecovery::ship(const EpochLog& log, std::uint64_t applied, ReceiptDesk& receipts) {
   EpochShipper::Source source;
   source.folder = log.folder();
   source.gateway_id = site_.gateway_id;
   source.epoch = log.identity().epoch;
   source.applied_through = applied;
+  source.receipts = &receipts;
   EpochShipper shipper(accounts_, disk_, std::move(source), shipping_, clock_);
   Backoff backoff = make_backoff(log.identity().epoch);
   while (shipper.applied_through() < log.last_sequence()) {

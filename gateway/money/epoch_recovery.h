@@ -11,15 +11,18 @@
 
 namespace tidegate::gateway {
 
-/// Begins this life of the gateway and ends the earlier ones. Every step may be cut by a crash and is then done again.
+/// Begins this life of the gateway and ends the earlier ones. Every step may be cut by a crash and is then
+/// done again.
 ///
-///   <journal>/opening-<boot id>   written before billing is asked for an epoch, removed when its folder exists:
+///   <journal>/opening-<boot id>   written before billing is asked for an epoch, removed when its folder
+///   exists:
 ///                                 an epoch without a folder therefore means a lost disk, not a crash
 ///   <journal>/epoch-<n>/          the segments of one life
 ///
-/// An earlier epoch: streams cut by the crash get a FINAL `interrupted` at their last progress; everything billing
-/// lacks is shipped under the old epoch; CLOSING is written; billing closes the epoch, which returns its leases to the
-/// wallets; the folder goes. What cannot be delivered (damage, a refusal) stays in its folder, is logged and counted.
+/// An earlier epoch: streams cut by the crash get a FINAL `interrupted` at their last progress; everything
+/// billing lacks is shipped under the old epoch; CLOSING is written; billing closes the epoch, which returns
+/// its leases to the wallets; the folder goes. What cannot be delivered (damage, a refusal) stays in its
+/// folder, is logged and counted.
 class EpochRecovery {
  public:
   struct Site {
@@ -27,6 +30,7 @@ class EpochRecovery {
     std::string gateway_id;
     std::string region;
     std::uint64_t segment_bytes_max = 0;
+    ReceiptIssuer receipts;
   };
   EpochRecovery(Accounts& accounts, Disk& disk, Site site, ShipperMetrics& shipping, MeterMetrics& metrics,
                 const Clock& clock, EntropySource& entropy, Log& log, Event& stopping);
@@ -45,10 +49,19 @@ class EpochRecovery {
   awaitable<Result<v1::OpenEpochResponse>> ask_for_epoch(Uuid boot);
   Result<Uuid> boot_marker();
   Status remove_boot_marker();
-  awaitable<void> recover(std::uint64_t epoch, const std::map<std::uint64_t, std::uint64_t>& unclosed);
-  awaitable<Status> settle_and_close(std::uint64_t epoch, const std::map<std::uint64_t, std::uint64_t>& unclosed);
-  Status append_interrupted(EpochLog& log, const RecoveryPlan& plan);
-  awaitable<Status> ship(const EpochLog& log, std::uint64_t applied);
+  /// What billing has of an epoch that it does not know as closed.
+  struct Owed {
+    std::uint64_t applied_through = 0;
+    std::string receipt_link;  ///< after it; 32 bytes or none
+  };
+  using Unclosed = std::map<std::uint64_t, Owed>;
+  awaitable<void> recover(std::uint64_t epoch, const Unclosed& unclosed);
+  awaitable<Status> settle_and_close(std::uint64_t epoch, const Unclosed& unclosed);
+  /// The link that the next receipt of the epoch names: after the last FINAL, or as billing has it when every
+  /// FINAL was acknowledged and freed.
+  Result<Digest> chain_head(const EpochLog& log, const std::string& last_final, const Owed& owed) const;
+  Status append_interrupted(EpochLog& log, const RecoveryPlan& plan, ReceiptDesk& receipts);
+  awaitable<Status> ship(const EpochLog& log, std::uint64_t applied, ReceiptDesk& receipts);
   awaitable<bool> pause(Backoff& backoff);
   Backoff make_backoff(std::uint64_t seed) const;
   std::string epoch_folder(std::uint64_t epoch) const;

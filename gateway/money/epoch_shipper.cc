@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t kBatchEventsMax = 1000;  // of SubmitUsage
 
-Result<v1::UsageBatch> batch_of(const std::vector<FinalReader::Final>& finals) {
+Result<v1::UsageBatch> batch_of(const std::vector<FinalReader::Final>& finals, ReceiptDesk& receipts) {
   v1::UsageBatch batch;
   for (const FinalReader::Final& final : finals) {
     v1::UsageEvent* event = batch.add_events();
@@ -15,6 +15,7 @@ Result<v1::UsageBatch> batch_of(const std::vector<FinalReader::Final>& finals) {
       return fail(Code::kDataLoss, "journal_corrupt", fmt::format("FINAL {} is not a usage event", final.sequence));
     }
     event->set_sequence(final.sequence);
+    TG_TRY(receipts.complete(*event));
   }
   return batch;
 }
@@ -26,6 +27,7 @@ EpochShipper::EpochShipper(Accounts& accounts, Disk& disk, Source source, Shippe
       reader_(disk, std::move(source.folder)),
       gateway_id_(std::move(source.gateway_id)),
       epoch_(source.epoch),
+      receipts_(*source.receipts),
       metrics_(metrics),
       clock_(clock),
       applied_(source.applied_through) {}
@@ -36,7 +38,7 @@ awaitable<Status> EpochShipper::ship_next(std::uint64_t first_segment, EpochLog:
     oldest_waiting_us_ = 0;
     co_return Status();
   }
-  TG_CO_ASSIGN(v1::UsageBatch batch, batch_of(finals));
+  TG_CO_ASSIGN(v1::UsageBatch batch, batch_of(finals, receipts_));
   batch.set_gateway_id(gateway_id_);
   batch.set_epoch(epoch_);
   oldest_waiting_us_ = batch.events(0).completed_us();

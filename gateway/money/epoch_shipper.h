@@ -4,6 +4,7 @@
 #include "gateway/journal/final_reader.h"
 #include "gateway/money/accounts_port.h"
 #include "gateway/money/money_metrics.h"
+#include "gateway/money/receipt_desk.h"
 
 namespace tidegate::gateway {
 
@@ -15,13 +16,14 @@ class EpochShipper {
     std::string gateway_id;
     std::uint64_t epoch = 0;
     std::uint64_t applied_through = 0;  ///< as billing said
+    ReceiptDesk* receipts = nullptr;    ///< of this epoch; signs what is shipped
   };
   /// References outlive it.
   EpochShipper(Accounts& accounts, Disk& disk, Source source, ShipperMetrics& metrics, const Clock& clock);
 
   /// Submits the next at most 1,000 FINALs of what is synced; success without a call when there are none.
-  /// Fails as SubmitUsage and FinalReader do. After failed_precondition/sequence_gap (billing was restored to an
-  /// older state) the next try begins at the oldest FINAL that is still here.
+  /// Fails as SubmitUsage and FinalReader do. After failed_precondition/sequence_gap (billing was restored to
+  /// an older state) the next try begins at the oldest FINAL that is still here.
   awaitable<Status> ship_next(std::uint64_t first_segment, EpochLog::Position end);
 
   std::uint64_t applied_through() const { return applied_; }
@@ -33,6 +35,7 @@ class EpochShipper {
   FinalReader reader_;
   const std::string gateway_id_;
   const std::uint64_t epoch_;
+  ReceiptDesk& receipts_;
   ShipperMetrics& metrics_;
   const Clock& clock_;
   std::uint64_t applied_;

@@ -94,7 +94,7 @@ awaitable<Result<std::unique_ptr<Charge>>> LiveMeter::admit(AdmissionRequest req
   TG_CO_ASSIGN(priced.admitted.hold, co_await context->leases.hold(wallet, caps, priced.worst_case, give_up));
 
   const Hold hold = priced.admitted.hold;
-  Record record = LiveCharge::admit_record(priced.admitted);
+  Record record = LiveCharge::admit_record(priced.admitted, context->receipts.issuer());
   auto start = [&context, &record](Resume<Result<std::uint64_t>> resume) {
     context->journal.append(std::move(record), std::move(resume));
   };

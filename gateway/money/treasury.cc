@@ -17,6 +17,11 @@ Result<std::shared_ptr<Treasury>> Treasury::open(TreasuryConfig config, Treasury
   if (config.gateway_id.empty() || config.pepper.empty() || config.journal_folder.empty()) {
     return fail(Code::kInvalidArgument, "bad_config", "a gateway needs its id, the key pepper and a journal folder");
   }
+  if (!config.receipts) {
+    return fail(Code::kInvalidArgument, "bad_config",
+                "a gateway needs a key to sign receipts with; make one with: tidegate receipt-key mint",
+                "secrets.receipt_key_file");
+  }
   TG_TRY(parts.disk.make_folder(config.journal_folder));
   TG_ASSIGN(auto lock, parts.disk.lock(config.journal_folder));
   return std::shared_ptr<Treasury>(new Treasury(std::move(config), std::move(parts), std::move(lock)));
@@ -66,7 +71,7 @@ void Treasury::start() {
 }
 
 awaitable<void> Treasury::begin() {
-  EpochRecovery::Site site;
+  EpochRecovery::Site site{.receipts = *config_.receipts};
   site.folder = config_.journal_folder;
   site.gateway_id = config_.gateway_id;
   site.region = config_.meter.region;
@@ -84,6 +89,8 @@ awaitable<void> Treasury::begin() {
   source.folder = log->folder();
   source.gateway_id = config_.gateway_id;
   source.epoch = log->identity().epoch;
+  receipts_ = std::make_unique<ReceiptDesk>(*config_.receipts, config_.gateway_id, log->identity().epoch);
+  source.receipts = receipts_.get();
   EpochShipper epoch(parts_.accounts, parts_.disk, std::move(source), shipper_metrics_, parts_.clock);
   leases_.open_epoch(log->identity().epoch);
   journal_ = std::make_unique<Journal>(*std::move(log), config_.journal, journal_metrics_, parts_.clock, parts_.log);
@@ -95,6 +102,7 @@ awaitable<void> Treasury::begin() {
                                    .clock = parts_.clock,
                                    .log = parts_.log,
                                    .feed = feed_,
+                                   .receipts = *receipts_,
                                    .charge_ended = AsyncSignal(parts_.executor)});
   is_open_.store(true);
   meter_.open(std::shared_ptr<ChargeContext>(shared_from_this(), context_.get()));
@@ -158,7 +166,7 @@ awaitable<bool> Treasury::finish_epoch(Deadline deadline) {
   const std::uint64_t last = journal_->durable().last_sequence;
   const Status written = co_await write_closing(last);
   if (!written) co_return false;
-  EpochRecovery::Site site;
+  EpochRecovery::Site site{.receipts = *config_.receipts};
   site.folder = config_.journal_folder;
   site.gateway_id = config_.gateway_id;
   EpochRecovery recovery(parts_.accounts, parts_.disk, std::move(site), shipper_metrics_, meter_metrics_, parts_.clock,

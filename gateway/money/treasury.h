@@ -14,10 +14,11 @@ struct TreasuryConfig {
   JournalLimits journal;
   LeasePolicy leases;
   MeterConfig meter;
+  std::optional<ReceiptIssuer> receipts;  ///< required: no answer without a receipt
 };
 
-/// What it works with; all outlive it. `executor` belongs to one thread, on which watching, leasing, shipping and
-/// recovery run (their file reads block it shortly).
+/// What it works with; all outlive it. `executor` belongs to one thread, on which watching, leasing, shipping
+/// and recovery run (their file reads block it shortly).
 struct TreasuryParts {
   Accounts& accounts;
   Disk& disk;
@@ -26,13 +27,13 @@ struct TreasuryParts {
   MetricRegistry& metrics;
   Log& log;
   Executor executor;
-  /// Called once, on `executor`: the journal can no longer be written, or never could. Stop taking requests, drain,
-  /// exit; the next start replays.
+  /// Called once, on `executor`: the journal can no longer be written, or never could. Stop taking requests,
+  /// drain, exit; the next start replays.
   std::function<void()> on_failed;
 };
 
-/// The money half of a gateway: keys, prices, leases, journal, shipping, recovery, joined. Requests are admitted from
-/// the moment the earlier lives of this gateway are settled with billing.
+/// The money half of a gateway: keys, prices, leases, journal, shipping, recovery, joined. Requests are
+/// admitted from the moment the earlier lives of this gateway are settled with billing.
 ///
 /// Life: open(), start(), ... drain(), destruction. Charges keep it alive.
 class Treasury : public std::enable_shared_from_this<Treasury> {
@@ -53,9 +54,9 @@ class Treasury : public std::enable_shared_from_this<Treasury> {
   Status ready() const;
   bool has_failed() const { return has_failed_.load(); }
 
-  /// Orderly end: admits no more, waits for open charges, ships everything, lets billing close the epoch (which
-  /// returns the leases) and stops every loop. What does not finish by the deadline is left to the next start's
-  /// recovery. True when nothing was left. On `executor`. Once.
+  /// Orderly end: admits no more, waits for open charges, ships everything, lets billing close the epoch
+  /// (which returns the leases) and stops every loop. What does not finish by the deadline is left to the
+  /// next start's recovery. True when nothing was left. On `executor`. Once.
   awaitable<bool> drain(Deadline deadline);
 
   // For tests and status pages.
@@ -89,6 +90,7 @@ class Treasury : public std::enable_shared_from_this<Treasury> {
   LiveMeter meter_;
   Event stopping_;
   // From begin() on, before is_open_.
+  std::unique_ptr<ReceiptDesk> receipts_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Shipper> shipper_;
   std::unique_ptr<ChargeContext> context_;

@@ -73,6 +73,7 @@ v1::ChatEvent encode_finished(const AnswerEnd& end) {
   cost->set_currency(end.settlement.currency);
   cost->set_band(end.settlement.band);
   cost->set_price_version(end.settlement.price_version);
+  finished->set_receipt(end.settlement.receipt);
   return event;
 }
 

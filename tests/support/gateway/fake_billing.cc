@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "base/net/timer.h"
+#include "base/receipt/receipt_check.h"
 #include "gateway/money/price_wire.h"
+#include "base/receipt_event/event_receipt.h"
 #include "tests/support/sequential_ids.h"
 
 namespace tidegate::gateway::test {
@@ -295,12 +297,14 @@ Result<v1::OpenEpochResponse> FakeBilling::do_open(const v1::OpenEpochRequest& r
   if (response.epoch() == 0) {
     response.set_epoch(last + 1);
     epochs_[{request.gateway_id(), last + 1}].boot = request.boot_id();
+    receipt_keys_[request.gateway_id()] = request.receipt_key();
   }
   for (const auto& [key, epoch] : epochs_) {
     if (key.first != request.gateway_id() || epoch.is_closed || key.second == response.epoch()) continue;
     auto* one = response.add_unclosed();
     one->set_epoch(key.second);
     one->set_applied_through(epoch.applied);
+    one->set_receipt_link(epoch.receipt_link);
   }
   return response;
 }
@@ -445,10 +449,12 @@ Result<v1::UsageAck> FakeBilling::do_submit(const v1::UsageBatch& batch) {
   if (expected > found->second.applied + 1) return fail(Code::kFailedPrecondition, "sequence_gap", "a gap");
   std::map<std::string, Money> consumed;
   std::set<std::string> fresh;
+  std::string link = found->second.receipt_link;
   for (const v1::UsageEvent& event : batch.events()) {
     if (event.sequence() != expected++) return contradiction("sequences are not consecutive");
     if (event.sequence() <= found->second.applied) continue;
     TG_TRY(check_event(event, consumed));
+    TG_TRY(check_receipt(event, found->first, receipt_keys_.at(batch.gateway_id()), link));
     if (!fresh.insert(event.request_id()).second) return contradiction("a request twice in a batch");
     consumed[event.lease_id()] += *Money::parse(event.amount());
     for (const std::string& lease : event.cap_lease_ids()) {
@@ -476,6 +482,7 @@ Result<v1::UsageAck> FakeBilling::do_submit(const v1::UsageBatch& batch) {
     events_[event.request_id()] = event;
     found->second.applied = event.sequence();
   }
+  found->second.receipt_link = link;
   v1::UsageAck ack;
   ack.set_applied_through(found->second.applied);
   return ack;
@@ -504,6 +511,21 @@ Status FakeBilling::check_event(const v1::UsageEvent& event, const std::map<std:
   const auto pending = consumed.find(event.lease_id());
   const Money before = lease->second.consumed + (pending == consumed.end() ? Money() : pending->second);
   if (before + amount > lease->second.amount) return contradiction("more than the lease has");
+  return {};
+}
+
+Status FakeBilling::check_receipt(const v1::UsageEvent& event, const EpochKey& epoch, const std::string& key,
+                                  std::string& link) {
+  const std::string& previous = event.receipt().previous();
+  if (previous != (link.empty() ? std::string(32, '\0') : link)) return contradiction("the receipt follows another");
+  TG_ASSIGN(const auto receipt, receipt_of(event, epoch.first, epoch.second));
+  const std::string body = receipt::encode_body(receipt);
+  TG_ASSIGN(const auto read,
+            receipt::decode_signed(receipt::join(body, event.receipt().key_id(), event.receipt().signature())));
+  TG_ASSIGN(const auto public_key, Ed25519PublicKey::from_raw(key));
+  TG_TRY(receipt::verify_signature(read.envelope, public_key));
+  TG_TRY(receipt::check_arithmetic(read.receipt));
+  link = as_view(receipt::link_of(body));
   return {};
 }
 

@@ -17,8 +17,8 @@
 
 namespace tidegate::gateway::test {
 
-/// Billing in memory, with its rules: leases are taken out of wallets, sequences have no gaps, every event is rated
-/// again and a difference refused. Thread-safe; streams and answers live on the executor it is given.
+/// Billing in memory, with its rules: leases are taken out of wallets, sequences have no gaps, every event is
+/// rated again and a difference refused. Thread-safe; streams and answers live on the executor it is given.
 class FakeBilling final : public Accounts {
  public:
   enum class Call : std::uint8_t { kOpenEpoch, kCloseEpoch, kAcquire, kReturn, kSubmit };
@@ -40,7 +40,8 @@ class FakeBilling final : public Accounts {
   void roll_periods(Wall end_of_next);
   void set_gateways(std::int64_t gateways) { gateways_ = gateways; }
   void set_lease_life(Duration life) { lease_life_ = life; }
-  /// The next `count` calls of this kind answer with `error`; `is_done`: although the work was done (a lost reply).
+  /// The next `count` calls of this kind answer with `error`; `is_done`: although the work was done (a lost
+  /// reply).
   void fail_next(Call call, Error error, bool is_done = false, int count = 1);
   /// Nothing answers, streams break.
   void set_down(bool is_down);
@@ -101,6 +102,7 @@ class FakeBilling final : public Accounts {
   struct Epoch {
     std::string boot;
     std::uint64_t applied = 0;
+    std::string receipt_link;
     bool is_closed = false;
   };
   struct Fault {
@@ -125,6 +127,10 @@ class FakeBilling final : public Accounts {
   Result<v1::Lease> do_return_to_cap(const v1::ReturnLeaseRequest& request);
   v1::Lease cap_reply(const std::string& id, Money granted) const;
   std::string node_of(const std::string& cap, const std::string& end_user) const;
+  /// Every event has a receipt that says the same, follows the one before it and is signed with the gateway's
+  /// key. Moves `link` on.
+  static Status check_receipt(const v1::UsageEvent& event, const EpochKey& epoch, const std::string& key,
+                              std::string& link);
   v1::Lease lease_reply(const std::string& id, Money granted) const;
   v1::AccountsUpdate snapshot() const;
   void publish(const v1::AccountsUpdate& update);
@@ -141,7 +147,8 @@ class FakeBilling final : public Accounts {
   int period_ = 1;
   std::int64_t period_end_us_ = 0;
   std::map<EpochKey, Epoch> epochs_;
-  std::map<std::string, v1::Lease> replies_;  // by grant_id or return_id
+  std::map<std::string, std::string> receipt_keys_;  // by gateway
+  std::map<std::string, v1::Lease> replies_;         // by grant_id or return_id
   std::map<std::string, v1::Principal> keys_;
   std::map<std::int64_t, v1::PriceVersion> prices_;
   std::map<std::string, v1::UsageEvent> events_;

@@ -44,7 +44,7 @@ TEST(Base62, PadsAndReadsBack) {
 TEST(Crc32c, MatchesThePublishedVectors) {
   EXPECT_EQ(crc32c(""), 0U);
   EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
-  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);  // RFC 3720, B.4
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);    // RFC 3720, B.4
   EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43U);
 }
 
@@ -56,12 +56,11 @@ TEST(Crc32c, ChainsOverAnySplit) {
 }
 
 TEST(Utf8, AcceptsExactlyWhatUnicodeDoes) {
-  for (const char* good :
-       {"", "plain", "caf\xc3\xa9", "\xe6\xbd\xae", "\xf0\x9f\x8c\x8a", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"}) {
+  for (const char* good : {"", "plain", "caf\xc3\xa9", "\xe6\xbd\xae", "\xf0\x9f\x8c\x8a", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"}) {
     EXPECT_TRUE(is_valid_utf8(good)) << good;
   }
-  for (const char* bad : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                          "\xf8\x88\x80\x80\x80", "a\xff", "\xe6\xbd", "\xf0\x9f\x8c"}) {
+  for (const char* bad : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
+                          "a\xff", "\xe6\xbd", "\xf0\x9f\x8c"}) {
     EXPECT_FALSE(is_valid_utf8(bad)) << bad;
   }
 }

@@ -10,8 +10,8 @@ namespace {
 
 TEST(Ed25519, AcceptsTheVectorOfTheRfc) {
   // RFC 8032, 7.1, test 2.
-  const auto key = Ed25519PublicKey::from_raw(
-      *hex_decode("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"));
+  const auto key =
+      Ed25519PublicKey::from_raw(*hex_decode("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"));
   const std::string signature = *hex_decode(
       "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2e"
       "aeb4302aeeb00d291612bb0c00");
@@ -33,8 +33,7 @@ TEST(Ed25519, KeysSurviveTheirFiles) {
 }
 
 TEST(Ed25519, ARefusalNamesTheFileAndTheFixAndNeverTheContent) {
-  for (const char* text :
-       {"", "sesame", "-----BEGIN PRIVATE KEY-----\nsesame\n-----END PRIVATE KEY-----\n"}) {
+  for (const char* text : {"", "sesame", "-----BEGIN PRIVATE KEY-----\nsesame\n-----END PRIVATE KEY-----\n"}) {
     const auto key = Ed25519Key::from_pem(text, "secrets.receipt_key_file");
     ASSERT_FALSE(key);
     EXPECT_EQ(key.error().field, "secrets.receipt_key_file");

@@ -7,9 +7,7 @@
 namespace tidegate::merkle {
 namespace {
 
-std::string hex(const Digest& digest) {
-  return hex_encode(as_view(digest));
-}
+std::string hex(const Digest& digest) { return hex_encode(as_view(digest)); }
 
 std::vector<Digest> make_leaves(std::size_t count) {
   std::vector<Digest> leaves;

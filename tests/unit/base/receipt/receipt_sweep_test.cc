@@ -46,8 +46,7 @@ TEST(ReceiptSweep, EveryReceiptVerifiesAndEverySingleBitChangeIsDetected) {
   const auto verifying = std::chrono::steady_clock::now();
   for (const std::string& bytes : all) {
     const auto receipt = decode_signed(bytes);
-    if (receipt && verify_receipt(*receipt, ring) && check_arithmetic(receipt->receipt) &&
-        chain.add(*receipt))
+    if (receipt && verify_receipt(*receipt, ring) && check_arithmetic(receipt->receipt) && chain.add(*receipt))
       ++verified;
   }
   const double verify_us = micros_each(verifying, receipts);

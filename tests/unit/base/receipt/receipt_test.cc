@@ -38,8 +38,7 @@ TEST(Receipt, ItsPlaceIsWrittenInAfterwards) {
 
 TEST(Receipt, EveryTruncationIsRefused) {
   const std::string whole = sign_body(encode_body(make_receipt(1)), make_key(1));
-  for (std::size_t size = 0; size < whole.size(); ++size)
-    EXPECT_FALSE(decode_signed(whole.substr(0, size))) << size;
+  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_FALSE(decode_signed(whole.substr(0, size))) << size;
   EXPECT_FALSE(decode_signed(whole + '\0'));
 }
 

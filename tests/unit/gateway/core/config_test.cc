@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/crypto/ed25519.h"
+#include "tests/support/sequential_ids.h"
+
 namespace tidegate::gateway {
 namespace {
 
@@ -10,6 +13,8 @@ GatewayConfig valid() {
   config.pepper = "0123456789abcdef0123456789abcdef";
   config.cluster_token = "fedcba9876543210fedcba9876543210";
   config.cache_salt = "00112233445566778899aabbccddeeff";
+  tidegate::test::SeededEntropy entropy{1};
+  config.receipt_key = Ed25519Key::mint(entropy).pem();
   return config;
 }
 
@@ -28,6 +33,18 @@ TEST(GatewayConfig, RefusesShortPatternedAndSharedSecretsWithoutPrintingThem) {
   EXPECT_NE(check_config(config).error().message.find("the same"), std::string::npos);
 }
 
+TEST(GatewayConfig, AMissingOrMalformedReceiptKeyIsRefusedWithTheFix) {
+  for (const char* text : {"", "-----BEGIN PRIVATE KEY-----\nsesame\n-----END PRIVATE KEY-----\n"}) {
+    GatewayConfig config = valid();
+    config.receipt_key = text;
+    const Status status = check_config(config);
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().message.find("secrets.receipt_key_file"), std::string::npos);
+    EXPECT_NE(status.error().message.find("tidegate receipt-key mint"), std::string::npos);
+    EXPECT_EQ(status.error().message.find("sesame"), std::string::npos);
+  }
+}
+
 TEST(GatewayConfig, RequiredOptionsAreMissedByName) {
   GatewayConfig config;
   ConfigTable table = config_table(config);
@@ -36,7 +53,7 @@ TEST(GatewayConfig, RequiredOptionsAreMissedByName) {
   const Status missing = table.check_required();
   ASSERT_FALSE(missing);
   for (const char* key : {"scheduler.address", "billing.address", "journal.dir", "secrets.pepper_file",
-                          "secrets.cluster_token_file", "secrets.cache_salt_file"}) {
+                          "secrets.cluster_token_file", "secrets.cache_salt_file", "secrets.receipt_key_file"}) {
     EXPECT_NE(missing.error().message.find(key), std::string::npos) << key;
   }
   EXPECT_FALSE(table.parse_text("io.threads = 0\n", "test"));
@@ -46,7 +63,7 @@ TEST(GatewayConfig, RequiredOptionsAreMissedByName) {
 TEST(GatewayConfig, DescriptionHoldsNoSecret) {
   const GatewayConfig config = valid();
   const std::string text = describe_config(config);
-  for (const std::string& secret : {config.pepper, config.cluster_token, config.cache_salt}) {
+  for (const std::string& secret : {config.pepper, config.cluster_token, config.cache_salt, config.receipt_key}) {
     EXPECT_EQ(text.find(secret), std::string::npos);
   }
 }

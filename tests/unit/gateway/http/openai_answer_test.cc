@@ -66,6 +66,19 @@ TEST(OpenAiAnswer, UsageChunkIsNeverSentUnasked) {
   EXPECT_EQ(out.find("\"choices\":[]"), std::string::npos);
 }
 
+TEST(OpenAiAnswer, TheReceiptIsAFieldOfTheUsageChunkOrACommentThatClientsSkip) {
+  Settlement with_receipt = settlement();
+  with_receipt.receipt = "\xfb\xff";
+  std::string asked;
+  OpenAiChunks(head(), true).append_usage(asked, kUsage, with_receipt);
+  const auto parsed = json::parse(std::string_view(asked).substr(6));
+  ASSERT_TRUE(parsed) << asked;
+  EXPECT_EQ(parsed->get_object().at("receipt"), "-_8");
+  std::string unasked;
+  OpenAiChunks(head(), false).append_usage(unasked, kUsage, with_receipt);
+  EXPECT_EQ(unasked, ": x-tidegate-receipt -_8\n\n");
+}
+
 TEST(OpenAiAnswer, BodyIsOneValidObject) {
   const auto parsed = json::parse(openai_completion(head(), "think \"q\"", "line\nbreak", "stop", kUsage, settlement()));
   ASSERT_TRUE(parsed) << parsed.error().to_string();

@@ -45,8 +45,8 @@ inline v1::PriceVersion flat_price(std::int64_t id = 1, std::int64_t micro = 1'0
   return version;
 }
 
-/// One gateway's money half over a billing, a disk and threads of its own: lane 0 is its background, lane 1 and 2
-/// carry requests. Real time, short waits.
+/// One gateway's money half over a billing, a disk and threads of its own: lane 0 is its background, lane 1
+/// and 2 carry requests. Real time, short waits.
 struct MoneyWorld : testing::Test {
   static constexpr const char* kPepper = "0123456789abcdef0123456789abcdef";
 
@@ -73,6 +73,7 @@ struct MoneyWorld : testing::Test {
     config.gateway_id = "gw-1";
     config.pepper = kPepper;
     config.journal_folder = "/journal";
+    config.receipts = ReceiptIssuer{"tide-test", Ed25519Key::mint(entropy)};
     config.meter.lease_wait = std::chrono::seconds(5);
     billing.add_price(flat_price());
     wallet = billing.add_wallet(money("100"));
