@@ -209,7 +209,14 @@ void LiveCharge::fill(v1::UsageEvent& event, const Rated& rated) const {
     to->set_meter(std::string(price::meter_name(line.meter)));
     to->set_quantity(line.quantity);
     to->set_micro_per_million(line.rate.micro_per_million());
+    if (!line.factor.is_one()) to->set_terms("x " + line.factor.to_string());
     to->set_amount(line.amount.to_string());
+  }
+  if (!rated.price.minimum_top_up.is_zero()) {
+    v1::ReceiptPart::Line* to = receipt->add_lines();
+    to->set_meter("minimum_charge");
+    to->set_terms("up to the minimum of the price version");
+    to->set_amount(rated.price.minimum_top_up.to_string());
   }
 }
 
