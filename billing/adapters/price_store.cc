@@ -20,23 +20,33 @@ using price::Schedule;
 constexpr const char* kLoadVersions = R"sql(
   SELECT id, book, model, currency, region, pool, basis,
          (extract(epoch FROM lower(effective)) * 1000000)::bigint,
-         (extract(epoch FROM upper(effective)) * 1000000)::bigint
+         (extract(epoch FROM upper(effective)) * 1000000)::bigint, tenant, minimum_charge
     FROM price_versions WHERE status = 'published' ORDER BY id)sql";
 
 constexpr const char* kLoadSchedules = R"sql(
   SELECT s.price_version, s.band, s.is_default, s.tz, array_to_string(s.days, ','), s.calendar_id, s.calendar_version,
          coalesce((SELECT string_agg(w.start_s || '-' || w.end_s, ',' ORDER BY w.ord) FROM price_windows w
                     WHERE w.price_version = s.price_version AND w.band = s.band), ''),
-         (SELECT string_agg(r.meter || '=' || r.micro_per_1m, ',') FROM price_rates r
+         (SELECT string_agg(r.prompt_over || '>' || r.meter || '=' || r.micro_per_1m, ',' ORDER BY r.prompt_over)
+            FROM price_rates r
            WHERE r.price_version = s.price_version AND r.band = s.band)
     FROM price_schedules s JOIN price_versions v ON v.id = s.price_version
    WHERE v.status = 'published' ORDER BY s.price_version, s.ord)sql";
 
-constexpr const char* kLoadCalendars = "SELECT id, version, day::text FROM calendars ORDER BY id, version, day";
+constexpr const char* kLoadCalendars =
+    "SELECT id, version, day::text, is_workday FROM calendars ORDER BY id, version, day";
+constexpr const char* kLoadModifiers = R"sql(
+  SELECT id, name, num, den, tenant, model, (extract(epoch FROM lower(effective)) * 1000000)::bigint,
+         (extract(epoch FROM upper(effective)) * 1000000)::bigint
+    FROM price_modifiers WHERE status = 'published' ORDER BY id)sql";
+constexpr const char* kInsertModifier = R"sql(
+  INSERT INTO price_modifiers (name, num, den, tenant, model, effective)
+  VALUES ($1, $2, $3, $4, $5, tstzrange($6::timestamptz, nullif($7, '')::timestamptz)) RETURNING id)sql";
 
 constexpr const char* kInsertVersion = R"sql(
-  INSERT INTO price_versions (book, model, currency, region, pool, effective, basis, sha256)
-  VALUES ($1, $2, $3, $4, $5, tstzrange($6::timestamptz, nullif($7, '')::timestamptz), $8, $9::bytea)
+  INSERT INTO price_versions (book, model, currency, region, pool, effective, basis, sha256, tenant,
+                              minimum_charge)
+  VALUES ($1, $2, $3, $4, $5, tstzrange($6::timestamptz, nullif($7, '')::timestamptz), $8, $9::bytea, $10, $11::numeric)
   RETURNING id)sql";
 constexpr const char* kInsertSchedule = R"sql(
   INSERT INTO price_schedules (price_version, ord, band, is_default, tz, days, calendar_id, calendar_version)
@@ -46,10 +56,10 @@ constexpr const char* kInsertWindows = R"sql(
   SELECT $1::bigint, $2::text, w.ord, w.start_s, w.end_s
     FROM unnest($3::int[], $4::int[]) WITH ORDINALITY AS w(start_s, end_s, ord))sql";
 constexpr const char* kInsertRates = R"sql(
-  INSERT INTO price_rates (price_version, band, meter, micro_per_1m)
-  SELECT $1::bigint, $2::text, r.meter, r.micro FROM unnest($3::text[], $4::bigint[]) AS r(meter, micro))sql";
+  INSERT INTO price_rates (price_version, band, prompt_over, meter, micro_per_1m)
+  SELECT $1::bigint, $2::text, r.* FROM unnest($3::bigint[], $4::text[], $5::bigint[]) AS r)sql";
 constexpr const char* kInsertCalendar = R"sql(
-  INSERT INTO calendars (id, version, day) SELECT $1::text, $2::int, d FROM unnest($3::date[]) AS d)sql";
+  INSERT INTO calendars (id, version, day, is_workday) SELECT $1::text, $2::int, d, $4::boolean FROM unnest($3::date[]) AS d)sql";
 constexpr const char* kMoveEnd = R"sql(
   UPDATE price_versions SET effective = tstzrange(lower(effective), nullif($2, '')::timestamptz), sha256 = $3::bytea
    WHERE id = $1)sql";
@@ -84,9 +94,15 @@ Schedule read_schedule(const pqxx::row& row) {
                                 static_cast<std::int32_t>(number(piece.substr(dash + 1)))});
   });
   each_piece(pg::read_text(row[8]), [&](auto piece) {
+    const auto arrow = piece.find('>');
     const auto equals = piece.find('=');
-    schedule.rates.emplace(std::string(piece.substr(0, equals)),
-                           Rate::from_micro_per_million(number(piece.substr(equals + 1))));
+    const std::int64_t over = number(piece.substr(0, arrow));
+    if (over > 0 && (schedule.long_prompts.empty() || schedule.long_prompts.back().over != over)) {
+      schedule.long_prompts.push_back({over, {}});
+    }
+    auto& rates = over == 0 ? schedule.rates : schedule.long_prompts.back().rates;
+    rates.emplace(std::string(piece.substr(arrow + 1, equals - arrow - 1)),
+                  Rate::from_micro_per_million(number(piece.substr(equals + 1))));
   });
   return schedule;
 }
@@ -97,43 +113,81 @@ std::vector<Calendar> load_calendars(pqxx::work& tx) {
     const std::string id = pg::read_text(row[0]);
     const auto version = static_cast<std::int32_t>(pg::read_int64(row[1]));
     if (out.empty() || out.back().id != id || out.back().version != version) out.push_back({id, version, {}});
-    if (const auto day = price::parse_date(pg::read_text(row[2]))) out.back().days.push_back(*day);
+    auto& days = pg::read_bool(row[3]) ? out.back().workdays : out.back().days;
+    if (const auto day = price::parse_date(pg::read_text(row[2]))) days.push_back(*day);
+  }
+  return out;
+}
+
+std::vector<price::Modifier> load_modifiers(pqxx::work& tx) {
+  std::vector<price::Modifier> out;
+  for (const auto& row : tx.exec(kLoadModifiers)) {
+    price::Modifier modifier;
+    modifier.id = pg::read_int64(row[0]);
+    modifier.name = pg::read_text(row[1]);
+    modifier.factor = {pg::read_int64(row[2]), pg::read_int64(row[3])};
+    modifier.tenant = pg::read_text(row[4]);
+    modifier.model = pg::read_text(row[5]);
+    modifier.effective_from = pg::read_wall(row[6]);
+    modifier.effective_to = pg::read_wall_if(row[7]);
+    out.push_back(std::move(modifier));
   }
   return out;
 }
 
 std::string end_text(const std::optional<Wall>& end) { return end ? pg::to_sql(*end) : std::string(); }
 
-std::int64_t insert_version(pqxx::work& tx, const PriceVersion& version) {
+}  // namespace
+
+std::string price_sha256(const PriceVersion& version) {
+  return std::string(as_view(sha256(canonical_text(version))));
+}
+
+std::int64_t insert_price_version(pqxx::work& tx, const PriceVersion& version) {
   const auto inserted =
       tx.exec_params1(kInsertVersion, version.book, version.model, version.currency, version.region, version.pool,
                       pg::to_sql(version.effective_from), end_text(version.effective_to),
-                      std::string(price::basis_name(version.basis)), pg::to_bytea(price_sha256(version)));
+                      std::string(price::basis_name(version.basis)), pg::to_bytea(price_sha256(version)),
+                      version.tenant, version.minimum_charge.to_string());
   const std::int64_t id = pg::read_int64(inserted[0]);
   int ord = 0;
   for (const auto& schedule : version.schedules) {
-    pg::ArrayLiteral days, starts, ends, meters, micros;
+    pg::ArrayLiteral days, starts, ends, overs, meters, micros;
+    auto add_rates = [&](std::int64_t over, const price::MeterRates& rates) {
+      for (const auto& [meter, rate] : rates) {
+        overs.add(over);
+        meters.add(meter);
+        micros.add(rate.micro_per_million());
+      }
+    };
     for (const int day : schedule.days) days.add(std::int64_t{day});
     for (const auto& window : schedule.windows) {
       starts.add(std::int64_t{window.start_s});
       ends.add(std::int64_t{window.end_s});
     }
-    for (const auto& [meter, rate] : schedule.rates) {
-      meters.add(meter);
-      micros.add(rate.micro_per_million());
-    }
+    add_rates(0, schedule.rates);
+    for (const auto& tier : schedule.long_prompts) add_rates(tier.over, tier.rates);
     tx.exec_params0(kInsertSchedule, id, ord++, schedule.name, schedule.is_default ? "t" : "f", schedule.tz, days.text(),
                     schedule.exclude_calendar, schedule.calendar_version);
     tx.exec_params0(kInsertWindows, id, schedule.name, starts.text(), ends.text());
-    tx.exec_params0(kInsertRates, id, schedule.name, meters.text(), micros.text());
+    tx.exec_params0(kInsertRates, id, schedule.name, overs.text(), meters.text(), micros.text());
   }
   return id;
 }
 
-}  // namespace
+std::int64_t insert_modifier(pqxx::work& tx, const price::Modifier& modifier) {
+  const auto inserted = tx.exec_params1(kInsertModifier, modifier.name, modifier.factor.num, modifier.factor.den,
+                                        modifier.tenant, modifier.model, pg::to_sql(modifier.effective_from),
+                                        end_text(modifier.effective_to));
+  return pg::read_int64(inserted[0]);
+}
 
-std::string price_sha256(const PriceVersion& version) {
-  return std::string(as_view(sha256(canonical_text(version))));
+void insert_calendar(pqxx::work& tx, const Calendar& calendar) {
+  for (const bool is_workday : {false, true}) {
+    pg::ArrayLiteral days;
+    for (const auto day : is_workday ? calendar.workdays : calendar.days) days.add(price::format_date(day));
+    tx.exec_params0(kInsertCalendar, calendar.id, calendar.version, days.text(), is_workday ? "t" : "f");
+  }
 }
 
 Result<PublishedPrices> load_prices(pqxx::work& tx) {
@@ -152,13 +206,15 @@ Result<PublishedPrices> load_prices(pqxx::work& tx) {
     version.basis = price::parse_basis(pg::read_text(row[6])).value_or(price::Basis::kCompletedAt);
     version.effective_from = pg::read_wall(row[7]);
     version.effective_to = pg::read_wall_if(row[8]);
+    version.tenant = pg::read_text(row[9]);
+    version.minimum_charge = pg::read_money(row[10]);
     by_id[version.id] = versions.size();
     versions.push_back(std::move(version));
   }
   for (const auto& row : tx.exec(kLoadSchedules)) {
     versions[by_id.at(pg::read_int64(row[0]))].schedules.push_back(read_schedule(row));
   }
-  TG_ASSIGN(out.book, price::PriceBook::build(std::move(versions), load_calendars(tx)));
+  TG_ASSIGN(out.book, price::PriceBook::build(std::move(versions), load_calendars(tx), load_modifiers(tx)));
   return out;
 }
 
@@ -190,11 +246,7 @@ Result<PricePlan> publish_prices(pqxx::work& tx, const price::PriceFile& file, W
   TG_ASSIGN(auto plan, plan_publication(published.book, file.versions, file.calendars, now, lead));
   if (plan.add.empty() && plan.ends.empty() && plan.calendars.empty()) return plan;
 
-  for (const auto& calendar : plan.calendars) {
-    pg::ArrayLiteral days;
-    for (const auto day : calendar.days) days.add(price::format_date(day));
-    tx.exec_params0(kInsertCalendar, calendar.id, calendar.version, days.text());
-  }
+  for (const auto& calendar : plan.calendars) insert_calendar(tx, calendar);
   std::vector<std::string> changed;
   for (const auto& end : plan.ends) {
     PriceVersion version = *published.book.find(end.id);
@@ -203,7 +255,7 @@ Result<PricePlan> publish_prices(pqxx::work& tx, const price::PriceFile& file, W
     changed.push_back(std::to_string(end.id));
   }
   for (auto& version : plan.add) {
-    version.id = insert_version(tx, version);
+    version.id = insert_price_version(tx, version);
     changed.push_back(std::to_string(version.id));
   }
   tx.exec0("UPDATE price_state SET revision = revision + 1");

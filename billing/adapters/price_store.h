@@ -24,6 +24,11 @@ Result<PublishedPrices> load_prices(pqxx::work& tx);
 /// Publishes a file whole or not at all; see plan_publication() for what that means.
 Result<PricePlan> publish_prices(pqxx::work& tx, const price::PriceFile& file, Wall now, Duration lead);
 
+/// One row and its parts, unchecked: publish_prices() checks, and tests fill the tables. Returns the id given.
+std::int64_t insert_price_version(pqxx::work& tx, const price::PriceVersion& version);
+std::int64_t insert_modifier(pqxx::work& tx, const price::Modifier& modifier);
+void insert_calendar(pqxx::work& tx, const price::Calendar& calendar);
+
 /// SHA-256 of canonical_text(), as stored.
 std::string price_sha256(const price::PriceVersion& version);
 

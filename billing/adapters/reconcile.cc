@@ -50,7 +50,7 @@ constexpr ReconcileCheck kChecks[] = {
             WHERE (l.hit, l.miss, l.output) IS DISTINCT FROM (u.hit::numeric, u.miss::numeric, u.output::numeric)
                OR l.quantity <> u.hit + u.miss + u.output)sql"},
     {"I6",
-     "the price version is for the model and in force at the price instant; band and rates are the book's",
+     "the price version is for the model and in force at the price instant; the band is the book's",
      R"sql(SELECT json_build_object('event', u.id, 'price_version', u.price_version, 'band', u.band,
                                     'in_force', band_in_force(u.price_version, u.priced_at), 'priced_at', u.priced_at)
              FROM usage_events u JOIN price_versions v ON v.id = u.price_version JOIN wallets w ON w.id = u.wallet_id
@@ -60,12 +60,26 @@ constexpr ReconcileCheck kChecks[] = {
                OR v.region NOT IN ('', u.region) OR v.pool NOT IN ('', u.pool)
                OR abs(extract(epoch FROM u.priced_at - b.instant)) * 1000000 > u.clock_err_us
                OR band_in_force(u.price_version, u.priced_at) IS DISTINCT FROM u.band
-           UNION ALL
-           SELECT json_build_object('event', l.event_id, 'meter', l.meter, 'rate', l.micro_per_1m, 'book', r.micro_per_1m)
-             FROM rated_lines l JOIN usage_events u ON u.id = l.event_id
-             LEFT JOIN price_rates r ON r.price_version = l.price_version AND r.band = l.band AND r.meter = l.meter
-            WHERE l.voided_by IS NULL AND (r.micro_per_1m IS DISTINCT FROM l.micro_per_1m
-                  OR l.price_version <> u.price_version OR l.band <> u.band))sql"},
+               OR v.tenant NOT IN ('', u.tenant_id::text))sql"},
+    {"I12", "a second implementation, in SQL, rates every event alike: version, band, instant, rates and amount to the pico",
+     R"sql(WITH lines AS (
+             SELECT l.event_id, max(l.micro_per_1m) FILTER (WHERE l.meter = 'input_cache_hit') AS hit_micro,
+                    max(l.micro_per_1m) FILTER (WHERE l.meter = 'input_cache_miss') AS miss_micro,
+                    max(l.micro_per_1m) FILTER (WHERE l.meter = 'output') AS output_micro,
+                    sum(l.amount) FILTER (WHERE l.meter = 'input_cache_hit') AS hit_amount,
+                    sum(l.amount) FILTER (WHERE l.meter = 'input_cache_miss') AS miss_amount,
+                    sum(l.amount) FILTER (WHERE l.meter = 'output') AS output_amount,
+                    bool_and((l.price_version, l.band) = (u.price_version, u.band)) AS is_consistent
+               FROM rated_lines l JOIN usage_events u ON u.id = l.event_id WHERE l.voided_by IS NULL AND l.rating_no = 1
+              GROUP BY l.event_id)
+           SELECT json_build_object('event', u.id, 'amount', u.amount, 'rerated', r.amount, 'band', u.band, 'band_rerated',
+                                    r.band, 'priced_at', u.priced_at, 'priced_at_rerated', r.priced_at)
+             FROM usage_events u LEFT JOIN rerate('usage_events') r ON r.id = u.id LEFT JOIN lines l ON l.event_id = u.id
+            WHERE (u.amount, u.band, u.priced_at) IS DISTINCT FROM (r.amount, r.band, r.priced_at)
+               OR l.is_consistent IS DISTINCT FROM true
+               OR (l.hit_micro, l.miss_micro, l.output_micro) IS DISTINCT FROM (r.hit_micro, r.miss_micro, r.output_micro)
+               OR (l.hit_amount, l.miss_amount, l.output_amount)
+                  IS DISTINCT FROM (r.hit_amount, r.miss_amount, r.output_amount))sql"},
     {"I7", "a grant's consumption is the sum of its uses, none after its expiry",
      R"sql(SELECT json_build_object('grant', g.id, 'consumed', g.consumed, 'uses', coalesce(sum(u.amount), 0),
                                     'late', count(*) FILTER (WHERE u.used_at >= g.expires_at))

@@ -21,7 +21,7 @@ std::unexpected<Error> refuse(const PriceVersion& version, std::string field, st
 }
 
 auto identity(const PriceVersion& v) {
-  return std::tie(v.book, v.model, v.currency, v.region, v.pool, v.effective_from);
+  return std::tie(v.book, v.model, v.currency, v.region, v.pool, v.tenant, v.effective_from);
 }
 
 Wall end_of(const PriceVersion& version) { return version.effective_to.value_or(Wall::max()); }
@@ -42,8 +42,9 @@ void number_calendars(const PriceBook& published, std::vector<Calendar>& calenda
   for (auto& calendar : calendars) {
     std::sort(calendar.days.begin(), calendar.days.end());
     calendar.days.erase(std::unique(calendar.days.begin(), calendar.days.end()), calendar.days.end());
+    std::sort(calendar.workdays.begin(), calendar.workdays.end());
     const auto known = std::find_if(published.calendars().begin(), published.calendars().end(), [&](const Calendar& c) {
-      return c.id == calendar.id && c.days == calendar.days;
+      return c.id == calendar.id && c.days == calendar.days && c.workdays == calendar.workdays;
     });
     if (known != published.calendars().end()) {
       calendar.version = known->version;
@@ -123,11 +124,19 @@ std::string canonical_text(const PriceVersion& version) {
                                 version.region, version.pool, unix_micros(version.effective_from),
                                 version.effective_to ? fmt::to_string(unix_micros(*version.effective_to)) : "open",
                                 price::basis_name(version.basis));
+  // Only where they say something: versions published before these existed keep their digest.
+  if (!version.tenant.empty()) out += fmt::format("tenant {}\n", version.tenant);
+  if (!version.minimum_charge.is_zero()) out += fmt::format("minimum {}\n", version.minimum_charge.to_string());
   for (const auto& schedule : version.schedules) {
     out += fmt::format("schedule {} {} {} {}/{}\n", schedule.name, schedule.is_default ? "default" : schedule.tz,
                        fmt::join(schedule.days, ","), schedule.exclude_calendar, schedule.calendar_version);
     for (const auto& window : schedule.windows) out += fmt::format("window {} {}\n", window.start_s, window.end_s);
     for (const auto& [meter, rate] : schedule.rates) out += fmt::format("rate {} {}\n", meter, rate.micro_per_million());
+    for (const auto& tier : schedule.long_prompts) {
+      for (const auto& [meter, rate] : tier.rates) {
+        out += fmt::format("rate over {} {} {}\n", tier.over, meter, rate.micro_per_million());
+      }
+    }
   }
   return out;
 }
