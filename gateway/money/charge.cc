@@ -44,6 +44,7 @@ bool is_over(const TokenUsage& usage, std::int64_t prompt_max, std::int64_t comp
 
 LiveCharge::LiveCharge(std::shared_ptr<ChargeContext> context, AdmittedRequest admitted, std::string band)
     : context_(std::move(context)),
+      open_(*context_),
       admitted_(std::move(admitted)),
       band_(std::move(band)),
       prompt_max_(admitted_.request.prompt_tokens_max),
@@ -51,14 +52,11 @@ LiveCharge::LiveCharge(std::shared_ptr<ChargeContext> context, AdmittedRequest a
       reported_at_(admitted_.admitted),
       journalled_at_(admitted_.admitted_mono) {
   context_->metrics.open_charges.add(1);
-  context_->open_charges.fetch_add(1);
 }
 
 LiveCharge::~LiveCharge() {
   if (!is_settled_) abandon();
   context_->metrics.open_charges.add(-1);
-  context_->open_charges.fetch_sub(1);
-  if (context_->is_draining.load()) context_->charge_ended.notify();
 }
 
 void LiveCharge::abandon() {

@@ -20,9 +20,25 @@ struct ChargeContext {
   Log& log;
   const AccountsFeed& feed;
   ReceiptDesk& receipts;
-  std::atomic<std::int64_t> open_charges = 0;
+  std::atomic<std::int64_t> open_charges = 0;  ///< admissions under way included
   std::atomic<bool> is_draining = false;
   AsyncSignal charge_ended;  ///< notified while draining
+};
+
+/// Counts as an open charge while it lives: a drain waits for it. Made before the door is looked at, so that a drain
+/// either sees it or has closed the door before.
+class OpenCharge {
+ public:
+  explicit OpenCharge(ChargeContext& context) : context_(context) { context_.open_charges.fetch_add(1); }
+  ~OpenCharge() {
+    context_.open_charges.fetch_sub(1);
+    if (context_.is_draining.load()) context_.charge_ended.notify();
+  }
+  OpenCharge(const OpenCharge&) = delete;
+  OpenCharge& operator=(const OpenCharge&) = delete;
+
+ private:
+  ChargeContext& context_;
 };
 
 /// What admission decided.
@@ -86,6 +102,7 @@ class LiveCharge final : public Charge {
 
   // shared_ptr: requests outlive the object that admitted them when a process ends in disorder.
   std::shared_ptr<ChargeContext> context_;
+  OpenCharge open_;
   AdmittedRequest admitted_;
   std::string band_;
   std::string worker_id_;

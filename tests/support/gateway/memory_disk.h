@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -32,6 +33,14 @@ class MemoryDisk final : public Disk {
   void fail_after_operations(std::size_t operations) {
     const std::lock_guard lock(mutex_);
     operations_until_failure_ = operations;
+  }
+  /// While held, a sync waits: what was written is not durable yet.
+  void hold_syncs(bool is_held) {
+    {
+      const std::lock_guard lock(mutex_);
+      are_syncs_held_ = is_held;
+    }
+    syncs_released_.notify_all();
   }
   void fail_next_sync() {
     const std::lock_guard lock(mutex_);
@@ -189,7 +198,10 @@ class MemoryDisk final : public Disk {
    public:
     File(MemoryDisk& disk, std::shared_ptr<Node> node) : disk_(disk), node_(std::move(node)) {}
     Result<std::size_t> write(std::string_view data) override { return disk_.write(*node_, data); }
-    Status sync() override { return disk_.sync(*node_); }
+    Status sync() override {
+      disk_.wait_for_sync();
+      return disk_.sync(*node_);
+    }
 
    private:
     MemoryDisk& disk_;
@@ -208,6 +220,10 @@ class MemoryDisk final : public Disk {
     std::string folder_;
   };
 
+  void wait_for_sync() {
+    std::unique_lock lock(mutex_);
+    syncs_released_.wait(lock, [this] { return !are_syncs_held_; });
+  }
   static std::unexpected<Error> error(std::string words) {
     return fail(Code::kUnavailable, "disk_error", std::move(words));
   }
@@ -246,6 +262,8 @@ class MemoryDisk final : public Disk {
   std::optional<std::size_t> bytes_until_failure_;
   std::optional<std::size_t> operations_until_failure_;
   bool fail_sync_ = false;
+  bool are_syncs_held_ = false;
+  std::condition_variable syncs_released_;
 };
 
 }  // namespace tidegate::gateway::test

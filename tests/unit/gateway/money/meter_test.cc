@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <thread>
 
 #include "tests/unit/gateway/money/money_world.h"
@@ -181,6 +182,34 @@ TEST_F(MeterTest, DrainingRefusesNewRequestsAndWaitsForOpenOnes) {
   EXPECT_TRUE(threads.run_on(1, finish));
   charge->reset();
   drainer.join();
+  EXPECT_EQ(billing.open_epochs(), 0u);
+}
+
+TEST_F(MeterTest, DrainingWaitsForARequestThatIsHeldButNotYetACharge) {
+  const auto kept = treasury;
+  AdmissionRequest first = request(), late = request();
+  disk.hold_syncs(true);
+  auto admitted = std::async(std::launch::async, [&] {
+    auto work = [&]() -> awaitable<Result<std::unique_ptr<Charge>>> { return kept->meter().admit(std::move(first)); };
+    return threads.run_on(1, work);
+  });
+  ASSERT_TRUE(eventually([&] { return !kept->leases().held().is_zero(); }));
+  auto drained = std::async(std::launch::async, [&] { return drain(); });
+  ASSERT_TRUE(eventually([&] {
+    late.request = test::request_id(next_request++);
+    late.prompt_tokens_max = late.completion_tokens_max = 0;  // costs nothing, and waits for the disk only if the door is open
+    late.model = "unknown";
+    auto work = [&]() -> awaitable<Result<std::unique_ptr<Charge>>> { return kept->meter().admit(late); };
+    return threads.run_on(2, work).error().reason == "draining";
+  }));
+  disk.hold_syncs(false);
+  auto charge = admitted.get();
+  ASSERT_TRUE(charge) << charge.error().to_string();
+  auto finish = [&]() -> awaitable<Result<Settlement>> { return (*charge)->settle(report(1, 2)); };
+  EXPECT_TRUE(threads.run_on(1, finish));
+  charge->reset();
+  EXPECT_TRUE(drained.get());
+  EXPECT_EQ(billing.events().size(), 1u) << "what the customer was told is billed";
   EXPECT_EQ(billing.open_epochs(), 0u);
 }
 
