@@ -46,6 +46,10 @@ ConfigTable config_table(Config& config) {
                      "gateways' longest request.");
   table.milliseconds("reconcile.interval_ms", config.reconcile_interval, 0, 86'400'000,
                      "Between reconciliations by one of the replicas; 0 turns them off.");
+  table.milliseconds("budgets.interval_ms", config.budget_interval, 0, 3'600'000,
+                     "Between rounds of one of the replicas over alerts, webhooks and expired grants; 0 turns them off.");
+  table.flag("webhooks.allow_private", config.allow_private_webhooks,
+                "Lets webhooks call private, loopback and link-local addresses.");
   table.milliseconds("board.interval_ms", config.board_interval, 100, 3'600'000, "Between refreshes of the tenant board's gauges.");
   table.milliseconds("shutdown.drain_ms", config.drain, 0, 600'000, "How long calls under way may take at shutdown.");
   table.text("tzdata.file", config.tzdata_file, "Where the version of the zone data is read from.");

@@ -22,6 +22,8 @@ struct Config {
   std::chrono::milliseconds board_interval{5'000};
   std::chrono::milliseconds drain{10'000};
   std::chrono::milliseconds reconcile_interval{300'000};
+  std::chrono::milliseconds budget_interval{5'000};
+  bool allow_private_webhooks = false;
   std::string tzdata_file = "/usr/share/zoneinfo/tzdata.zi";
 };
 

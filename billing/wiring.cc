@@ -6,6 +6,7 @@
 #include "base/pg/pool.h"
 #include "base/rpc/server.h"
 #include "base/rpc/work_pool.h"
+#include "billing/jobs/budget_job.h"
 #include "billing/jobs/reconcile_job.h"
 #include "billing/jobs/tenant_board_job.h"
 #include "billing/migrations/migrations.h"
@@ -75,6 +76,7 @@ struct Billing::Parts {
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<ReconcileJob> reconcile;
   std::unique_ptr<TenantBoardJob> tenant_board;
+  std::unique_ptr<BudgetJob> budget_job;
 };
 
 Billing::Billing(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -92,6 +94,11 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
     parts.reconcile = std::make_unique<ReconcileJob>(parts.context, parts.ids.next().to_string(), config.reconcile_interval);
   }
   parts.tenant_board = std::make_unique<TenantBoardJob>(parts.context, surroundings.registry, config.board_interval);
+  if (config.budget_interval.count() > 0) {
+    const WebhookPolicy webhooks{.allows_private = config.allow_private_webhooks};
+    parts.budget_job =
+        std::make_unique<BudgetJob>(parts.context, parts.ids.next().to_string(), config.budget_interval, webhooks);
+  }
   rpc::ServerOptions options;
   options.listen = {config.grpc_listen};
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
@@ -116,6 +123,7 @@ void Billing::stop() {
   if (parts_->server) {
     parts_->server->drain(Deadline::after(parts_->context.clock.mono(), parts_->config.drain));
   }
+  parts_->budget_job.reset();
   parts_->tenant_board.reset();
   parts_->reconcile.reset();
   parts_->workers.stop();

@@ -12,6 +12,8 @@ std::vector<Command> tenant_commands();
 std::vector<Command> key_commands();
 std::vector<Command> wallet_commands();
 std::vector<Command> cap_commands();
+std::vector<Command> grant_commands();
+std::vector<Command> alert_commands();
 std::vector<Command> price_commands();
 std::vector<Command> model_commands();
 std::vector<Command> deployment_commands();

@@ -7,6 +7,7 @@
 #include "base/pg/types.h"
 #include "billing/adapters/cap_lease_store.h"
 #include "billing/adapters/change_log.h"
+#include "billing/adapters/grant_store.h"
 #include "billing/core/lease_sizing.h"
 
 namespace tidegate::billing {
@@ -140,7 +141,8 @@ Result<LeaseRow> acquire_lease(pqxx::work& tx, const AcquireLease& request, Wall
   if (!pg::read_bool(epoch[0][0])) {
     return fail(Code::kFailedPrecondition, "epoch_closed", fmt::format("epoch {} is closed", request.epoch), "epoch");
   }
-  LeaseRequest sizing{pg::read_money(wallet[0][0]), request.want, request.least};
+  const Money leasable = pg::read_money(wallet[0][0]) - unleasable(tx, request.wallet, request.expires);
+  LeaseRequest sizing{leasable, request.want, request.least};
   sizing.gateways = pg::read_int64(tx.exec1(kGateways)[0]);
   TG_ASSIGN(const Money granted, size_lease(sizing));
 

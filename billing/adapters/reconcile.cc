@@ -80,12 +80,16 @@ constexpr ReconcileCheck kChecks[] = {
                OR (l.hit_micro, l.miss_micro, l.output_micro) IS DISTINCT FROM (r.hit_micro, r.miss_micro, r.output_micro)
                OR (l.hit_amount, l.miss_amount, l.output_amount)
                   IS DISTINCT FROM (r.hit_amount, r.miss_amount, r.output_amount))sql"},
-    {"I7", "a grant's consumption is the sum of its uses, none after its expiry",
+    {"I7", "a grant's consumption is the sum of its uses, none after its expiry, and what is left of it is its account",
      R"sql(SELECT json_build_object('grant', g.id, 'consumed', g.consumed, 'uses', coalesce(sum(u.amount), 0),
                                     'late', count(*) FILTER (WHERE u.used_at >= g.expires_at))
              FROM grants g LEFT JOIN grant_uses u ON u.grant_id = g.id
             GROUP BY g.id
-           HAVING g.consumed <> coalesce(sum(u.amount), 0) OR count(*) FILTER (WHERE u.used_at >= g.expires_at) > 0)sql"},
+           HAVING g.consumed <> coalesce(sum(u.amount), 0) OR count(*) FILTER (WHERE u.used_at >= g.expires_at) > 0
+           UNION ALL
+           SELECT json_build_object('grant', g.id, 'left', g.amount - g.consumed - g.lapsed, 'ledger', coalesce(-sum(e.amount), 0))
+             FROM grants g LEFT JOIN ledger_accounts a ON a.grant_id = g.id LEFT JOIN ledger_entries e ON e.account = a.id
+            GROUP BY g.id HAVING g.amount - g.consumed - g.lapsed <> coalesce(-sum(e.amount), 0))sql"},
     {"I8", "what a wallet has leased is what its leases hold unspent",
      R"sql(SELECT json_build_object('wallet', w.id, 'leased', w.leased, 'held', coalesce(l.held, 0))
              FROM wallets w LEFT JOIN (

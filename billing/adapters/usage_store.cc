@@ -11,6 +11,7 @@
 #include "base/pg/statement.h"
 #include "base/pg/types.h"
 #include "billing/adapters/cap_lease_store.h"
+#include "billing/adapters/grant_store.h"
 #include "billing/adapters/posting_store.h"
 #include "billing/adapters/usage_rows.h"
 #include "billing/core/batch_sequence.h"
@@ -178,7 +179,7 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
     rated.push_back({fresh[i], std::move(one), payers[i].currency});
   }
 
-  const BatchEffects effects = effects_of(rated);
+  BatchEffects effects = effects_of(rated);
   const auto routes = context.dimensions->routes(tx, rated);
   const auto tariffs = context.dimensions->tariffs(tx, rated, context.tzdata);
   const auto cells = context.dimensions->cells(tx, cells_of(effects));
@@ -200,7 +201,9 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   lock_wallets(tx, wallets_of(effects));
   TG_TRY(check_leases(tx, batch, rated, effects));
   // Allowances and grants change `effects` here: wallets are locked, no ledger row is written yet.
+  const auto used_at = burn_grants(tx, rated, effects);
   post(tx, batch, first, effects, postings, context);
+  record_grant_uses(tx, effects, postings, used_at);
   rows.consume_leases(effects.leases);
   TG_TRY(charge_caps(tx, batch.gateway, batch.epoch, rated));
   rows.add_hours(effects.hours, cells);

@@ -26,7 +26,13 @@ constexpr const char* kInsertEntries = R"sql(
   SELECT $1::uuid, e.line, a.id, a.currency, e.amount
     FROM unnest($2::text[], $3::numeric[]) WITH ORDINALITY AS e(kind, amount, line)
     JOIN ledger_accounts a ON a.kind = e.kind AND a.currency = $4 AND (a.wallet_id IS NULL OR a.wallet_id = $5))sql";
-constexpr const char* kCredit = "UPDATE wallets SET balance = balance + $2::numeric WHERE id = $1";
+/// Alerts count from what could be spent right after a credit.
+constexpr const char* kCredit = R"sql(
+  UPDATE wallets SET balance = balance + $2::numeric, credits = credits + 1,
+         full_mark = balance + $2::numeric + credit_limit WHERE id = $1)sql";
+constexpr const char* kSetCreditLimit = R"sql(
+  UPDATE wallets SET credit_limit = $2::numeric, credits = credits + 1, full_mark = balance + $2::numeric
+   WHERE id = $1 AND balance + $2::numeric - leased >= 0)sql";
 
 constexpr const char* kListLedger = R"sql(
   WITH page AS (
@@ -92,6 +98,21 @@ Result<WalletRow> top_up(pqxx::work& tx, const TopUp& request, Wall now) {
   tx.exec_params0(kCredit, pg::to_sql(request.wallet), pg::to_sql(request.amount));
   append_changes(tx, ChangeKind::kWallet, {request.wallet.to_string()});
   return find_wallet(tx, request.wallet);
+}
+
+Result<WalletRow> set_credit_limit(pqxx::work& tx, WalletId wallet, Money limit) {
+  if (limit.is_negative()) return fail(Code::kInvalidArgument, "bad_amount", "credit_limit must be >= 0", "credit_limit");
+  TG_ASSIGN(const auto before, find_wallet(tx, wallet));
+  const auto set = tx.exec_params0(kSetCreditLimit, pg::to_sql(wallet), pg::to_sql(limit));
+  if (set.affected_rows() == 0) {
+    return fail(Code::kFailedPrecondition, "credit_in_use",
+                fmt::format("the wallet's balance is {} and {} of it is leased: the limit cannot be below {}",
+                            before.balance.to_string(), before.leased.to_string(),
+                            (before.leased - before.balance).to_string()),
+                "credit_limit");
+  }
+  if (before.credit_limit < limit) append_changes(tx, ChangeKind::kWallet, {wallet.to_string()});
+  return find_wallet(tx, wallet);
 }
 
 std::vector<LedgerTxRow> list_ledger(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page) {

@@ -34,6 +34,10 @@ struct TopUp {
 /// already_exists/top_up_differs (the id was used with another wallet or amount).
 Result<WalletRow> top_up(pqxx::work& tx, const TopUp& request, Wall now);
 
+/// Fails: not_found/unknown_wallet, invalid_argument/bad_amount, failed_precondition/credit_in_use (more is used or
+/// leased already).
+Result<WalletRow> set_credit_limit(pqxx::work& tx, WalletId wallet, Money limit);
+
 struct LedgerEntryRow {
   std::string account, currency;
   Money amount;

@@ -22,20 +22,21 @@ struct GrantState {
   bool is_voided = false;
 };
 
-struct GrantUse {
+/// Not posting.h's GrantUse, which is by id of the books: two types of one name would be one to the linker.
+struct GrantShare {
   std::string id;
   Money amount;  ///< > 0
-  bool operator==(const GrantUse&) const = default;
+  bool operator==(const GrantShare&) const = default;
 };
 
 struct BurnDown {
-  std::vector<GrantUse> uses;  ///< in the order they are taken
+  std::vector<GrantShare> uses;  ///< in the order they are taken
   Money paid;                  ///< what is left for the paid balance
 };
 
-/// Splits `charge` (>= 0) over the grants that may pay for `model` at `instant`, the completion of the
-/// request: by (priority, expires_at, id), each as far as it reaches, the paid balance last. A request that
-/// completes before a grant expires may use it, however late it is posted. Sum of uses + paid = charge,
+/// Splits `charge` (>= 0) over the grants that may pay for `model` at `instant`, the one that decides for the
+/// request: by (priority, expires_at, id), each as far as it reaches, the paid balance last. A request
+/// before a grant's end may use it, however late it is posted. Sum of uses + paid = charge,
 /// exactly.
 BurnDown burn_down(std::vector<GrantState> grants, Money charge, Wall instant, std::string_view model);
 

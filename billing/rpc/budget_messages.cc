@@ -68,6 +68,43 @@ v1::Cap to_message(const CapRow& row) {
   return out;
 }
 
+v1::Grant to_message(const GrantRow& row) {
+  v1::Grant out;
+  out.set_grant_id(row.id.to_string());
+  out.set_tenant_name(row.tenant_name);
+  out.set_wallet_id(row.wallet.to_string());
+  out.set_currency(row.currency);
+  out.set_name(row.name);
+  out.set_amount(row.amount.to_string());
+  out.set_consumed(row.consumed.to_string());
+  out.set_lapsed(row.lapsed.to_string());
+  out.set_left(row.left().to_string());
+  out.set_priority(static_cast<std::int32_t>(row.priority));
+  out.set_effective_us(unix_micros(row.effective));
+  out.set_expires_us(unix_micros(row.expires));
+  for (const auto& model : row.models) out.add_models(model);
+  out.set_voided_us(micros_or_zero(row.voided));
+  return out;
+}
+
+v1::Alert to_message(const AlertRow& row) {
+  v1::Alert out;
+  out.set_alert_id(row.id.to_string());
+  out.set_tenant_name(row.tenant_name);
+  out.set_kind(row.kind);
+  out.set_subject_id(row.subject.to_string());
+  if (!row.end_user.is_nil()) out.set_end_user(row.end_user.to_string());
+  out.set_threshold(row.threshold);
+  out.set_limit(row.limit.to_string());
+  out.set_used(row.used.to_string());
+  out.set_currency(row.currency);
+  out.set_raised_us(unix_micros(row.raised));
+  out.set_delivered_us(micros_or_zero(row.delivered));
+  out.set_attempts(row.attempts);
+  out.set_last_error(row.last_error);
+  return out;
+}
+
 v1::CapRule rule_message(const CapRow& row) {
   v1::CapRule out;
   out.set_cap_id(std::string(row.id.raw()));

@@ -1,6 +1,8 @@
 #include "billing/rpc/budget_service.h"
 
+#include "base/core/encoding.h"
 #include "base/crypto/end_user.h"
+#include "billing/core/webhook_rules.h"
 #include "billing/rpc/budget_messages.h"
 #include "billing/rpc/messages.h"
 
@@ -44,6 +46,20 @@ Result<SetCap> read_cap(pqxx::work& tx, const v1::SetCapRequest& request, std::s
   return cap;
 }
 
+Result<std::optional<TenantId>> tenant_filter(pqxx::work& tx, const std::string& tenant) {
+  if (tenant.empty()) return std::optional<TenantId>();
+  TG_ASSIGN(const auto row, find_tenant(tx, tenant));
+  return std::optional(row.id);
+}
+
+/// A grant's id is the caller's, or `fresh`.
+Result<Uuid> read_grant_id(const std::string& text, const Uuid& fresh) {
+  if (text.empty() && !fresh.is_nil()) return fresh;
+  const auto id = Uuid::parse(text);
+  if (id) return *id;
+  return fail(Code::kInvalidArgument, "bad_id", "grant_id must be a UUID", "grant_id");
+}
+
 }  // namespace
 
 template <typename Response, typename Work>
@@ -81,11 +97,7 @@ BudgetService::Reactor* BudgetService::ListCaps(Call* call, const v1::ListCapsRe
   const Wall now = context_.clock.wall();
   return serve(call, response, [request, now](pqxx::work& tx) -> Result<v1::ListCapsResponse> {
     TG_ASSIGN(const auto page, read_page(request->page()));
-    std::optional<TenantId> tenant;
-    if (!request->tenant().empty()) {
-      TG_ASSIGN(const auto row, find_tenant(tx, request->tenant()));
-      tenant = row.id;
-    }
+    TG_ASSIGN(const auto tenant, tenant_filter(tx, request->tenant()));
     v1::ListCapsResponse out;
     for (const auto& row : list_caps(tx, tenant, request->include_removed(), page, now))
       *out.add_caps() = to_message(row);
@@ -101,6 +113,84 @@ BudgetService::Reactor* BudgetService::ListCapPeriods(Call* call, const v1::List
     TG_ASSIGN(const auto rows, list_cap_periods(tx, id, page));
     v1::ListCapPeriodsResponse out;
     for (const auto& row : rows) *out.add_periods() = to_message(row);
+    return out;
+  });
+}
+
+BudgetService::Reactor* BudgetService::CreateGrant(Call* call, const v1::CreateGrantRequest* request, v1::Grant* response) {
+  const Uuid id = context_.ids.next(), tx_id = context_.ids.next();
+  const Wall now = context_.clock.wall();
+  return serve(call, response, [request, id, tx_id, now](pqxx::work& tx) -> Result<v1::Grant> {
+    billing::CreateGrant grant;
+    TG_ASSIGN(grant.id, read_grant_id(request->grant_id(), id));
+    TG_ASSIGN(grant.amount, read_amount(request->amount(), "amount"));
+    TG_ASSIGN(const auto tenant, find_tenant(tx, request->tenant()));
+    grant.tx_id = tx_id;
+    grant.wallet = tenant.wallet;
+    grant.currency = tenant.currency;
+    grant.name = request->name();
+    grant.priority = request->priority();
+    grant.expires = wall_from_unix_micros(request->expires_us());
+    grant.models.assign(request->models().begin(), request->models().end());
+    TG_ASSIGN(const auto row, create_grant(tx, grant, now));
+    return to_message(row);
+  });
+}
+
+BudgetService::Reactor* BudgetService::VoidGrant(Call* call, const v1::VoidGrantRequest* request, v1::Grant* response) {
+  const Uuid tx_id = context_.ids.next();
+  const Wall now = context_.clock.wall();
+  return serve(call, response, [this, request, tx_id, now](pqxx::work& tx) -> Result<v1::Grant> {
+    TG_ASSIGN(const auto id, read_grant_id(request->grant_id(), Uuid()));
+    TG_ASSIGN(const auto row, void_grant(tx, id, tx_id, now + context_.lease_ttl, now));
+    return to_message(row);
+  });
+}
+
+BudgetService::Reactor* BudgetService::ListGrants(Call* call, const v1::ListGrantsRequest* request,
+                                                  v1::ListGrantsResponse* response) {
+  return serve(call, response, [request](pqxx::work& tx) -> Result<v1::ListGrantsResponse> {
+    TG_ASSIGN(const auto page, read_page(request->page()));
+    TG_ASSIGN(const auto tenant, tenant_filter(tx, request->tenant()));
+    v1::ListGrantsResponse out;
+    for (const auto& row : list_grants(tx, tenant, page)) *out.add_grants() = to_message(row);
+    return out;
+  });
+}
+
+BudgetService::Reactor* BudgetService::SetCreditLimit(Call* call, const v1::SetCreditLimitRequest* request,
+                                                      v1::Wallet* response) {
+  return serve(call, response, [request](pqxx::work& tx) -> Result<v1::Wallet> {
+    TG_ASSIGN(const auto limit, read_amount(request->credit_limit(), "credit_limit"));
+    TG_ASSIGN(const auto tenant, find_tenant(tx, request->tenant()));
+    TG_ASSIGN(const auto row, set_credit_limit(tx, tenant.wallet, limit));
+    return to_message(row);
+  });
+}
+
+BudgetService::Reactor* BudgetService::ListAlerts(Call* call, const v1::ListAlertsRequest* request,
+                                                  v1::ListAlertsResponse* response) {
+  return serve(call, response, [request](pqxx::work& tx) -> Result<v1::ListAlertsResponse> {
+    TG_ASSIGN(const auto page, read_page(request->page()));
+    TG_ASSIGN(const auto tenant, tenant_filter(tx, request->tenant()));
+    v1::ListAlertsResponse out;
+    for (const auto& row : list_alerts(tx, tenant, page)) *out.add_alerts() = to_message(row);
+    return out;
+  });
+}
+
+BudgetService::Reactor* BudgetService::SetWebhook(Call* call, const v1::SetWebhookRequest* request, v1::Webhook* response) {
+  std::string raw(32, '\0');
+  context_.entropy.fill(raw.data(), raw.size());
+  const Wall now = context_.clock.wall();
+  return serve(call, response, [request, now, secret = hex_encode(raw)](pqxx::work& tx) -> Result<v1::Webhook> {
+    if (!request->url().empty()) TG_TRY(check_webhook_url(request->url()));
+    TG_ASSIGN(const auto tenant, find_tenant(tx, request->tenant()));
+    set_webhook(tx, {tenant.id, request->url(), secret}, now);
+    v1::Webhook out;
+    out.set_tenant_name(tenant.name);
+    out.set_url(request->url());
+    if (!request->url().empty()) out.set_secret(secret);
     return out;
   });
 }

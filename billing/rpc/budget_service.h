@@ -19,6 +19,12 @@ class BudgetService final : public v1::Budgets::CallbackService {
   Reactor* RemoveCap(Call*, const v1::RemoveCapRequest*, v1::Cap*) override;
   Reactor* ListCaps(Call*, const v1::ListCapsRequest*, v1::ListCapsResponse*) override;
   Reactor* ListCapPeriods(Call*, const v1::ListCapPeriodsRequest*, v1::ListCapPeriodsResponse*) override;
+  Reactor* CreateGrant(Call*, const v1::CreateGrantRequest*, v1::Grant*) override;
+  Reactor* VoidGrant(Call*, const v1::VoidGrantRequest*, v1::Grant*) override;
+  Reactor* ListGrants(Call*, const v1::ListGrantsRequest*, v1::ListGrantsResponse*) override;
+  Reactor* SetCreditLimit(Call*, const v1::SetCreditLimitRequest*, v1::Wallet*) override;
+  Reactor* ListAlerts(Call*, const v1::ListAlertsRequest*, v1::ListAlertsResponse*) override;
+  Reactor* SetWebhook(Call*, const v1::SetWebhookRequest*, v1::Webhook*) override;
 
  private:
   /// One transaction per call: work(tx) -> Result<Response>; it may run more than once.
