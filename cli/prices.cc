@@ -5,7 +5,7 @@
 
 #include "base/core/log.h"
 #include "base/core/money.h"
-#include "base/price/vectors.h"
+#include "billing/vectors/billing_vectors.h"
 #include "cli/commands.h"
 #include "cli/connection.h"
 #include "cli/message_json.h"
@@ -96,7 +96,7 @@ Status price_load(const Arguments& arguments) {
 Status price_test(const Arguments& arguments) {
   TG_ASSIGN(const std::string path, arguments.word(0, "FILE"));
   TG_ASSIGN(const std::string text, read_text(path));
-  TG_ASSIGN(const price::VectorReport report, price::run_vectors(text));
+  TG_ASSIGN(const price::VectorReport report, billing::run_every_vector(text));
   if (arguments.wants_json()) {
     std::string failures;
     for (const auto& failure : report.failures) {
