@@ -22,10 +22,7 @@ struct GrantState {
   bool is_voided = false;
 };
 
-<<<<<<< HEAD
 /// Not posting.h's GrantUse, which is by id of the books: two types of one name would be one to the linker.
-=======
->>>>>>> f184e4d (billing/vectors: tidegate price test runs every kind of rating vector)
 struct GrantShare {
   std::string id;
   Money amount;  ///< > 0
