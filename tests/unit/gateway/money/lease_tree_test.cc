@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "gateway/core/lease_node.h"
 #include "tests/support/sequential_ids.h"
 
 namespace tidegate::gateway {
