@@ -1,5 +1,6 @@
 // Everything that breaks in a year, in one hour: kills, freezes, a database that is away for a minute, an emptied Redis,
-// a full journal disk, cut connections. TIDEGATE_FAULTS sets how many (24), TIDEGATE_SEED replays a run.
+// a full journal disk, cut connections. TIDEGATE_FAULTS sets how many (24), TIDEGATE_CLIENTS the load (12), TIDEGATE_SEED
+// replays a run.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -9,6 +10,7 @@ import { stack } from './stack.mjs';
 import { family, kill, pidOf, reborn } from './victims.mjs';
 
 const kFaults = Number(process.env.TIDEGATE_FAULTS ?? 24);
+const kClients = Number(process.env.TIDEGATE_CLIENTS ?? 12);
 const kLongOutages = kFaults >= 200 ? 3 : 0; // PostgreSQL frozen for a minute
 const seed = Number(process.env.TIDEGATE_SEED ?? Date.now() % 1e6);
 const next = random(seed);
@@ -77,7 +79,7 @@ const kLong = 'postgres away for 60 s';
 
 test(`${kFaults} faults under load`, async () => {
   console.log(`seed ${seed}; ${kinds['journal disk full'] ? 'the journal has a disk of its own' : 'no right to mount: no full disk'}`);
-  const load = await Load.start({ name: 'fault', credit: '500', clients: 12, next });
+  const load = await Load.start({ name: 'fault', credit: '500', clients: kClients, next });
   await load.progress(10);
   // Each kind once, then by weight.
   const names = Object.keys(kinds);
