@@ -22,13 +22,14 @@ inline Money money(std::string_view text) { return *Money::parse(text); }
 
 /// One gateway: money on lane 0, requests on lane 1.
 struct Gateway {
-  Gateway(const std::string& id, const std::string& folder, const std::string& address,
-          const billing::Config& config, const Clock& clock_in, EntropySource& entropy, Log& log)
+  Gateway(const std::string& id, const std::string& folder, const std::string& address, const billing::Config& config,
+          const Clock& clock_in, EntropySource& entropy, Log& log)
       : clock(clock_in), accounts(connect_billing(address, config.cluster_token, clock).value()) {
     TreasuryConfig mine;
     mine.gateway_id = id;
     mine.pepper = config.pepper;
     mine.journal_folder = folder;
+    mine.receipts = ReceiptIssuer{"tide-test", Ed25519Key::mint(entropy)};
     TreasuryParts parts{*accounts, disk, clock, entropy, registry, log, threads.executor(0), {}};
     treasury = Treasury::open(std::move(mine), std::move(parts)).value();
     treasury->start();
