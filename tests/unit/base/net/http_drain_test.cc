@@ -12,15 +12,20 @@ using std::chrono::seconds;
 
 TEST_F(HttpDrain, IdleConnectionsEndAndRunningRequestsFinish) {
   start();
+  // Connections go to the two threads in turn: once both idle ones have ended, the busy one's thread drains too.
   auto idle = connect();
   idle->send(get("/hello"));
   ASSERT_EQ(idle->read_answer().status, 200);
+  auto other_idle = connect();
+  other_idle->send(get("/hello"));
+  ASSERT_EQ(other_idle->read_answer().status, 200);
   auto busy = connect();
   busy->send(get("/wait"));
   ASSERT_TRUE(test::eventually([&] { return waiting_ == 1; }));
 
   auto drained = std::async(std::launch::async, [&] { return server_->drain(seconds(20)); });
   EXPECT_TRUE(idle->read_to_end()) << "an idle connection gets a FIN";
+  EXPECT_TRUE(other_idle->read_to_end());
   EXPECT_EQ(waiting_, 1) << "a running request is left alone";
   released_ = true;
   const auto answer = busy->read_answer();
@@ -28,6 +33,7 @@ TEST_F(HttpDrain, IdleConnectionsEndAndRunningRequestsFinish) {
   EXPECT_NE(answer.head.find("Connection: close\r\n"), std::string::npos);
   busy->close();
   idle->close();
+  other_idle->close();
   EXPECT_EQ(drained.get(), 0U);
   EXPECT_THROW(test::RawClient(server_->port()), std::runtime_error) << "the port is closed";
 }
