@@ -137,11 +137,12 @@ TEST_F(MeterTest, AnAbandonedChargeIsSettledAsFailedAndNothingLeaks) {
 TEST_F(MeterTest, ADearerPricePublishedMeanwhileNeverCostsMoreThanWasHeld) {
   auto charge = admit(request(10, 10));
   ASSERT_TRUE(charge);
+  // The boundary lies an hour back: nearer than the clock's error, the cheaper side would be charged without repricing.
   v1::PriceVersion old = flat_price();
-  const std::int64_t now = unix_micros(clock.wall());
-  old.set_effective_to_us(now);
+  const std::int64_t hour_ago = unix_micros(clock.wall() - std::chrono::hours(1));
+  old.set_effective_to_us(hour_ago);
   v1::PriceVersion dear = flat_price(2, 5'000'000);
-  dear.set_effective_from_us(now);
+  dear.set_effective_from_us(hour_ago);
   billing.add_price(old);
   billing.add_price(dear);
   ASSERT_TRUE(eventually([&] {
