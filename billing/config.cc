@@ -50,6 +50,11 @@ ConfigTable config_table(Config& config) {
                      "Between rounds of one of the replicas over alerts, webhooks and expired grants; 0 turns them off.");
   table.flag("webhooks.allow_private", config.allow_private_webhooks,
                 "Lets webhooks call private, loopback and link-local addresses.");
+  table.integer("usage.retention_months", config.retention_months, 1, 1'200,
+                "Whole months of usage kept before the current one. Older months are dropped, their sums stay, and their "
+                "request ids are refused for ever.");
+  table.milliseconds("usage.partition_interval_ms", config.partition_interval, 100, 86'400'000,
+                     "Between looks at the months of usage: new ones are made ahead, expired ones dropped.");
   table.milliseconds("board.interval_ms", config.board_interval, 100, 3'600'000, "Between refreshes of the tenant board's gauges.");
   table.milliseconds("shutdown.drain_ms", config.drain, 0, 600'000, "How long calls under way may take at shutdown.");
   table.text("tzdata.file", config.tzdata_file, "Where the version of the zone data is read from.");

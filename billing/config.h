@@ -24,6 +24,8 @@ struct Config {
   std::chrono::milliseconds reconcile_interval{300'000};
   std::chrono::milliseconds budget_interval{5'000};
   bool allow_private_webhooks = false;
+  std::chrono::milliseconds partition_interval{3'600'000};
+  std::int64_t retention_months = 120;
   std::string tzdata_file = "/usr/share/zoneinfo/tzdata.zi";
 };
 

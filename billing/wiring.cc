@@ -7,12 +7,14 @@
 #include "base/rpc/server.h"
 #include "base/rpc/work_pool.h"
 #include "billing/jobs/budget_job.h"
+#include "billing/jobs/partition_job.h"
 #include "billing/jobs/reconcile_job.h"
 #include "billing/jobs/tenant_board_job.h"
 #include "billing/migrations/migrations.h"
 #include "billing/rpc/accounts_service.h"
 #include "billing/rpc/admin_service.h"
 #include "billing/rpc/budget_service.h"
+#include "billing/rpc/ledger_service.h"
 #include "billing/rpc/meter_service.h"
 #include "billing/rpc/watch_hub.h"
 
@@ -59,7 +61,8 @@ struct Billing::Parts {
         accounts(context, workers, rpc::AuthGate::required(config.cluster_token), hub),
         meter(context, workers, rpc::AuthGate::required(config.cluster_token)),
         admin(context, workers, rpc::AuthGate::required(config.admin_key)),
-        budgets(context, workers, rpc::AuthGate::required(config.admin_key)) {}
+        budgets(context, workers, rpc::AuthGate::required(config.admin_key)),
+        ledger(context, workers, rpc::AuthGate::required(config.admin_key)) {}
 
   Config config;
   BillingMetrics metrics;
@@ -73,10 +76,12 @@ struct Billing::Parts {
   MeterService meter;
   AdminService admin;
   BudgetService budgets;
+  LedgerService ledger;
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<ReconcileJob> reconcile;
   std::unique_ptr<TenantBoardJob> tenant_board;
   std::unique_ptr<BudgetJob> budget_job;
+  std::unique_ptr<PartitionJob> partitions;
 };
 
 Billing::Billing(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -99,11 +104,13 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
     parts.budget_job =
         std::make_unique<BudgetJob>(parts.context, parts.ids.next().to_string(), config.budget_interval, webhooks);
   }
+  parts.partitions = std::make_unique<PartitionJob>(parts.context, parts.ids.next().to_string(), config.partition_interval,
+                                                    static_cast<int>(config.retention_months));
   rpc::ServerOptions options;
   options.listen = {config.grpc_listen};
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
-  TG_ASSIGN(parts.server,
-            rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets}));
+  TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets,
+                                                          &parts.ledger}));
   surroundings.log.info("listening", {kv("grpc", billing->address())});
   return billing;
 }
@@ -125,6 +132,7 @@ void Billing::stop() {
   }
   parts_->budget_job.reset();
   parts_->tenant_board.reset();
+  parts_->partitions.reset();
   parts_->reconcile.reset();
   parts_->workers.stop();
   parts_->pool.stop();

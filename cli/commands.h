@@ -20,6 +20,7 @@ std::vector<Command> deployment_commands();
 std::vector<Command> chat_commands();
 std::vector<Command> usage_commands();
 std::vector<Command> ledger_commands();
+std::vector<Command> adjustment_commands();
 std::vector<Command> receipt_commands();
 std::vector<Command> engine_commands();
 

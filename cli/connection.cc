@@ -74,6 +74,10 @@ v1::Budgets::Stub& Connection::budgets() {
   if (!budgets_) budgets_ = make_stub<v1::Budgets>(endpoint_.billing);
   return *budgets_;
 }
+v1::Ledger::Stub& Connection::ledger() {
+  if (!ledger_) ledger_ = make_stub<v1::Ledger>(endpoint_.billing);
+  return *ledger_;
+}
 v1::FleetAdmin::Stub& Connection::fleet() {
   if (!fleet_) fleet_ = make_stub<v1::FleetAdmin>(endpoint_.scheduler);
   return *fleet_;

@@ -11,6 +11,7 @@
 #include "tidegate/v1/budget.grpc.pb.h"
 #include "tidegate/v1/fleet.grpc.pb.h"
 #include "tidegate/v1/inference.grpc.pb.h"
+#include "tidegate/v1/ledger.grpc.pb.h"
 
 namespace tidegate::cli {
 
@@ -34,6 +35,7 @@ class Connection {
 
   v1::BillingAdmin::Stub& billing();
   v1::Budgets::Stub& budgets();
+  v1::Ledger::Stub& ledger();
   v1::FleetAdmin::Stub& fleet();
   v1::Inference::Stub& inference();
   const Endpoint& endpoint() const { return endpoint_; }
@@ -60,6 +62,7 @@ class Connection {
   Endpoint endpoint_;
   std::unique_ptr<v1::BillingAdmin::Stub> billing_;
   std::unique_ptr<v1::Budgets::Stub> budgets_;
+  std::unique_ptr<v1::Ledger::Stub> ledger_;
   std::unique_ptr<v1::FleetAdmin::Stub> fleet_;
   std::unique_ptr<v1::Inference::Stub> inference_;
 };

@@ -13,10 +13,10 @@ using pg::BinaryArray;
 using pg::ElementType;
 
 constexpr pg::Statement kInsertTx{"ledger_insert_tx", R"sql(
-  INSERT INTO ledger_tx (id, source_type, source_id, wallet_id, effective_at, posted_at, note, reverses)
-  SELECT t.id, t.type, t.source, t.wallet, t.effective, $1::timestamptz, t.note, t.reverses
-    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[], $7::text[], $8::uuid[])
-      AS t(id, type, source, wallet, effective, note, reverses))sql"};
+  INSERT INTO ledger_tx (id, source_type, source_id, wallet_id, effective_at, posted_at, note, reverses, actor)
+  SELECT t.id, t.type, t.source, t.wallet, t.effective, $1::timestamptz, t.note, t.reverses, t.actor
+    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[], $7::text[], $8::uuid[], $9::text[])
+      AS t(id, type, source, wallet, effective, note, reverses, actor))sql"};
 /// An account is the grant's, the wallet's or the house's, each found by its own unique index. None found is
 /// a null, which the table refuses.
 constexpr pg::Statement kInsertEntries{"ledger_insert_entries", R"sql(
@@ -47,8 +47,7 @@ constexpr pg::Statement kMoveWallets{"ledger_move_wallets", R"sql(
   UPDATE wallets w SET balance = w.balance + m.balance, leased = w.leased + m.leased
     FROM unnest($1::uuid[], $2::numeric[], $3::numeric[]) AS m(id, balance, leased) WHERE w.id = m.id)sql"};
 
-void write_extra_lines(pqxx::work& tx, const std::vector<LedgerTx>& transactions,
-                       UsageDimensions& dimensions) {
+void write_extra_lines(pqxx::work& tx, const std::vector<LedgerTx>& transactions, UsageDimensions& dimensions) {
   std::vector<CellKey> keys;
   for (const auto& transaction : transactions) {
     for (const auto& line : transaction.extra) keys.push_back(line.cell);
@@ -79,15 +78,14 @@ void write_extra_lines(pqxx::work& tx, const std::vector<LedgerTx>& transactions
 
 }  // namespace
 
-void write_ledger(pqxx::work& tx, const std::vector<LedgerTx>& transactions, Wall now,
-                  UsageDimensions& dimensions) {
+void write_ledger(pqxx::work& tx, const std::vector<LedgerTx>& transactions, Wall now, UsageDimensions& dimensions) {
   if (transactions.empty()) return;
-  BinaryArray id(ElementType::kUuid), type(ElementType::kText), source(ElementType::kText),
-      wallet(ElementType::kUuid), effective(ElementType::kTimestamptz), note(ElementType::kText),
-      reverses(ElementType::kUuid);
-  BinaryArray entry_tx(ElementType::kUuid), entry_line(ElementType::kInt4),
-      entry_currency(ElementType::kText), entry_amount(ElementType::kNumeric), entry_kind(ElementType::kText),
-      entry_wallet(ElementType::kUuid), entry_grant(ElementType::kUuid);
+  BinaryArray id(ElementType::kUuid), type(ElementType::kText), source(ElementType::kText), wallet(ElementType::kUuid),
+      effective(ElementType::kTimestamptz), note(ElementType::kText), reverses(ElementType::kUuid),
+      actor(ElementType::kText);
+  BinaryArray entry_tx(ElementType::kUuid), entry_line(ElementType::kInt4), entry_currency(ElementType::kText),
+      entry_amount(ElementType::kNumeric), entry_kind(ElementType::kText), entry_wallet(ElementType::kUuid),
+      entry_grant(ElementType::kUuid);
   for (const auto& transaction : transactions) {
     TG_CHECK(!transaction.entries.empty() && is_balanced(transaction.entries));
     id.add(transaction.id);
@@ -97,6 +95,7 @@ void write_ledger(pqxx::work& tx, const std::vector<LedgerTx>& transactions, Wal
     effective.add(transaction.effective_at);
     note.add_text(transaction.note);
     transaction.reverses ? reverses.add(*transaction.reverses) : reverses.add_null();
+    actor.add_text(transaction.actor);
     std::int32_t line = 0;
     for (const auto& entry : transaction.entries) {
       entry_tx.add(transaction.id);
@@ -108,10 +107,10 @@ void write_ledger(pqxx::work& tx, const std::vector<LedgerTx>& transactions, Wal
       entry.account == AccountKind::kGrant ? entry_grant.add(entry.grant) : entry_grant.add_null();
     }
   }
-  pg::run(tx, kInsertTx, pg::to_sql(now), id.param(), type.param(), source.param(), wallet.param(),
-          effective.param(), note.param(), reverses.param());
-  pg::run(tx, kInsertEntries, entry_tx.param(), entry_line.param(), entry_currency.param(),
-          entry_amount.param(), entry_kind.param(), entry_wallet.param(), entry_grant.param());
+  pg::run(tx, kInsertTx, pg::to_sql(now), id.param(), type.param(), source.param(), wallet.param(), effective.param(),
+          note.param(), reverses.param(), actor.param());
+  pg::run(tx, kInsertEntries, entry_tx.param(), entry_line.param(), entry_currency.param(), entry_amount.param(),
+          entry_kind.param(), entry_wallet.param(), entry_grant.param());
   write_extra_lines(tx, transactions, dimensions);
 }
 
@@ -131,8 +130,6 @@ void move_wallets(pqxx::work& tx, const std::vector<WalletMove>& moves) {
   pg::run(tx, kMoveWallets, ids.param(), balance.param(), leased.param());
 }
 
-void prefer_indexes(pqxx::work& tx) {
-  tx.exec0("SET LOCAL enable_seqscan = off; SET LOCAL jit = off");
-}
+void prefer_indexes(pqxx::work& tx) { tx.exec0("SET LOCAL enable_seqscan = off; SET LOCAL jit = off"); }
 
 }  // namespace tidegate::billing

@@ -21,12 +21,12 @@ struct LedgerTx {
   std::optional<Uuid> reverses;
   std::vector<Entry> entries;  ///< balanced, not empty
   std::vector<ExtraLine> extra;
+  std::string actor;  ///< the person who asked for it; empty: the service itself
 };
 
 /// Transactions, entries, extra lines and the rollup of these. Balances are the caller's to move, wallets are
 /// locked. An account that does not exist, a source posted before: as pg::Pool reports a violated constraint.
-void write_ledger(pqxx::work& tx, const std::vector<LedgerTx>& transactions, Wall now,
-                  UsageDimensions& dimensions);
+void write_ledger(pqxx::work& tx, const std::vector<LedgerTx>& transactions, Wall now, UsageDimensions& dimensions);
 
 /// Locks wallets in the order of their ids, as everybody does who changes several.
 void lock_wallets(pqxx::work& tx, const std::vector<WalletId>& wallets);

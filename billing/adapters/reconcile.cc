@@ -18,49 +18,66 @@ constexpr ReconcileCheck kChecks[] = {
                       JOIN ledger_accounts a ON a.id = e.account AND a.kind IN ('prepaid', 'grant') GROUP BY 1) l
                ON l.wallet_id = w.id
             WHERE w.balance <> coalesce(l.balance, 0))sql"},
-    {"I3", "the revenue of a posting is the sum of its lines",
-     R"sql(SELECT json_build_object('tx', coalesce(r.tx, l.posting), 'revenue', r.revenue, 'lines', l.amount)
+    {"I3", "the revenue of a posting is the sum of the lines it posted less those it voided",
+     R"sql(WITH counted AS (
+             SELECT posting, tariff, sum(hit) AS hit, sum(miss) AS miss, sum(output) AS output FROM usage_log
+              WHERE posting IS NOT NULL GROUP BY 1, 2),
+           lines AS (
+             SELECT tx, sum(amount) AS amount FROM (
+               SELECT c.posting AS tx, (c.hit * t.hit_micro_per_1m + c.miss * t.miss_micro_per_1m + c.output * t.output_micro_per_1m)
+                      * 0.000000000001 AS amount FROM counted c JOIN usage_tariffs t ON t.id = c.tariff
+               UNION ALL SELECT posting, amount FROM posting_lines
+               UNION ALL SELECT posting, amount FROM usage_reratings WHERE posting IS NOT NULL
+               UNION ALL SELECT reversal, -old_amount FROM usage_reratings WHERE reversal IS NOT NULL
+               UNION ALL SELECT tx, amount FROM usage_dropped_postings) each_kind GROUP BY 1)
+           SELECT json_build_object('tx', coalesce(r.tx, l.tx), 'revenue', r.revenue, 'lines', l.amount)
              FROM (SELECT t.id AS tx, -coalesce(sum(e.amount) FILTER (WHERE a.kind = 'revenue'), 0) AS revenue
                      FROM ledger_tx t LEFT JOIN ledger_entries e ON e.tx = t.id
                      LEFT JOIN ledger_accounts a ON a.id = e.account
-                    WHERE t.source_type = 'usage_batch' GROUP BY t.id) r
-             FULL JOIN (SELECT posting, sum(amount) AS amount
-                          FROM (SELECT posting, amount FROM rated_lines WHERE posting IS NOT NULL
-                                UNION ALL SELECT posting, amount FROM posting_lines) both_kinds GROUP BY 1) l
-               ON l.posting = r.tx
+                    WHERE t.source_type IN ('usage_batch', 'rerating') GROUP BY t.id) r
+             FULL JOIN lines l ON l.tx = r.tx
             WHERE coalesce(r.revenue, 0) <> coalesce(l.amount, 0)
            UNION ALL
-           SELECT json_build_object('event', event_id, 'unposted', sum(amount))
-             FROM rated_lines WHERE posting IS NULL GROUP BY event_id HAVING sum(amount) <> 0)sql"},
-    {"I4", "every event has exactly one live rating, of its own amount",
-     R"sql(SELECT json_build_object('event', u.id, 'amount', u.amount, 'ratings', count(DISTINCT l.rating_no),
-                                    'rated', coalesce(sum(l.amount), 0))
-             FROM usage_log u LEFT JOIN rated_lines l ON l.event_id = u.id AND l.voided_by IS NULL
-            GROUP BY u.id, u.amount
-           HAVING count(DISTINCT l.rating_no) <> 1 OR count(*) <> 3 OR coalesce(sum(l.amount), 0) <> u.amount)sql"},
-    {"I5", "the lines of an event count its tokens, meter by meter",
-     R"sql(SELECT json_build_object('event', u.id, 'hit', u.hit, 'miss', u.miss, 'output', u.output,
-                                    'lines', coalesce(l.quantity, 0))
-             FROM usage_events u LEFT JOIN (
-                    SELECT event_id, sum(quantity) AS quantity,
-                           sum(quantity) FILTER (WHERE meter = 'input_cache_hit') AS hit,
-                           sum(quantity) FILTER (WHERE meter = 'input_cache_miss') AS miss,
-                           sum(quantity) FILTER (WHERE meter = 'output') AS output
-                      FROM rated_lines WHERE voided_by IS NULL GROUP BY 1) l ON l.event_id = u.id
-            WHERE (l.hit, l.miss, l.output) IS DISTINCT FROM (u.hit::numeric, u.miss::numeric, u.output::numeric)
-               OR l.quantity <> u.hit + u.miss + u.output)sql"},
-    {"I6",
-     "the price version is for the model and in force at the price instant; the band is the book's",
-     R"sql(SELECT json_build_object('event', u.id, 'price_version', u.price_version, 'band', u.band,
-                                    'in_force', band_in_force(u.price_version, u.priced_at), 'priced_at', u.priced_at)
-             FROM usage_events u JOIN price_versions v ON v.id = u.price_version JOIN wallets w ON w.id = u.wallet_id
+           SELECT json_build_object('event', id, 'unposted', amount) FROM usage_log WHERE posting IS NULL AND amount <> 0)sql"},
+    {"I4", "every event has exactly one live rating; the amount of each rating is the sum of its lines",
+     R"sql(SELECT json_build_object('event', u.id, 'amount', u.amount, 'tariff', u.tariff)
+             FROM usage_log u LEFT JOIN usage_tariffs t ON t.id = u.tariff
+            WHERE u.amount IS DISTINCT FROM (u.hit::numeric * t.hit_micro_per_1m + u.miss::numeric * t.miss_micro_per_1m
+                  + u.output::numeric * t.output_micro_per_1m) * 0.000000000001
+           UNION ALL
+           SELECT json_build_object('event', r.event_id, 'rating', r.rating_no, 'amount', r.amount, 'voids', r.old_amount)
+             FROM usage_reratings r
+             LEFT JOIN usage_log u ON u.id = r.event_id
+             LEFT JOIN usage_reratings b ON b.event_id = r.event_id AND b.rating_no = r.rating_no - 1
+             LEFT JOIN usage_tariffs t ON t.id = r.tariff
+            WHERE r.old_amount IS DISTINCT FROM CASE WHEN r.rating_no = 2 THEN u.amount ELSE b.amount END
+               OR r.amount IS DISTINCT FROM (u.hit::numeric * t.hit_micro_per_1m + u.miss::numeric * t.miss_micro_per_1m
+                  + u.output::numeric * t.output_micro_per_1m) * 0.000000000001)sql"},
+    {"I5", "token counts, which are the quantities of the lines, are not negative, and reasoning is part of the output",
+     R"sql(SELECT json_build_object('event', id, 'hit', hit, 'miss', miss, 'output', output, 'reasoning', reasoning)
+             FROM usage_log WHERE hit < 0 OR miss < 0 OR output < 0 OR reasoning NOT BETWEEN 0 AND output)sql"},
+    // The band is asked for once a minute and version, or once a second where a window does not begin on a whole
+    // minute.
+    {"I6", "the price version is for the model and in force at the price instant; band and rates are the book's",
+     R"sql(SELECT json_build_object('event', u.id, 'price_version', t.price_version, 'band', t.band, 'priced_at', u.priced_at)
+             FROM live_ratings u JOIN usage_tariffs t ON t.id = u.tariff JOIN price_versions v ON v.id = t.price_version
+             JOIN usage_payers p ON p.id = u.payer JOIN usage_routes r ON r.id = u.route JOIN wallets w ON w.id = p.wallet_id
             CROSS JOIN LATERAL (SELECT CASE v.basis WHEN 'completed_at' THEN u.completed_at
-                                WHEN 'started_at' THEN u.started_at ELSE u.admitted_at END AS instant) b
-            WHERE NOT v.effective @> u.priced_at OR v.model <> u.model OR v.currency <> w.currency
-               OR v.region NOT IN ('', u.region) OR v.pool NOT IN ('', u.pool)
-               OR abs(extract(epoch FROM u.priced_at - b.instant)) * 1000000 > u.clock_err_us
-               OR band_in_force(u.price_version, u.priced_at) IS DISTINCT FROM u.band
-               OR v.tenant NOT IN ('', u.tenant_id::text))sql"},
+                                WHEN 'started_at' THEN u.started_at ELSE u.admitted_at END AS instant,
+                                u.clock_err_us * interval '1 microsecond' AS err) b
+            WHERE NOT v.effective @> u.priced_at OR v.model <> r.model OR v.currency <> w.currency
+               OR v.tenant NOT IN ('', p.tenant_id::text) OR v.region NOT IN ('', r.region) OR v.pool NOT IN ('', r.pool)
+               OR u.priced_at NOT BETWEEN b.instant - b.err AND b.instant + b.err
+           UNION ALL
+           SELECT json_build_object('event', s.event, 'price_version', s.price_version, 'band', s.band, 'at', s.slot,
+                                    'in_force', band_in_force(s.price_version, s.slot))
+             FROM (SELECT t.price_version, t.band, date_trunc(g.unit, u.priced_at) AS slot, min(u.id::text) AS event
+                     FROM live_ratings u JOIN usage_tariffs t ON t.id = u.tariff
+                     JOIN (SELECT v.id, CASE WHEN EXISTS (SELECT 1 FROM price_windows w WHERE w.price_version = v.id
+                                  AND (w.start_s % 60 <> 0 OR w.end_s % 60 <> 0)) THEN 'second' ELSE 'minute' END AS unit
+                             FROM price_versions v) g ON g.id = t.price_version
+                    GROUP BY 1, 2, 3) s
+            WHERE band_in_force(s.price_version, s.slot) IS DISTINCT FROM s.band)sql"},
     {"I12", "a second implementation, in SQL, rates every event alike: version, band, instant, rates and amount to the pico",
      R"sql(WITH lines AS (
              SELECT l.event_id, max(l.micro_per_1m) FILTER (WHERE l.meter = 'input_cache_hit') AS hit_micro,
@@ -70,7 +87,7 @@ constexpr ReconcileCheck kChecks[] = {
                     sum(l.amount) FILTER (WHERE l.meter = 'input_cache_miss') AS miss_amount,
                     sum(l.amount) FILTER (WHERE l.meter = 'output') AS output_amount,
                     bool_and((l.price_version, l.band) = (u.price_version, u.band)) AS is_consistent
-               FROM rated_lines l JOIN usage_events u ON u.id = l.event_id WHERE l.voided_by IS NULL AND l.rating_no = 1
+               FROM rated_lines l JOIN usage_events u ON u.id = l.event_id WHERE l.rating_no = 1
               GROUP BY l.event_id)
            SELECT json_build_object('event', u.id, 'amount', u.amount, 'rerated', r.amount, 'band', u.band, 'band_rerated',
                                     r.band, 'priced_at', u.priced_at, 'priced_at_rerated', r.priced_at)
@@ -103,26 +120,29 @@ constexpr ReconcileCheck kChecks[] = {
              LEFT JOIN (SELECT gateway_id, epoch, sum(upper(seqs) - lower(seqs)) AS n, min(lower(seqs)) AS first,
                                max(upper(seqs)) - 1 AS last, sum(duplicates) AS duplicates
                           FROM wal_batches GROUP BY 1, 2) b USING (gateway_id, epoch)
-             LEFT JOIN (SELECT p.gateway_id, p.epoch, count(*) AS n, count(DISTINCT u.seq) AS seqs, max(u.seq) AS last
-                          FROM usage_log u JOIN usage_payers p ON p.id = u.payer GROUP BY 1, 2) u USING (gateway_id, epoch)
+             LEFT JOIN (SELECT gateway_id, epoch, sum(n) AS n, sum(seqs) AS seqs, max(last) AS last FROM (
+                          SELECT p.gateway_id, p.epoch, count(*) AS n, count(DISTINCT u.seq) AS seqs, max(u.seq) AS last
+                            FROM usage_log u JOIN usage_payers p ON p.id = u.payer GROUP BY 1, 2
+                          UNION ALL
+                          SELECT p.gateway_id, p.epoch, sum(d.events), sum(d.events), max(d.last_seq)
+                            FROM usage_dropped_payers d JOIN usage_payers p ON p.id = d.payer GROUP BY 1, 2) kept_or_not
+                         GROUP BY 1, 2) u USING (gateway_id, epoch)
             WHERE coalesce(b.n, 0) <> e.applied_through OR coalesce(b.first, 1) <> 1
                OR coalesce(b.last, 0) <> e.applied_through
                OR coalesce(u.n, 0) <> e.applied_through - coalesce(b.duplicates, 0)
-               OR coalesce(u.seqs, 0) <> coalesce(u.n, 0) OR coalesce(u.last, 0) > e.applied_through
-           UNION ALL
-           SELECT json_build_object('event', u.id, 'gateway', u.gateway_id, 'epoch', u.epoch)
-             FROM usage_events u LEFT JOIN epochs e USING (gateway_id, epoch) WHERE e.epoch IS NULL)sql"},
+               OR coalesce(u.seqs, 0) <> coalesce(u.n, 0) OR coalesce(u.last, 0) > e.applied_through)sql"},
     {"I11", "the hourly sums are the sums of the live rated lines",
      R"sql(WITH lines AS (
-             SELECT date_trunc('hour', u.completed_at, 'UTC') AS hour, u.tenant_id, u.project_id, u.api_key_id, u.model,
-                    u.region, u.pool, l.meter, l.band, w.currency, sum(l.quantity) AS quantity, sum(l.amount) AS amount
-               FROM rated_lines l JOIN usage_events u ON u.id = l.event_id JOIN wallets w ON w.id = u.wallet_id
-              WHERE l.voided_by IS NULL AND l.quantity > 0
-              GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-              UNION ALL
-             SELECT x.hour, c.tenant_id, c.project_id, c.api_key_id, c.model, c.region, c.pool, x.meter, c.band, c.currency,
-                    sum(x.quantity), sum(x.amount)
-               FROM posting_lines x JOIN usage_cells c ON c.id = x.cell
+             SELECT hour, tenant_id, project_id, api_key_id, model, region, pool, meter, band, currency, sum(quantity) AS quantity,
+                    sum(amount) AS amount
+               FROM (SELECT * FROM live_hours
+                     UNION ALL
+                     SELECT hour, tenant_id, project_id, api_key_id, model, region, pool, meter, band, currency, quantity, amount
+                       FROM usage_dropped_hours
+                     UNION ALL
+                     SELECT x.hour, c.tenant_id, c.project_id, c.api_key_id, c.model, c.region, c.pool, x.meter, c.band, c.currency,
+                            x.quantity, x.amount
+                       FROM posting_lines x JOIN usage_cells c ON c.id = x.cell) each_kind
               GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
            SELECT json_build_object('hour', hour, 'tenant', tenant_id, 'model', model, 'meter', meter, 'band', band,
                                     'rollup', h.amount, 'lines', l.amount)
@@ -170,7 +190,10 @@ constexpr ReconcileCheck kChecks[] = {
     {"lease_spend", "a lease has consumed the sum of its events",
      R"sql(SELECT json_build_object('lease', coalesce(l.id, u.lease_id), 'consumed', l.consumed, 'events', u.amount)
              FROM leases l
-             FULL JOIN (SELECT p.lease_id, sum(e.amount) AS amount FROM usage_log e JOIN usage_payers p ON p.id = e.payer
+             FULL JOIN (SELECT p.lease_id, sum(e.amount) AS amount
+                          FROM (SELECT payer, sum(amount) AS amount FROM usage_log GROUP BY 1
+                                UNION ALL SELECT payer, amount FROM usage_dropped_payers) e
+                          JOIN usage_payers p ON p.id = e.payer
                          WHERE p.lease_id <> '00000000-0000-0000-0000-000000000000' GROUP BY 1) u
                ON u.lease_id = l.id
             WHERE coalesce(l.consumed, 0) <> coalesce(u.amount, 0) OR l.id IS NULL)sql"},
@@ -187,17 +210,15 @@ constexpr ReconcileCheck kChecks[] = {
 
 }  // namespace
 
-std::span<const ReconcileCheck> reconcile_checks() {
-  return kChecks;
-}
+std::span<const ReconcileCheck> reconcile_checks() { return kChecks; }
 
 ReconcileReport reconcile(pqxx::work& tx) {
   tx.exec0("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
   ReconcileReport report;
   report.events = pg::read_int64(tx.exec1("SELECT count(*) FROM usage_log")[0]);
   for (const auto& check : kChecks) {
-    const auto row = tx.exec1(std::string("SELECT count(*), min(breach::text) FROM (") + check.breaches +
-                              ") AS b(breach)");
+    const auto row =
+        tx.exec1(std::string("SELECT count(*), min(breach::text) FROM (") + check.breaches + ") AS b(breach)");
     report.checks.push_back({check.name, check.statement, pg::read_int64(row[0]), pg::read_text(row[1])});
     report.differences += report.checks.back().differences;
   }

@@ -121,8 +121,7 @@ class Distinct {
 /// distinct keys and talk to the table; find gives (position in missing, value). What stays empty could not
 /// be added.
 template <typename Value, typename Find, typename Add>
-std::vector<std::optional<Value>> resolve(CommittedCache<Value>& cache, const Distinct& distinct, Find find,
-                                          Add add) {
+std::vector<std::optional<Value>> resolve(CommittedCache<Value>& cache, const Distinct& distinct, Find find, Add add) {
   std::vector<std::optional<Value>> values(distinct.size());
   std::vector<const std::string*> keys(distinct.size());
   std::vector<std::size_t> missing;
@@ -172,16 +171,14 @@ pqxx::result ask(pqxx::work& tx, const char* sql, const std::array<pg::ArrayLite
   return std::apply([&](const auto&... text) { return tx.exec_params(sql, text...); }, texts(arrays));
 }
 
-std::vector<std::int32_t> spread_all(const Distinct& distinct,
-                                     const std::vector<std::optional<std::int32_t>>& values) {
+std::vector<std::int32_t> spread_all(const Distinct& distinct, const std::vector<std::optional<std::int32_t>>& values) {
   for (const auto& value : values) TG_CHECK(value.has_value());
   return distinct.spread(values);
 }
 
 }  // namespace
 
-Result<std::vector<Payer>> UsageDimensions::payers(pqxx::work& tx, const std::string& gateway,
-                                                   std::int64_t epoch,
+Result<std::vector<Payer>> UsageDimensions::payers(pqxx::work& tx, const std::string& gateway, std::int64_t epoch,
                                                    const std::vector<const UsageEvent*>& events) {
   Distinct distinct;
   for (std::size_t i = 0; i < events.size(); ++i) {
@@ -331,15 +328,13 @@ Status UsageDimensions::make_partitions(pqxx::work& tx, const std::vector<UsageE
       return fail(Code::kInvalidArgument, reason, fmt::format("request {}: {}", id.to_string(), what),
                   fmt::format("events[{}].request_id", i));
     };
-    if (id.bytes[6] >> 4 != 7)
-      return refuse("bad_event", "the id is not a UUIDv7: mint ids that begin with the time");
+    if (id.bytes[6] >> 4 != 7) return refuse("bad_event", "the id is not a UUIDv7: mint ids that begin with the time");
     const Wall at = wall_from_unix_micros(id.unix_millis() * 1000);
     if (at < kept_from) {
-      return refuse(
-          "id_expired",
-          fmt::format("the id is from {}, usage is kept from {} on: whether it was billed can no longer be "
-                      "known, so it is not billed",
-                      pg::to_sql(at), pg::to_sql(kept_from)));
+      return refuse("id_expired",
+                    fmt::format("the id is from {}, usage is kept from {} on: whether it was billed can no longer be "
+                                "known, so it is not billed",
+                                pg::to_sql(at), pg::to_sql(kept_from)));
     }
     if (at > now + kIdFutureMax) {
       return refuse("id_in_future", fmt::format("the id is from {}, it is {} now: set the gateway's clock",
@@ -349,8 +344,8 @@ Status UsageDimensions::make_partitions(pqxx::work& tx, const std::vector<UsageE
     months.insert(day.year() / day.month());
   }
   for (const auto& month : months) {
-    const std::string first = fmt::format("{:04}-{:02}-01T00:00:00Z", static_cast<int>(month.year()),
-                                          static_cast<unsigned>(month.month()));
+    const std::string first =
+        fmt::format("{:04}-{:02}-01T00:00:00Z", static_cast<int>(month.year()), static_cast<unsigned>(month.month()));
     if (months_.find(first)) continue;
     const bool is_made_now = pg::read_bool(tx.exec_params1(kMakePartition, first)[0]);
     if (!is_made_now) months_.put(first, true);

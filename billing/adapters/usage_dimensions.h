@@ -54,8 +54,7 @@ class UsageDimensions {
   Result<std::vector<Payer>> payers(pqxx::work& tx, const std::string& gateway, std::int64_t epoch,
                                     const std::vector<const UsageEvent*>& events);
   std::vector<std::int32_t> routes(pqxx::work& tx, const std::vector<RatedEvent>& events);
-  std::vector<std::int32_t> tariffs(pqxx::work& tx, const std::vector<RatedEvent>& events,
-                                    const std::string& tzdata);
+  std::vector<std::int32_t> tariffs(pqxx::work& tx, const std::vector<RatedEvent>& events, const std::string& tzdata);
   std::vector<std::int32_t> cells(pqxx::work& tx, const std::vector<CellKey>& keys);
   /// Makes the partitions that these ids need. Fails: invalid_argument/{bad_event, id_expired, id_in_future}.
   Status make_partitions(pqxx::work& tx, const std::vector<UsageEvent>& events, Wall kept_from, Wall now);

@@ -42,23 +42,20 @@ constexpr pg::Statement kAdvanceEpoch{"usage_advance_epoch", R"sql(
 
 }  // namespace
 
-void UsageRows::insert_batch(std::int64_t first, std::int64_t last, std::int64_t duplicates,
-                             std::string_view sha256, Wall now) const {
-  pg::run(tx_, kInsertBatch, gateway_, epoch_, first, last, duplicates, pg::to_bytea(sha256),
-          pg::to_sql(now));
+void UsageRows::insert_batch(std::int64_t first, std::int64_t last, std::int64_t duplicates, std::string_view sha256,
+                             Wall now) const {
+  pg::run(tx_, kInsertBatch, gateway_, epoch_, first, last, duplicates, pg::to_bytea(sha256), pg::to_sql(now));
 }
 
-std::size_t UsageRows::insert_events(const std::vector<RatedEvent>& events,
-                                     const std::vector<RowNumbers>& numbers,
+std::size_t UsageRows::insert_events(const std::vector<RatedEvent>& events, const std::vector<RowNumbers>& numbers,
                                      const std::map<WalletId, Uuid>& postings) const {
   const std::size_t n = events.size();
-  BinaryArray seq(ElementType::kInt8, n), admitted(ElementType::kTimestamptz, n),
-      started(ElementType::kTimestamptz, n), completed(ElementType::kTimestamptz, n),
-      priced(ElementType::kTimestamptz, n), hit(ElementType::kInt8, n), miss(ElementType::kInt8, n),
-      output(ElementType::kInt8, n), reasoning(ElementType::kInt8, n), payer(ElementType::kInt4, n),
-      route(ElementType::kInt4, n), tariff(ElementType::kInt4, n), tenant(ElementType::kInt4, n),
-      clock_error(ElementType::kInt4, n), id(ElementType::kUuid, n), posting(ElementType::kUuid, n),
-      amount(ElementType::kNumeric, n), sha(ElementType::kBytea, 2 * n);
+  BinaryArray seq(ElementType::kInt8, n), admitted(ElementType::kTimestamptz, n), started(ElementType::kTimestamptz, n),
+      completed(ElementType::kTimestamptz, n), priced(ElementType::kTimestamptz, n), hit(ElementType::kInt8, n),
+      miss(ElementType::kInt8, n), output(ElementType::kInt8, n), reasoning(ElementType::kInt8, n),
+      payer(ElementType::kInt4, n), route(ElementType::kInt4, n), tariff(ElementType::kInt4, n),
+      tenant(ElementType::kInt4, n), clock_error(ElementType::kInt4, n), id(ElementType::kUuid, n),
+      posting(ElementType::kUuid, n), amount(ElementType::kNumeric, n), sha(ElementType::kBytea, 2 * n);
   for (std::size_t i = 0; i < n; ++i) {
     const UsageEvent& event = *events[i].event;
     const auto& rated = events[i].rated;
@@ -83,11 +80,10 @@ std::size_t UsageRows::insert_events(const std::vector<RatedEvent>& events,
     amount.add(rated.total);
     sha.add_bytes({reinterpret_cast<const char*>(event.payload_sha256.data()), event.payload_sha256.size()});
   }
-  const auto inserted =
-      pg::run(tx_, kInsertEvents, seq.param(), admitted.param(), started.param(), completed.param(),
-              priced.param(), hit.param(), miss.param(), output.param(), reasoning.param(), payer.param(),
-              route.param(), tariff.param(), tenant.param(), clock_error.param(), id.param(), posting.param(),
-              amount.param(), sha.param());
+  const auto inserted = pg::run(tx_, kInsertEvents, seq.param(), admitted.param(), started.param(), completed.param(),
+                                priced.param(), hit.param(), miss.param(), output.param(), reasoning.param(),
+                                payer.param(), route.param(), tariff.param(), tenant.param(), clock_error.param(),
+                                id.param(), posting.param(), amount.param(), sha.param());
   return inserted.affected_rows();
 }
 
@@ -101,8 +97,7 @@ void UsageRows::consume_leases(const std::map<LeaseId, Money>& leases) const {
   pg::run(tx_, kConsume, ids.param(), amounts.param());
 }
 
-void UsageRows::add_hours(const std::map<HourlyKey, HourlySum>& hours,
-                          const std::vector<std::int32_t>& cells) const {
+void add_hours(pqxx::work& tx, const std::map<HourlyKey, HourlySum>& hours, const std::vector<std::int32_t>& cells) {
   if (hours.empty()) return;
   BinaryArray hour(ElementType::kTimestamptz), cell(ElementType::kInt4);
   std::vector<BinaryArray> quantity(price::kMeterCount, BinaryArray(ElementType::kNumeric));
@@ -119,12 +114,10 @@ void UsageRows::add_hours(const std::map<HourlyKey, HourlySum>& hours,
       amount[meter].add(sum->amount[meter]);
     }
   }
-  pg::run(tx_, kAddHours, hour.param(), cell.param(), quantity[0].param(), quantity[1].param(),
-          quantity[2].param(), amount[0].param(), amount[1].param(), amount[2].param());
+  pg::run(tx, kAddHours, hour.param(), cell.param(), quantity[0].param(), quantity[1].param(), quantity[2].param(),
+          amount[0].param(), amount[1].param(), amount[2].param());
 }
 
-void UsageRows::advance_epoch(std::int64_t last) const {
-  pg::run(tx_, kAdvanceEpoch, gateway_, epoch_, last);
-}
+void UsageRows::advance_epoch(std::int64_t last) const { pg::run(tx_, kAdvanceEpoch, gateway_, epoch_, last); }
 
 }  // namespace tidegate::billing

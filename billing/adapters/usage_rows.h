@@ -31,8 +31,6 @@ class UsageRows {
   std::size_t insert_events(const std::vector<RatedEvent>& events, const std::vector<RowNumbers>& numbers,
                             const std::map<WalletId, Uuid>& postings) const;
   void consume_leases(const std::map<LeaseId, Money>& leases) const;
-  /// `cells` are the numbers of the keys of `hours`, in order.
-  void add_hours(const std::map<HourlyKey, HourlySum>& hours, const std::vector<std::int32_t>& cells) const;
   void advance_epoch(std::int64_t last) const;
 
  private:
@@ -40,5 +38,8 @@ class UsageRows {
   const std::string& gateway_;
   std::int64_t epoch_;
 };
+
+/// Adds to the rollup. `cells` are the numbers of the keys of `hours`, in order.
+void add_hours(pqxx::work& tx, const std::map<HourlyKey, HourlySum>& hours, const std::vector<std::int32_t>& cells);
 
 }  // namespace tidegate::billing

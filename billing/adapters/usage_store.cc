@@ -206,7 +206,7 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   record_grant_uses(tx, effects, postings, used_at);
   rows.consume_leases(effects.leases);
   TG_TRY(charge_caps(tx, batch.gateway, batch.epoch, rated));
-  rows.add_hours(effects.hours, cells);
+  add_hours(tx, effects.hours, cells);
   rows.advance_epoch(last);
   out.applied_through = last;
   out.applied = fresh.size();

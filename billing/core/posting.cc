@@ -30,9 +30,16 @@ std::string_view account_kind_name(AccountKind kind) {
   return "";
 }
 
-bool is_wallet_account(AccountKind kind) {
-  return kind == AccountKind::kPrepaid || kind == AccountKind::kReceivable;
+std::optional<AccountKind> parse_account_kind(std::string_view name) {
+  for (const auto kind : {AccountKind::kPrepaid, AccountKind::kGrant, AccountKind::kReceivable, AccountKind::kRevenue,
+                          AccountKind::kPromoExpense, AccountKind::kCash, AccountKind::kTax, AccountKind::kRounding,
+                          AccountKind::kBreakage}) {
+    if (account_kind_name(kind) == name) return kind;
+  }
+  return std::nullopt;
 }
+
+bool is_wallet_account(AccountKind kind) { return kind == AccountKind::kPrepaid || kind == AccountKind::kReceivable; }
 
 bool is_balanced(const std::vector<Entry>& entries) {
   Money sum;
@@ -81,9 +88,9 @@ BatchEffects effects_of(const std::vector<RatedEvent>& events) {
 
     if (event->prompt_tokens == 0 && event->completion_tokens == 0) continue;
     const Wall hour = std::chrono::floor<std::chrono::hours>(event->instants.completed);
-    HourlySum& sum = effects.hours[{{event->tenant, event->project, event->key, event->model, event->region,
-                                     event->pool, rated.band, currency},
-                                    hour}];
+    HourlySum& sum = effects.hours[{
+        {event->tenant, event->project, event->key, event->model, event->region, event->pool, rated.band, currency},
+        hour}];
     for (std::size_t i = 0; i < price::kMeterCount; ++i) {
       sum.quantity[i] += rated.lines[i].quantity;
       sum.amount[i] += rated.lines[i].amount;

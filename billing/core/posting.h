@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,6 +30,7 @@ enum class AccountKind : std::uint8_t {
   kBreakage
 };
 std::string_view account_kind_name(AccountKind kind);
+std::optional<AccountKind> parse_account_kind(std::string_view name);
 /// Prepaid and receivable belong to a wallet, a grant's account to the grant; the others exist once a
 /// currency.
 bool is_wallet_account(AccountKind kind);

@@ -1,0 +1,304 @@
+#include "billing/adapters/rerate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/pg/binary_array.h"
+#include "base/pg/types.h"
+#include "billing/adapters/change_log.h"
+#include "billing/adapters/posting_store.h"
+#include "billing/adapters/usage_rows.h"
+
+namespace tidegate::billing {
+
+namespace {
+
+using pg::BinaryArray;
+using pg::ElementType;
+
+constexpr const char* kInsertRun = R"sql(
+  INSERT INTO rerate_runs (id, from_at, to_at, model, allow_debit, actor, note, started_at)
+  VALUES ($1, $2::timestamptz, $3::timestamptz, $4, $5::boolean, $6, $7, $8::timestamptz) ON CONFLICT DO NOTHING)sql";
+constexpr const char* kFindRun = R"sql(
+  SELECT finished_at IS NOT NULL, scanned, changed, dearer, unpriced, cursor,
+         from_at = $2::timestamptz AND to_at = $3::timestamptz AND model = $4 AND allow_debit = $5::boolean
+    FROM rerate_runs WHERE id = $1 FOR UPDATE)sql";
+constexpr const char* kFindTotals = "SELECT currency, old_amount, new_amount FROM rerate_totals WHERE run = $1";
+/// Two runs at a time would each void the same rating; one waits.
+constexpr const char* kTakeTurns = "SELECT pg_advisory_xact_lock(hashtext('tidegate_rerate'))";
+
+constexpr const char* kEvents = R"sql(
+  SELECT l.id, (extract(epoch FROM l.admitted_at) * 1000000)::bigint, (extract(epoch FROM l.started_at) * 1000000)::bigint,
+         (extract(epoch FROM l.completed_at) * 1000000)::bigint, l.clock_err_us, l.hit, l.miss, l.output, r.model, r.region, r.pool,
+         p.tenant_id, p.project_id, p.api_key_id, p.wallet_id, w.currency, t.band, t.hit_micro_per_1m, t.miss_micro_per_1m,
+         t.output_micro_per_1m, coalesce(x.rating_no, 1)
+    FROM (SELECT * FROM usage_log
+           WHERE id > $1::uuid AND completed_at >= $2::timestamptz AND completed_at < $3::timestamptz
+             AND ($4 = '' OR route IN (SELECT id FROM usage_routes WHERE model = $4))
+           ORDER BY id LIMIT $5) l
+    JOIN usage_payers p ON p.id = l.payer JOIN usage_routes r ON r.id = l.route JOIN wallets w ON w.id = p.wallet_id
+    LEFT JOIN LATERAL (SELECT y.rating_no, y.tariff FROM usage_reratings y WHERE y.event_id = l.id
+                        ORDER BY y.rating_no DESC LIMIT 1) x ON true
+    JOIN usage_tariffs t ON t.id = coalesce(x.tariff, l.tariff)
+   ORDER BY l.id)sql";
+
+constexpr const char* kInsertRatings = R"sql(
+  INSERT INTO usage_reratings (run, event_id, rating_no, tariff, priced_at, old_amount, amount, posting, reversal)
+  SELECT $1::uuid, r.* FROM unnest($2::uuid[], $3::int[], $4::int[], $5::timestamptz[], $6::numeric[], $7::numeric[], $8::uuid[],
+                                   $9::uuid[]) AS r)sql";
+constexpr const char* kSaveRun = R"sql(
+  UPDATE rerate_runs SET scanned = $2, changed = $3, dearer = $4, unpriced = $5, cursor = $6,
+         finished_at = CASE WHEN $7::boolean THEN $8::timestamptz END WHERE id = $1)sql";
+constexpr const char* kSaveTotals = R"sql(
+  INSERT INTO rerate_totals (run, currency, old_amount, new_amount) VALUES ($1, $2, $3::numeric, $4::numeric)
+  ON CONFLICT (run, currency) DO UPDATE SET old_amount = EXCLUDED.old_amount, new_amount = EXCLUDED.new_amount)sql";
+
+/// A stored event with the rating in force and, where it changes, the new one.
+struct Stored {
+  Uuid id;
+  price::Instants instants;
+  price::TokenCounts tokens;
+  CellKey cell;  ///< of the rating in force
+  WalletId wallet;
+  std::array<Money, price::kMeterCount> before;
+  std::int32_t rating_no = 1;
+  price::RatedRequest rated;
+
+  Money total_before() const { return before[0] + before[1] + before[2]; }
+};
+
+Stored read_stored(const pqxx::row& row) {
+  Stored out;
+  out.id = pg::read_uuid(row[0]);
+  out.instants = {pg::read_wall(row[1]), pg::read_wall(row[2]), pg::read_wall(row[3]),
+                  std::chrono::microseconds(pg::read_int64(row[4]))};
+  out.tokens = {pg::read_int64(row[5]), pg::read_int64(row[6]), pg::read_int64(row[7])};
+  out.cell = {pg::read_id<TenantId>(row[11]), pg::read_id<ProjectId>(row[12]), pg::read_id<ApiKeyId>(row[13]),
+              pg::read_text(row[8]),          pg::read_text(row[9]),           pg::read_text(row[10]),
+              pg::read_text(row[16]),         pg::read_text(row[15])};
+  out.wallet = pg::read_id<WalletId>(row[14]);
+  for (std::size_t meter = 0; meter < price::kMeterCount; ++meter) {
+    out.before[meter] = Rate::from_micro_per_million(pg::read_int64(row[17 + static_cast<int>(meter)]))
+                            .amount(out.tokens.of(price::kMeters[meter]));
+  }
+  out.rating_no = static_cast<std::int32_t>(pg::read_int64(row[20]));
+  return out;
+}
+
+/// The events of the next step that change; counts all of them.
+Result<std::vector<Stored>> find_changes(pqxx::work& tx, const RerateRequest& request, const UsageContext& context,
+                                         RerateProgress& progress) {
+  prefer_indexes(tx);
+  const auto revision = pg::read_int64(tx.exec1("SELECT revision FROM price_state WHERE only_row")[0]);
+  TG_ASSIGN(const auto book, context.prices->at_revision(tx, revision));
+  const auto rows = tx.exec_params(kEvents, pg::to_sql(progress.cursor), pg::to_sql(request.from),
+                                   pg::to_sql(request.to), request.model, static_cast<std::int64_t>(kRerateBatch));
+  std::vector<Stored> changes;
+  for (const auto& row : rows) {
+    Stored event = read_stored(row);
+    ++progress.scanned;
+    progress.cursor = event.id;
+    auto rated = book.rate({event.cell.model, event.cell.currency, event.cell.region, event.cell.pool}, event.instants,
+                           event.tokens);
+    if (!rated) {
+      ++progress.unpriced;
+      continue;
+    }
+    bool is_same = true;
+    for (std::size_t meter = 0; meter < price::kMeterCount; ++meter)
+      is_same = is_same && rated->lines[meter].amount == event.before[meter];
+    if (is_same) continue;
+    if (event.total_before() < rated->total && !request.allow_debit) {
+      ++progress.dearer;
+      continue;
+    }
+    event.rated = *std::move(rated);
+    ++progress.changed;
+    auto& totals = progress.totals[event.cell.currency];
+    totals.before += event.total_before();
+    totals.after += event.rated.total;
+    changes.push_back(std::move(event));
+  }
+  progress.is_finished = rows.size() < kRerateBatch;
+  return changes;
+}
+
+/// Per wallet: what is taken back and what is charged instead.
+struct Net {
+  std::string currency;
+  Money before, after;
+  Uuid reversal, posting;
+};
+
+std::map<WalletId, Net> net_of(const std::vector<Stored>& changes, IdSource& ids) {
+  std::map<WalletId, Net> out;
+  for (const auto& event : changes) {
+    Net& net = out[event.wallet];
+    net.currency = event.cell.currency;
+    net.before += event.total_before();
+    net.after += event.rated.total;
+  }
+  for (auto& [wallet, net] : out) {
+    net.reversal = ids.next();
+    net.posting = ids.next();
+  }
+  return out;
+}
+
+void post(pqxx::work& tx, const RerateRequest& request, const Uuid& first, const std::map<WalletId, Net>& nets,
+          const UsageContext& context) {
+  std::vector<LedgerTx> transactions;
+  std::vector<WalletMove> moves;
+  std::vector<std::string> changed;
+  for (const auto& [wallet, net] : nets) {
+    auto add = [&](const Uuid& id, const char* part, std::vector<Entry> entries) {
+      LedgerTx transaction{
+          id,
+          "rerating",
+          fmt::format("{}/{}/{}/{}", request.run.to_string(), first.to_string(), wallet.to_string(), part),
+          wallet,
+          net.currency,
+          context.now,
+          request.note,
+          std::nullopt,
+          std::move(entries),
+          {}};
+      transaction.actor = request.actor;
+      transactions.push_back(std::move(transaction));
+    };
+    // What a grant paid comes back as paid-in money: the grant may have expired meanwhile.
+    if (!net.before.is_zero())
+      add(net.reversal, "void", {{AccountKind::kPrepaid, -net.before, {}}, {AccountKind::kRevenue, net.before, {}}});
+    if (!net.after.is_zero())
+      add(net.posting, "new", {{AccountKind::kPrepaid, net.after, {}}, {AccountKind::kRevenue, -net.after, {}}});
+    moves.push_back({wallet, net.before - net.after, Money()});
+    changed.push_back(wallet.to_string());
+  }
+  write_ledger(tx, transactions, context.now, *context.dimensions);
+  move_wallets(tx, moves);
+  append_changes(tx, ChangeKind::kWallet, changed);
+}
+
+void store_ratings(pqxx::work& tx, const RerateRequest& request, const std::vector<Stored>& changes,
+                   const std::vector<std::int32_t>& tariffs, const std::map<WalletId, Net>& nets) {
+  BinaryArray event(ElementType::kUuid), rating(ElementType::kInt4), tariff(ElementType::kInt4),
+      priced(ElementType::kTimestamptz), before(ElementType::kNumeric), after(ElementType::kNumeric),
+      posting(ElementType::kUuid), reversal(ElementType::kUuid);
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const Stored& change = changes[i];
+    const Net& net = nets.at(change.wallet);
+    event.add(change.id);
+    rating.add(change.rating_no + 1);
+    tariff.add(tariffs[i]);
+    priced.add(change.rated.priced_at);
+    before.add(change.total_before());
+    after.add(change.rated.total);
+    change.rated.total.is_zero() ? posting.add_null() : posting.add(net.posting);
+    change.total_before().is_zero() ? reversal.add_null() : reversal.add(net.reversal);
+  }
+  tx.exec_params0(kInsertRatings, pg::to_sql(request.run), event.param(), rating.param(), tariff.param(),
+                  priced.param(), before.param(), after.param(), posting.param(), reversal.param());
+}
+
+/// The old lines leave their hours, the new ones come in.
+std::map<HourlyKey, HourlySum> hours_of(const std::vector<Stored>& changes) {
+  std::map<HourlyKey, HourlySum> out;
+  for (const auto& change : changes) {
+    const Wall hour = std::chrono::floor<std::chrono::hours>(change.instants.completed);
+    HourlySum& old = out[{change.cell, hour}];
+    for (std::size_t meter = 0; meter < price::kMeterCount; ++meter) {
+      old.quantity[meter] -= change.tokens.of(price::kMeters[meter]);
+      old.amount[meter] -= change.before[meter];
+    }
+    CellKey cell = change.cell;
+    cell.band = change.rated.band;
+    HourlySum& fresh = out[{cell, hour}];
+    for (std::size_t meter = 0; meter < price::kMeterCount; ++meter) {
+      fresh.quantity[meter] += change.rated.lines[meter].quantity;
+      fresh.amount[meter] += change.rated.lines[meter].amount;
+    }
+  }
+  return out;
+}
+
+void apply_changes(pqxx::work& tx, const RerateRequest& request, const std::vector<Stored>& changes,
+                   const UsageContext& context) {
+  std::vector<RatedEvent> rated;
+  for (const auto& change : changes) rated.push_back({nullptr, change.rated, change.cell.currency});
+  const auto tariffs = context.dimensions->tariffs(tx, rated, context.tzdata);
+  const auto hours = hours_of(changes);
+  std::vector<CellKey> cells;
+  for (const auto& [key, sum] : hours) cells.push_back(key.first);
+  const auto numbers = context.dimensions->cells(tx, cells);
+  const auto nets = net_of(changes, *context.ids);
+  std::vector<WalletId> wallets;
+  for (const auto& [wallet, net] : nets) wallets.push_back(wallet);
+  lock_wallets(tx, wallets);
+  post(tx, request, changes.front().id, nets, context);
+  store_ratings(tx, request, changes, tariffs, nets);
+  add_hours(tx, hours, numbers);
+}
+
+void save(pqxx::work& tx, const RerateRequest& request, const RerateProgress& progress, Wall now) {
+  tx.exec_params0(kSaveRun, pg::to_sql(request.run), progress.scanned, progress.changed, progress.dearer,
+                  progress.unpriced, pg::to_sql(progress.cursor), progress.is_finished ? "t" : "f", pg::to_sql(now));
+  for (const auto& [currency, totals] : progress.totals) {
+    tx.exec_params0(kSaveTotals, pg::to_sql(request.run), currency, pg::to_sql(totals.before),
+                    pg::to_sql(totals.after));
+  }
+}
+
+Result<RerateProgress> load(pqxx::work& tx, const RerateRequest& request) {
+  const auto rows = tx.exec_params(kFindRun, pg::to_sql(request.run), pg::to_sql(request.from), pg::to_sql(request.to),
+                                   request.model, request.allow_debit ? "t" : "f");
+  if (rows.empty()) return fail(Code::kNotFound, "unknown_run", "the run was not started", "run_id");
+  const auto& row = rows[0];
+  if (!pg::read_bool(row[6])) {
+    return fail(Code::kAlreadyExists, "run_differs",
+                fmt::format("run {} was started with another range, model or permission; use a new id",
+                            request.run.to_string()),
+                "run_id");
+  }
+  RerateProgress out{pg::read_bool(row[0]),  pg::read_int64(row[1]), pg::read_int64(row[2]),
+                     pg::read_int64(row[3]), pg::read_int64(row[4]), {},
+                     pg::read_uuid(row[5])};
+  for (const auto& total : tx.exec_params(kFindTotals, pg::to_sql(request.run))) {
+    out.totals[pg::read_text(total[0])] = {pg::read_money(total[1]), pg::read_money(total[2])};
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<RerateProgress> start_rerate(pqxx::work& tx, const RerateRequest& request, Wall now) {
+  if (request.to <= request.from) {
+    return fail(Code::kInvalidArgument, "bad_range", "the range is empty: give from before to (it is half-open)",
+                "to_us");
+  }
+  if (request.note.empty() || request.actor.empty()) {
+    return fail(Code::kInvalidArgument, "bad_note", "say who re-rates and why", "note");
+  }
+  tx.exec_params0(kInsertRun, pg::to_sql(request.run), pg::to_sql(request.from), pg::to_sql(request.to), request.model,
+                  request.allow_debit ? "t" : "f", request.actor, request.note, pg::to_sql(now));
+  return load(tx, request);
+}
+
+Result<RerateProgress> rerate_step(pqxx::work& tx, const RerateRequest& request, const UsageContext& context) {
+  tx.exec1(kTakeTurns);
+  TG_ASSIGN(auto progress, load(tx, request));
+  if (progress.is_finished) return progress;
+  TG_ASSIGN(const auto changes, find_changes(tx, request, context, progress));
+  if (!changes.empty()) apply_changes(tx, request, changes, context);
+  save(tx, request, progress, context.now);
+  return progress;
+}
+
+Result<RerateProgress> rerate_dry_step(pqxx::work& tx, const RerateRequest& request, const RerateProgress& before,
+                                       const UsageContext& context) {
+  RerateProgress progress = before;
+  TG_ASSIGN(const auto changes, find_changes(tx, request, context, progress));
+  return progress;
+}
+
+}  // namespace tidegate::billing
