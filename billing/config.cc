@@ -56,6 +56,11 @@ ConfigTable config_table(Config& config) {
   table.milliseconds("usage.partition_interval_ms", config.partition_interval, 100, 86'400'000,
                      "Between looks at the months of usage: new ones are made ahead, expired ones dropped.");
   table.milliseconds("board.interval_ms", config.board_interval, 100, 3'600'000, "Between refreshes of the tenant board's gauges.");
+  table.milliseconds("invoices.interval_ms", config.invoice_interval, 0, 86'400'000,
+                     "Between looks for ended months by one of the replicas; 0: months are closed by hand only.");
+  table.milliseconds("invoices.grace_ms", config.invoice_grace, 0, 2'592'000'000,
+                     "After a month's end before it is closed; what is posted later belongs to the next month.");
+  table.flag("invoices.drafts", config.invoice_drafts, "Leave drafts for a person to issue instead of issuing at once.");
   table.milliseconds("shutdown.drain_ms", config.drain, 0, 600'000, "How long calls under way may take at shutdown.");
   table.text("tzdata.file", config.tzdata_file, "Where the version of the zone data is read from.");
   return table;

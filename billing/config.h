@@ -26,6 +26,9 @@ struct Config {
   bool allow_private_webhooks = false;
   std::chrono::milliseconds partition_interval{3'600'000};
   std::int64_t retention_months = 120;
+  std::chrono::milliseconds invoice_interval{3'600'000};
+  std::chrono::milliseconds invoice_grace{900'000};
+  bool invoice_drafts = false;
   std::string tzdata_file = "/usr/share/zoneinfo/tzdata.zi";
 };
 

@@ -23,6 +23,8 @@ struct BillingMetrics {
   Histogram& watch_lag_seconds;      ///< from noticing a change to handing it to the streams
   Counter& reconcile_runs;
   Gauge& reconcile_differences;      ///< of the last run; anything but 0 wakes somebody
+  Counter& invoices_closed;          ///< made by the closing job
+  Counter& closing_failures;         ///< runs of it that left a month open: somebody must look
   Gauge& pool_queued;
   Histogram& pool_wait_seconds;
   Histogram& pool_run_seconds;

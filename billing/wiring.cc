@@ -8,6 +8,7 @@
 #include "base/rpc/work_pool.h"
 #include "billing/jobs/budget_job.h"
 #include "billing/jobs/partition_job.h"
+#include "billing/jobs/closing_job.h"
 #include "billing/jobs/reconcile_job.h"
 #include "billing/jobs/tenant_board_job.h"
 #include "billing/migrations/migrations.h"
@@ -16,6 +17,7 @@
 #include "billing/rpc/budget_service.h"
 #include "billing/rpc/ledger_service.h"
 #include "billing/rpc/meter_service.h"
+#include "billing/rpc/statement_service.h"
 #include "billing/rpc/watch_hub.h"
 
 namespace tidegate::billing {
@@ -62,7 +64,8 @@ struct Billing::Parts {
         meter(context, workers, rpc::AuthGate::required(config.cluster_token)),
         admin(context, workers, rpc::AuthGate::required(config.admin_key)),
         budgets(context, workers, rpc::AuthGate::required(config.admin_key)),
-        ledger(context, workers, rpc::AuthGate::required(config.admin_key)) {}
+        ledger(context, workers, rpc::AuthGate::required(config.admin_key)),
+        statements(context, workers, rpc::AuthGate::required(config.admin_key), config.invoice_grace) {}
 
   Config config;
   BillingMetrics metrics;
@@ -77,9 +80,11 @@ struct Billing::Parts {
   AdminService admin;
   BudgetService budgets;
   LedgerService ledger;
+  StatementService statements;
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<ReconcileJob> reconcile;
   std::unique_ptr<TenantBoardJob> tenant_board;
+  std::unique_ptr<ClosingJob> closing;
   std::unique_ptr<BudgetJob> budget_job;
   std::unique_ptr<PartitionJob> partitions;
 };
@@ -98,6 +103,11 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   if (config.reconcile_interval.count() > 0) {
     parts.reconcile = std::make_unique<ReconcileJob>(parts.context, parts.ids.next().to_string(), config.reconcile_interval);
   }
+  if (config.invoice_interval.count() > 0) {
+    parts.closing = std::make_unique<ClosingJob>(
+        parts.context, parts.ids.next().to_string(),
+        ClosingJob::Options{config.invoice_interval, config.invoice_grace, config.invoice_drafts});
+  }
   parts.tenant_board = std::make_unique<TenantBoardJob>(parts.context, surroundings.registry, config.board_interval);
   if (config.budget_interval.count() > 0) {
     const WebhookPolicy webhooks{.allows_private = config.allow_private_webhooks};
@@ -110,7 +120,7 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   options.listen = {config.grpc_listen};
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
   TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets,
-                                                          &parts.ledger}));
+                                                          &parts.ledger, &parts.statements}));
   surroundings.log.info("listening", {kv("grpc", billing->address())});
   return billing;
 }
@@ -134,6 +144,7 @@ void Billing::stop() {
   parts_->tenant_board.reset();
   parts_->partitions.reset();
   parts_->reconcile.reset();
+  parts_->closing.reset();
   parts_->workers.stop();
   parts_->pool.stop();
 }

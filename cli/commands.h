@@ -22,6 +22,8 @@ std::vector<Command> usage_commands();
 std::vector<Command> ledger_commands();
 std::vector<Command> adjustment_commands();
 std::vector<Command> receipt_commands();
+std::vector<Command> invoice_commands();
+std::vector<Command> margin_commands();
 std::vector<Command> engine_commands();
 
 }  // namespace tidegate::cli

@@ -78,6 +78,10 @@ v1::Ledger::Stub& Connection::ledger() {
   if (!ledger_) ledger_ = make_stub<v1::Ledger>(endpoint_.billing);
   return *ledger_;
 }
+v1::Statements::Stub& Connection::statements() {
+  if (!statements_) statements_ = make_stub<v1::Statements>(endpoint_.billing);
+  return *statements_;
+}
 v1::FleetAdmin::Stub& Connection::fleet() {
   if (!fleet_) fleet_ = make_stub<v1::FleetAdmin>(endpoint_.scheduler);
   return *fleet_;

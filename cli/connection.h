@@ -12,6 +12,7 @@
 #include "tidegate/v1/fleet.grpc.pb.h"
 #include "tidegate/v1/inference.grpc.pb.h"
 #include "tidegate/v1/ledger.grpc.pb.h"
+#include "tidegate/v1/statement.grpc.pb.h"
 
 namespace tidegate::cli {
 
@@ -36,6 +37,7 @@ class Connection {
   v1::BillingAdmin::Stub& billing();
   v1::Budgets::Stub& budgets();
   v1::Ledger::Stub& ledger();
+  v1::Statements::Stub& statements();
   v1::FleetAdmin::Stub& fleet();
   v1::Inference::Stub& inference();
   const Endpoint& endpoint() const { return endpoint_; }
@@ -63,6 +65,7 @@ class Connection {
   std::unique_ptr<v1::BillingAdmin::Stub> billing_;
   std::unique_ptr<v1::Budgets::Stub> budgets_;
   std::unique_ptr<v1::Ledger::Stub> ledger_;
+  std::unique_ptr<v1::Statements::Stub> statements_;
   std::unique_ptr<v1::FleetAdmin::Stub> fleet_;
   std::unique_ptr<v1::Inference::Stub> inference_;
 };

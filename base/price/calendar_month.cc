@@ -54,4 +54,18 @@ Result<CalendarMonth> month_labelled(std::string_view zone_name, std::string_vie
   return month_in(zone, absl::CivilMonth(year, month));
 }
 
+Result<DayRange> day_range(std::string_view zone_name, std::int64_t day) {
+  TG_ASSIGN(const absl::TimeZone zone, load_zone(zone_name));
+  const absl::CivilDay date = absl::CivilDay(1970, 1, 1) + day;
+  const auto first = [&](absl::CivilDay which) {
+    return wall_from_unix_micros(absl::ToUnixMicros(absl::FromCivil(absl::CivilSecond(which), zone)));
+  };
+  return DayRange{first(date), first(date + 1)};
+}
+
+std::string day_text(std::int64_t day) {
+  const absl::CivilDay date = absl::CivilDay(1970, 1, 1) + day;
+  return fmt::format("{:04d}-{:02d}-{:02d}", date.year(), date.month(), date.day());
+}
+
 }  // namespace tidegate::price

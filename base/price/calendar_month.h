@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -24,5 +25,16 @@ Result<CalendarMonth> month_of(std::string_view zone, Wall instant);
 
 /// The month with a label such as "2026-11". Fails: invalid_argument/{bad_month, bad_price}.
 Result<CalendarMonth> month_labelled(std::string_view zone, std::string_view label);
+
+/// A local day, named by its number since 1970-01-01, as instants: 23 to 25 hours long where the clock changes.
+struct DayRange {
+  Wall begin;
+  Wall end;
+};
+/// Fails: invalid_argument/bad_price for an unknown zone.
+Result<DayRange> day_range(std::string_view zone, std::int64_t day);
+
+/// "2026-11-03" of a day number.
+std::string day_text(std::int64_t day);
 
 }  // namespace tidegate::price

@@ -131,6 +131,45 @@ constexpr ReconcileCheck kChecks[] = {
                OR coalesce(b.last, 0) <> e.applied_through
                OR coalesce(u.n, 0) <> e.applied_through - coalesce(b.duplicates, 0)
                OR coalesce(u.seqs, 0) <> coalesce(u.n, 0) OR coalesce(u.last, 0) > e.applied_through)sql"},
+    {"I10", "an invoice is the sum of its lines and parts, exactly what the ledger charged in its period, rounded and taxed once; "
+            "document numbers have no gaps",
+     R"sql(WITH parts AS (SELECT invoice, line, sum(quantity) AS quantity, sum(amount) AS amount FROM invoice_parts GROUP BY 1, 2),
+           sums AS (SELECT i.id, coalesce(sum(l.amount), 0) AS lines, coalesce(sum(p.amount), 0) AS parts
+                      FROM invoices i LEFT JOIN invoice_lines l ON l.invoice = i.id
+                      LEFT JOIN parts p ON p.invoice = l.invoice AND p.line = l.line GROUP BY 1)
+           SELECT json_build_object('invoice', i.id, 'subtotal_exact', i.subtotal_exact, 'lines', s.lines, 'parts', s.parts,
+                                    'total', i.total)
+             FROM invoices i JOIN sums s USING (id)
+            WHERE s.lines <> i.subtotal_exact OR s.parts + (i.subtotal - i.subtotal_exact) + i.tax <> i.total
+           UNION ALL
+           SELECT json_build_object('invoice', l.invoice, 'line', l.line, 'quantity', l.quantity, 'parts', p.quantity)
+             FROM invoice_lines l LEFT JOIN parts p USING (invoice, line)
+            WHERE (l.quantity, l.amount) IS DISTINCT FROM (p.quantity, p.amount)
+           UNION ALL
+           SELECT json_build_object('invoice', i.id, 'subtotal_exact', i.subtotal_exact, 'ledger', c.charged)
+             FROM invoices i CROSS JOIN LATERAL (
+                    SELECT coalesce(sum(x.charged), 0) AS charged FROM (
+                      SELECT -sum(e.amount) FILTER (WHERE a.kind IN ('revenue', 'grant')) AS charged
+                        FROM ledger_tx t JOIN ledger_entries e ON e.tx = t.id JOIN ledger_accounts a ON a.id = e.account
+                       WHERE t.wallet_id = i.wallet_id AND t.posted_at >= lower(i.period) AND t.posted_at < upper(i.period)
+                         AND t.source_type NOT IN ('invoice', 'invoice_void')
+                       GROUP BY t.id HAVING bool_or(a.kind = 'revenue')) x) c
+            WHERE i.status <> 'void' AND c.charged <> i.subtotal_exact
+           UNION ALL
+           SELECT json_build_object('invoice', i.id, 'kind', k.kind, 'posted', k.amount, 'expected', x.amount)
+             FROM invoices i
+            CROSS JOIN LATERAL (VALUES ('rounding', i.subtotal - i.subtotal_exact), ('receivable', i.tax), ('tax', -i.tax)) x(kind, amount)
+             LEFT JOIN LATERAL (SELECT a.kind, sum(e.amount) AS amount FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account
+                                 WHERE e.tx = i.issue_tx AND a.kind = x.kind GROUP BY 1) k ON true
+            WHERE i.number IS NOT NULL AND coalesce(k.amount, 0) <> x.amount
+           UNION ALL
+           SELECT json_build_object('issuer', d.issuer, 'series', d.series, 'year', d.year, 'last', d.last, 'documents', n.documents)
+             FROM document_numbers d CROSS JOIN LATERAL (
+                    SELECT count(*) AS documents FROM invoices i
+                     WHERE i.issuer = d.issuer AND CASE d.series
+                       WHEN 'invoice' THEN i.number IS NOT NULL AND extract(year FROM i.issued_at AT TIME ZONE 'UTC') = d.year
+                       ELSE i.credit_note IS NOT NULL AND extract(year FROM i.voided_at AT TIME ZONE 'UTC') = d.year END) n
+            WHERE n.documents <> d.last)sql"},
     {"I11", "the hourly sums are the sums of the live rated lines",
      R"sql(WITH lines AS (
              SELECT hour, tenant_id, project_id, api_key_id, model, region, pool, meter, band, currency, sum(quantity) AS quantity,

@@ -29,6 +29,7 @@ House::House(const std::string& dsn) {
   config_.admin_key = mint_api_key(entropy_, KeyKind::kAdmin).text;
   config_.reconcile_interval = std::chrono::milliseconds(0);
   config_.budget_interval = std::chrono::milliseconds(0);
+  config_.invoice_interval = std::chrono::milliseconds(0);
   config_.drain = std::chrono::milliseconds(2000);
   billing_ = start_replica();
   connect();

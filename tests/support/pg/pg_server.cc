@@ -24,7 +24,7 @@
 
 /// libpqxx 6.4 drops the result of a statement whose connection broke. Two kilobytes each, not ours to mend. Read by
 /// LeakSanitizer when the program ends.
-extern "C" const char* __lsan_default_suppressions() { return "leak:PQmakeEmptyPGresult\n"; }
+extern "C" const char* __lsan_default_suppressions() { return "leak:PQmakeEmptyPGresult\nleak:libfontconfig.so\n"; }
 
 namespace tidegate::test {
 

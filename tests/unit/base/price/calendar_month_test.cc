@@ -59,5 +59,14 @@ TEST(CalendarMonth, RefusesWhatIsNoMonthAndWhatIsNoZone) {
   EXPECT_EQ(month_of("+08:00", at("2026-11-01T00:00:00Z")).error().field, "tz");
 }
 
+TEST(DayRange, FollowsTheClockOfItsZone) {
+  const auto fall = day_range("America/New_York", 20758).value();
+  EXPECT_EQ(day_text(20758), "2026-11-01");
+  EXPECT_EQ(fall.begin, at("2026-11-01T04:00:00Z"));
+  EXPECT_EQ(fall.end, at("2026-11-02T05:00:00Z")) << "25 hours: the clock is set back";
+  EXPECT_EQ(day_range("America/New_York", 20759)->begin, fall.end);
+  EXPECT_FALSE(day_range("Nowhere", 0));
+}
+
 }  // namespace
 }  // namespace tidegate::price
