@@ -34,6 +34,8 @@ Canvas::Canvas(const Report& report, std::string* out)
   // Of the shapes that Chinese and Japanese share a code for, the simplified Chinese ones.
   pango_context_set_language(context_.get(), pango_language_from_string("zh-cn"));
   pango_context_set_base_dir(context_.get(), PANGO_DIRECTION_LTR);
+  // Whole points are coarse at 8 points a line: letters would stand unevenly.
+  pango_context_set_round_glyph_positions(context_.get(), FALSE);
 
   cairo_surface_t* surface = surface_.get();
   cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_TITLE, report.subject.c_str());

@@ -189,7 +189,7 @@ class Layout {
 
   void draw_totals() {
     if (report_.totals.empty()) return;
-    const double width = kInner * 0.56, x = kLeft + kInner - width;
+    const double width = kInner * 0.56 - kGutter / 2, x = kLeft + kInner * 0.44;
     double height = 16;
     for (const auto& [label, value] : report_.totals) height += canvas_.height_of(label, width * 0.6, kText) + 6;
     if (!fits(height)) break_page();

@@ -134,7 +134,7 @@ class Writer {
     end_band();
     if (table.rows.empty()) return;
     table.rows.push_back(
-        {pdf::RowStyle::kSubtotal, {"", "Total " + heading, "", "", count_text(all.quantity), money(all.amount)}});
+        {pdf::RowStyle::kSubtotal, {"", "Total", "", "", count_text(all.quantity), money(all.amount)}});
     report_.tables.push_back(std::move(table));
   }
 
