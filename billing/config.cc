@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/crypto/api_key.h"
+#include "base/crypto/ed25519.h"
 
 namespace tidegate::billing {
 
@@ -30,6 +31,10 @@ ConfigTable config_table(Config& config) {
   table.text("admin.listen", config.admin_listen, "Address of /metrics, /livez and /readyz; keep it inside.");
   table.text("pg.dsn", config.pg_dsn, "PostgreSQL, as libpq keywords: host=/run/pg user=tidegate dbname=tidegate_billing.");
   table.required();
+  table.text("pg.owner_dsn", config.pg_owner_dsn,
+             "As pg.dsn, for the owner of the tables, who migrates and grants; empty: pg.dsn. Used at the start only.");
+  table.text("pg.role", config.pg_role,
+             "Role taken by every serving connection, tidegate_serve as a rule: it owns nothing. Empty: the user's own rights.");
   table.integer("pg.connections", config.pg_connections, 1, 200, "Connections to PostgreSQL.");
   table.secret_file("secrets.pepper_file", config.pepper, "Key of the HMAC under which API keys are stored; the gateways' own.");
   table.required();
@@ -37,6 +42,13 @@ ConfigTable config_table(Config& config) {
   table.required();
   table.secret_file("secrets.admin_key_file", config.admin_key, "The administrator's key (tga_...), for the BillingAdmin service.");
   table.required();
+  table.secret_file("secrets.root_key_file", config.root_key,
+                    "Key that signs the daily roots of receipts, made by: tidegate receipt-key mint. Another key in the file "
+                    "is a rotation; the old public key stays published.");
+  table.required();
+  table.text("deployment.name", config.deployment, "Name of this installation, as on its gateways' receipts.");
+  table.milliseconds("receipts.interval_ms", config.receipts_interval, 0, 3'600'000,
+                     "Between looks for a day whose receipts want their root; 0 turns them off.");
   table.integer("grpc.worker_threads", config.worker_threads, 1, 200, "Threads that handle calls; each may wait for PostgreSQL.");
   table.integer("grpc.queue_max", config.queue_max, 1, 100'000, "Calls that wait for a thread before new ones are refused.");
   table.milliseconds("leases.ttl_ms", config.lease_ttl, 1'000, 3'600'000,
@@ -74,6 +86,7 @@ Status check_secrets(const Config& config) {
     return fail(Code::kInvalidArgument, "weak_secret",
                 "secrets.admin_key_file must hold a key made by: tidegate admin-key mint", "secrets.admin_key_file");
   }
+  TG_TRY(Ed25519Key::from_pem(config.root_key, "secrets.root_key_file"));
   if (config.pepper == config.cluster_token) {
     return fail(Code::kInvalidArgument, "weak_secret", "the pepper and the cluster token must differ", "secrets.pepper_file");
   }

@@ -13,8 +13,13 @@ struct Config {
   std::string grpc_listen = "127.0.0.1:7443";
   std::string admin_listen = "127.0.0.1:9101";
   std::string pg_dsn;
+  std::string pg_owner_dsn;  ///< empty: pg_dsn
+  std::string pg_role;       ///< empty: the user's own rights
   std::int64_t pg_connections = 8;
   std::string pepper, cluster_token, admin_key;
+  std::string root_key;  ///< PEM
+  std::string deployment = "tidegate";
+  std::chrono::milliseconds receipts_interval{60'000};
   std::int64_t worker_threads = 8;
   std::int64_t queue_max = 512;
   std::chrono::milliseconds lease_ttl{60'000};

@@ -20,6 +20,8 @@ BillingMetrics::BillingMetrics(MetricRegistry& r)
       reconcile_differences(r.gauge("tidegate_billing_reconcile_differences", "Rows that broke an invariant in the last reconciliation.")),
       invoices_closed(r.counter("tidegate_billing_invoices_closed_total", "Invoices made by the closing job.")),
       closing_failures(r.counter("tidegate_billing_closing_failures_total", "Runs of the closing job that left a month open.")),
+      receipt_days_sealed(r.counter("tidegate_billing_receipt_days_sealed_total", "Days whose receipts got their signed root.")),
+      receipt_differences(r.gauge("tidegate_billing_receipt_differences", "Unsound receipts found when the last day was sealed.")),
       pool_queued(r.gauge("tidegate_billing_pg_queued", "Jobs waiting for a database connection.")),
       pool_wait_seconds(r.histogram("tidegate_billing_pg_wait_seconds", "Wait for a database connection.", latency_bounds_seconds())),
       pool_run_seconds(r.histogram("tidegate_billing_pg_run_seconds", "Time of a database transaction, retries included.", latency_bounds_seconds())),

@@ -25,6 +25,8 @@ struct BillingMetrics {
   Gauge& reconcile_differences;      ///< of the last run; anything but 0 wakes somebody
   Counter& invoices_closed;          ///< made by the closing job
   Counter& closing_failures;         ///< runs of it that left a month open: somebody must look
+  Counter& receipt_days_sealed;
+  Gauge& receipt_differences;        ///< found when the last day was sealed; anything but 0 wakes somebody
   Gauge& pool_queued;
   Histogram& pool_wait_seconds;
   Histogram& pool_run_seconds;

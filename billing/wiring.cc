@@ -3,20 +3,26 @@
 #include <fstream>
 
 #include "base/core/ids.h"
+#include "base/crypto/api_key.h"
 #include "base/pg/pool.h"
 #include "base/rpc/server.h"
 #include "base/rpc/work_pool.h"
+#include "billing/adapters/receipt_store.h"
+#include "billing/adapters/roles.h"
 #include "billing/jobs/budget_job.h"
-#include "billing/jobs/partition_job.h"
 #include "billing/jobs/closing_job.h"
+#include "billing/jobs/partition_job.h"
+#include "billing/jobs/receipt_job.h"
 #include "billing/jobs/reconcile_job.h"
 #include "billing/jobs/tenant_board_job.h"
 #include "billing/migrations/migrations.h"
 #include "billing/rpc/accounts_service.h"
 #include "billing/rpc/admin_service.h"
+#include "billing/rpc/audit_service.h"
 #include "billing/rpc/budget_service.h"
 #include "billing/rpc/ledger_service.h"
 #include "billing/rpc/meter_service.h"
+#include "billing/rpc/receipt_service.h"
 #include "billing/rpc/statement_service.h"
 #include "billing/rpc/watch_hub.h"
 
@@ -37,13 +43,23 @@ std::string tzdata_version(const std::string& path) {
 
 pg::PoolOptions pool_options(const Config& config) {
   pg::PoolOptions options;
-  options.connection = config.pg_dsn;
+  options.connection = serving_dsn(config.pg_dsn, config.pg_role);
   options.application = "tidegate-billing";
   options.connections = static_cast<std::size_t>(config.pg_connections);
   options.queue_max = static_cast<std::size_t>(config.queue_max);
   options.statement_timeout = std::chrono::minutes(5);  // calls bring their own, shorter deadline
   options.idle_in_transaction_timeout = std::chrono::seconds(30);
   return options;
+}
+
+/// As the owner, whose rights end with this connection.
+Status grant_roles(const std::string& owner_dsn, Deadline deadline) {
+  pg::Pool owner({.connection = owner_dsn, .application = "billing-roles", .connections = 1});
+  auto job = [](pqxx::work& tx) -> Status {
+    apply_roles(tx);
+    return {};
+  };
+  return owner.run_blocking(deadline, job);
 }
 
 }  // namespace
@@ -57,7 +73,8 @@ struct Billing::Parts {
         pool(pool_options(config), {&metrics.pool_queued, &metrics.pool_wait_seconds, &metrics.pool_run_seconds,
                                     &metrics.pool_retries, &metrics.pool_reconnects}),
         context{pool, around.clock, ids, around.entropy, around.log, metrics, prices, config.pepper,
-                tzdata_version(config.tzdata_file), config.price_lead, config.lease_ttl},
+                tzdata_version(config.tzdata_file), config.price_lead, config.lease_ttl,
+                parse_api_key(config.admin_key).value().public_id},
         workers(static_cast<std::size_t>(config.worker_threads), static_cast<std::size_t>(config.queue_max), "billing"),
         hub(context, workers),
         accounts(context, workers, rpc::AuthGate::required(config.cluster_token), hub),
@@ -65,7 +82,10 @@ struct Billing::Parts {
         admin(context, workers, rpc::AuthGate::required(config.admin_key)),
         budgets(context, workers, rpc::AuthGate::required(config.admin_key)),
         ledger(context, workers, rpc::AuthGate::required(config.admin_key)),
-        statements(context, workers, rpc::AuthGate::required(config.admin_key), config.invoice_grace) {}
+        statements(context, workers, rpc::AuthGate::required(config.admin_key), config.invoice_grace),
+        receipts(context, workers, rpc::AuthGate::required(config.admin_key)),
+        receipt_lookup(context, workers, rpc::AuthGate::required(config.cluster_token)),
+        audit(context, workers, rpc::AuthGate::required(config.admin_key)) {}
 
   Config config;
   BillingMetrics metrics;
@@ -81,12 +101,16 @@ struct Billing::Parts {
   BudgetService budgets;
   LedgerService ledger;
   StatementService statements;
+  ReceiptService receipts;
+  ReceiptLookupService receipt_lookup;
+  AuditService audit;
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<ReconcileJob> reconcile;
   std::unique_ptr<TenantBoardJob> tenant_board;
   std::unique_ptr<ClosingJob> closing;
   std::unique_ptr<BudgetJob> budget_job;
   std::unique_ptr<PartitionJob> partitions;
+  std::unique_ptr<ReceiptJob> receipt_job;
 };
 
 Billing::Billing(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -94,9 +118,11 @@ Billing::~Billing() { stop(); }
 
 Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surroundings& surroundings) {
   TG_TRY(check_secrets(config));
-  TG_ASSIGN(const auto report, pg::migrate(config.pg_dsn, "billing", migrations(),
+  const std::string& owner_dsn = config.pg_owner_dsn.empty() ? config.pg_dsn : config.pg_owner_dsn;
+  TG_ASSIGN(const auto report, pg::migrate(owner_dsn, "billing", migrations(),
                                            Deadline::after(surroundings.clock.mono(), kMigrateLimit)));
   surroundings.log.info("migrated", {kv("from", report.version_before), kv("to", report.version_after)});
+  TG_TRY(grant_roles(owner_dsn, Deadline::after(surroundings.clock.mono(), kMigrateLimit)));
   auto billing = std::unique_ptr<Billing>(new Billing(std::make_unique<Parts>(config, surroundings)));
   Parts& parts = *billing->parts_;
   parts.hub.start(config.pg_dsn);
@@ -108,6 +134,7 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
         parts.context, parts.ids.next().to_string(),
         ClosingJob::Options{config.invoice_interval, config.invoice_grace, config.invoice_drafts});
   }
+  TG_TRY(billing->start_receipts());
   parts.tenant_board = std::make_unique<TenantBoardJob>(parts.context, surroundings.registry, config.board_interval);
   if (config.budget_interval.count() > 0) {
     const WebhookPolicy webhooks{.allows_private = config.allow_private_webhooks};
@@ -120,9 +147,26 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   options.listen = {config.grpc_listen};
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
   TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets,
-                                                          &parts.ledger, &parts.statements}));
+                                                          &parts.ledger, &parts.statements, &parts.receipts,
+                                                          &parts.receipt_lookup, &parts.audit}));
   surroundings.log.info("listening", {kv("grpc", billing->address())});
   return billing;
+}
+
+/// Publishes the key of the roots and begins to seal days.
+Status Billing::start_receipts() {
+  Parts& parts = *parts_;
+  const Config& config = parts.config;
+  TG_ASSIGN(const auto key, Ed25519Key::from_pem(config.root_key, "secrets.root_key_file"));
+  const Wall now = parts.context.clock.wall();
+  auto publish = [&](pqxx::work& tx) {
+    return register_receipt_key(tx, "billing", config.deployment, key.public_key().raw(), now);
+  };
+  TG_TRY(parts.pool.run_blocking(Deadline::after(parts.context.clock.mono(), kMigrateLimit), publish));
+  if (config.receipts_interval.count() == 0) return {};
+  const ReceiptJob::Options options{.deployment = config.deployment, .interval = config.receipts_interval};
+  parts.receipt_job = std::make_unique<ReceiptJob>(parts.context, options, key, parts.ids.next().to_string());
+  return {};
 }
 
 const std::string& Billing::address() const { return parts_->server->addresses().front(); }
@@ -141,6 +185,7 @@ void Billing::stop() {
     parts_->server->drain(Deadline::after(parts_->context.clock.mono(), parts_->config.drain));
   }
   parts_->budget_job.reset();
+  parts_->receipt_job.reset();
   parts_->tenant_board.reset();
   parts_->partitions.reset();
   parts_->reconcile.reset();

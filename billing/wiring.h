@@ -41,6 +41,7 @@ class Billing {
  private:
   struct Parts;
   explicit Billing(std::unique_ptr<Parts> parts);
+  Status start_receipts();
   std::unique_ptr<Parts> parts_;
 };
 

@@ -24,6 +24,7 @@ std::vector<Command> adjustment_commands();
 std::vector<Command> receipt_commands();
 std::vector<Command> invoice_commands();
 std::vector<Command> margin_commands();
+std::vector<Command> audit_commands();
 std::vector<Command> engine_commands();
 
 }  // namespace tidegate::cli

@@ -70,6 +70,14 @@ v1::BillingAdmin::Stub& Connection::billing() {
   if (!billing_) billing_ = make_stub<v1::BillingAdmin>(endpoint_.billing);
   return *billing_;
 }
+v1::AuditLog::Stub& Connection::audit() {
+  if (!audit_) audit_ = make_stub<v1::AuditLog>(endpoint_.billing);
+  return *audit_;
+}
+v1::Receipts::Stub& Connection::receipts() {
+  if (!receipts_) receipts_ = make_stub<v1::Receipts>(endpoint_.billing);
+  return *receipts_;
+}
 v1::Budgets::Stub& Connection::budgets() {
   if (!budgets_) budgets_ = make_stub<v1::Budgets>(endpoint_.billing);
   return *budgets_;

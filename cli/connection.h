@@ -8,11 +8,13 @@
 #include "base/core/result.h"
 #include "cli/arguments.h"
 #include "tidegate/v1/admin.grpc.pb.h"
+#include "tidegate/v1/audit.grpc.pb.h"
 #include "tidegate/v1/budget.grpc.pb.h"
 #include "tidegate/v1/fleet.grpc.pb.h"
 #include "tidegate/v1/inference.grpc.pb.h"
 #include "tidegate/v1/ledger.grpc.pb.h"
 #include "tidegate/v1/statement.grpc.pb.h"
+#include "tidegate/v1/receipt.grpc.pb.h"
 
 namespace tidegate::cli {
 
@@ -38,6 +40,8 @@ class Connection {
   v1::Budgets::Stub& budgets();
   v1::Ledger::Stub& ledger();
   v1::Statements::Stub& statements();
+  v1::Receipts::Stub& receipts();
+  v1::AuditLog::Stub& audit();
   v1::FleetAdmin::Stub& fleet();
   v1::Inference::Stub& inference();
   const Endpoint& endpoint() const { return endpoint_; }
@@ -66,6 +70,8 @@ class Connection {
   std::unique_ptr<v1::Budgets::Stub> budgets_;
   std::unique_ptr<v1::Ledger::Stub> ledger_;
   std::unique_ptr<v1::Statements::Stub> statements_;
+  std::unique_ptr<v1::Receipts::Stub> receipts_;
+  std::unique_ptr<v1::AuditLog::Stub> audit_;
   std::unique_ptr<v1::FleetAdmin::Stub> fleet_;
   std::unique_ptr<v1::Inference::Stub> inference_;
 };

@@ -4,10 +4,13 @@
 #include <iostream>
 #include <iterator>
 
+#include "base/core/encoding.h"
 #include "base/crypto/ed25519.h"
 #include "cli/commands.h"
-#include "cli/message_json.h"
+#include "cli/connection.h"
 #include "cli/receipt_verify.h"
+#include "cli/text_table.h"
+#include "cli/time_text.h"
 
 namespace tidegate::cli {
 
@@ -92,6 +95,81 @@ Status show(const Arguments& arguments) {
   return {};
 }
 
+using Receipts = v1::Receipts::Stub;
+
+void print_item(const v1::ReceiptItem& item) {
+  fmt::print("{{\"request_id\":\"{}\",\"receipt\":\"{}\"}}\n", item.request_id(), base64url_encode(item.receipt()));
+}
+
+Status get(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::GetReceiptRequest request;
+  TG_ASSIGN(*request.mutable_request_id(), arguments.word(0, "REQUEST_ID"));
+  TG_ASSIGN(const auto item, connection.call(&Receipts::GetReceipt, connection.receipts(), request));
+  if (arguments.wants_json()) {
+    print_item(item);
+    return {};
+  }
+  TG_ASSIGN(const auto receipt, receipt::decode_signed(item.receipt()));
+  fmt::print("{}", receipt_text(receipt));
+  return {};
+}
+
+Status export_all(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::ListReceiptsRequest request;
+  TG_ASSIGN(*request.mutable_tenant(), arguments.required_option("tenant"));
+  request.set_limit(1000);
+  for (;;) {
+    TG_ASSIGN(const auto page, connection.call(&Receipts::ListReceipts, connection.receipts(), request));
+    for (const auto& item : page.receipts()) {
+      if (!item.receipt().empty()) print_item(item);
+    }
+    if (page.receipts_size() < request.limit()) return {};
+    request.set_after(page.receipts(page.receipts_size() - 1).request_id());
+  }
+}
+
+Status prove(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  TG_TRY(arguments.word(0, "REQUEST_ID"));
+  for (const std::string& id : arguments.words()) {
+    v1::ProveReceiptRequest request;
+    request.set_request_id(id);
+    TG_ASSIGN(const auto proof, connection.call(&Receipts::ProveReceipt, connection.receipts(), request));
+    std::string path;
+    for (const std::string& node : proof.path()) path += fmt::format("{}\"{}\"", path.empty() ? "" : ",", hex_encode(node));
+    fmt::print("{{\"day\":\"{}\",\"link\":\"{}\",\"index\":{},\"path\":[{}],\"checkpoint\":\"{}\"}}\n", proof.day(),
+               hex_encode(proof.link()), proof.index(), path, base64url_encode(proof.checkpoint()));
+  }
+  return {};
+}
+
+Status keys(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  TG_ASSIGN(const auto list,
+            connection.call(&Receipts::ListReceiptKeys, connection.receipts(), v1::ListReceiptKeysRequest()));
+  if (!arguments.wants_json()) {
+    TextTable table({"KEY", "SIGNER", "DEPLOYMENT", "FROM", "TO"});
+    for (const auto& key : list.keys()) {
+      table.add({key.key_id(), key.signer(), key.deployment(), time_text(key.valid_from_us()), time_text(key.valid_to_us())});
+    }
+    fmt::print("{}", table.render());
+    return {};
+  }
+  // What GET /v1/receipts/keys answers, so that `receipt verify --key` reads both.
+  std::string rows;
+  for (const auto& key : list.keys()) {
+    rows += fmt::format(
+        "{}{{\"key_id\":\"{}\",\"signer\":\"{}\",\"deployment\":\"{}\",\"public_key\":\"{}\",\"valid_from_us\":{},"
+        "\"valid_to_us\":{}}}",
+        rows.empty() ? "" : ",", key.key_id(), key.signer(), key.deployment(), base64url_encode(key.public_key()),
+        key.valid_from_us(), key.valid_to_us());
+  }
+  fmt::print("{{\"keys\":[{}]}}\n", rows);
+  return {};
+}
+
 Status key_mint(const Arguments&) {
   SystemEntropy entropy;
   const Ed25519Key key = Ed25519Key::mint(entropy);
@@ -129,6 +207,14 @@ std::vector<Command> receipt_commands() {
        {},
        {},
        show},
+      {"receipt get", "Fetch a request's receipt.", "REQUEST_ID",
+       "  tidegate receipt get 0192f0c4-7c00-7000-8000-000000000001 --json\n", {}, {}, get},
+      {"receipt export", "Write all receipts of a tenant, one a line, newest first.", "--tenant TENANT",
+       "  tidegate receipt export --tenant acme > receipts.jsonl\n", {"tenant"}, {}, export_all},
+      {"receipt prove", "Write the proof that receipts are in their day's signed tree.", "REQUEST_ID...",
+       "  tidegate receipt prove 0192f0c4-7c00-7000-8000-000000000001 > proof.jsonl\n", {}, {}, prove},
+      {"receipt keys", "List the keys that sign, and that ever signed, with their validity.", "",
+       "  tidegate receipt keys\n  tidegate receipt keys --json > keys.json\n", {}, {}, keys},
       {"receipt-key mint",
        "Make a signing key; the private key goes to standard output.",
        "",

@@ -100,4 +100,19 @@ class Meter {
   virtual std::optional<Quote> quote(const Principal& principal, std::string_view model) const = 0;
 };
 
+/// Receipts that billing keeps for ever. Thread-safe; every call is a round trip.
+class ReceiptArchive {
+ public:
+  virtual ~ReceiptArchive() = default;
+  /// The signed bytes. Fails: not_found/unknown_request (also another tenant's, and for some seconds after an answer),
+  /// not_found/no_receipt, invalid_argument/bad_uuid, unavailable/...
+  virtual awaitable<Result<std::string>> find(TenantId tenant, std::string request_id) = 0;
+  struct Key {
+    std::string key_id, signer, deployment, public_key;
+    std::int64_t valid_from_us = 0;
+    std::int64_t valid_to_us = 0;  ///< 0 = signs now
+  };
+  virtual awaitable<Result<std::vector<Key>>> keys() = 0;
+};
+
 }  // namespace tidegate::gateway

@@ -71,6 +71,7 @@ struct GatewayProcess::Parts {
   std::optional<asio::signal_set> signals;
 
   std::unique_ptr<Accounts> accounts;
+  std::unique_ptr<ReceiptArchive> receipts;
   std::shared_ptr<Treasury> treasury;  // shared with open charges
   bool is_money_drained = false;
   std::vector<std::unique_ptr<Lane>> lanes;
@@ -106,6 +107,7 @@ Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayConfi
 Status GatewayProcess::open_money() {
   Parts& parts = *parts_;
   TG_ASSIGN(parts.accounts, connect_billing(config_.billing_address, config_.cluster_token, clock_));
+  TG_ASSIGN(parts.receipts, connect_receipts(config_.billing_address, config_.cluster_token, clock_));
   TreasuryConfig config;
   config.gateway_id = config_.gateway_id;
   config.pepper = config_.pepper;
@@ -195,7 +197,8 @@ Status GatewayProcess::listen() {
     servings.push_back(&*parts.lanes[i]->serving);
     serving_lanes.push_back({servings.back(), parts.io.executor(i)});
   }
-  parts.api = std::make_unique<OpenAiApi>(parts.treasury->principals(), parts.ids, clock_, std::move(servings));
+  parts.api = std::make_unique<OpenAiApi>(parts.treasury->principals(), parts.ids, clock_, std::move(servings),
+                                          parts.receipts.get());
   parts.handler = [api = parts.api.get()](HttpExchange& exchange) { return api->handle(exchange); };
   HttpServerOptions http;
   http.listen = config_.http_listen;

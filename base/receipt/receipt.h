@@ -23,6 +23,8 @@ namespace tidegate::receipt {
 
 inline constexpr std::string_view kMagic = "TGR1";
 inline constexpr std::size_t kLinesMax = 32;
+/// The place alone; every body has more.
+inline constexpr std::size_t kBodyBytesMin = 48;
 
 enum class ReceiptStatus : std::uint8_t { kCompleted = 1, kCancelled = 2, kInterrupted = 3, kFailed = 4 };
 enum class PriceBasis : std::uint8_t { kCompletedAt = 1, kAdmittedAt = 2, kStartedAt = 3 };

@@ -1,5 +1,7 @@
 #include "billing/adapters/closing.h"
 
+#include "billing/adapters/audit_store.h"
+
 namespace tidegate::billing {
 
 Result<ClosingReport> close_months(pg::Pool& pool, const ClosingRequest& request, IdSource& ids, const Clock& clock,
@@ -18,7 +20,10 @@ Result<ClosingReport> close_months(pg::Pool& pool, const ClosingRequest& request
       }
       CloseOptions options{ids.next(), ids.next(), request.is_draft, request.grace};
       const Wall now = clock.wall();
-      auto job = [&](pqxx::work& tx) { return close_next_month(tx, wallet, options, now); };
+      auto job = [&](pqxx::work& tx) {
+        attribute(tx, request.actor, request.origin);
+        return close_next_month(tx, wallet, options, now);
+      };
       auto month = pool.run_blocking(deadline, job);
       if (!month) {
         // One wallet that cannot be closed must not keep the others open.

@@ -15,6 +15,7 @@ struct ClosingRequest {
   bool is_draft = false;
   std::chrono::microseconds grace{0};
   std::size_t months_max = 100;
+  std::string actor, origin;  ///< for the audit log
 };
 struct ClosingReport {
   struct Closed {

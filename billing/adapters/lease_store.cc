@@ -21,7 +21,7 @@ constexpr const char* kInsertEpoch = R"sql(
   SELECT $1::text, coalesce(max(epoch), 0) + 1, $2::uuid, $3::text, $4::timestamptz FROM epochs WHERE gateway_id = $1
   RETURNING epoch)sql";
 constexpr const char* kUnclosed = R"sql(
-  SELECT epoch, applied_through FROM epochs WHERE gateway_id = $1 AND epoch < $2 AND closed_at IS NULL ORDER BY epoch)sql";
+  SELECT epoch, applied_through, receipt_link FROM epochs WHERE gateway_id = $1 AND epoch < $2 AND closed_at IS NULL ORDER BY epoch)sql";
 
 constexpr const char* kLockEpochToClose = R"sql(
   SELECT applied_through, closed_at IS NOT NULL FROM epochs WHERE gateway_id = $1 AND epoch = $2 FOR UPDATE)sql";
@@ -98,7 +98,8 @@ OpenedEpoch open_epoch(pqxx::work& tx, const OpenEpoch& request, Wall now) {
   }
   OpenedEpoch opened{pg::read_int64(rows[0][0]), {}};
   for (const auto& row : tx.exec_params(kUnclosed, request.gateway, opened.epoch)) {
-    opened.unclosed.push_back({pg::read_int64(row[0]), pg::read_int64(row[1])});
+    opened.unclosed.push_back({pg::read_int64(row[0]), pg::read_int64(row[1]),
+                               pg::is_null(row[2]) ? std::string() : pg::read_bytea(row[2])});
   }
   return opened;
 }

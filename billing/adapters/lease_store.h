@@ -24,6 +24,7 @@ struct OpenedEpoch {
   struct Unclosed {
     std::int64_t epoch = 0;
     std::int64_t applied_through = 0;
+    std::string receipt_link;  ///< of the last receipt applied; empty = none
   };
   std::vector<Unclosed> unclosed;  ///< earlier ones, ascending
 };

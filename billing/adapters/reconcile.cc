@@ -1,6 +1,7 @@
 #include "billing/adapters/reconcile.h"
 
 #include "base/pg/types.h"
+#include "billing/adapters/receipt_days.h"
 
 namespace tidegate::billing {
 
@@ -245,6 +246,13 @@ constexpr ReconcileCheck kChecks[] = {
     {"no_overspend", "no wallet is below minus its credit limit, what is leased included",
      R"sql(SELECT json_build_object('wallet', id, 'balance', balance, 'leased', leased, 'credit_limit', credit_limit)
              FROM wallets WHERE balance + credit_limit - leased < 0)sql"},
+    {"audit", "the audit log is 0..n without gaps and every entry is what its leaf says",
+     R"sql(SELECT json_build_object('entry', number) FROM audit_entries
+            WHERE leaf <> audit_leaf(number, at, actor, origin, changes)
+           UNION ALL
+           SELECT json_build_object('size', h.size, 'entries', e.n, 'last', e.last)
+             FROM audit_head h, (SELECT count(*) AS n, max(number) AS last FROM audit_entries) e
+            WHERE h.size <> e.n OR e.n <> coalesce(e.last + 1, 0))sql"},
 };
 
 }  // namespace
@@ -261,6 +269,12 @@ ReconcileReport reconcile(pqxx::work& tx) {
     report.checks.push_back({check.name, check.statement, pg::read_int64(row[0]), pg::read_text(row[1])});
     report.differences += report.checks.back().differences;
   }
+  const ReceiptAudit receipts = audit_receipts(tx);
+  report.checks.push_back({"I14",
+                           "the newest receipts follow each other, say what their events say and verify; so does every "
+                           "day's root",
+                           receipts.differences(), receipts.example()});
+  report.differences += receipts.differences();
   return report;
 }
 

@@ -14,7 +14,8 @@ struct ReconcileCheck {
   const char* statement;  ///< what must hold, for people
   const char* breaches;   ///< SELECT of one json column: a row per breach
 };
-/// I1 to I11 and I15 of the ledger's invariants, and what follows from M1.
+/// I1 to I13 and I15 of the ledger's invariants, and what follows from M1. I14, which SQL cannot see, is a function:
+/// audit_receipts().
 std::span<const ReconcileCheck> reconcile_checks();
 
 struct ReconcileResult {

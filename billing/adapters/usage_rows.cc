@@ -38,7 +38,7 @@ constexpr pg::Statement kAddHours{"usage_add_hours", R"sql(
          output_amount = h.output_amount + EXCLUDED.output_amount)sql"};
 
 constexpr pg::Statement kAdvanceEpoch{"usage_advance_epoch", R"sql(
-  UPDATE epochs SET applied_through = $3 WHERE gateway_id = $1 AND epoch = $2)sql"};
+  UPDATE epochs SET applied_through = $3, receipt_link = nullif($4, '')::bytea WHERE gateway_id = $1 AND epoch = $2)sql"};
 
 }  // namespace
 
@@ -118,6 +118,9 @@ void add_hours(pqxx::work& tx, const std::map<HourlyKey, HourlySum>& hours, cons
           amount[0].param(), amount[1].param(), amount[2].param());
 }
 
-void UsageRows::advance_epoch(std::int64_t last) const { pg::run(tx_, kAdvanceEpoch, gateway_, epoch_, last); }
+void UsageRows::advance_epoch(std::int64_t last, const std::optional<Digest>& receipt_link) const {
+  const std::string link = receipt_link ? pg::to_bytea(as_view(*receipt_link)) : "";
+  pg::run(tx_, kAdvanceEpoch, gateway_, epoch_, last, link);
+}
 
 }  // namespace tidegate::billing

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <pqxx/transaction>
 #include <string>
 #include <vector>
 
 #include "base/core/ids.h"
+#include "base/crypto/sha256.h"
 #include "billing/adapters/usage_dimensions.h"
 #include "billing/core/posting.h"
 
@@ -31,7 +33,8 @@ class UsageRows {
   std::size_t insert_events(const std::vector<RatedEvent>& events, const std::vector<RowNumbers>& numbers,
                             const std::map<WalletId, Uuid>& postings) const;
   void consume_leases(const std::map<LeaseId, Money>& leases) const;
-  void advance_epoch(std::int64_t last) const;
+  /// `receipt_link` of the last receipt of the epoch; nullopt: it has none.
+  void advance_epoch(std::int64_t last, const std::optional<Digest>& receipt_link) const;
 
  private:
   pqxx::work& tx_;

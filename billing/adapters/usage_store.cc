@@ -13,6 +13,7 @@
 #include "billing/adapters/cap_lease_store.h"
 #include "billing/adapters/grant_store.h"
 #include "billing/adapters/posting_store.h"
+#include "billing/adapters/receipt_store.h"
 #include "billing/adapters/usage_rows.h"
 #include "billing/core/batch_sequence.h"
 #include "billing/core/posting.h"
@@ -23,7 +24,8 @@ namespace {
 
 /// One batch of an epoch at a time. NO KEY UPDATE: leases may be acquired meanwhile.
 constexpr pg::Statement kLockEpoch{"usage_lock_epoch", R"sql(
-  SELECT e.applied_through, e.closed_at IS NOT NULL, p.revision, (extract(epoch FROM r.kept_from) * 1000000)::bigint
+  SELECT e.applied_through, e.closed_at IS NOT NULL, p.revision, (extract(epoch FROM r.kept_from) * 1000000)::bigint,
+         e.receipt_link
     FROM epochs e, price_state p, usage_retention r
    WHERE e.gateway_id = $1 AND e.epoch = $2 AND p.only_row AND r.only_row FOR NO KEY UPDATE OF e)sql"};
 /// OFFSET 0 keeps one look-up an id: each touches the one partition that may have it.
@@ -163,6 +165,11 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
     return fail(Code::kFailedPrecondition, "epoch_closed", fmt::format("epoch {} is closed", batch.epoch), "epoch");
   }
 
+  ReceiptLink link;
+  if (!pg::is_null(epoch[0][4])) link = read_link(epoch[0][4]);
+  TG_ASSIGN(const auto receipts,
+            pack_receipts(batch.gateway, batch.epoch, link, std::span(batch.events).subspan(split.applied), split.applied));
+
   std::vector<const UsageEvent*> fresh;
   std::string digests;
   for (std::size_t i = split.applied; i < batch.events.size(); ++i) {
@@ -176,6 +183,7 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   for (std::size_t i = 0; i < fresh.size(); ++i) {
     const auto index = static_cast<std::size_t>(fresh[i] - batch.events.data());
     TG_ASSIGN(auto one, rate_event(book, *fresh[i], payers[i].currency, index));
+    TG_TRY(check_receipt_price(*fresh[i], one, payers[i].currency, index));
     rated.push_back({fresh[i], std::move(one), payers[i].currency});
   }
 
@@ -207,7 +215,8 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   rows.consume_leases(effects.leases);
   TG_TRY(charge_caps(tx, batch.gateway, batch.epoch, rated));
   add_hours(tx, effects.hours, cells);
-  rows.advance_epoch(last);
+  insert_receipts(tx, receipts);
+  rows.advance_epoch(last, link);
   out.applied_through = last;
   out.applied = fresh.size();
   return out;

@@ -17,6 +17,14 @@ enum class UsageStatus : std::uint8_t { kCompleted, kCancelled, kInterrupted, kF
 std::string_view usage_status_name(UsageStatus status);
 std::optional<UsageStatus> parse_usage_status(std::string_view name);
 
+/// The client's signed receipt, as the gateway shipped it; base/receipt says what it is.
+struct EventReceipt {
+  std::string body;  ///< with its place in the chain; empty: none came
+  std::array<std::uint8_t, 32> previous{};
+  std::string key_id;
+  std::string signature;
+};
+
 /// One finished request as a gateway reports it. The request id is the event's identity for ever.
 struct UsageEvent {
   std::uint64_t sequence = 0;  ///< in (gateway, epoch), from 1
@@ -45,6 +53,7 @@ struct UsageEvent {
   Money amount;  ///< the gateway's rating
   bool is_stream = false;
   std::string surface;
+  EventReceipt receipt;
   std::array<std::uint8_t, 32> payload_sha256{};  ///< of everything but the sequence
 };
 

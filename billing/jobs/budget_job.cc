@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "billing/adapters/audit_store.h"
 #include "billing/adapters/grant_store.h"
 #include "billing/core/webhook_rules.h"
 
@@ -63,6 +64,7 @@ void BudgetJob::turn() {
   if (!leading || !*leading) return;
   const Wall now = context_.clock.wall();
   const auto lapsed = context_.pool.run_blocking(ask, [&](pqxx::work& tx) -> Result<std::size_t> {
+    attribute(tx, "job/budgets", "");
     return lapse_grants(tx, context_.ids, kGrantsATurn, now);
   });
   const auto raised = context_.pool.run_blocking(ask, [&](pqxx::work& tx) -> Result<std::size_t> {

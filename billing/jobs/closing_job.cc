@@ -42,6 +42,7 @@ void ClosingJob::close_once() {
   const auto leading = lease_.acquire(ask);
   if (!leading || !*leading) return;
   ClosingRequest request;
+  request.actor = "job/closing";
   request.is_draft = options_.is_draft;
   request.grace = options_.grace;
   const auto report = close_months(context_.pool, request, context_.ids, context_.clock,

@@ -1,5 +1,6 @@
 #include "billing/jobs/partition_job.h"
 
+#include "billing/adapters/audit_store.h"
 #include "billing/adapters/usage_partitions.h"
 
 namespace tidegate::billing {
@@ -46,6 +47,7 @@ void PartitionJob::tend() {
   if (!leading || !*leading) return;
   const Wall now = context_.clock.wall();
   auto prepare = [&](pqxx::work& tx) -> Result<int> {
+    attribute(tx, "job/partitions", "");
     expire_usage(tx, now, keep_months_);
     return make_usage_partitions(tx, now, kMonthsAhead);
   };

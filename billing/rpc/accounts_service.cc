@@ -4,6 +4,7 @@
 
 #include "billing/adapters/cap_lease_store.h"
 #include "billing/adapters/lease_store.h"
+#include "billing/adapters/receipt_store.h"
 #include "billing/adapters/usage_store.h"
 #include "billing/rpc/budget_messages.h"
 #include "billing/rpc/messages.h"
@@ -51,7 +52,12 @@ Result<v1::OpenEpochResponse> AccountsService::open_epoch_for(const v1::OpenEpoc
   TG_ASSIGN(const auto boot, read_id<Uuid>(request.boot_id(), "boot_id"));
   const billing::OpenEpoch wanted{request.gateway_id(), boot, request.region()};
   const Wall now = context_.clock.wall();
-  auto job = [&](pqxx::work& tx) -> Result<OpenedEpoch> { return open_epoch(tx, wanted, now); };
+  auto job = [&](pqxx::work& tx) -> Result<OpenedEpoch> {
+    if (!request.receipt_key().empty()) {
+      TG_TRY(register_receipt_key(tx, "gateway/" + wanted.gateway, request.deployment(), request.receipt_key(), now));
+    }
+    return open_epoch(tx, wanted, now);
+  };
   TG_ASSIGN(const auto opened, context_.pool.run_blocking(deadline, job));
   context_.log.info("epoch_opened", {kv("gateway", wanted.gateway), kv("epoch", opened.epoch),
                                      kv("unclosed", opened.unclosed.size())});
@@ -61,6 +67,7 @@ Result<v1::OpenEpochResponse> AccountsService::open_epoch_for(const v1::OpenEpoc
     auto* one = out.add_unclosed();
     one->set_epoch(static_cast<std::uint64_t>(unclosed.epoch));
     one->set_applied_through(static_cast<std::uint64_t>(unclosed.applied_through));
+    one->set_receipt_link(unclosed.receipt_link);
   }
   return out;
 }

@@ -5,6 +5,7 @@
 #include "base/crypto/api_key.h"
 #include "base/price/price_file.h"
 #include "billing/core/account_rules.h"
+#include "billing/rpc/attributed.h"
 #include "billing/rpc/messages.h"
 
 namespace tidegate::billing {
@@ -32,7 +33,7 @@ void add_all(const Rows& rows, google::protobuf::RepeatedPtrField<Message>* out)
 template <typename Response, typename Work>
 AdminService::Reactor* AdminService::serve(Call* call, Response* response, Work work) {
   return host_.serve(call, response, [this, work = std::move(work)](const rpc::ServerCall& c) -> Result<Response> {
-    return context_.pool.run_blocking(c.deadline(), work);
+    return context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
   });
 }
 
@@ -174,7 +175,7 @@ AdminService::Reactor* AdminService::TopUp(Call* call, const v1::TopUpRequest* r
     return to_message(wallet);
   };
   return host_.serve(call, response, [this, work](const rpc::ServerCall& c) -> Result<v1::Wallet> {
-    auto wallet = context_.pool.run_blocking(c.deadline(), work);
+    auto wallet = context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
     if (wallet) {
       context_.metrics.top_ups.add();
       context_.log.info("topped_up", {kv("wallet", wallet->wallet_id()), kv("balance", wallet->balance())});
@@ -189,7 +190,7 @@ AdminService::Reactor* AdminService::LoadPrices(Call* call, const v1::LoadPrices
     TG_ASSIGN(const auto file, price::parse_price_file(request->file_json()));
     const Wall now = context_.clock.wall();
     auto job = [&](pqxx::work& tx) { return publish_prices(tx, file, now, context_.price_lead); };
-    TG_ASSIGN(const auto plan, context_.pool.run_blocking(c.deadline(), job));
+    TG_ASSIGN(const auto plan, context_.pool.run_blocking(c.deadline(), attributed(context_, c, job)));
     context_.log.info("prices_published", {kv("added", plan.add.size()), kv("ended", plan.ends.size()),
                                            kv("unchanged", plan.unchanged)});
     v1::LoadPricesResponse out;

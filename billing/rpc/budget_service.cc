@@ -3,6 +3,7 @@
 #include "base/core/encoding.h"
 #include "base/crypto/end_user.h"
 #include "billing/core/webhook_rules.h"
+#include "billing/rpc/attributed.h"
 #include "billing/rpc/budget_messages.h"
 #include "billing/rpc/messages.h"
 
@@ -66,7 +67,7 @@ template <typename Response, typename Work>
 BudgetService::Reactor* BudgetService::serve(Call* call, Response* response, Work work) {
   return host_.serve(call, response,
                      [this, work = std::move(work)](const rpc::ServerCall& c) -> Result<Response> {
-                       return context_.pool.run_blocking(c.deadline(), work);
+                       return context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
                      });
 }
 

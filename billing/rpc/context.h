@@ -26,6 +26,7 @@ struct ServiceContext {
   std::string tzdata;  ///< version of the zone data, e.g. "2025b"
   std::chrono::milliseconds price_lead{};
   std::chrono::milliseconds lease_ttl{};
+  std::string admin_id;  ///< public part of the admin key: who an administrative change is audited as
 };
 
 }  // namespace tidegate::billing

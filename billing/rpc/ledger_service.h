@@ -21,9 +21,9 @@ class LedgerService final : public v1::Ledger::CallbackService {
                                    v1::RerateResponse* response) override;
 
  private:
-  Result<v1::AdjustResponse> adjust_wallet(const v1::AdjustRequest& request, Deadline deadline);
-  Result<v1::AdjustResponse> reverse_tx(const v1::ReverseRequest& request, Deadline deadline);
-  Result<v1::RerateResponse> rerate(const v1::RerateRequest& request, Deadline deadline);
+  Result<v1::AdjustResponse> adjust_wallet(const v1::AdjustRequest& request, const rpc::ServerCall& call);
+  Result<v1::AdjustResponse> reverse_tx(const v1::ReverseRequest& request, const rpc::ServerCall& call);
+  Result<v1::RerateResponse> rerate(const v1::RerateRequest& request, const rpc::ServerCall& call);
 
   const ServiceContext& context_;
   UsageDimensions dimensions_;

@@ -4,6 +4,7 @@
 
 #include "base/crypto/sha256.h"
 #include "base/price/price_file.h"
+#include "base/receipt_event/event_receipt.h"
 
 namespace tidegate::billing {
 
@@ -340,10 +341,30 @@ Result<UsageEvent> read_event(const v1::UsageEvent& event, std::size_t index) {
   return out;
 }
 
+namespace {
+
+Result<EventReceipt> read_receipt(const v1::UsageEvent& event, const v1::UsageBatch& batch, std::size_t index) {
+  const auto receipt = receipt_of(event, batch.gateway_id(), batch.epoch());
+  constexpr std::size_t kKeyIdBytes = 16, kSignatureBytes = 64;
+  const v1::ReceiptPart& part = event.receipt();
+  const bool is_sized = part.key_id().size() == kKeyIdBytes && part.signature().size() == kSignatureBytes;
+  if (!receipt || !is_sized) {
+    return fail(Code::kInvalidArgument, "bad_receipt",
+                receipt ? std::string("a key id has 16 characters, a signature 64 bytes") : receipt.error().message,
+                fmt::format("events[{}].receipt", index));
+  }
+  return EventReceipt{receipt::encode_body(*receipt), receipt->previous, part.key_id(), part.signature()};
+}
+
+}  // namespace
+
 Result<UsageBatch> read_batch(const v1::UsageBatch& batch) {
   UsageBatch out{batch.gateway_id(), static_cast<std::int64_t>(batch.epoch()), {}};
   for (int i = 0; i < batch.events_size(); ++i) {
     TG_ASSIGN(auto event, read_event(batch.events(i), static_cast<std::size_t>(i)));
+    if (batch.events(i).has_receipt()) {
+      TG_ASSIGN(event.receipt, read_receipt(batch.events(i), batch, static_cast<std::size_t>(i)));
+    }
     out.events.push_back(std::move(event));
   }
   return out;

@@ -8,6 +8,7 @@
 #include "billing/adapters/cost_store.h"
 #include "billing/core/account_rules.h"
 #include "billing/documents/invoice_files.h"
+#include "billing/rpc/attributed.h"
 #include "billing/rpc/messages.h"
 #include "billing/rpc/statement_messages.h"
 
@@ -81,7 +82,7 @@ Result<v1::InvoiceDocument> make_document(pqxx::work& tx, const InvoiceContent& 
 template <typename Response, typename Work>
 StatementService::Reactor* StatementService::serve(Call* call, Response* response, Work work) {
   return host_.serve(call, response, [this, work = std::move(work)](const rpc::ServerCall& c) -> Result<Response> {
-    return context_.pool.run_blocking(c.deadline(), work);
+    return context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
   });
 }
 
@@ -90,7 +91,7 @@ StatementService::Reactor* StatementService::serve_logged(Call* call, v1::Invoic
                                                           Work work) {
   return host_.serve(call, response,
                      [this, event, work = std::move(work)](const rpc::ServerCall& c) -> Result<v1::Invoice> {
-                       auto invoice = context_.pool.run_blocking(c.deadline(), work);
+                       auto invoice = context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
                        if (invoice) log_invoice(event, *invoice);
                        return invoice;
                      });
@@ -147,6 +148,8 @@ StatementService::Reactor* StatementService::CloseInvoices(Call* call, const v1:
     ClosingRequest wanted;
     auto find = [request](pqxx::work& tx) { return tenant_filter(tx, request->tenant()); };
     TG_ASSIGN(wanted.tenant, context_.pool.run_blocking(c.deadline(), find));
+    wanted.actor = admin_actor(context_);
+    wanted.origin = c.context().peer();
     wanted.is_draft = request->is_draft();
     wanted.grace = request->grace_us() < 0 ? grace_ : std::chrono::microseconds(request->grace_us());
     TG_ASSIGN(const auto report, close_months(context_.pool, wanted, context_.ids, context_.clock, c.deadline()));

@@ -99,6 +99,14 @@ CONF
     tg_psql -d postgres -tAc "select 1 from pg_database where datname='$database'" | grep -q 1 \
       || tg_psql -d postgres -c "create database $database"
   done
+  # Who serves owns nothing; dashboards and people read with tidegate_reader. Rights: billing/adapters/roles.cc.
+  tg_psql -d postgres -tAc "select 1 from pg_roles where rolname = 'tidegate_billing'" | grep -q 1 \
+    || tg_psql -d postgres <<'SQL'
+create role tidegate_serve nologin;
+create role tidegate_read nologin;
+create role tidegate_billing login in role tidegate_serve;
+create role tidegate_reader login in role tidegate_read;
+SQL
 }
 
 tg_start_redis() {
@@ -124,10 +132,14 @@ tg_write_config() {
   cat >"$TG_CONF/billing.conf" <<CONF
 grpc.listen = unix:$TG_SOCKETS/billing.sock
 admin.listen = $TG_LISTEN:$TG_ADMIN_PORT
-pg.dsn = host=$TG_SOCKETS/pg user=tidegate dbname=tidegate_billing
+pg.dsn = host=$TG_SOCKETS/pg user=tidegate_billing dbname=tidegate_billing
+pg.owner_dsn = host=$TG_SOCKETS/pg user=tidegate dbname=tidegate_billing
+pg.role = tidegate_serve
 secrets.pepper_file = $TG_SECRETS/pepper
 secrets.cluster_token_file = $TG_SECRETS/cluster_token
 secrets.admin_key_file = $TG_SECRETS/admin_key
+secrets.root_key_file = $TG_SECRETS/root_key
+deployment.name = $TG_DEPLOYMENT
 CONF
   cat >"$TG_CONF/scheduler.conf" <<CONF
 grpc.listen = unix:$TG_SOCKETS/scheduler.sock

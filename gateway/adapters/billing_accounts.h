@@ -5,6 +5,7 @@
 
 #include "base/core/clock.h"
 #include "gateway/money/accounts_port.h"
+#include "gateway/ports.h"
 
 namespace tidegate::gateway {
 
@@ -15,5 +16,10 @@ namespace tidegate::gateway {
 Result<std::unique_ptr<Accounts>> connect_billing(const std::string& address, const std::string& token,
                                                   const Clock& clock,
                                                   Duration call_limit = std::chrono::seconds(5));
+
+/// The same for receipts.
+Result<std::unique_ptr<ReceiptArchive>> connect_receipts(const std::string& address, const std::string& token,
+                                                         const Clock& clock,
+                                                         Duration call_limit = std::chrono::seconds(5));
 
 }  // namespace tidegate::gateway

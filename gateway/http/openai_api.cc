@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "base/core/encoding.h"
+#include "gateway/http/json_text.h"
 #include "gateway/http/openai_chat_parse.h"
 #include "gateway/http/openai_models.h"
 #include "gateway/http/openai_sink.h"
@@ -14,7 +16,35 @@ namespace {
 constexpr std::string_view kChatSurface = "http.chat";
 constexpr std::string_view kModelsSurface = "http.models";
 constexpr std::string_view kNoSurface = "http.other";
+constexpr std::string_view kReceiptsSurface = "http.receipts";
 constexpr std::string_view kModelsPath = "/models";
+constexpr std::string_view kReceiptsPath = "/receipts/";
+
+std::string receipt_json(const std::string& request_id, std::string_view receipt) {
+  std::string out = R"({"object":"receipt","request_id":)";
+  append_json_text(out, request_id);
+  out += R"(,"receipt":)";
+  append_json_text(out, base64url_encode(receipt));
+  return out + "}";
+}
+
+std::string receipt_keys_json(const std::vector<ReceiptArchive::Key>& keys) {
+  std::string out = R"({"object":"list","keys":[)";
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const ReceiptArchive::Key& key = keys[i];
+    out += i == 0 ? R"({"key_id":)" : R"(,{"key_id":)";
+    append_json_text(out, key.key_id);
+    out += R"(,"signer":)";
+    append_json_text(out, key.signer);
+    out += R"(,"deployment":)";
+    append_json_text(out, key.deployment);
+    out += R"(,"public_key":)";
+    append_json_text(out, base64url_encode(key.public_key));
+    out += R"(,"valid_from_us":)" + std::to_string(key.valid_from_us);
+    out += R"(,"valid_to_us":)" + std::to_string(key.valid_to_us) + "}";
+  }
+  return out + "]}";
+}
 
 /// "/v1/models" and "/models" are one route: some clients put /v1 in their base URL, some do not.
 std::string_view without_version(std::string_view path) {
@@ -38,11 +68,13 @@ std::string_view bearer_of(std::string_view authorization) {
   return token;
 }
 
-OpenAiApi::OpenAiApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes)
+OpenAiApi::OpenAiApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes,
+                     ReceiptArchive* receipts)
     : principals_(principals),
       ids_(ids),
       clock_(clock),
       lanes_(std::move(lanes)),
+      receipts_(receipts),
       started_s_(unix_micros(clock.wall()) / 1'000'000) {}
 
 std::string OpenAiApi::render_error(const Error& error, int http_status) {
@@ -62,7 +94,8 @@ awaitable<void> OpenAiApi::handle(HttpExchange& exchange) {
   const bool is_chat = path == "/chat/completions";
   const bool is_models = path == kModelsPath || path.starts_with("/models/");
   const std::string_view allowed = is_chat ? "POST" : "GET";
-  if (!is_chat && !is_models) {
+  const bool is_receipt = receipts_ != nullptr && path.starts_with(kReceiptsPath) && path.size() > kReceiptsPath.size();
+  if (!is_chat && !is_models && !is_receipt) {
     Refusal refusal(Error(Code::kNotFound, "not_found",
                           "This path does not exist here; see POST /v1/chat/completions and GET /v1/models."));
     co_await refuse(exchange, serving, request, kNoSurface, std::move(refusal));
@@ -72,6 +105,8 @@ awaitable<void> OpenAiApi::handle(HttpExchange& exchange) {
     co_await refuse(exchange, serving, request, kNoSurface, std::move(refusal), allowed);
   } else if (is_chat) {
     co_await chat(exchange, serving, request);
+  } else if (is_receipt) {
+    co_await receipts(exchange, serving, request, std::string(path.substr(kReceiptsPath.size())));
   } else {
     const std::string_view one = path.size() > kModelsPath.size() ? path.substr(kModelsPath.size() + 1) : "";
     co_await models(exchange, serving, request, one);
@@ -132,6 +167,44 @@ awaitable<void> OpenAiApi::models(HttpExchange& exchange, Serving& serving, Requ
   }
   response.headers = openai_headers(request, clock_.mono() - http.received);
   serving.metrics.requests("", kModelsSurface, 200).add();
+  co_await exchange.respond(std::move(response));
+}
+
+Result<std::shared_ptr<const Principal>> OpenAiApi::caller_of(const HttpExchange& exchange) const {
+  return principals_.authenticate(bearer_of(exchange.request().header("authorization")));
+}
+
+awaitable<void> OpenAiApi::receipts(HttpExchange& exchange, Serving& serving, RequestId request, std::string one) {
+  HttpResponse response(200);
+  Status found;
+  if (one == "keys") {
+    auto asking = receipts_->keys();
+    const auto keys = co_await std::move(asking);
+    if (keys) {
+      response.body = receipt_keys_json(*keys);
+    } else {
+      found = fail(keys.error());
+    }
+  } else {
+    const auto caller = caller_of(exchange);
+    if (caller) {
+      auto asking = receipts_->find((*caller)->tenant, one);
+      const auto receipt = co_await std::move(asking);
+      if (receipt) {
+        response.body = receipt_json(one, *receipt);
+      } else {
+        found = fail(receipt.error());
+      }
+    } else {
+      found = fail(caller.error());
+    }
+  }
+  if (!found) {
+    Refusal refusal(std::move(found).error());
+    co_return co_await refuse(exchange, serving, request, kReceiptsSurface, std::move(refusal));
+  }
+  response.headers = openai_headers(request, clock_.mono() - exchange.request().received);
+  serving.metrics.requests("", kReceiptsSurface, 200).add();
   co_await exchange.respond(std::move(response));
 }
 

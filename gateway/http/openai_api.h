@@ -12,12 +12,15 @@
 
 namespace tidegate::gateway {
 
-/// OpenAI's dialect over HTTP: POST chat/completions, GET models and models/{id}, with and without /v1 in front.
+/// OpenAI's dialect over HTTP: POST chat/completions, GET models and models/{id}, with and without /v1 in front; and our
+/// own GET receipts/{request id} (the tenant's key) and receipts/keys (for everybody: public keys).
 /// One object for all lanes; every request uses the Serving of the lane its connection lives on.
 class OpenAiApi {
  public:
   /// `lanes[i]` belongs to io thread i. All references outlive the server.
-  OpenAiApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes);
+  /// `receipts` may be null: then there are no receipt routes.
+  OpenAiApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes,
+            ReceiptArchive* receipts = nullptr);
 
   /// Answers every request: also the ones for routes it does not have (404) and wrong methods (405).
   awaitable<void> handle(HttpExchange& exchange);
@@ -28,6 +31,8 @@ class OpenAiApi {
  private:
   awaitable<void> chat(HttpExchange& exchange, Serving& serving, RequestId request);
   awaitable<void> models(HttpExchange& exchange, Serving& serving, RequestId request, std::string_view one);
+  awaitable<void> receipts(HttpExchange& exchange, Serving& serving, RequestId request, std::string one);
+  Result<std::shared_ptr<const Principal>> caller_of(const HttpExchange& exchange) const;
   /// Answers, counts and logs a request that never reached the driver.
   awaitable<void> refuse(HttpExchange& exchange, Serving& serving, RequestId request, std::string_view surface,
                          Refusal refusal, std::string_view allow = {});
@@ -36,6 +41,7 @@ class OpenAiApi {
   IdSource& ids_;
   const Clock& clock_;
   std::vector<Serving*> lanes_;
+  ReceiptArchive* receipts_;
   std::int64_t started_s_;  ///< what models call `created`
 };
 

@@ -1,6 +1,7 @@
 #include "tests/integration/billing/house.h"
 
 #include "base/pg/pool.h"
+#include "base/receipt_event/event_receipt.h"
 #include "billing/adapters/price_store.h"
 
 namespace tidegate::billing {
@@ -27,6 +28,8 @@ House::House(const std::string& dsn) {
   config_.pepper = "0123456789abcdef0123456789abcdef-pepper";
   config_.cluster_token = "0123456789abcdef0123456789abcdef-token";
   config_.admin_key = mint_api_key(entropy_, KeyKind::kAdmin).text;
+  config_.root_key = root_key_.pem();
+  config_.receipts_interval = std::chrono::milliseconds(0);
   config_.reconcile_interval = std::chrono::milliseconds(0);
   config_.budget_interval = std::chrono::milliseconds(0);
   config_.invoice_interval = std::chrono::milliseconds(0);
@@ -181,6 +184,39 @@ v1::UsageBatch House::make_batch(std::uint64_t epoch, std::vector<v1::UsageEvent
   batch.set_epoch(epoch);
   for (auto& event : events) *batch.add_events() = std::move(event);
   return batch;
+}
+
+void House::sign(v1::UsageBatch& batch, const Ed25519Key& key, Digest& link) {
+  for (auto& event : *batch.mutable_events()) {
+    const price::PriceVersion* version = book_->find(event.price_version());
+    const price::Instants instants{wall_from_unix_micros(event.admitted_us()), wall_from_unix_micros(event.started_us()),
+                                   wall_from_unix_micros(event.completed_us()),
+                                   std::chrono::microseconds(event.clock_error_us())};
+    const auto rated = book_->rate(*version, instants,
+                                   {event.cached_tokens(), event.prompt_tokens() - event.cached_tokens(), event.completion_tokens()});
+    ASSERT_TRUE(rated);
+    v1::ReceiptPart& part = *event.mutable_receipt();
+    part.Clear();
+    part.set_previous(std::string(as_view(link)));
+    part.set_deployment("tide-test");
+    part.set_caller("4fQ81kLm");
+    part.set_basis(v1::PRICE_BASIS_COMPLETED_AT);
+    part.set_priced_us(unix_micros(rated->priced_at));
+    part.set_price_book(rated->book);
+    part.set_currency(version->currency);
+    for (const auto& line : rated->lines) {
+      v1::ReceiptPart::Line* to = part.add_lines();
+      to->set_meter(std::string(price::meter_name(line.meter)));
+      to->set_quantity(line.quantity);
+      to->set_micro_per_million(line.rate.micro_per_million());
+      to->set_amount(line.amount.to_string());
+    }
+    const std::string body = receipt::encode_body(receipt_of(event, batch.gateway_id(), batch.epoch()).value());
+    const Signature signature = receipt::signature_of(body, key);
+    part.set_key_id(key.public_key().id());
+    part.set_signature(std::string(as_view(signature)));
+    link = receipt::link_of(body);
+  }
 }
 
 v1::ReconcileResponse House::reconcile_now() {

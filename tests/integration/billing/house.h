@@ -10,6 +10,8 @@
 
 #include "base/core/ids.h"
 #include "base/crypto/api_key.h"
+#include "base/crypto/ed25519.h"
+#include "base/crypto/sha256.h"
 #include "base/price/price_book.h"
 #include "base/rpc/client.h"
 #include "billing/wiring.h"
@@ -73,6 +75,8 @@ class House : public ::testing::Test {
   /// Rates again after a test changed counts or instants.
   void rate(v1::UsageEvent& event, const std::string& currency = "USD");
   v1::UsageBatch make_batch(std::uint64_t epoch, std::vector<v1::UsageEvent> events, const std::string& gateway = "g1");
+  /// Gives every event of the batch the receipt a gateway would, behind `link`, and moves it on.
+  void sign(v1::UsageBatch& batch, const Ed25519Key& key, Digest& link);
   Result<v1::UsageAck> submit(v1::UsageBatch batch) {
     return accounts(&AccountsApi::SubmitUsage, std::move(batch));
   }
@@ -90,6 +94,7 @@ class House : public ::testing::Test {
   SystemClock clock_;
   SystemEntropy entropy_;
   UuidV7Source ids_{clock_, entropy_};
+  Ed25519Key root_key_ = Ed25519Key::mint(entropy_);
   test::LogCapture log_;
   MemoryRegistry registry_;
   Config config_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/crypto/api_key.h"
+#include "base/crypto/ed25519.h"
 #include "billing/metrics.h"
 #include "tests/support/sequential_ids.h"
 
@@ -15,6 +16,7 @@ Config sound() {
   config.pepper = "0123456789abcdef0123456789abcdef";
   config.cluster_token = "fedcba9876543210fedcba9876543210";
   config.admin_key = mint_api_key(entropy, KeyKind::kAdmin).text;
+  config.root_key = Ed25519Key::mint(entropy).pem();
   return config;
 }
 
@@ -42,6 +44,9 @@ TEST(BillingConfig, WeakSecretsAreRefused) {
   EXPECT_EQ(refused(config), "secrets.admin_key_file") << "a tenant's key is no admin key";
   config.admin_key = "0123456789abcdef0123456789abcdef";
   EXPECT_EQ(refused(config), "secrets.admin_key_file");
+  config = sound();
+  config.root_key = "-----BEGIN PRIVATE KEY-----";
+  EXPECT_EQ(refused(config), "secrets.root_key_file");
 }
 
 TEST(BillingConfig, MissingAndUnknownOptionsAreNamed) {
