@@ -1,6 +1,5 @@
 #pragma once
 
-#include <pqxx/transaction>
 #include <string>
 #include <utility>
 

@@ -1,3 +1,4 @@
+#include "base/pg/pool.h"
 #include "base/receipt/checkpoint.h"
 #include "base/receipt/merkle.h"
 #include "billing/adapters/audit_store.h"
@@ -30,7 +31,8 @@ struct AuditTest : House {
   }
   std::string words() {
     std::string out;
-    for (const auto& entry : log().entries()) out += entry.changes();
+    const auto all = log();
+    for (const auto& entry : all.entries()) out += entry.changes();
     return out;
   }
   template <typename Fn>
