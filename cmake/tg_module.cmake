@@ -5,7 +5,7 @@
 #   adapter  may link anything but another service
 #   app      wiring and mains
 #
-# tg_library(name LAYER layer SOURCES ... [LINK ...])
+# tg_library(name LAYER layer [OPTIMISED] SOURCES ... [LINK ...])   OPTIMISED: -O2 in every preset, for what computes a model
 # tg_binary(name OUTPUT file SOURCES ... [LINK ...])
 # tg_test(name SOURCES ... [LINK ...] [LABELS unit|integration|golden|tidy, tsan beside one of them for the concurrent cores
 #         without gRPC: Debian's is not instrumented, so every message it hands over looks like a race] [TIMEOUT s])
@@ -26,7 +26,7 @@ function(tg_check_layer name layer links)
 endfunction()
 
 function(tg_library name)
-  cmake_parse_arguments(ARG "" "LAYER" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "OPTIMISED" "LAYER" "SOURCES;LINK" ${ARGN})
   tg_check_layer(${name} "${ARG_LAYER}" "${ARG_LINK}")
   set(has_source FALSE)
   foreach(source ${ARG_SOURCES})
@@ -38,6 +38,9 @@ function(tg_library name)
     add_library(${name} STATIC ${ARG_SOURCES})
     target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
     target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE tg_warnings)
+    if(ARG_OPTIMISED)
+      target_compile_options(${name} PRIVATE -O2 ${TG_OPTIMISED_FLAGS})
+    endif()
   else()
     add_library(${name} INTERFACE)
     target_include_directories(${name} INTERFACE ${CMAKE_SOURCE_DIR})

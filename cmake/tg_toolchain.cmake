@@ -38,7 +38,8 @@ if(TG_SANITIZE)
   endif()
   if(TG_SANITIZE MATCHES "address")
     # Checks by call: half the code to generate.
-    add_compile_options(--param asan-instrumentation-with-call-threshold=0)
+    add_compile_options(--param=asan-instrumentation-with-call-threshold=0)
+    set(TG_OPTIMISED_FLAGS --param=asan-instrumentation-with-call-threshold=7000)
   endif()
   if(TG_SANITIZE MATCHES "undefined")
     # A check at every dereference doubles the code, and AddressSanitizer finds what they would find.
