@@ -23,7 +23,7 @@ constexpr const char* kAcquire = R"(
   VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
   ON CONFLICT (name) DO UPDATE SET
     holder = excluded.holder,
-    term = CASE WHEN lease.holder = excluded.holder AND lease.expires_at > clock_timestamp()
+    term = CASE WHEN lease.holder = excluded.holder AND lease.expires_at > clock_timestamp() AND lease.term = $4
            THEN lease.term ELSE lease.term + 1 END,
     expires_at = clock_timestamp() + $3 * interval '1 millisecond'
   WHERE lease.holder = excluded.holder OR lease.expires_at <= clock_timestamp()
@@ -62,7 +62,7 @@ Status LeaderLease::create_table(Deadline deadline) {
 Result<std::optional<Leadership>> LeaderLease::acquire(Deadline deadline) {
   const Mono asked_at = clock_.mono();
   TG_ASSIGN(const std::uint64_t term, pool_.run_blocking(deadline, [this](pqxx::work& tx) -> Result<std::uint64_t> {
-    const pqxx::result rows = tx.exec_params(kAcquire, name_, holder_, millis(ttl_));
+    const pqxx::result rows = tx.exec_params(kAcquire, name_, holder_, millis(ttl_), static_cast<std::int64_t>(continuing_));
     return rows.empty() ? 0 : static_cast<std::uint64_t>(read_int64(rows[0][0]));
   }));
   if (term == 0) return std::nullopt;
@@ -86,7 +86,7 @@ Status LeaderLease::release(Deadline deadline) {
 }
 
 Leadership LeaderLease::held(Mono asked_at, std::uint64_t term) {
-  term_ = term;
+  term_ = continuing_ = term;
   return {term, asked_at + ttl_};
 }
 

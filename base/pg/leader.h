@@ -31,12 +31,17 @@ class LeaderLease {
   Status create_table(Deadline deadline);
 
   /// Takes the lease when it is free or expired, renews it when it is ours. nullopt: somebody else holds it.
-  /// The term stays while the lease is held without a break and grows by one otherwise.
+  /// The term stays while the lease is held without a break, by the database's clock and by ours, and grows by one
+  /// otherwise.
   Result<std::optional<Leadership>> acquire(Deadline deadline);
   /// Renews only. Fails: failed_precondition/lease_lost when it expired or changed hands.
   Result<Leadership> renew(Deadline deadline);
   /// Gives it up at once, for a quick takeover at a planned stop. Nothing happens when it is not ours.
   Status release(Deadline deadline);
+
+  /// Says that we stopped acting, at valid_until or before: the next acquire begins a new term, even where the database,
+  /// whose clock the lease was counted by, still has it as ours. Whoever stopped has forgotten what it ordered.
+  void lapse() { continuing_ = 0; }
 
   /// Of the last success; for refusing orders and for the operator.
   std::uint64_t term() const { return term_; }
@@ -50,6 +55,7 @@ class LeaderLease {
   const std::string holder_;
   const Duration ttl_;
   std::uint64_t term_ = 0;
+  std::uint64_t continuing_ = 0;  ///< term_ while we act by it, else 0
 };
 
 }  // namespace tidegate::pg

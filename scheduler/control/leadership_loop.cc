@@ -57,8 +57,10 @@ bool LeadershipLoop::round() {
   }
   if (held) {
     end("another scheduler leads");
+    lease_.lapse();
   } else if (clock_.mono() >= valid_until_) {
     end("the database does not answer");
+    lease_.lapse();
   }
   return false;
 }

@@ -74,6 +74,14 @@ TEST_F(Leader, HolderThatLapsedStartsANewTerm) {
   EXPECT_EQ(acquire(a), 2U);
 }
 
+TEST_F(Leader, WhoStoppedActingStartsANewTermThoughTheDatabaseStillHasTheLeaseAsItsOwn) {
+  auto a = lease("a", kLong);
+  EXPECT_EQ(acquire(a), 1U);
+  a.lapse();
+  EXPECT_EQ(acquire(a), 2U);
+  EXPECT_EQ(acquire(a), 2U);
+}
+
 TEST_F(Leader, ReleaseOfSomebodyElsesLeaseChangesNothing) {
   auto a = lease("a", kLong);
   auto b = lease("b", kLong);
