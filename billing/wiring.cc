@@ -22,6 +22,7 @@
 #include "billing/rpc/budget_service.h"
 #include "billing/rpc/ledger_service.h"
 #include "billing/rpc/meter_service.h"
+#include "billing/rpc/pricing_service.h"
 #include "billing/rpc/receipt_service.h"
 #include "billing/rpc/statement_service.h"
 #include "billing/rpc/watch_hub.h"
@@ -83,6 +84,7 @@ struct Billing::Parts {
         budgets(context, workers, rpc::AuthGate::required(config.admin_key)),
         ledger(context, workers, rpc::AuthGate::required(config.admin_key)),
         statements(context, workers, rpc::AuthGate::required(config.admin_key), config.invoice_grace),
+        pricing(context, workers, rpc::AuthGate::required(config.admin_key)),
         receipts(context, workers, rpc::AuthGate::required(config.admin_key)),
         receipt_lookup(context, workers, rpc::AuthGate::required(config.cluster_token)),
         audit(context, workers, rpc::AuthGate::required(config.admin_key)) {}
@@ -101,6 +103,7 @@ struct Billing::Parts {
   BudgetService budgets;
   LedgerService ledger;
   StatementService statements;
+  PricingService pricing;
   ReceiptService receipts;
   ReceiptLookupService receipt_lookup;
   AuditService audit;
@@ -147,7 +150,7 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   options.listen = {config.grpc_listen};
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
   TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets,
-                                                          &parts.ledger, &parts.statements, &parts.receipts,
+                                                          &parts.ledger, &parts.statements, &parts.pricing, &parts.receipts,
                                                           &parts.receipt_lookup, &parts.audit}));
   surroundings.log.info("listening", {kv("grpc", billing->address())});
   return billing;

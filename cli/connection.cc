@@ -90,6 +90,10 @@ v1::Statements::Stub& Connection::statements() {
   if (!statements_) statements_ = make_stub<v1::Statements>(endpoint_.billing);
   return *statements_;
 }
+v1::Pricing::Stub& Connection::pricing() {
+  if (!pricing_) pricing_ = make_stub<v1::Pricing>(endpoint_.billing);
+  return *pricing_;
+}
 v1::FleetAdmin::Stub& Connection::fleet() {
   if (!fleet_) fleet_ = make_stub<v1::FleetAdmin>(endpoint_.scheduler);
   return *fleet_;

@@ -13,6 +13,7 @@
 #include "tidegate/v1/fleet.grpc.pb.h"
 #include "tidegate/v1/inference.grpc.pb.h"
 #include "tidegate/v1/ledger.grpc.pb.h"
+#include "tidegate/v1/pricing.grpc.pb.h"
 #include "tidegate/v1/statement.grpc.pb.h"
 #include "tidegate/v1/receipt.grpc.pb.h"
 
@@ -40,6 +41,7 @@ class Connection {
   v1::Budgets::Stub& budgets();
   v1::Ledger::Stub& ledger();
   v1::Statements::Stub& statements();
+  v1::Pricing::Stub& pricing();
   v1::Receipts::Stub& receipts();
   v1::AuditLog::Stub& audit();
   v1::FleetAdmin::Stub& fleet();
@@ -70,6 +72,7 @@ class Connection {
   std::unique_ptr<v1::Budgets::Stub> budgets_;
   std::unique_ptr<v1::Ledger::Stub> ledger_;
   std::unique_ptr<v1::Statements::Stub> statements_;
+  std::unique_ptr<v1::Pricing::Stub> pricing_;
   std::unique_ptr<v1::Receipts::Stub> receipts_;
   std::unique_ptr<v1::AuditLog::Stub> audit_;
   std::unique_ptr<v1::FleetAdmin::Stub> fleet_;

@@ -26,6 +26,7 @@ struct Principal {
   WalletId wallet;
   std::string currency;
   std::vector<std::string> models;  ///< allow-list; empty = all
+  std::string tenant_text;  ///< the tenant's id as price versions name it
   std::string tenant_name;
   std::string project_name;
 

@@ -17,7 +17,7 @@ void one_snapshot(pqxx::work& tx) { tx.exec0("SET TRANSACTION ISOLATION LEVEL RE
 void add_prices(const price::PriceBook& book, const std::vector<std::string>& refs, AccountsDelta& delta) {
   for (const auto& ref : refs) {
     std::int64_t id = 0;
-    std::from_chars(ref.data(), ref.data() + ref.size(), id);
+    if (std::from_chars(ref.data(), ref.data() + ref.size(), id).ec != std::errc()) continue;  // modifiers
     if (const auto* version = book.find(id)) {
       delta.prices.push_back(*version);
     } else {
@@ -25,6 +25,8 @@ void add_prices(const price::PriceBook& book, const std::vector<std::string>& re
     }
   }
   delta.calendars.assign(book.calendars().begin(), book.calendars().end());
+  delta.has_modifiers = true;
+  delta.modifiers.assign(book.modifiers().begin(), book.modifiers().end());
 }
 
 }  // namespace

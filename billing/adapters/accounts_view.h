@@ -30,6 +30,8 @@ struct AccountsDelta {
   std::vector<price::PriceVersion> prices;
   std::vector<std::int64_t> removed_prices;
   std::vector<price::Calendar> calendars;  ///< all of them when a price changed
+  bool has_modifiers = false;
+  std::vector<price::Modifier> modifiers;  ///< all of them when a price changed
   std::vector<WalletId> topped_up;
   std::vector<CapRow> caps;  ///< removed ones included
 };

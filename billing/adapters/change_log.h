@@ -15,7 +15,7 @@ enum class ChangeKind : std::uint8_t { kKey, kTenant, kPrice, kWallet, kCap };
 struct Change {
   std::int64_t version = 0;
   ChangeKind kind = ChangeKind::kKey;
-  std::string ref;  ///< uuid, or the number of a price version
+  std::string ref;  ///< uuid, or the number of a price version, or "modifiers"
 };
 
 /// NOTIFY channel of new changes.

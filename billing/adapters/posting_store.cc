@@ -4,6 +4,7 @@
 #include "base/pg/binary_array.h"
 #include "base/pg/statement.h"
 #include "base/pg/types.h"
+#include "billing/adapters/usage_rows.h"
 
 namespace tidegate::billing {
 
@@ -34,13 +35,6 @@ constexpr pg::Statement kInsertExtra{"ledger_insert_extra", R"sql(
   INSERT INTO posting_lines (posting, line, hour, cell, meter, quantity, amount, note)
   SELECT * FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::int[], $5::text[], $6::numeric[], $7::numeric[],
                        $8::text[]))sql"};
-constexpr pg::Statement kAddExtraHours{"ledger_add_extra_hours", R"sql(
-  INSERT INTO usage_hours_extra AS h (hour, cell, meter, quantity, amount)
-  SELECT l.hour, l.cell, l.meter, sum(l.quantity), sum(l.amount)
-    FROM unnest($1::timestamptz[], $2::int[], $3::text[], $4::numeric[], $5::numeric[]) AS l(hour, cell, meter, quantity, amount)
-   GROUP BY 1, 2, 3 ORDER BY 2, 1, 3
-  ON CONFLICT (cell, hour, meter) DO UPDATE SET quantity = h.quantity + EXCLUDED.quantity, amount = h.amount + EXCLUDED.amount)sql"};
-
 constexpr pg::Statement kLockWallets{"ledger_lock_wallets", R"sql(
   SELECT id FROM wallets WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE)sql"};
 constexpr pg::Statement kMoveWallets{"ledger_move_wallets", R"sql(
@@ -54,26 +48,25 @@ void write_extra_lines(pqxx::work& tx, const std::vector<LedgerTx>& transactions
   }
   if (keys.empty()) return;
   const auto numbers = dimensions.cells(tx, keys);
-  BinaryArray posting(ElementType::kUuid), line_no(ElementType::kInt4), hour(ElementType::kTimestamptz),
-      cell(ElementType::kInt4), meter(ElementType::kText), quantity(ElementType::kNumeric),
-      amount(ElementType::kNumeric), note(ElementType::kText);
+  BinaryArray posting(ElementType::kUuid), line_no(ElementType::kInt4), note(ElementType::kText);
+  ExtraHours hours;
   std::size_t next = 0;
   for (const auto& transaction : transactions) {
     std::int32_t number = 0;
     for (const auto& line : transaction.extra) {
       posting.add(transaction.id);
       line_no.add(++number);
-      hour.add(line.hour);
-      cell.add(numbers[next++]);
-      meter.add_text(line.meter);
-      quantity.add_count(line.quantity);
-      amount.add(line.amount);
+      hours.hour.add(line.hour);
+      hours.cell.add(numbers[next++]);
+      hours.meter.add_text(line.meter);
+      hours.quantity.add_count(line.quantity);
+      hours.amount.add(line.amount);
       note.add_text(line.note);
     }
   }
-  pg::run(tx, kInsertExtra, posting.param(), line_no.param(), hour.param(), cell.param(), meter.param(),
-          quantity.param(), amount.param(), note.param());
-  pg::run(tx, kAddExtraHours, hour.param(), cell.param(), meter.param(), quantity.param(), amount.param());
+  pg::run(tx, kInsertExtra, posting.param(), line_no.param(), hours.hour.param(), hours.cell.param(),
+          hours.meter.param(), hours.quantity.param(), hours.amount.param(), note.param());
+  add_extra_hours(tx, hours);
 }
 
 }  // namespace

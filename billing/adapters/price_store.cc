@@ -7,6 +7,7 @@
 
 #include "base/crypto/sha256.h"
 #include "base/pg/types.h"
+#include "billing/adapters/account_store.h"
 #include "billing/adapters/change_log.h"
 
 namespace tidegate::billing {
@@ -60,6 +61,12 @@ constexpr const char* kInsertRates = R"sql(
   SELECT $1::bigint, $2::text, r.* FROM unnest($3::bigint[], $4::text[], $5::bigint[]) AS r)sql";
 constexpr const char* kInsertCalendar = R"sql(
   INSERT INTO calendars (id, version, day, is_workday) SELECT $1::text, $2::int, d, $4::boolean FROM unnest($3::date[]) AS d)sql";
+constexpr const char* kMoveModifierEnd = R"sql(
+  UPDATE price_modifiers SET effective = tstzrange(lower(effective), nullif($2, '')::timestamptz) WHERE id = $1)sql";
+constexpr const char* kWithdraw =
+    "UPDATE price_versions SET status = 'withdrawn', withdrawn_at = $2::timestamptz WHERE id = $1";
+constexpr const char* kWithdrawModifier =
+    "UPDATE price_modifiers SET status = 'withdrawn', withdrawn_at = $2::timestamptz WHERE id = $1";
 constexpr const char* kMoveEnd = R"sql(
   UPDATE price_versions SET effective = tstzrange(lower(effective), nullif($2, '')::timestamptz), sha256 = $3::bytea
    WHERE id = $1)sql";
@@ -218,49 +225,86 @@ Result<PublishedPrices> load_prices(pqxx::work& tx) {
   return out;
 }
 
-/// What the tables cannot hold is refused, never dropped.
-Status check_storable(const price::PriceFile& file) {
-  auto refuse = [](std::string field) {
-    return fail(Code::kUnimplemented, "bad_price",
-                fmt::format("{} cannot be published yet; leave it out", field), field);
-  };
-  if (!file.modifiers.empty()) return refuse("modifiers");
-  for (const auto& calendar : file.calendars) {
-    if (!calendar.workdays.empty()) return refuse("workdays");
-  }
-  for (const auto& version : file.versions) {
-    if (!version.tenant.empty()) return refuse("tenant");
-    if (!version.minimum_charge.is_zero()) return refuse("minimum_charge");
-    for (const auto& schedule : version.schedules) {
-      if (!schedule.long_prompts.empty()) return refuse("prompt_tiers");
+namespace {
+
+/// One publication at a time: the plan is made against what the next one will see.
+Result<PublishedPrices> lock_prices(pqxx::work& tx) {
+  tx.exec1("SELECT revision FROM price_state FOR UPDATE");
+  return load_prices(tx);
+}
+
+void move_end(pqxx::work& tx, const price::PriceBook& book, const PriceEnd& end) {
+  PriceVersion version = *book.find(end.id);
+  version.effective_to = end.effective_to;
+  tx.exec_params0(kMoveEnd, end.id, end_text(end.effective_to), pg::to_bytea(price_sha256(version)));
+}
+
+void announce(pqxx::work& tx, const std::vector<std::string>& changed) {
+  tx.exec0("UPDATE price_state SET revision = revision + 1");
+  append_changes(tx, ChangeKind::kPrice, changed);
+}
+
+}  // namespace
+
+Result<PriceDraft> read_draft(pqxx::work& tx, const price::PriceFile& file) {
+  PriceDraft draft{file.versions, file.calendars, file.modifiers};
+  std::map<std::string, std::string> ids;
+  auto resolve = [&](std::string& tenant) -> Status {
+    if (tenant.empty()) return {};
+    if (!ids.contains(tenant)) {
+      TG_ASSIGN(const auto row, find_tenant(tx, tenant));
+      ids[tenant] = row.id.to_string();
     }
-  }
-  return {};
+    tenant = ids[tenant];
+    return {};
+  };
+  for (auto& version : draft.versions) TG_TRY(resolve(version.tenant));
+  for (auto& modifier : draft.modifiers) TG_TRY(resolve(modifier.tenant));
+  return draft;
 }
 
 Result<PricePlan> publish_prices(pqxx::work& tx, const price::PriceFile& file, Wall now, Duration lead) {
-  TG_TRY(check_storable(file));
-  // One publication at a time: the plan is made against what the next one will see.
-  tx.exec1("SELECT revision FROM price_state FOR UPDATE");
-  TG_ASSIGN(const auto published, load_prices(tx));
-  TG_ASSIGN(auto plan, plan_publication(published.book, file.versions, file.calendars, now, lead));
-  if (plan.add.empty() && plan.ends.empty() && plan.calendars.empty()) return plan;
+  TG_ASSIGN(const auto published, lock_prices(tx));
+  TG_ASSIGN(auto draft, read_draft(tx, file));
+  TG_ASSIGN(auto plan, plan_publication(published.book, std::move(draft), now, lead));
+  if (plan.is_empty()) return plan;
 
   for (const auto& calendar : plan.calendars) insert_calendar(tx, calendar);
   std::vector<std::string> changed;
   for (const auto& end : plan.ends) {
-    PriceVersion version = *published.book.find(end.id);
-    version.effective_to = end.effective_to;
-    tx.exec_params0(kMoveEnd, end.id, end_text(end.effective_to), pg::to_bytea(price_sha256(version)));
+    move_end(tx, published.book, end);
     changed.push_back(std::to_string(end.id));
   }
   for (auto& version : plan.add) {
     version.id = insert_price_version(tx, version);
     changed.push_back(std::to_string(version.id));
   }
-  tx.exec0("UPDATE price_state SET revision = revision + 1");
-  append_changes(tx, ChangeKind::kPrice, changed);
+  for (const auto& end : plan.modifier_ends) tx.exec_params0(kMoveModifierEnd, end.id, end_text(end.effective_to));
+  for (auto& modifier : plan.add_modifiers) modifier.id = insert_modifier(tx, modifier);
+  if (!plan.modifier_ends.empty() || !plan.add_modifiers.empty()) changed.push_back("modifiers");
+  announce(tx, changed);
   return plan;
+}
+
+Result<WithdrawalPlan> withdraw_price(pqxx::work& tx, std::int64_t version, Wall now, Duration lead) {
+  TG_ASSIGN(const auto published, lock_prices(tx));
+  TG_ASSIGN(auto plan, plan_withdrawal(published.book, version, now, lead));
+  tx.exec_params0(kWithdraw, version, pg::to_sql(now));
+  std::vector<std::string> changed = {std::to_string(version)};
+  if (plan.resumed) {
+    move_end(tx, published.book, *plan.resumed);
+    changed.push_back(std::to_string(plan.resumed->id));
+  }
+  announce(tx, changed);
+  return plan;
+}
+
+Result<price::Modifier> withdraw_modifier(pqxx::work& tx, std::int64_t modifier, Wall now, Duration lead) {
+  TG_ASSIGN(const auto published, lock_prices(tx));
+  TG_ASSIGN(auto found, plan_modifier_withdrawal(published.book, modifier, now, lead));
+  tx.exec_params0(kWithdrawModifier, modifier, pg::to_sql(now));
+  announce(tx, {"modifiers"});
+  return found;
 }
 
 Result<price::PriceBook> PriceCache::at_revision(pqxx::work& tx, std::int64_t revision) {

@@ -21,8 +21,16 @@ struct PublishedPrices {
 
 Result<PublishedPrices> load_prices(pqxx::work& tx);
 
-/// Publishes a file whole or not at all; see plan_publication() for what that means.
+/// Publishes a file whole or not at all; see plan_publication() for what that means. Fails
+/// besides: as find_tenant.
 Result<PricePlan> publish_prices(pqxx::work& tx, const price::PriceFile& file, Wall now, Duration lead);
+
+/// A file's content with tenants resolved to their ids. Fails: as find_tenant.
+Result<PriceDraft> read_draft(pqxx::work& tx, const price::PriceFile& file);
+
+/// Take back what has not begun; see plan_withdrawal().
+Result<WithdrawalPlan> withdraw_price(pqxx::work& tx, std::int64_t version, Wall now, Duration lead);
+Result<price::Modifier> withdraw_modifier(pqxx::work& tx, std::int64_t modifier, Wall now, Duration lead);
 
 /// One row and its parts, unchecked: publish_prices() checks, and tests fill the tables. Returns the id given.
 std::int64_t insert_price_version(pqxx::work& tx, const price::PriceVersion& version);

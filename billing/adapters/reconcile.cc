@@ -20,13 +20,9 @@ constexpr ReconcileCheck kChecks[] = {
                ON l.wallet_id = w.id
             WHERE w.balance <> coalesce(l.balance, 0))sql"},
     {"I3", "the revenue of a posting is the sum of the lines it posted less those it voided",
-     R"sql(WITH counted AS (
-             SELECT posting, tariff, sum(hit) AS hit, sum(miss) AS miss, sum(output) AS output FROM usage_log
-              WHERE posting IS NOT NULL GROUP BY 1, 2),
-           lines AS (
+     R"sql(WITH lines AS (
              SELECT tx, sum(amount) AS amount FROM (
-               SELECT c.posting AS tx, (c.hit * t.hit_micro_per_1m + c.miss * t.miss_micro_per_1m + c.output * t.output_micro_per_1m)
-                      * 0.000000000001 AS amount FROM counted c JOIN usage_tariffs t ON t.id = c.tariff
+               SELECT posting AS tx, sum(amount) AS amount FROM usage_log WHERE posting IS NOT NULL GROUP BY 1
                UNION ALL SELECT posting, amount FROM posting_lines
                UNION ALL SELECT posting, amount FROM usage_reratings WHERE posting IS NOT NULL
                UNION ALL SELECT reversal, -old_amount FROM usage_reratings WHERE reversal IS NOT NULL
@@ -42,18 +38,18 @@ constexpr ReconcileCheck kChecks[] = {
            SELECT json_build_object('event', id, 'unposted', amount) FROM usage_log WHERE posting IS NULL AND amount <> 0)sql"},
     {"I4", "every event has exactly one live rating; the amount of each rating is the sum of its lines",
      R"sql(SELECT json_build_object('event', u.id, 'amount', u.amount, 'tariff', u.tariff)
-             FROM usage_log u LEFT JOIN usage_tariffs t ON t.id = u.tariff
-            WHERE u.amount IS DISTINCT FROM (u.hit::numeric * t.hit_micro_per_1m + u.miss::numeric * t.miss_micro_per_1m
-                  + u.output::numeric * t.output_micro_per_1m) * 0.000000000001
+             FROM usage_log u LEFT JOIN usage_tariffs t ON t.id = u.tariff LEFT JOIN price_versions v ON v.id = t.price_version
+            WHERE u.amount IS DISTINCT FROM tariff_amount(u.hit, u.miss, u.output, t.hit_micro_per_1m, t.miss_micro_per_1m,
+                                                          t.output_micro_per_1m, t.mod_num, t.mod_den, v.minimum_charge)
            UNION ALL
            SELECT json_build_object('event', r.event_id, 'rating', r.rating_no, 'amount', r.amount, 'voids', r.old_amount)
              FROM usage_reratings r
              LEFT JOIN usage_log u ON u.id = r.event_id
              LEFT JOIN usage_reratings b ON b.event_id = r.event_id AND b.rating_no = r.rating_no - 1
-             LEFT JOIN usage_tariffs t ON t.id = r.tariff
+             LEFT JOIN usage_tariffs t ON t.id = r.tariff LEFT JOIN price_versions v ON v.id = t.price_version
             WHERE r.old_amount IS DISTINCT FROM CASE WHEN r.rating_no = 2 THEN u.amount ELSE b.amount END
-               OR r.amount IS DISTINCT FROM (u.hit::numeric * t.hit_micro_per_1m + u.miss::numeric * t.miss_micro_per_1m
-                  + u.output::numeric * t.output_micro_per_1m) * 0.000000000001)sql"},
+               OR r.amount IS DISTINCT FROM tariff_amount(u.hit, u.miss, u.output, t.hit_micro_per_1m, t.miss_micro_per_1m,
+                                                          t.output_micro_per_1m, t.mod_num, t.mod_den, v.minimum_charge))sql"},
     {"I5", "token counts, which are the quantities of the lines, are not negative, and reasoning is part of the output",
      R"sql(SELECT json_build_object('event', id, 'hit', hit, 'miss', miss, 'output', output, 'reasoning', reasoning)
              FROM usage_log WHERE hit < 0 OR miss < 0 OR output < 0 OR reasoning NOT BETWEEN 0 AND output)sql"},
@@ -87,6 +83,8 @@ constexpr ReconcileCheck kChecks[] = {
                     sum(l.amount) FILTER (WHERE l.meter = 'input_cache_hit') AS hit_amount,
                     sum(l.amount) FILTER (WHERE l.meter = 'input_cache_miss') AS miss_amount,
                     sum(l.amount) FILTER (WHERE l.meter = 'output') AS output_amount,
+                    coalesce(sum(l.amount) FILTER (WHERE l.meter = 'minimum_charge'), 0) AS minimum,
+                    max(l.mod_num) AS mod_num, max(l.mod_den) AS mod_den,
                     bool_and((l.price_version, l.band) = (u.price_version, u.band)) AS is_consistent
                FROM rated_lines l JOIN usage_events u ON u.id = l.event_id WHERE l.rating_no = 1
               GROUP BY l.event_id)
@@ -96,8 +94,9 @@ constexpr ReconcileCheck kChecks[] = {
             WHERE (u.amount, u.band, u.priced_at) IS DISTINCT FROM (r.amount, r.band, r.priced_at)
                OR l.is_consistent IS DISTINCT FROM true
                OR (l.hit_micro, l.miss_micro, l.output_micro) IS DISTINCT FROM (r.hit_micro, r.miss_micro, r.output_micro)
-               OR (l.hit_amount, l.miss_amount, l.output_amount)
-                  IS DISTINCT FROM (r.hit_amount, r.miss_amount, r.output_amount))sql"},
+               OR (l.mod_num, l.mod_den) IS DISTINCT FROM (r.mod_num, r.mod_den)
+               OR (l.hit_amount, l.miss_amount, l.output_amount, l.minimum)
+                  IS DISTINCT FROM (r.hit_amount, r.miss_amount, r.output_amount, r.minimum_top_up))sql"},
     {"I7", "a grant's consumption is the sum of its uses, none after its expiry, and what is left of it is its account",
      R"sql(SELECT json_build_object('grant', g.id, 'consumed', g.consumed, 'uses', coalesce(sum(u.amount), 0),
                                     'late', count(*) FILTER (WHERE u.used_at >= g.expires_at))
@@ -183,7 +182,7 @@ constexpr ReconcileCheck kChecks[] = {
                      SELECT x.hour, c.tenant_id, c.project_id, c.api_key_id, c.model, c.region, c.pool, x.meter, c.band, c.currency,
                             x.quantity, x.amount
                        FROM posting_lines x JOIN usage_cells c ON c.id = x.cell) each_kind
-              GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+              GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 HAVING sum(quantity) <> 0 OR sum(amount) <> 0)
            SELECT json_build_object('hour', hour, 'tenant', tenant_id, 'model', model, 'meter', meter, 'band', band,
                                     'rollup', h.amount, 'lines', l.amount)
              FROM usage_hourly h

@@ -8,6 +8,7 @@
 #include "base/pg/types.h"
 #include "billing/adapters/change_log.h"
 #include "billing/adapters/posting_store.h"
+#include "billing/adapters/stored_usage.h"
 #include "billing/adapters/usage_rows.h"
 
 namespace tidegate::billing {
@@ -28,21 +29,6 @@ constexpr const char* kFindTotals = "SELECT currency, old_amount, new_amount FRO
 /// Two runs at a time would each void the same rating; one waits.
 constexpr const char* kTakeTurns = "SELECT pg_advisory_xact_lock(hashtext('tidegate_rerate'))";
 
-constexpr const char* kEvents = R"sql(
-  SELECT l.id, (extract(epoch FROM l.admitted_at) * 1000000)::bigint, (extract(epoch FROM l.started_at) * 1000000)::bigint,
-         (extract(epoch FROM l.completed_at) * 1000000)::bigint, l.clock_err_us, l.hit, l.miss, l.output, r.model, r.region, r.pool,
-         p.tenant_id, p.project_id, p.api_key_id, p.wallet_id, w.currency, t.band, t.hit_micro_per_1m, t.miss_micro_per_1m,
-         t.output_micro_per_1m, coalesce(x.rating_no, 1)
-    FROM (SELECT * FROM usage_log
-           WHERE id > $1::uuid AND completed_at >= $2::timestamptz AND completed_at < $3::timestamptz
-             AND ($4 = '' OR route IN (SELECT id FROM usage_routes WHERE model = $4))
-           ORDER BY id LIMIT $5) l
-    JOIN usage_payers p ON p.id = l.payer JOIN usage_routes r ON r.id = l.route JOIN wallets w ON w.id = p.wallet_id
-    LEFT JOIN LATERAL (SELECT y.rating_no, y.tariff FROM usage_reratings y WHERE y.event_id = l.id
-                        ORDER BY y.rating_no DESC LIMIT 1) x ON true
-    JOIN usage_tariffs t ON t.id = coalesce(x.tariff, l.tariff)
-   ORDER BY l.id)sql";
-
 constexpr const char* kInsertRatings = R"sql(
   INSERT INTO usage_reratings (run, event_id, rating_no, tariff, priced_at, old_amount, amount, posting, reversal)
   SELECT $1::uuid, r.* FROM unnest($2::uuid[], $3::int[], $4::int[], $5::timestamptz[], $6::numeric[], $7::numeric[], $8::uuid[],
@@ -54,73 +40,47 @@ constexpr const char* kSaveTotals = R"sql(
   INSERT INTO rerate_totals (run, currency, old_amount, new_amount) VALUES ($1, $2, $3::numeric, $4::numeric)
   ON CONFLICT (run, currency) DO UPDATE SET old_amount = EXCLUDED.old_amount, new_amount = EXCLUDED.new_amount)sql";
 
-/// A stored event with the rating in force and, where it changes, the new one.
-struct Stored {
-  Uuid id;
-  price::Instants instants;
-  price::TokenCounts tokens;
-  CellKey cell;  ///< of the rating in force
-  WalletId wallet;
-  std::array<Money, price::kMeterCount> before;
-  std::int32_t rating_no = 1;
+/// A stored event and the rating that takes the place of the one in force.
+struct Changed {
+  StoredUsage usage;
   price::RatedRequest rated;
-
-  Money total_before() const { return before[0] + before[1] + before[2]; }
 };
 
-Stored read_stored(const pqxx::row& row) {
-  Stored out;
-  out.id = pg::read_uuid(row[0]);
-  out.instants = {pg::read_wall(row[1]), pg::read_wall(row[2]), pg::read_wall(row[3]),
-                  std::chrono::microseconds(pg::read_int64(row[4]))};
-  out.tokens = {pg::read_int64(row[5]), pg::read_int64(row[6]), pg::read_int64(row[7])};
-  out.cell = {pg::read_id<TenantId>(row[11]), pg::read_id<ProjectId>(row[12]), pg::read_id<ApiKeyId>(row[13]),
-              pg::read_text(row[8]),          pg::read_text(row[9]),           pg::read_text(row[10]),
-              pg::read_text(row[16]),         pg::read_text(row[15])};
-  out.wallet = pg::read_id<WalletId>(row[14]);
+bool is_same(const StoredUsage& usage, const price::RatedRequest& rated) {
+  if (rated.minimum_top_up != usage.minimum) return false;
   for (std::size_t meter = 0; meter < price::kMeterCount; ++meter) {
-    out.before[meter] = Rate::from_micro_per_million(pg::read_int64(row[17 + static_cast<int>(meter)]))
-                            .amount(out.tokens.of(price::kMeters[meter]));
+    if (rated.lines[meter].amount != usage.lines[meter]) return false;
   }
-  out.rating_no = static_cast<std::int32_t>(pg::read_int64(row[20]));
-  return out;
+  return true;
 }
 
 /// The events of the next step that change; counts all of them.
-Result<std::vector<Stored>> find_changes(pqxx::work& tx, const RerateRequest& request, const UsageContext& context,
+Result<std::vector<Changed>> find_changes(pqxx::work& tx, const RerateRequest& request, const UsageContext& context,
                                          RerateProgress& progress) {
-  prefer_indexes(tx);
   const auto revision = pg::read_int64(tx.exec1("SELECT revision FROM price_state WHERE only_row")[0]);
   TG_ASSIGN(const auto book, context.prices->at_revision(tx, revision));
-  const auto rows = tx.exec_params(kEvents, pg::to_sql(progress.cursor), pg::to_sql(request.from),
-                                   pg::to_sql(request.to), request.model, static_cast<std::int64_t>(kRerateBatch));
-  std::vector<Stored> changes;
-  for (const auto& row : rows) {
-    Stored event = read_stored(row);
+  auto events = load_stored_usage(tx, {request.from, request.to, request.model}, progress.cursor, kRerateBatch);
+  std::vector<Changed> changes;
+  for (auto& event : events) {
     ++progress.scanned;
     progress.cursor = event.id;
-    auto rated = book.rate({event.cell.model, event.cell.currency, event.cell.region, event.cell.pool}, event.instants,
-                           event.tokens);
+    auto rated = rate_stored(book, event);
     if (!rated) {
       ++progress.unpriced;
       continue;
     }
-    bool is_same = true;
-    for (std::size_t meter = 0; meter < price::kMeterCount; ++meter)
-      is_same = is_same && rated->lines[meter].amount == event.before[meter];
-    if (is_same) continue;
-    if (event.total_before() < rated->total && !request.allow_debit) {
+    if (is_same(event, *rated)) continue;
+    if (event.total() < rated->total && !request.allow_debit) {
       ++progress.dearer;
       continue;
     }
-    event.rated = *std::move(rated);
     ++progress.changed;
     auto& totals = progress.totals[event.cell.currency];
-    totals.before += event.total_before();
-    totals.after += event.rated.total;
-    changes.push_back(std::move(event));
+    totals.before += event.total();
+    totals.after += rated->total;
+    changes.push_back({std::move(event), *std::move(rated)});
   }
-  progress.is_finished = rows.size() < kRerateBatch;
+  progress.is_finished = events.size() < kRerateBatch;
   return changes;
 }
 
@@ -131,12 +91,12 @@ struct Net {
   Uuid reversal, posting;
 };
 
-std::map<WalletId, Net> net_of(const std::vector<Stored>& changes, IdSource& ids) {
+std::map<WalletId, Net> net_of(const std::vector<Changed>& changes, IdSource& ids) {
   std::map<WalletId, Net> out;
   for (const auto& event : changes) {
-    Net& net = out[event.wallet];
-    net.currency = event.cell.currency;
-    net.before += event.total_before();
+    Net& net = out[event.usage.wallet];
+    net.currency = event.usage.cell.currency;
+    net.before += event.usage.total();
     net.after += event.rated.total;
   }
   for (auto& [wallet, net] : out) {
@@ -180,52 +140,54 @@ void post(pqxx::work& tx, const RerateRequest& request, const Uuid& first, const
   append_changes(tx, ChangeKind::kWallet, changed);
 }
 
-void store_ratings(pqxx::work& tx, const RerateRequest& request, const std::vector<Stored>& changes,
+void store_ratings(pqxx::work& tx, const RerateRequest& request, const std::vector<Changed>& changes,
                    const std::vector<std::int32_t>& tariffs, const std::map<WalletId, Net>& nets) {
   BinaryArray event(ElementType::kUuid), rating(ElementType::kInt4), tariff(ElementType::kInt4),
       priced(ElementType::kTimestamptz), before(ElementType::kNumeric), after(ElementType::kNumeric),
       posting(ElementType::kUuid), reversal(ElementType::kUuid);
   for (std::size_t i = 0; i < changes.size(); ++i) {
-    const Stored& change = changes[i];
-    const Net& net = nets.at(change.wallet);
-    event.add(change.id);
-    rating.add(change.rating_no + 1);
+    const auto& [usage, rated] = changes[i];
+    const Net& net = nets.at(usage.wallet);
+    event.add(usage.id);
+    rating.add(usage.rating_no + 1);
     tariff.add(tariffs[i]);
-    priced.add(change.rated.priced_at);
-    before.add(change.total_before());
-    after.add(change.rated.total);
-    change.rated.total.is_zero() ? posting.add_null() : posting.add(net.posting);
-    change.total_before().is_zero() ? reversal.add_null() : reversal.add(net.reversal);
+    priced.add(rated.priced_at);
+    before.add(usage.total());
+    after.add(rated.total);
+    rated.total.is_zero() ? posting.add_null() : posting.add(net.posting);
+    usage.total().is_zero() ? reversal.add_null() : reversal.add(net.reversal);
   }
   tx.exec_params0(kInsertRatings, pg::to_sql(request.run), event.param(), rating.param(), tariff.param(),
                   priced.param(), before.param(), after.param(), posting.param(), reversal.param());
 }
 
 /// The old lines leave their hours, the new ones come in.
-std::map<HourlyKey, HourlySum> hours_of(const std::vector<Stored>& changes) {
+std::map<HourlyKey, HourlySum> hours_of(const std::vector<Changed>& changes) {
   std::map<HourlyKey, HourlySum> out;
-  for (const auto& change : changes) {
-    const Wall hour = std::chrono::floor<std::chrono::hours>(change.instants.completed);
-    HourlySum& old = out[{change.cell, hour}];
+  for (const auto& [usage, rated] : changes) {
+    const Wall hour = std::chrono::floor<std::chrono::hours>(usage.instants.completed);
+    HourlySum& old = out[{usage.cell, hour}];
     for (std::size_t meter = 0; meter < price::kMeterCount; ++meter) {
-      old.quantity[meter] -= change.tokens.of(price::kMeters[meter]);
-      old.amount[meter] -= change.before[meter];
+      old.quantity[meter] -= usage.tokens.of(price::kMeters[meter]);
+      old.amount[meter] -= usage.lines[meter];
     }
-    CellKey cell = change.cell;
-    cell.band = change.rated.band;
+    old.minimum -= usage.minimum;
+    CellKey cell = usage.cell;
+    cell.band = rated.band;
     HourlySum& fresh = out[{cell, hour}];
     for (std::size_t meter = 0; meter < price::kMeterCount; ++meter) {
-      fresh.quantity[meter] += change.rated.lines[meter].quantity;
-      fresh.amount[meter] += change.rated.lines[meter].amount;
+      fresh.quantity[meter] += rated.lines[meter].quantity;
+      fresh.amount[meter] += rated.lines[meter].amount;
     }
+    fresh.minimum += rated.minimum_top_up;
   }
   return out;
 }
 
-void apply_changes(pqxx::work& tx, const RerateRequest& request, const std::vector<Stored>& changes,
+void apply_changes(pqxx::work& tx, const RerateRequest& request, const std::vector<Changed>& changes,
                    const UsageContext& context) {
   std::vector<RatedEvent> rated;
-  for (const auto& change : changes) rated.push_back({nullptr, change.rated, change.cell.currency});
+  for (const auto& change : changes) rated.push_back({nullptr, change.rated, change.usage.cell.currency});
   const auto tariffs = context.dimensions->tariffs(tx, rated, context.tzdata);
   const auto hours = hours_of(changes);
   std::vector<CellKey> cells;
@@ -235,7 +197,7 @@ void apply_changes(pqxx::work& tx, const RerateRequest& request, const std::vect
   std::vector<WalletId> wallets;
   for (const auto& [wallet, net] : nets) wallets.push_back(wallet);
   lock_wallets(tx, wallets);
-  post(tx, request, changes.front().id, nets, context);
+  post(tx, request, changes.front().usage.id, nets, context);
   store_ratings(tx, request, changes, tariffs, nets);
   add_hours(tx, hours, numbers);
 }

@@ -112,10 +112,12 @@ constexpr const char* kSchema = R"sql(
   GRANT SELECT (id, project_id, public_id, name, models, created_at, expires_at, revoked_at) ON api_keys TO tidegate_read;
   REVOKE SELECT ON webhooks FROM tidegate_read;
   GRANT SELECT (tenant_id, url, changed_at) ON webhooks TO tidegate_read;
-  GRANT SELECT ON usage_events, rated_lines, usage_hourly, live_ratings, live_hours TO tidegate_serve;
+  GRANT SELECT ON usage_events, rated_lines, usage_hourly, all_ratings, live_ratings, live_lines, live_hours TO tidegate_serve;
   ALTER VIEW usage_events SET (security_invoker = true);
   ALTER VIEW rated_lines SET (security_invoker = true);
   ALTER VIEW usage_hourly SET (security_invoker = true);
+  ALTER VIEW all_ratings SET (security_invoker = true);
+  ALTER VIEW live_lines SET (security_invoker = true);
   ALTER VIEW live_ratings SET (security_invoker = true);
   ALTER VIEW live_hours SET (security_invoker = true);
   ALTER FUNCTION make_usage_partition(timestamptz) SECURITY DEFINER SET search_path = public, pg_temp;

@@ -45,14 +45,19 @@ constexpr const char* kAddRoutes = R"sql(
 
 constexpr const char* kFindTariffs = R"sql(
   SELECT a.ord, t.id
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[]) WITH ORDINALITY
-         AS a(price_version, band, tzdata, hit, miss, output, ord)
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+         WITH ORDINALITY AS a(price_version, band, tzdata, hit, miss, output, num, den, ord)
     JOIN usage_tariffs t USING (price_version, band, tzdata)
-   WHERE (t.hit_micro_per_1m, t.miss_micro_per_1m, t.output_micro_per_1m) = (a.hit, a.miss, a.output))sql";
+   WHERE (t.hit_micro_per_1m, t.miss_micro_per_1m, t.output_micro_per_1m, t.mod_num, t.mod_den)
+         = (a.hit, a.miss, a.output, a.num, a.den))sql";
 constexpr const char* kAddTariffs = R"sql(
-  INSERT INTO usage_tariffs (price_version, band, tzdata, hit_micro_per_1m, miss_micro_per_1m, output_micro_per_1m)
-  SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[]) AS a
-   ORDER BY 1, 2, 3, 4, 5, 6
+  INSERT INTO usage_tariffs (price_version, band, tzdata, hit_micro_per_1m, miss_micro_per_1m, output_micro_per_1m, mod_num, mod_den,
+                             has_minimum)
+  SELECT a.*, v.minimum_charge > 0
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+         AS a(price_version, band, tzdata, hit, miss, output, num, den)
+    JOIN price_versions v ON v.id = a.price_version
+   ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
   ON CONFLICT DO NOTHING)sql";
 
 constexpr const char* kFindCells = R"sql(
@@ -265,10 +270,11 @@ std::vector<std::int32_t> UsageDimensions::tariffs(pqxx::work& tx, const std::ve
     KeyText key;
     key.add(rated.price_version).add(rated.band).add(tzdata);
     for (const auto& line : rated.lines) key.add(line.rate.micro_per_million());
+    key.add(rated.lines[0].factor.num).add(rated.lines[0].factor.den);
     distinct.add(key.take(), i);
   }
   auto arrays = [&](const std::vector<std::size_t>& missing) {
-    std::array<pg::ArrayLiteral, 6> out;
+    std::array<pg::ArrayLiteral, 8> out;
     for (const std::size_t i : missing) {
       const auto& rated = events[distinct.first(i)].rated;
       out[0].add(rated.price_version);
@@ -277,6 +283,8 @@ std::vector<std::int32_t> UsageDimensions::tariffs(pqxx::work& tx, const std::ve
       for (std::size_t meter = 0; meter < price::kMeterCount; ++meter) {
         out[3 + meter].add(rated.lines[meter].rate.micro_per_million());
       }
+      out[6].add(rated.lines[0].factor.num);
+      out[7].add(rated.lines[0].factor.den);
     }
     return out;
   };

@@ -40,6 +40,13 @@ constexpr pg::Statement kAddHours{"usage_add_hours", R"sql(
 constexpr pg::Statement kAdvanceEpoch{"usage_advance_epoch", R"sql(
   UPDATE epochs SET applied_through = $3, receipt_link = nullif($4, '')::bytea WHERE gateway_id = $1 AND epoch = $2)sql"};
 
+constexpr pg::Statement kAddExtraHours{"usage_add_extra_hours", R"sql(
+  INSERT INTO usage_hours_extra AS h (hour, cell, meter, quantity, amount)
+  SELECT l.hour, l.cell, l.meter, sum(l.quantity), sum(l.amount)
+    FROM unnest($1::timestamptz[], $2::int[], $3::text[], $4::numeric[], $5::numeric[]) AS l(hour, cell, meter, quantity, amount)
+   GROUP BY 1, 2, 3 ORDER BY 2, 1, 3
+  ON CONFLICT (cell, hour, meter) DO UPDATE SET quantity = h.quantity + EXCLUDED.quantity, amount = h.amount + EXCLUDED.amount)sql"};
+
 }  // namespace
 
 void UsageRows::insert_batch(std::int64_t first, std::int64_t last, std::int64_t duplicates, std::string_view sha256,
@@ -106,9 +113,19 @@ void add_hours(pqxx::work& tx, const std::map<HourlyKey, HourlySum>& hours, cons
   std::map<std::pair<std::int32_t, Wall>, const HourlySum*> ordered;
   std::size_t next = 0;
   for (const auto& [key, sum] : hours) ordered.emplace(std::pair(cells[next++], key.second), &sum);
+  ExtraHours minimums;
+  bool has_minimums = false;
   for (const auto& [key, sum] : ordered) {
     cell.add(key.first);
     hour.add(key.second);
+    if (!sum->minimum.is_zero()) {
+      has_minimums = true;
+      minimums.cell.add(key.first);
+      minimums.hour.add(key.second);
+      minimums.meter.add_text(kMinimumMeter);
+      minimums.quantity.add_count(0);
+      minimums.amount.add(sum->minimum);
+    }
     for (std::size_t meter = 0; meter < price::kMeterCount; ++meter) {
       quantity[meter].add_count(sum->quantity[meter]);
       amount[meter].add(sum->amount[meter]);
@@ -116,6 +133,12 @@ void add_hours(pqxx::work& tx, const std::map<HourlyKey, HourlySum>& hours, cons
   }
   pg::run(tx, kAddHours, hour.param(), cell.param(), quantity[0].param(), quantity[1].param(), quantity[2].param(),
           amount[0].param(), amount[1].param(), amount[2].param());
+  if (has_minimums) add_extra_hours(tx, minimums);
+}
+
+void add_extra_hours(pqxx::work& tx, const ExtraHours& extra) {
+  pg::run(tx, kAddExtraHours, extra.hour.param(), extra.cell.param(), extra.meter.param(), extra.quantity.param(),
+          extra.amount.param());
 }
 
 void UsageRows::advance_epoch(std::int64_t last, const std::optional<Digest>& receipt_link) const {

@@ -42,6 +42,16 @@ class UsageRows {
   std::int64_t epoch_;
 };
 
+/// Columns of usage_hours_extra: sums that belong to no meter of their own.
+struct ExtraHours {
+  pg::BinaryArray hour{pg::ElementType::kTimestamptz}, cell{pg::ElementType::kInt4}, meter{pg::ElementType::kText},
+      quantity{pg::ElementType::kNumeric}, amount{pg::ElementType::kNumeric};
+};
+void add_extra_hours(pqxx::work& tx, const ExtraHours& extra);
+
+/// Meter of the line that a minimum charge adds; it has no quantity.
+inline constexpr std::string_view kMinimumMeter = "minimum_charge";
+
 /// Adds to the rollup. `cells` are the numbers of the keys of `hours`, in order.
 void add_hours(pqxx::work& tx, const std::map<HourlyKey, HourlySum>& hours, const std::vector<std::int32_t>& cells);
 

@@ -95,6 +95,7 @@ BatchEffects effects_of(const std::vector<RatedEvent>& events) {
       sum.quantity[i] += rated.lines[i].quantity;
       sum.amount[i] += rated.lines[i].amount;
     }
+    sum.minimum += rated.minimum_top_up;
   }
   return effects;
 }

@@ -101,6 +101,7 @@ std::vector<Entry> usage_entries(const WalletPosting& posting);
 struct HourlySum {
   std::array<Int128, price::kMeterCount> quantity{};
   std::array<Money, price::kMeterCount> amount{};
+  Money minimum;  ///< what minimum charges added to the lines
 };
 using HourlyKey = std::pair<CellKey, Wall>;
 

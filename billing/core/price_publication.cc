@@ -11,6 +11,7 @@ namespace tidegate::billing {
 namespace {
 
 using price::Calendar;
+using price::Modifier;
 using price::PriceBook;
 using price::PriceVersion;
 
@@ -64,7 +65,8 @@ bool overlap(const PriceVersion& a, const PriceVersion& b) {
 Status check_lead(const PriceBook& published, const PriceVersion& version, Wall now, Wall earliest) {
   if (version.effective_from >= earliest || end_of(version) <= now) return {};
   for (const auto& other : published.versions()) {
-    const bool is_rival = other.model == version.model && other.currency == version.currency && overlap(other, version);
+    const bool is_rival = other.model == version.model && other.currency == version.currency &&
+                          (other.tenant.empty() || other.tenant == version.tenant) && overlap(other, version);
     if (is_rival && other.covers(now)) {
       return refuse(version, "effective_from",
                     fmt::format("would change the price in force ({}) before {}; requests under way need that long",
@@ -74,11 +76,63 @@ Status check_lead(const PriceBook& published, const PriceVersion& version, Wall 
   return {};
 }
 
+std::unexpected<Error> refuse(const Modifier& modifier, std::string field, std::string_view what) {
+  return fail(Code::kInvalidArgument, "bad_price", fmt::format("modifier \"{}\": {}", modifier.name, what),
+              std::move(field));
+}
+
+auto identity(const Modifier& m) { return std::tie(m.name, m.tenant, m.model, m.effective_from); }
+
+/// Fills `after` with what will be published.
+Status plan_modifiers(std::vector<Modifier> wanted, Wall earliest, PricePlan& plan, std::vector<Modifier>& after) {
+  for (auto& modifier : wanted) {
+    const auto known = std::ranges::find_if(
+        after, [&](const Modifier& m) { return m.id != 0 && identity(m) == identity(modifier); });
+    if (known == after.end()) {
+      if (modifier.effective_from < earliest) {
+        return refuse(modifier, "effective_from",
+                      fmt::format("would change prices in force before {}; requests under way need that long",
+                                  format_rfc3339(earliest)));
+      }
+      plan.add_modifiers.push_back(modifier);
+      after.push_back(std::move(modifier));
+      continue;
+    }
+    if (known->factor != modifier.factor) {
+      return refuse(modifier, "modifiers",
+                    fmt::format("is published with the factor {}; end it and publish a new one", known->factor.to_string()));
+    }
+    if (known->effective_to == modifier.effective_to) {
+      ++plan.unchanged;
+      continue;
+    }
+    if (std::min(known->effective_to.value_or(Wall::max()), modifier.effective_to.value_or(Wall::max())) < earliest) {
+      return refuse(modifier, "effective_to",
+                    fmt::format("an end may move only while the old and the new one lie after {}", format_rfc3339(earliest)));
+    }
+    plan.modifier_ends.push_back({known->id, modifier.effective_to});
+    known->effective_to = modifier.effective_to;
+  }
+  return {};
+}
+
+bool same_place(const PriceVersion& a, const PriceVersion& b) {
+  return std::tie(a.model, a.currency, a.region, a.pool, a.tenant) ==
+         std::tie(b.model, b.currency, b.region, b.pool, b.tenant);
+}
+
+std::unexpected<Error> in_force(std::string_view what, Wall from) {
+  return fail(Code::kFailedPrecondition, "price_in_force",
+              fmt::format("{} is in force from {}, too soon to take back; publish it with an earlier effective_to instead",
+                          what, format_rfc3339(from)),
+              "id");
+}
+
 }  // namespace
 
-Result<PricePlan> plan_publication(const PriceBook& published, std::vector<PriceVersion> versions,
-                                   std::vector<Calendar> calendars, Wall now, Duration lead) {
+Result<PricePlan> plan_publication(const PriceBook& published, PriceDraft draft, Wall now, Duration lead) {
   PricePlan plan;
+  auto& [versions, calendars, modifiers] = draft;
   const Wall earliest = now + std::chrono::ceil<std::chrono::microseconds>(lead);
   std::map<std::string, std::int32_t> calendar_versions;
   number_calendars(published, calendars, plan, calendar_versions);
@@ -115,8 +169,105 @@ Result<PricePlan> plan_publication(const PriceBook& published, std::vector<Price
 
   std::vector<Calendar> all(published.calendars().begin(), published.calendars().end());
   all.insert(all.end(), plan.calendars.begin(), plan.calendars.end());
-  TG_TRY(PriceBook::build(std::move(after), std::move(all)));
+  std::vector<Modifier> modifiers_after(published.modifiers().begin(), published.modifiers().end());
+  TG_TRY(plan_modifiers(std::move(modifiers), earliest, plan, modifiers_after));
+  TG_TRY(PriceBook::build(std::move(after), std::move(all), std::move(modifiers_after)));
   return plan;
+}
+
+Result<WithdrawalPlan> plan_withdrawal(const PriceBook& published, std::int64_t version, Wall now, Duration lead) {
+  const PriceVersion* found = published.find(version);
+  if (found == nullptr) {
+    return fail(Code::kNotFound, "unknown_price", fmt::format("no price version {} is published", version), "id");
+  }
+  if (found->effective_from < now + std::chrono::ceil<std::chrono::microseconds>(lead)) {
+    return in_force(fmt::format("price version {}/{}", found->book, version), found->effective_from);
+  }
+  WithdrawalPlan plan{*found, std::nullopt};
+  std::vector<PriceVersion> after;
+  for (const auto& other : published.versions()) {
+    if (other.id == version) continue;
+    after.push_back(other);
+    if (same_place(other, *found) && other.effective_to == found->effective_from) {
+      plan.resumed = PriceEnd{other.id, found->effective_to};
+      after.back().effective_to = found->effective_to;
+    }
+  }
+  std::vector<Calendar> calendars(published.calendars().begin(), published.calendars().end());
+  std::vector<Modifier> modifiers(published.modifiers().begin(), published.modifiers().end());
+  TG_TRY(PriceBook::build(std::move(after), std::move(calendars), std::move(modifiers)));
+  return plan;
+}
+
+Result<Modifier> plan_modifier_withdrawal(const PriceBook& published, std::int64_t modifier, Wall now, Duration lead) {
+  const auto found = std::ranges::find(published.modifiers(), modifier, &Modifier::id);
+  if (found == published.modifiers().end()) {
+    return fail(Code::kNotFound, "unknown_modifier", fmt::format("no modifier {} is published", modifier), "id");
+  }
+  if (found->effective_from < now + std::chrono::ceil<std::chrono::microseconds>(lead)) {
+    return in_force(fmt::format("modifier {}", found->name), found->effective_from);
+  }
+  return *found;
+}
+
+namespace {
+
+/// The draft's versions of one place, ordered; checks that they reach from `from` to `to` once the first begins there.
+Status stretch(std::vector<PriceVersion*>& place, Wall from, Wall to) {
+  std::ranges::sort(place, {}, [](const PriceVersion* v) { return v->effective_from; });
+  place.front()->effective_from = std::min(place.front()->effective_from, from);
+  Wall reached = from;
+  for (const PriceVersion* version : place) {
+    if (version->effective_from <= reached) reached = std::max(reached, end_of(*version));
+  }
+  if (reached >= to) return {};
+  return refuse(*place.back(), "effective_to",
+                fmt::format("has no price after {}, before the end of the period at {}", format_rfc3339(reached),
+                            format_rfc3339(to)));
+}
+
+}  // namespace
+
+Result<PriceBook> preview_book(const PriceBook& published, PriceDraft draft, Wall from, Wall to) {
+  if (to <= from) {
+    return fail(Code::kInvalidArgument, "bad_range", "the period is empty: give from before to (it is half-open)", "to_us");
+  }
+  PricePlan numbered;
+  std::map<std::string, std::int32_t> calendar_versions;
+  number_calendars(published, draft.calendars, numbered, calendar_versions);
+  std::vector<PriceVersion> versions;
+  std::int64_t next_id = 1;
+  for (const auto& version : published.versions()) {
+    next_id = std::max(next_id, version.id + 1);
+    const bool is_replaced =
+        std::ranges::any_of(draft.versions, [&](const PriceVersion& v) { return same_place(v, version); });
+    if (!is_replaced) versions.push_back(version);
+  }
+  std::map<std::tuple<std::string, std::string, std::string, std::string, std::string>, std::vector<PriceVersion*>> places;
+  for (auto& version : draft.versions) {
+    version.id = next_id++;
+    for (auto& schedule : version.schedules) {
+      if (!schedule.exclude_calendar.empty()) schedule.calendar_version = calendar_versions[schedule.exclude_calendar];
+    }
+    places[{version.model, version.currency, version.region, version.pool, version.tenant}].push_back(&version);
+  }
+  for (auto& [key, place] : places) TG_TRY(stretch(place, from, to));
+  versions.insert(versions.end(), draft.versions.begin(), draft.versions.end());
+
+  std::vector<Modifier> modifiers;
+  for (const auto& modifier : published.modifiers()) {
+    const bool is_replaced = std::ranges::any_of(draft.modifiers, [&](const Modifier& m) {
+      return std::tie(m.name, m.tenant, m.model) == std::tie(modifier.name, modifier.tenant, modifier.model);
+    });
+    if (!is_replaced) modifiers.push_back(modifier);
+  }
+  for (auto& modifier : draft.modifiers) {
+    modifier.effective_from = std::min(modifier.effective_from, from);
+    modifiers.push_back(std::move(modifier));
+  }
+  std::vector<Calendar> calendars(published.calendars().begin(), published.calendars().end());
+  calendars.insert(calendars.end(), numbered.calendars.begin(), numbered.calendars.end());
+  return PriceBook::build(std::move(versions), std::move(calendars), std::move(modifiers));
 }
 
 std::string canonical_text(const PriceVersion& version) {

@@ -88,7 +88,9 @@ Result<price::RatedRequest> rate_event(const price::PriceBook& book, const Usage
   if (version == nullptr) {
     return refuse("unknown_price", event, index, "price_version", fmt::format("price version {} is not published", event.price_version));
   }
+  const std::string tenant = event.tenant.to_string();
   const bool is_for_it = version->model == event.model && version->currency == currency &&
+                         (version->tenant.empty() || version->tenant == tenant) &&
                          (version->region.empty() || version->region == event.region) &&
                          (version->pool.empty() || version->pool == event.pool);
   if (!is_for_it) {
@@ -97,7 +99,7 @@ Result<price::RatedRequest> rate_event(const price::PriceBook& book, const Usage
                               version->model, version->currency, event.model, currency, event.region, event.pool));
   }
   const price::TokenCounts tokens{event.cached_tokens, event.prompt_tokens - event.cached_tokens, event.completion_tokens};
-  auto rated = book.rate(*version, event.instants, tokens);
+  auto rated = book.rate(*version, event.instants, tokens, tenant);
   if (!rated) return refuse(rated.error().reason, event, index, "price_version", rated.error().message);
   if (rated->band != event.band || rated->total != event.amount) {
     return refuse("rating_differs", event, index, "amount",

@@ -198,6 +198,8 @@ AdminService::Reactor* AdminService::LoadPrices(Call* call, const v1::LoadPrices
     out.set_versions_unchanged(plan.unchanged);
     out.set_calendars_added(static_cast<std::int32_t>(plan.calendars.size()));
     out.set_versions_ended(static_cast<std::int32_t>(plan.ends.size()));
+    out.set_modifiers_added(static_cast<std::int32_t>(plan.add_modifiers.size()));
+    out.set_modifiers_ended(static_cast<std::int32_t>(plan.modifier_ends.size()));
     return out;
   });
 }
@@ -214,6 +216,10 @@ AdminService::Reactor* AdminService::ListPrices(Call* call, const v1::ListPrices
       if (is_past && !request->include_past()) continue;
       if (!request->model().empty() && version.model != request->model()) continue;
       *out.add_prices() = to_message(version);
+    }
+    for (const auto& modifier : published.book.modifiers()) {
+      if (modifier.effective_to && *modifier.effective_to <= now && !request->include_past()) continue;
+      *out.add_modifiers() = to_message(modifier);
     }
     for (const auto& calendar : published.book.calendars()) *out.add_calendars() = to_message(calendar);
     return out;

@@ -93,6 +93,11 @@ v1::UsageEvent event_message(const UsageEvent& event) {
   return out;
 }
 
+void set_rate(v1::PriceRate& out, const std::string& meter, Rate rate) {
+  out.set_meter(meter);
+  out.set_micro_per_million(rate.micro_per_million());
+}
+
 }  // namespace
 
 v1::Tenant to_message(const TenantRow& row) {
@@ -236,6 +241,8 @@ v1::PriceVersion to_message(const price::PriceVersion& version) {
   out.set_effective_to_us(micros_or_zero(version.effective_to));
   out.set_basis(to_message(version.basis));
   out.set_sha256(price_sha256(version));
+  out.set_tenant(version.tenant);
+  if (!version.minimum_charge.is_zero()) out.set_minimum_charge(version.minimum_charge.to_string());
   for (const auto& schedule : version.schedules) {
     auto* message = out.add_schedules();
     message->set_name(schedule.name);
@@ -249,12 +256,26 @@ v1::PriceVersion to_message(const price::PriceVersion& version) {
     }
     message->set_exclude_calendar(schedule.exclude_calendar);
     message->set_calendar_version(schedule.calendar_version);
-    for (const auto& [meter, rate] : schedule.rates) {
-      auto* part = message->add_rates();
-      part->set_meter(meter);
-      part->set_micro_per_million(rate.micro_per_million());
+    for (const auto& [meter, rate] : schedule.rates) set_rate(*message->add_rates(), meter, rate);
+    for (const auto& tier : schedule.long_prompts) {
+      auto* part = message->add_long_prompts();
+      part->set_over(tier.over);
+      for (const auto& [meter, rate] : tier.rates) set_rate(*part->add_rates(), meter, rate);
     }
   }
+  return out;
+}
+
+v1::PriceModifier to_message(const price::Modifier& modifier) {
+  v1::PriceModifier out;
+  out.set_id(modifier.id);
+  out.set_name(modifier.name);
+  out.set_num(modifier.factor.num);
+  out.set_den(modifier.factor.den);
+  out.set_tenant(modifier.tenant);
+  out.set_model(modifier.model);
+  out.set_effective_from_us(unix_micros(modifier.effective_from));
+  out.set_effective_to_us(micros_or_zero(modifier.effective_to));
   return out;
 }
 
@@ -263,6 +284,7 @@ v1::HolidayCalendar to_message(const price::Calendar& calendar) {
   out.set_id(calendar.id);
   out.set_version(calendar.version);
   for (const auto day : calendar.days) out.add_days(price::format_date(day));
+  for (const auto day : calendar.workdays) out.add_workdays(price::format_date(day));
   return out;
 }
 

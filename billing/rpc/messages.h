@@ -22,6 +22,7 @@ v1::UsageSum to_message(const UsageSumRow& row);
 v1::ReconcileResponse to_message(const ReconcileReport& report);
 v1::Principal to_message(const PrincipalRow& row);
 v1::PriceVersion to_message(const price::PriceVersion& version);
+v1::PriceModifier to_message(const price::Modifier& modifier);
 v1::HolidayCalendar to_message(const price::Calendar& calendar);
 v1::Lease to_message(const LeaseRow& row);
 

@@ -20,6 +20,8 @@ v1::AccountsUpdate delta_message(const AccountsDelta& delta) {
   for (const auto& version : delta.prices) *out.add_prices() = to_message(version);
   for (const auto id : delta.removed_prices) out.add_removed_prices(id);
   for (const auto& calendar : delta.calendars) *out.add_calendars() = to_message(calendar);
+  out.set_has_modifiers(delta.has_modifiers);
+  for (const auto& modifier : delta.modifiers) *out.add_modifiers() = to_message(modifier);
   for (const auto& wallet : delta.topped_up) out.add_topped_up_wallets(std::string(wallet.raw()));
   for (const auto& cap : delta.caps) {
     if (cap.removed) {
@@ -36,6 +38,8 @@ std::vector<v1::AccountsUpdate> snapshot_messages(const AccountsSnapshot& snapsh
   std::vector<v1::AccountsUpdate> out(1);
   for (const auto& calendar : snapshot.prices.book.calendars()) *out[0].add_calendars() = to_message(calendar);
   for (const auto& version : snapshot.prices.book.versions()) *out[0].add_prices() = to_message(version);
+  out[0].set_has_modifiers(true);
+  for (const auto& modifier : snapshot.prices.book.modifiers()) *out[0].add_modifiers() = to_message(modifier);
   // Before the keys as well: no key is known here before what limits it.
   for (const auto& cap : snapshot.caps) {
     if (static_cast<std::size_t>(out.back().caps_size()) == WatchHub::kCapsPerMessage) out.emplace_back();

@@ -121,6 +121,7 @@ void AccountsFeed::add_key(const v1::Principal& wire) {
   principal->key = *key;
   principal->public_id = wire.public_id();
   principal->tenant = *tenant;
+  principal->tenant_text = tenant->to_string();
   principal->project = *project;
   principal->wallet = *wallet;
   principal->currency = wire.currency();
@@ -139,7 +140,9 @@ bool AccountsFeed::apply_prices(const v1::AccountsUpdate& update) {
   for (const v1::PriceVersion& wire : update.prices()) known_.versions[wire.id()] = wire;
   for (const std::int64_t id : update.removed_prices()) known_.versions.erase(id);
   for (const v1::HolidayCalendar& wire : update.calendars()) known_.calendars[{wire.id(), wire.version()}] = wire;
-  return update.prices_size() > 0 || update.removed_prices_size() > 0 || update.calendars_size() > 0;
+  if (update.has_modifiers()) known_.modifiers = {update.modifiers().begin(), update.modifiers().end()};
+  return update.prices_size() > 0 || update.removed_prices_size() > 0 || update.calendars_size() > 0 ||
+         update.has_modifiers();
 }
 
 bool AccountsFeed::apply_caps(const v1::AccountsUpdate& update) {
@@ -183,7 +186,12 @@ void AccountsFeed::publish_prices() {
       TG_ASSIGN(auto calendar, calendar_from_wire(wire));
       calendars.push_back(std::move(calendar));
     }
-    return price::PriceBook::build(std::move(versions), std::move(calendars));
+    std::vector<price::Modifier> modifiers;
+    for (const auto& wire : known_.modifiers) {
+      TG_ASSIGN(auto modifier, modifier_from_wire(wire));
+      modifiers.push_back(std::move(modifier));
+    }
+    return price::PriceBook::build(std::move(versions), std::move(calendars), std::move(modifiers));
   };
   auto book = convert();
   if (!book) {

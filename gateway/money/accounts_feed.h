@@ -45,6 +45,7 @@ class AccountsFeed {
     std::map<std::string, std::string> public_id_of;  ///< ApiKeyId bytes -> public id
     std::map<std::int64_t, v1::PriceVersion> versions;
     std::map<std::pair<std::string, std::int32_t>, v1::HolidayCalendar> calendars;
+    std::vector<v1::PriceModifier> modifiers;
     CapRules caps;
     bool is_whole = false;
   };

@@ -265,7 +265,8 @@ price::PriceKey LiveCharge::key() const {
   return {.model = admitted_.request.model,
           .currency = admitted_.request.principal->currency,
           .region = admitted_.request.region,
-          .pool = admitted_.request.pool};
+          .pool = admitted_.request.pool,
+          .tenant = admitted_.request.principal->tenant_text};
 }
 
 }  // namespace tidegate::gateway

@@ -17,8 +17,22 @@ std::unexpected<Error> draining() {
 }
 
 std::string rate_text(const price::PriceBook& book, const price::PriceVersion& version, const price::Schedule& schedule,
-                      price::Meter meter) {
-  return book.rate_of(version, schedule, meter).to_string();
+                      price::Meter meter, price::Ratio factor) {
+  const Rate rate = book.rate_of(version, schedule, meter);
+  if (factor.is_one()) return rate.to_string();
+  return price::scaled(rate.amount(1'000'000), factor).to_string();
+}
+
+/// The next instant at which a modifier for this tenant and model begins or ends.
+std::optional<Wall> next_modifier(const price::PriceBook& book, const price::PriceKey& key, Wall now) {
+  std::optional<Wall> next;
+  for (const price::Modifier& modifier : book.modifiers()) {
+    if (!modifier.is_for(key.tenant, key.model)) continue;
+    for (const Wall edge : {modifier.effective_from, modifier.effective_to.value_or(Wall::min())}) {
+      if (edge > now && (!next || edge < *next)) next = edge;
+    }
+  }
+  return next;
 }
 
 }  // namespace
@@ -62,7 +76,8 @@ Result<LiveMeter::Priced> LiveMeter::price(AdmissionRequest request) const {
   const price::PriceKey key{.model = admitted.request.model,
                             .currency = admitted.request.principal->currency,
                             .region = admitted.request.region,
-                            .pool = admitted.request.pool};
+                            .pool = admitted.request.pool,
+                            .tenant = admitted.request.principal->tenant_text};
   const price::PriceVersion* version = admitted.book->version_at(key, admitted.admitted);
   if (version == nullptr) return price_missing(admitted.request.model);
   priced.band = admitted.book->schedule_at(*version, admitted.admitted).name;
@@ -122,18 +137,25 @@ awaitable<Result<std::unique_ptr<Charge>>> LiveMeter::admit(AdmissionRequest req
 std::optional<Meter::Quote> LiveMeter::quote(const Principal& principal, std::string_view model) const {
   const auto book = feed_.prices();
   const Wall now = clock_.wall();
-  const price::PriceKey key{
-      .model = model, .currency = principal.currency, .region = config_.region, .pool = config_.pool};
+  const price::PriceKey key{.model = model,
+                            .currency = principal.currency,
+                            .region = config_.region,
+                            .pool = config_.pool,
+                            .tenant = principal.tenant_text};
   const price::PriceVersion* version = book->version_at(key, now);
   if (version == nullptr) return std::nullopt;
   const price::Schedule& schedule = book->schedule_at(*version, now);
+  const price::Ratio factor = book->factor_at(key.tenant, key.model, now);
   Quote quote{.band = schedule.name,
               .currency = version->currency,
               .price_version = fmt::format("{}/{}", version->book, version->id),
-              .prompt_hit = rate_text(*book, *version, schedule, price::Meter::kInputCacheHit),
-              .prompt_miss = rate_text(*book, *version, schedule, price::Meter::kInputCacheMiss),
-              .output = rate_text(*book, *version, schedule, price::Meter::kOutput)};
-  if (const auto change = book->next_change(*version, now)) quote.until_us = unix_micros(*change);
+              .prompt_hit = rate_text(*book, *version, schedule, price::Meter::kInputCacheHit, factor),
+              .prompt_miss = rate_text(*book, *version, schedule, price::Meter::kInputCacheMiss, factor),
+              .output = rate_text(*book, *version, schedule, price::Meter::kOutput, factor)};
+  auto change = book->next_change(*version, now);
+  const auto modified = next_modifier(*book, key, now);
+  if (modified && (!change || *modified < *change)) change = modified;
+  if (change) quote.until_us = unix_micros(*change);
   return quote;
 }
 

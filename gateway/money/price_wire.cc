@@ -16,6 +16,12 @@ Result<price::Basis> basis_from_wire(v1::PriceBasis basis) {
   }
 }
 
+price::MeterRates rates_from_wire(const google::protobuf::RepeatedPtrField<v1::PriceRate>& wire) {
+  price::MeterRates rates;
+  for (const v1::PriceRate& rate : wire) rates[rate.meter()] = Rate::from_micro_per_million(rate.micro_per_million());
+  return rates;
+}
+
 price::Schedule schedule_from_wire(const v1::PriceSchedule& wire) {
   price::Schedule schedule{.name = wire.name(),
                            .is_default = wire.is_default(),
@@ -28,8 +34,9 @@ price::Schedule schedule_from_wire(const v1::PriceSchedule& wire) {
   for (const v1::PriceWindow& window : wire.windows()) {
     schedule.windows.push_back({.start_s = window.start_s(), .end_s = window.end_s()});
   }
-  for (const v1::PriceRate& rate : wire.rates()) {
-    schedule.rates[rate.meter()] = Rate::from_micro_per_million(rate.micro_per_million());
+  schedule.rates = rates_from_wire(wire.rates());
+  for (const v1::PriceTier& tier : wire.long_prompts()) {
+    schedule.long_prompts.push_back({.over = tier.over(), .rates = rates_from_wire(tier.rates())});
   }
   return schedule;
 }
@@ -37,6 +44,20 @@ price::Schedule schedule_from_wire(const v1::PriceSchedule& wire) {
 bool parse_number(std::string_view text, int& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size();
+}
+
+Result<std::chrono::local_days> day_from_wire(const std::string& calendar, std::string_view day) {
+  int year = 0;
+  int month = 0;
+  int date = 0;
+  const bool is_shaped = day.size() == 10 && day[4] == '-' && day[7] == '-' && parse_number(day.substr(0, 4), year) &&
+                         parse_number(day.substr(5, 2), month) && parse_number(day.substr(8, 2), date);
+  const std::chrono::year_month_day when{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+                                         std::chrono::day(static_cast<unsigned>(date))};
+  if (!is_shaped || !when.ok()) {
+    return fail(Code::kInvalidArgument, "bad_price", fmt::format("calendar {} has the day '{}'", calendar, day));
+  }
+  return std::chrono::local_days(when);
 }
 
 }  // namespace
@@ -52,28 +73,42 @@ Result<price::PriceVersion> price_version_from_wire(const v1::PriceVersion& wire
                               .effective_from = wall_from_unix_micros(wire.effective_from_us()),
                               .effective_to = std::nullopt,
                               .basis = basis,
-                              .schedules = {}};
+                              .schedules = {},
+                              .tenant = wire.tenant(),
+                              .minimum_charge = {}};
+  if (!wire.minimum_charge().empty()) {
+    TG_ASSIGN(version.minimum_charge, Money::parse(wire.minimum_charge()));
+  }
   if (wire.effective_to_us() != 0) version.effective_to = wall_from_unix_micros(wire.effective_to_us());
   for (const v1::PriceSchedule& schedule : wire.schedules()) version.schedules.push_back(schedule_from_wire(schedule));
   return version;
 }
 
+Result<price::Modifier> modifier_from_wire(const v1::PriceModifier& wire) {
+  if (wire.num() < 0 || wire.den() <= 0 || wire.num() > price::kRatioTermMax || wire.den() > price::kRatioTermMax) {
+    return fail(Code::kInvalidArgument, "bad_price",
+                fmt::format("modifier {} has the factor {}/{}", wire.name(), wire.num(), wire.den()));
+  }
+  price::Modifier modifier{.id = wire.id(),
+                           .name = wire.name(),
+                           .factor = {.num = wire.num(), .den = wire.den()},
+                           .tenant = wire.tenant(),
+                           .model = wire.model(),
+                           .effective_from = wall_from_unix_micros(wire.effective_from_us()),
+                           .effective_to = std::nullopt};
+  if (wire.effective_to_us() != 0) modifier.effective_to = wall_from_unix_micros(wire.effective_to_us());
+  return modifier;
+}
+
 Result<price::Calendar> calendar_from_wire(const v1::HolidayCalendar& wire) {
   price::Calendar calendar{.id = wire.id(), .version = wire.version(), .days = {}};
-  for (const std::string& day : wire.days()) {
-    int year = 0;
-    int month = 0;
-    int date = 0;
-    const bool is_shaped = day.size() == 10 && day[4] == '-' && day[7] == '-' &&
-                           parse_number(std::string_view(day).substr(0, 4), year) &&
-                           parse_number(std::string_view(day).substr(5, 2), month) &&
-                           parse_number(std::string_view(day).substr(8, 2), date);
-    const std::chrono::year_month_day when{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
-                                           std::chrono::day(static_cast<unsigned>(date))};
-    if (!is_shaped || !when.ok()) {
-      return fail(Code::kInvalidArgument, "bad_price", fmt::format("calendar {} has the day '{}'", wire.id(), day));
-    }
-    calendar.days.push_back(std::chrono::local_days(when));
+  for (const std::string& text : wire.days()) {
+    TG_ASSIGN(const auto day, day_from_wire(wire.id(), text));
+    calendar.days.push_back(day);
+  }
+  for (const std::string& text : wire.workdays()) {
+    TG_ASSIGN(const auto day, day_from_wire(wire.id(), text));
+    calendar.workdays.push_back(day);
   }
   return calendar;
 }

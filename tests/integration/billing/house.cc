@@ -139,7 +139,8 @@ void House::rate(v1::UsageEvent& event, const std::string& currency) {
   const price::Instants instants{wall_from_unix_micros(event.admitted_us()), wall_from_unix_micros(event.started_us()),
                                  wall_from_unix_micros(event.completed_us()),
                                  std::chrono::microseconds(event.clock_error_us())};
-  const auto rated = book_->rate({event.model(), currency, event.region(), event.pool()}, instants,
+  const std::string tenant = TenantId::from_bytes(event.tenant_id())->to_string();
+  const auto rated = book_->rate({event.model(), currency, event.region(), event.pool(), tenant}, instants,
                                  {event.cached_tokens(), event.prompt_tokens() - event.cached_tokens(), event.completion_tokens()});
   ASSERT_TRUE(rated) << rated.error().to_string();
   event.set_price_version(rated->price_version);

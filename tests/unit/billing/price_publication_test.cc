@@ -25,19 +25,19 @@ PriceBook published(std::vector<PriceVersion> versions, std::vector<Calendar> ca
   return PriceBook::build(std::move(versions), std::move(calendars)).value();
 }
 Error refusal(const PriceBook& book, std::vector<PriceVersion> versions) {
-  const auto plan = plan_publication(book, std::move(versions), {}, kNow, kLead);
+  const auto plan = plan_publication(book, {std::move(versions), {}}, kNow, kLead);
   EXPECT_FALSE(plan) << "accepted";
   return plan ? Error() : plan.error();
 }
 
 TEST(PricePublication, TheFirstListStartsWhenItLikes) {
-  const auto plan = plan_publication(PriceBook(), {file_version()}, {}, kNow, kLead);
+  const auto plan = plan_publication(PriceBook(), {{file_version()}, {}}, kNow, kLead);
   ASSERT_TRUE(plan) << plan.error().to_string();
   EXPECT_EQ(plan->add.size(), 1u);
 }
 
 TEST(PricePublication, TheSameContentChangesNothing) {
-  const auto plan = plan_publication(published({tide(7)}), {file_version()}, {}, kNow, kLead);
+  const auto plan = plan_publication(published({tide(7)}), {{file_version()}, {}}, kNow, kLead);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->unchanged, 1);
   EXPECT_TRUE(plan->add.empty());
@@ -54,7 +54,7 @@ TEST(PricePublication, AnEndMovesBeyondTheLeadTimeOnly) {
   ended.effective_to = kNow + std::chrono::minutes(14);
   EXPECT_EQ(refusal(published({tide(7)}), {ended}).field, "effective_to");
   ended.effective_to = kNow + std::chrono::minutes(15);
-  const auto plan = plan_publication(published({tide(7)}), {ended}, {}, kNow, kLead);
+  const auto plan = plan_publication(published({tide(7)}), {{ended}, {}}, kNow, kLead);
   ASSERT_TRUE(plan) << plan.error().to_string();
   ASSERT_EQ(plan->ends.size(), 1u);
   EXPECT_EQ(plan->ends[0].id, 7);
@@ -67,7 +67,7 @@ TEST(PricePublication, EndingOneBookAndBeginningTheNextIsOneFile) {
   PriceVersion ended = file_version(), next = file_version();
   ended.effective_to = next.effective_from = kNow + std::chrono::hours(1);
   next.book = "tide-2";
-  const auto plan = plan_publication(published({tide(7)}), {ended, next}, {}, kNow, kLead);
+  const auto plan = plan_publication(published({tide(7)}), {{ended, next}, {}}, kNow, kLead);
   ASSERT_TRUE(plan) << plan.error().to_string();
   EXPECT_EQ(plan->ends.size(), 1u);
   EXPECT_EQ(plan->add.size(), 1u);
@@ -79,7 +79,7 @@ TEST(PricePublication, AMoreSpecificPriceWaitsForTheLeadTimeToo) {
   pool.pool = "h200";
   EXPECT_EQ(refusal(published({tide(7)}), {pool}).field, "effective_from");
   pool.effective_from = kNow + kLead;
-  EXPECT_TRUE(plan_publication(published({tide(7)}), {pool}, {}, kNow, kLead));
+  EXPECT_TRUE(plan_publication(published({tide(7)}), {{pool}, {}}, kNow, kLead));
 }
 
 TEST(PricePublication, OverlapsAreRefused) {
@@ -93,7 +93,7 @@ TEST(PricePublication, AnotherListOfDaysIsAnotherVersionOfTheCalendar) {
   const auto day = [](const char* text) { return price::parse_date(text).value(); };
   PriceVersion version = file_version();
   version.schedules[1].exclude_calendar = "C";
-  auto plan = plan_publication(PriceBook(), {version}, {{"C", 0, {day("2026-10-02"), day("2026-10-01"), day("2026-10-01")}}}, kNow, kLead);
+  auto plan = plan_publication(PriceBook(), {{version}, {{"C", 0, {day("2026-10-02"), day("2026-10-01"), day("2026-10-01")}}}}, kNow, kLead);
   ASSERT_TRUE(plan) << plan.error().to_string();
   ASSERT_EQ(plan->calendars.size(), 1u);
   EXPECT_EQ(plan->calendars[0].version, 1);
@@ -103,11 +103,11 @@ TEST(PricePublication, AnotherListOfDaysIsAnotherVersionOfTheCalendar) {
   PriceVersion stored = plan->add[0];
   stored.id = 7;
   const auto book = published({stored}, plan->calendars);
-  plan = plan_publication(book, {version}, {{"C", 0, {day("2026-10-01"), day("2026-10-02")}}}, kNow, kLead);
+  plan = plan_publication(book, {{version}, {{"C", 0, {day("2026-10-01"), day("2026-10-02")}}}}, kNow, kLead);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->unchanged, 1) << "the order of days does not matter";
   EXPECT_TRUE(plan->calendars.empty());
-  const auto changed = plan_publication(book, {version}, {{"C", 0, {day("2026-10-03")}}}, kNow, kLead);
+  const auto changed = plan_publication(book, {{version}, {{"C", 0, {day("2026-10-03")}}}}, kNow, kLead);
   EXPECT_FALSE(changed) << "a published book keeps its days";
 }
 

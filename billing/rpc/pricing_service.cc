@@ -1,0 +1,91 @@
+#include "billing/rpc/pricing_service.h"
+
+#include "billing/adapters/price_preview.h"
+#include "billing/adapters/price_store.h"
+#include "billing/rpc/attributed.h"
+#include "billing/rpc/messages.h"
+
+namespace tidegate::billing {
+
+namespace {
+
+/// Left of a deadline for the batch under way and the answer.
+constexpr auto kStepReserve = std::chrono::seconds(5);
+
+v1::PreviewPricesResponse to_message(const PreviewProgress& progress) {
+  v1::PreviewPricesResponse out;
+  for (const auto& [key, sum] : progress.lines) {
+    auto* line = out.add_lines();
+    line->set_model(key.first);
+    line->set_currency(key.second);
+    line->set_requests(sum.requests);
+    line->set_dearer(sum.dearer);
+    line->set_cheaper(sum.cheaper);
+    line->set_unpriced(sum.unpriced);
+    line->set_before(sum.before.to_string());
+    line->set_after(sum.after.to_string());
+  }
+  out.set_is_finished(progress.is_finished);
+  out.set_cursor(progress.cursor.to_string());
+  return out;
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* PricingService::WithdrawPrice(grpc::CallbackServerContext* call,
+                                                        const v1::WithdrawPriceRequest* request,
+                                                        v1::WithdrawPriceResponse* response) {
+  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) { return withdraw(*request, c); });
+}
+
+Result<v1::WithdrawPriceResponse> PricingService::withdraw(const v1::WithdrawPriceRequest& request,
+                                                           const rpc::ServerCall& call) {
+  if ((request.price_version() != 0) == (request.modifier() != 0)) {
+    return fail(Code::kInvalidArgument, "bad_withdrawal", "name a price version or a modifier, by its number", "id");
+  }
+  const Wall now = context_.clock.wall();
+  auto job = [&](pqxx::work& tx) -> Result<v1::WithdrawPriceResponse> {
+    v1::WithdrawPriceResponse out;
+    if (request.modifier() != 0) {
+      TG_ASSIGN(const auto modifier, withdraw_modifier(tx, request.modifier(), now, context_.price_lead));
+      *out.mutable_modifier() = billing::to_message(modifier);
+      return out;
+    }
+    TG_ASSIGN(const auto plan, withdraw_price(tx, request.price_version(), now, context_.price_lead));
+    *out.mutable_price() = billing::to_message(plan.withdrawn);
+    if (plan.resumed) out.set_resumed_version(plan.resumed->id);
+    return out;
+  };
+  TG_ASSIGN(auto out, context_.pool.run_blocking(call.deadline(), attributed(context_, call, job)));
+  context_.log.info("price_withdrawn", {kv("version", request.price_version()), kv("modifier", request.modifier()),
+                                        kv("resumed", out.resumed_version())});
+  return out;
+}
+
+grpc::ServerUnaryReactor* PricingService::PreviewPrices(grpc::CallbackServerContext* call,
+                                                        const v1::PreviewPricesRequest* request,
+                                                        v1::PreviewPricesResponse* response) {
+  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) { return preview(*request, c); });
+}
+
+Result<v1::PreviewPricesResponse> PricingService::preview(const v1::PreviewPricesRequest& request,
+                                                          const rpc::ServerCall& call) {
+  TG_ASSIGN(const auto file, price::parse_price_file(request.file_json()));
+  const Wall from = wall_from_unix_micros(request.from_us()), to = wall_from_unix_micros(request.to_us());
+  PreviewProgress progress;
+  if (!request.cursor().empty()) {
+    const auto cursor = Uuid::parse(request.cursor());
+    if (!cursor) return fail(Code::kInvalidArgument, "bad_cursor", "cursor is the one of the answer before", "cursor");
+    progress.cursor = *cursor;
+  }
+  auto read = [&](pqxx::work& tx) { return load_preview_book(tx, file, from, to); };
+  TG_ASSIGN(const auto book, context_.pool.run_blocking(call.deadline(), read));
+  while (!progress.is_finished) {
+    if (call.deadline().remaining(context_.clock.mono()) < kStepReserve) break;
+    auto step = [&](pqxx::work& tx) -> Result<PreviewProgress> { return preview_step(tx, book, from, to, progress); };
+    TG_ASSIGN(progress, context_.pool.run_blocking(call.deadline(), step));
+  }
+  return to_message(progress);
+}
+
+}  // namespace tidegate::billing
