@@ -103,6 +103,15 @@ void FakeBilling::add_price(v1::PriceVersion version) {
   publish(update);
 }
 
+void FakeBilling::add_modifier(v1::PriceModifier modifier) {
+  const std::lock_guard lock(mutex_);
+  modifiers_.push_back(std::move(modifier));
+  v1::AccountsUpdate update;
+  update.set_has_modifiers(true);
+  *update.mutable_modifiers() = {modifiers_.begin(), modifiers_.end()};
+  publish(update);
+}
+
 Uuid FakeBilling::add_cap(const std::string& tenant, v1::CapScope scope, const std::string& subject, Money limit) {
   const std::lock_guard lock(mutex_);
   const Uuid id = tidegate::test::SequentialIds::make(3'000'000 + next_id_++);
@@ -502,7 +511,8 @@ Status FakeBilling::check_event(const v1::UsageEvent& event, const std::map<std:
                                  .completed = wall_from_unix_micros(event.completed_us()),
                                  .clock_error = std::chrono::microseconds(event.clock_error_us())};
   if (instants.started < instants.admitted || instants.completed < instants.started) return contradiction("instants");
-  TG_ASSIGN(const auto rated, known.rate(*version, instants, tokens));
+  TG_ASSIGN(const TenantId tenant, TenantId::from_bytes(event.tenant_id()));
+  TG_ASSIGN(const auto rated, known.rate(*version, instants, tokens, tenant.to_string()));
   TG_ASSIGN(const Money amount, Money::parse(event.amount()));
   if (rated.total != amount || rated.band != event.band()) {
     return contradiction(fmt::format("rated {} {}, event says {} {}", rated.total.to_string(), rated.band,
@@ -535,7 +545,12 @@ Result<price::PriceBook> FakeBilling::book() const {
     TG_ASSIGN(auto version, price_version_from_wire(wire));
     versions.push_back(std::move(version));
   }
-  return price::PriceBook::build(std::move(versions), {});
+  std::vector<price::Modifier> modifiers;
+  for (const auto& wire : modifiers_) {
+    TG_ASSIGN(auto modifier, modifier_from_wire(wire));
+    modifiers.push_back(std::move(modifier));
+  }
+  return price::PriceBook::build(std::move(versions), {}, std::move(modifiers));
 }
 
 v1::AccountsUpdate FakeBilling::snapshot() const {
@@ -543,6 +558,8 @@ v1::AccountsUpdate FakeBilling::snapshot() const {
   update.set_reset(true);
   for (const auto& [id, key] : keys_) *update.add_principals() = key;
   for (const auto& [id, price] : prices_) *update.add_prices() = price;
+  update.set_has_modifiers(true);
+  *update.mutable_modifiers() = {modifiers_.begin(), modifiers_.end()};
   for (const auto& [id, cap] : caps_) *update.add_caps() = cap.rule;
   update.set_end_of_snapshot(true);
   update.set_now_us(unix_micros(clock_.wall()));

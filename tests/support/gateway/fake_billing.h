@@ -32,6 +32,7 @@ class FakeBilling final : public Accounts {
   void add_key(v1::Principal principal);
   void remove_key(const std::string& key_id);
   void add_price(v1::PriceVersion version);
+  void add_modifier(v1::PriceModifier modifier);
   /// Of key_for()'s ids: a rule as billing tells it; `subject` raw, empty = the tenant, or with kUser each end user.
   Uuid add_cap(const std::string& tenant, v1::CapScope scope, const std::string& subject, Money limit);
   void set_cap_limit(const Uuid& cap, Money limit);
@@ -151,6 +152,7 @@ class FakeBilling final : public Accounts {
   std::map<std::string, v1::Lease> replies_;         // by grant_id or return_id
   std::map<std::string, v1::Principal> keys_;
   std::map<std::int64_t, v1::PriceVersion> prices_;
+  std::vector<v1::PriceModifier> modifiers_;
   std::map<std::string, v1::UsageEvent> events_;
   std::map<Call, Fault> faults_;
   std::map<Call, int> calls_;

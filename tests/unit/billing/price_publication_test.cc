@@ -126,5 +126,74 @@ TEST(PricePublication, CanonicalTextSeesEveryDifference) {
   }
 }
 
+PriceVersion contract(std::int64_t id) {
+  PriceVersion version = tide(id);
+  version.book = "contract";
+  version.tenant = "t1";
+  return version;
+}
+
+TEST(PricePublication, AContractTakesOverFromTheListAndTheListNotFromIt) {
+  PriceVersion late = contract(0);
+  late.effective_from = kNow + kLead;
+  EXPECT_TRUE(plan_publication(published({tide(7)}), {{late}, {}}, kNow, kLead));
+  late.effective_from = kNow;
+  EXPECT_EQ(refusal(published({tide(7)}), {late}).field, "effective_from");
+  // Only t1 has a price so far, and keeps it.
+  EXPECT_TRUE(plan_publication(published({contract(7)}), {{file_version()}, {}}, kNow, kLead));
+}
+
+TEST(PricePublication, AModifierIsAddedOnceAndOnlyItsEndMoves) {
+  const price::Modifier launch{.id = 0, .name = "launch", .factor = {1, 2}, .effective_from = kNow + 2 * kLead};
+  const PriceDraft draft{{}, {}, {launch}};
+  const auto plan = plan_publication(published({tide(7)}), draft, kNow, kLead);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  ASSERT_EQ(plan->add_modifiers.size(), 1u);
+  price::Modifier stored = launch;
+  stored.id = 3;
+  const PriceBook book = PriceBook::build({tide(7)}, {}, {stored}).value();
+  EXPECT_EQ(plan_publication(book, draft, kNow, kLead)->unchanged, 1);
+  price::Modifier ended = launch;
+  ended.effective_to = kNow + 4 * kLead;
+  EXPECT_EQ(plan_publication(book, {{}, {}, {ended}}, kNow, kLead)->modifier_ends.size(), 1u);
+  price::Modifier soon = launch;
+  soon.effective_from = kNow;
+  EXPECT_EQ(plan_publication(book, {{}, {}, {soon}}, kNow, kLead).error().field, "effective_from");
+  EXPECT_TRUE(plan_modifier_withdrawal(book, 3, kNow, kLead));
+  EXPECT_EQ(plan_modifier_withdrawal(book, 3, kNow + 2 * kLead, kLead).error().reason, "price_in_force");
+  EXPECT_EQ(plan_modifier_withdrawal(book, 4, kNow, kLead).error().reason, "unknown_modifier");
+}
+
+TEST(PricePublication, WhatAWithdrawnVersionWouldEndGoesOnUntilItsEnd) {
+  PriceVersion first = tide(7), next = tide(8);
+  next.book = "next";
+  next.effective_from = kNow + 2 * kLead;
+  next.effective_to = kNow + 9 * kLead;
+  first.effective_to = next.effective_from;
+  const auto plan = plan_withdrawal(published({first, next}), 8, kNow, kLead);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  ASSERT_TRUE(plan->resumed);
+  EXPECT_EQ(plan->resumed->id, 7);
+  EXPECT_EQ(plan->resumed->effective_to, next.effective_to);
+  EXPECT_EQ(plan_withdrawal(published({first, next}), 7, kNow, kLead).error().reason, "price_in_force");
+}
+
+TEST(PricePublication, APreviewPutsTheDraftInPlaceOfWhatItNames) {
+  PriceVersion draft = file_version();
+  draft.book = "draft";
+  draft.effective_from = kNow + 100 * kLead;
+  PriceVersion other = tide(8);
+  other.model = "other";
+  const Wall from = kNow - std::chrono::hours(48), to = kNow;
+  const auto book = preview_book(published({tide(7), other}), {{draft}, {}}, from, to);
+  ASSERT_TRUE(book) << book.error().to_string();
+  EXPECT_EQ(book->version_at({draft.model, draft.currency, "", ""}, from)->book, "draft");
+  EXPECT_EQ(book->version_at({"other", draft.currency, "", ""}, from)->id, 8);
+  draft.effective_from = kNow - std::chrono::hours(100);
+  draft.effective_to = kNow - std::chrono::hours(1);
+  EXPECT_EQ(preview_book(published({tide(7)}), {{draft}, {}}, from, to).error().field, "effective_to");
+  EXPECT_EQ(preview_book(published({tide(7)}), {{draft}, {}}, to, from).error().reason, "bad_range");
+}
+
 }  // namespace
 }  // namespace tidegate::billing

@@ -156,6 +156,41 @@ TEST_F(MeterTest, ADearerPricePublishedMeanwhileNeverCostsMoreThanWasHeld) {
   EXPECT_EQ(metric("tidegate_gateway_meter_repriced_total"), 1);
 }
 
+/// Half off for the tenant's contract, whose long prompts cost twice and whose requests cost at least a thousandth.
+TEST_F(MeterTest, ContractsTiersMinimumsAndModifiersAreQuotedHeldAndBilled) {
+  const std::string tenant = TenantId::from_bytes(SequentialBytes(71))->to_string();
+  v1::PriceVersion contract = flat_price(2, 2'000'000);
+  contract.set_tenant(tenant);
+  contract.set_minimum_charge("0.001");
+  v1::PriceTier* tier = contract.mutable_schedules(0)->add_long_prompts();
+  tier->set_over(1000);
+  for (const auto& rate : contract.schedules(0).rates()) {
+    v1::PriceRate* dearer = tier->add_rates();
+    *dearer = rate;
+    dearer->set_micro_per_million(2 * rate.micro_per_million());
+  }
+  v1::PriceModifier half;
+  half.set_id(1);
+  half.set_name("half");
+  half.set_num(1);
+  half.set_den(2);
+  half.set_tenant(tenant);
+  billing.add_price(contract);
+  billing.add_modifier(half);
+  ASSERT_TRUE(eventually([&] {
+    const auto quote = treasury->meter().quote(*request().principal, "tang-moe");
+    return quote && quote->price_version == "test-book/2" && quote->output == "1";
+  }));
+  const auto amount_of = [&](std::int64_t prompt, std::int64_t completion) {
+    auto charge = admit(request(prompt, completion));
+    return charge ? settle(**charge, report(prompt, completion))->amount : money("-1");
+  };
+  EXPECT_EQ(amount_of(1000, 1000), money("0.002"));   // 2 a million, halved
+  EXPECT_EQ(amount_of(1001, 999), money("0.004"));    // the long tier: 4 a million, halved
+  EXPECT_EQ(amount_of(10, 10), money("0.001"));       // 0.00002, and the minimum
+  EXPECT_EQ(metric("tidegate_gateway_meter_overruns_total"), 0);
+}
+
 TEST_F(MeterTest, FailedJournalClosesTheDoorAndTellsTheProcess) {
   auto charge = admit(request());
   ASSERT_TRUE(charge);
