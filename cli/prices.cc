@@ -5,6 +5,7 @@
 #include <map>
 #include <sstream>
 
+#include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/money.h"
 #include "base/price/calendar_month.h"
@@ -154,7 +155,7 @@ std::string change_text(Money before, Money after) {
 /// Last month in UTC, unless --month says another.
 Result<price::CalendarMonth> preview_month(const Arguments& arguments) {
   if (const std::string label = arguments.option("month"); !label.empty()) return price::month_labelled("UTC", label);
-  const Wall now = std::chrono::time_point_cast<Wall::duration>(std::chrono::system_clock::now());
+  const Wall now = SystemClock().wall();
   TG_ASSIGN(const auto current, price::month_of("UTC", now));
   return price::month_of("UTC", current.begin - std::chrono::hours(1));
 }

@@ -19,7 +19,7 @@ constexpr ReconcileCheck kChecks[] = {
                       JOIN ledger_accounts a ON a.id = e.account AND a.kind IN ('prepaid', 'grant') GROUP BY 1) l
                ON l.wallet_id = w.id
             WHERE w.balance <> coalesce(l.balance, 0))sql"},
-    {"I3", "the revenue of a posting is the sum of the lines it posted less those it voided",
+    {"I3", "the revenue of a posting is the sum of the ratings and lines it posted less those it voided",
      R"sql(WITH lines AS (
              SELECT tx, sum(amount) AS amount FROM (
                SELECT posting AS tx, sum(amount) AS amount FROM usage_log WHERE posting IS NOT NULL GROUP BY 1

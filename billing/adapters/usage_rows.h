@@ -9,6 +9,7 @@
 
 #include "base/core/ids.h"
 #include "base/crypto/sha256.h"
+#include "base/pg/binary_array.h"
 #include "billing/adapters/usage_dimensions.h"
 #include "billing/core/posting.h"
 
