@@ -20,6 +20,11 @@ namespace tidegate::test {
 ///   GET /wait (holds the request until release() or the client is gone)   GET /throw   GET /silent   GET /half
 class HttpFixture : public testing::Test {
  protected:
+  /// Before the members of a derived fixture go, as the clock that the server reads.
+  void TearDown() override {
+    server_.reset();
+    threads_.stop();
+  }
   void start(HttpServerOptions options = {}) { start_with(std::move(options), system_clock_); }
   void start_with(HttpServerOptions options, const Clock& clock) {
     options.service = "test";
