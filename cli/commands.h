@@ -15,6 +15,7 @@ std::vector<Command> cap_commands();
 std::vector<Command> grant_commands();
 std::vector<Command> alert_commands();
 std::vector<Command> price_commands();
+std::vector<Command> allowance_commands();
 std::vector<Command> model_commands();
 std::vector<Command> deployment_commands();
 std::vector<Command> chat_commands();

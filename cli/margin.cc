@@ -1,11 +1,9 @@
 #include <fmt/format.h>
 
-#include <fstream>
-#include <sstream>
-
 #include "cli/commands.h"
 #include "cli/connection.h"
 #include "cli/message_json.h"
+#include "cli/text_file.h"
 #include "cli/text_table.h"
 #include "cli/time_text.h"
 
@@ -48,12 +46,8 @@ Status margin(const Arguments& arguments) {
 Status margin_load(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   TG_ASSIGN(const auto path, arguments.word(0, "FILE"));
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail(Code::kNotFound, "file_unreadable", fmt::format("cannot read '{}'", path), "FILE");
-  std::ostringstream text;
-  text << in.rdbuf();
   v1::LoadCostsRequest request;
-  request.set_file_json(text.str());
+  TG_ASSIGN(*request.mutable_file_json(), read_text(path));
   TG_ASSIGN(const auto loaded, connection.call(&Statements::LoadCosts, connection.statements(), request));
   if (arguments.wants_json()) {
     fmt::print("{}\n", message_json(loaded));

@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <fstream>
 #include <map>
-#include <sstream>
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
@@ -13,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/connection.h"
 #include "cli/message_json.h"
+#include "cli/text_file.h"
 #include "cli/text_table.h"
 #include "cli/time_text.h"
 
@@ -21,14 +20,6 @@ namespace tidegate::cli {
 namespace {
 
 using Billing = v1::BillingAdmin::Stub;
-
-Result<std::string> read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail(Code::kNotFound, "file_unreadable", fmt::format("cannot read '{}'", path), path);
-  std::ostringstream all;
-  all << in.rdbuf();
-  return all.str();
-}
 
 std::string local_time(std::int32_t seconds) { return fmt::format("{:02}:{:02}", seconds / 3600, seconds / 60 % 60); }
 

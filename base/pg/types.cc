@@ -1,5 +1,6 @@
 #include "base/pg/types.h"
 
+#include <algorithm>
 #include <charconv>
 #include <pqxx/except>
 
@@ -83,6 +84,17 @@ bool read_bool(const pqxx::field& field) {
 
 std::string read_text(const pqxx::field& field) {
   return field.is_null() ? std::string() : std::string(field.c_str(), field.size());
+}
+
+std::vector<std::string> read_list(const pqxx::field& field, char separator) {
+  const std::string text = read_text(field);
+  std::vector<std::string> out;
+  for (std::size_t start = 0; start < text.size();) {
+    const auto end = std::min(text.find(separator, start), text.size());
+    out.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return out;
 }
 
 void ArrayLiteral::separate() {

@@ -50,6 +50,8 @@ std::int64_t read_int64(const pqxx::field& field);
 bool read_bool(const pqxx::field& field);
 /// Empty for NULL.
 std::string read_text(const pqxx::field& field);
+/// The pieces of a text between separators, as array_to_string() joins them; none for NULL or empty text.
+std::vector<std::string> read_list(const pqxx::field& field, char separator);
 inline bool is_null(const pqxx::field& field) { return field.is_null(); }
 
 /// Builds an array literal for `unnest($1::uuid[], $2::bigint[])`: one parameter for a whole batch.

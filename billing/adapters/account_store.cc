@@ -53,16 +53,6 @@ ProjectRow read_project(const pqxx::row& row) {
   return {pg::read_id<ProjectId>(row[0]), pg::read_id<TenantId>(row[1]), pg::read_text(row[2]), pg::read_wall(row[3])};
 }
 
-std::vector<std::string> split_lines(const std::string& text) {
-  std::vector<std::string> out;
-  for (std::size_t start = 0; start < text.size();) {
-    const auto end = std::min(text.find('\n', start), text.size());
-    out.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  return out;
-}
-
 KeyRow read_key(const pqxx::row& row) {
   KeyRow key;
   key.id = pg::read_id<ApiKeyId>(row[0]);
@@ -70,7 +60,7 @@ KeyRow read_key(const pqxx::row& row) {
   key.tenant = pg::read_id<TenantId>(row[2]);
   key.public_id = pg::read_text(row[3]);
   key.name = pg::read_text(row[4]);
-  key.models = split_lines(pg::read_text(row[5]));
+  key.models = pg::read_list(row[5], '\n');
   key.created = pg::read_wall(row[6]);
   key.expires = pg::read_wall_if(row[7]);
   key.revoked = pg::read_wall_if(row[8]);

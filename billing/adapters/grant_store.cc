@@ -62,16 +62,6 @@ constexpr const char* kLapseRoom = R"sql(
     FROM grants g JOIN wallets w ON w.id = g.wallet_id WHERE g.id = $1)sql";
 constexpr const char* kLapse = "UPDATE grants SET lapsed = lapsed + $2::numeric WHERE id = $1";
 
-std::vector<std::string> split_lines(const std::string& text) {
-  std::vector<std::string> out;
-  for (std::size_t start = 0; start < text.size();) {
-    const auto end = std::min(text.find('\n', start), text.size());
-    out.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  return out;
-}
-
 GrantRow read_grant(const pqxx::row& row) {
   GrantRow grant;
   grant.id = pg::read_uuid(row[0]);
@@ -86,7 +76,7 @@ GrantRow read_grant(const pqxx::row& row) {
   grant.effective = pg::read_wall(row[9]);
   grant.expires = pg::read_wall(row[10]);
   grant.created = pg::read_wall(row[11]);
-  grant.models = split_lines(pg::read_text(row[12]));
+  grant.models = pg::read_list(row[12], '\n');
   grant.voided = pg::read_wall_if(row[13]);
   return grant;
 }
@@ -155,7 +145,7 @@ std::map<WalletId, std::vector<GrantState>> open_grants(pqxx::work& tx, const Ba
     grant.priority = pg::read_int64(row[3]);
     grant.effective_at = pg::read_wall(row[4]);
     grant.expires_at = pg::read_wall(row[5]);  // a voided grant ends with the leases that count on it
-    grant.models = split_lines(pg::read_text(row[6]));
+    grant.models = pg::read_list(row[6], '\n');
   }
   return out;
 }

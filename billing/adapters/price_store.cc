@@ -8,6 +8,7 @@
 #include "base/crypto/sha256.h"
 #include "base/pg/types.h"
 #include "billing/adapters/account_store.h"
+#include "billing/adapters/allowance_store.h"
 #include "billing/adapters/change_log.h"
 
 namespace tidegate::billing {
@@ -71,16 +72,6 @@ constexpr const char* kMoveEnd = R"sql(
   UPDATE price_versions SET effective = tstzrange(lower(effective), nullif($2, '')::timestamptz), sha256 = $3::bytea
    WHERE id = $1)sql";
 
-/// Calls `take` with each piece between commas.
-template <typename Take>
-void each_piece(std::string_view text, Take take) {
-  while (!text.empty()) {
-    const auto comma = text.find(',');
-    take(text.substr(0, comma));
-    text = comma == text.npos ? std::string_view() : text.substr(comma + 1);
-  }
-}
-
 std::int64_t number(std::string_view text) {
   std::int64_t out = 0;
   std::from_chars(text.data(), text.data() + text.size(), out);
@@ -92,15 +83,15 @@ Schedule read_schedule(const pqxx::row& row) {
   schedule.name = pg::read_text(row[1]);
   schedule.is_default = pg::read_bool(row[2]);
   schedule.tz = pg::read_text(row[3]);
-  each_piece(pg::read_text(row[4]), [&](auto piece) { schedule.days.push_back(static_cast<int>(number(piece))); });
+  for (const auto& day : pg::read_list(row[4], ',')) schedule.days.push_back(static_cast<int>(number(day)));
   schedule.exclude_calendar = pg::read_text(row[5]);
   schedule.calendar_version = static_cast<std::int32_t>(pg::read_int64(row[6]));
-  each_piece(pg::read_text(row[7]), [&](auto piece) {
+  for (const auto& piece : pg::read_list(row[7], ',')) {
     const auto dash = piece.find('-');
     schedule.windows.push_back({static_cast<std::int32_t>(number(piece.substr(0, dash))),
                                 static_cast<std::int32_t>(number(piece.substr(dash + 1)))});
-  });
-  each_piece(pg::read_text(row[8]), [&](auto piece) {
+  }
+  for (const auto& piece : pg::read_list(row[8], ',')) {
     const auto arrow = piece.find('>');
     const auto equals = piece.find('=');
     const std::int64_t over = number(piece.substr(0, arrow));
@@ -108,9 +99,8 @@ Schedule read_schedule(const pqxx::row& row) {
       schedule.long_prompts.push_back({over, {}});
     }
     auto& rates = over == 0 ? schedule.rates : schedule.long_prompts.back().rates;
-    rates.emplace(std::string(piece.substr(arrow + 1, equals - arrow - 1)),
-                  Rate::from_micro_per_million(number(piece.substr(equals + 1))));
-  });
+    rates.emplace(piece.substr(arrow + 1, equals - arrow - 1), Rate::from_micro_per_million(number(piece.substr(equals + 1))));
+  }
   return schedule;
 }
 
@@ -222,6 +212,7 @@ Result<PublishedPrices> load_prices(pqxx::work& tx) {
     versions[by_id.at(pg::read_int64(row[0]))].schedules.push_back(read_schedule(row));
   }
   TG_ASSIGN(out.book, price::PriceBook::build(std::move(versions), load_calendars(tx), load_modifiers(tx)));
+  out.allowances = load_allowances(tx);
   return out;
 }
 
@@ -307,14 +298,15 @@ Result<price::Modifier> withdraw_modifier(pqxx::work& tx, std::int64_t modifier,
   return found;
 }
 
-Result<price::PriceBook> PriceCache::at_revision(pqxx::work& tx, std::int64_t revision) {
+Result<std::shared_ptr<const PublishedPrices>> PriceCache::at_revision(pqxx::work& tx, std::int64_t revision) {
   const std::lock_guard lock(mutex_);
-  if (latest_.revision < revision) {
+  if (latest_ == nullptr || latest_->revision < revision) {
     // A publication that committed between the statements of the load would show half of itself.
     tx.exec1("SELECT revision FROM price_state FOR SHARE");
-    TG_ASSIGN(latest_, load_prices(tx));
+    TG_ASSIGN(auto loaded, load_prices(tx));
+    latest_ = std::make_shared<const PublishedPrices>(std::move(loaded));
   }
-  return latest_.book;
+  return latest_;
 }
 
 }  // namespace tidegate::billing

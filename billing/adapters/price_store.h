@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <pqxx/transaction>
 #include <string>
@@ -9,6 +10,7 @@
 #include "base/core/result.h"
 #include "base/price/price_book.h"
 #include "base/price/price_file.h"
+#include "billing/core/allowance_plan.h"
 #include "billing/core/price_publication.h"
 
 namespace tidegate::billing {
@@ -17,6 +19,7 @@ namespace tidegate::billing {
 struct PublishedPrices {
   std::int64_t revision = 0;
   price::PriceBook book;
+  std::vector<AllowancePlan> allowances;
 };
 
 Result<PublishedPrices> load_prices(pqxx::work& tx);
@@ -40,15 +43,15 @@ void insert_calendar(pqxx::work& tx, const price::Calendar& calendar);
 /// SHA-256 of canonical_text(), as stored.
 std::string price_sha256(const price::PriceVersion& version);
 
-/// The book of the latest revision this process has seen, reloaded when a transaction knows of a later one.
+/// What the latest revision this process has seen says, reloaded when a transaction knows of a later one.
 /// Thread-safe.
 class PriceCache {
  public:
-  Result<price::PriceBook> at_revision(pqxx::work& tx, std::int64_t revision);
+  Result<std::shared_ptr<const PublishedPrices>> at_revision(pqxx::work& tx, std::int64_t revision);
 
  private:
   std::mutex mutex_;
-  PublishedPrices latest_{-1, {}};
+  std::shared_ptr<const PublishedPrices> latest_;
 };
 
 }  // namespace tidegate::billing

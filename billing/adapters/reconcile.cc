@@ -226,6 +226,16 @@ constexpr ReconcileCheck kChecks[] = {
                        THEN (r.prompt, r.cached, r.completion, r.reasoning)
                             IS DISTINCT FROM (u.prompt, u.hit, u.output, u.reasoning)
                        ELSE r.prompt < u.prompt OR r.completion < u.output END)sql"},
+    {"I16", "what allowances gave is what their postings took off",
+     R"sql(SELECT json_build_object('wallet', coalesce(c.wallet_id, l.wallet_id), 'given', c.given, 'posted', l.given)
+             FROM (SELECT wallet_id, sum(given) AS given FROM allowance_counts GROUP BY 1) c
+             FULL JOIN (SELECT t.wallet_id, -sum(x.amount) AS given FROM posting_lines x JOIN ledger_tx t ON t.id = x.posting
+                         WHERE x.meter IN ('graduated', 'volume', 'free_quota') GROUP BY 1) l USING (wallet_id)
+            WHERE coalesce(c.given, 0) <> coalesce(l.given, 0)
+           UNION ALL
+           SELECT json_build_object('plan', p.id, 'wallet', c.wallet_id, 'month', c.month, 'counted', c.counted)
+             FROM allowance_counts c LEFT JOIN allowance_plans p ON p.id = c.plan
+            WHERE p.id IS NULL OR c.counted < 0)sql"},
     {"lease_spend", "a lease has consumed the sum of its events",
      R"sql(SELECT json_build_object('lease', coalesce(l.id, u.lease_id), 'consumed', l.consumed, 'events', u.amount)
              FROM leases l

@@ -58,13 +58,13 @@ bool is_same(const StoredUsage& usage, const price::RatedRequest& rated) {
 Result<std::vector<Changed>> find_changes(pqxx::work& tx, const RerateRequest& request, const UsageContext& context,
                                          RerateProgress& progress) {
   const auto revision = pg::read_int64(tx.exec1("SELECT revision FROM price_state WHERE only_row")[0]);
-  TG_ASSIGN(const auto book, context.prices->at_revision(tx, revision));
+  TG_ASSIGN(const auto prices, context.prices->at_revision(tx, revision));
   auto events = load_stored_usage(tx, {request.from, request.to, request.model}, progress.cursor, kRerateBatch);
   std::vector<Changed> changes;
   for (auto& event : events) {
     ++progress.scanned;
     progress.cursor = event.id;
-    auto rated = rate_stored(book, event);
+    auto rated = rate_stored(prices->book, event);
     if (!rated) {
       ++progress.unpriced;
       continue;

@@ -20,7 +20,7 @@ constexpr TableRule kTables[] = {
     {"accelerator_use", TableUse::kAppend, nullptr},
     {"alerts", TableUse::kChange, kByTenant},
     {"allowance_counts", TableUse::kChange, kByWallet},
-    {"allowance_plans", TableUse::kAppend, nullptr},
+    {"allowance_plans", TableUse::kChange, nullptr},
     {"allowance_tiers", TableUse::kAppend, nullptr},
     {"api_keys", TableUse::kChange, "project_id IN (SELECT id FROM projects WHERE tenant_id = $T)"},
     {"audit_checkpoints", TableUse::kAppend, nullptr},

@@ -10,6 +10,7 @@
 #include "base/pg/binary_array.h"
 #include "base/pg/statement.h"
 #include "base/pg/types.h"
+#include "billing/adapters/allowance_store.h"
 #include "billing/adapters/cap_lease_store.h"
 #include "billing/adapters/grant_store.h"
 #include "billing/adapters/posting_store.h"
@@ -177,12 +178,12 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
     if (!duplicates.contains(i)) fresh.push_back(&batch.events[i]);
   }
   TG_ASSIGN(const auto payers, context.dimensions->payers(tx, batch.gateway, batch.epoch, fresh));
-  TG_ASSIGN(const auto book, context.prices->at_revision(tx, pg::read_int64(epoch[0][2])));
+  TG_ASSIGN(const auto prices, context.prices->at_revision(tx, pg::read_int64(epoch[0][2])));
   std::vector<RatedEvent> rated;
   rated.reserve(fresh.size());
   for (std::size_t i = 0; i < fresh.size(); ++i) {
     const auto index = static_cast<std::size_t>(fresh[i] - batch.events.data());
-    TG_ASSIGN(auto one, rate_event(book, *fresh[i], payers[i].currency, index));
+    TG_ASSIGN(auto one, rate_event(prices->book, *fresh[i], payers[i].currency, index));
     TG_TRY(check_receipt_price(*fresh[i], one, payers[i].currency, index));
     rated.push_back({fresh[i], std::move(one), payers[i].currency});
   }
@@ -209,6 +210,7 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   lock_wallets(tx, wallets_of(effects));
   TG_TRY(check_leases(tx, batch, rated, effects));
   // Allowances and grants change `effects` here: wallets are locked, no ledger row is written yet.
+  TG_TRY(apply_allowances(tx, prices->allowances, rated, effects));
   const auto used_at = burn_grants(tx, rated, effects);
   post(tx, batch, first, effects, postings, context);
   record_grant_uses(tx, effects, postings, used_at);

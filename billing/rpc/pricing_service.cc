@@ -1,5 +1,7 @@
 #include "billing/rpc/pricing_service.h"
 
+#include "billing/adapters/allowance_file.h"
+#include "billing/adapters/allowance_store.h"
 #include "billing/adapters/price_preview.h"
 #include "billing/adapters/price_store.h"
 #include "billing/rpc/attributed.h"
@@ -11,6 +13,26 @@ namespace {
 
 /// Left of a deadline for the batch under way and the answer.
 constexpr auto kStepReserve = std::chrono::seconds(5);
+
+v1::AllowancePlan to_message(const AllowancePlan& plan) {
+  v1::AllowancePlan out;
+  out.set_id(plan.id);
+  out.set_name(plan.name);
+  out.set_kind(std::string(allowance_kind_name(plan.kind)));
+  out.set_tenant(plan.tenant);
+  out.set_model(plan.model);
+  out.set_currency(plan.currency);
+  for (const auto meter : plan.meters) out.add_meters(std::string(price::meter_name(meter)));
+  for (const QuantityTier& tier : plan.tiers) {
+    auto* part = out.add_tiers();
+    part->set_over(tier.over);
+    part->set_micro_per_million(tier.rate.micro_per_million());
+  }
+  out.set_free_tokens(plan.free_tokens);
+  out.set_effective_from_us(unix_micros(plan.effective_from));
+  if (plan.effective_to) out.set_effective_to_us(unix_micros(*plan.effective_to));
+  return out;
+}
 
 v1::PreviewPricesResponse to_message(const PreviewProgress& progress) {
   v1::PreviewPricesResponse out;
@@ -86,6 +108,39 @@ Result<v1::PreviewPricesResponse> PricingService::preview(const v1::PreviewPrice
     TG_ASSIGN(progress, context_.pool.run_blocking(call.deadline(), step));
   }
   return to_message(progress);
+}
+
+grpc::ServerUnaryReactor* PricingService::LoadAllowances(grpc::CallbackServerContext* call,
+                                                         const v1::LoadAllowancesRequest* request,
+                                                         v1::LoadAllowancesResponse* response) {
+  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) -> Result<v1::LoadAllowancesResponse> {
+    TG_ASSIGN(const auto plans, parse_allowance_file(request->file_json()));
+    const Wall now = context_.clock.wall();
+    auto job = [&](pqxx::work& tx) { return publish_allowances(tx, plans, now); };
+    TG_ASSIGN(const auto done, context_.pool.run_blocking(c.deadline(), attributed(context_, c, job)));
+    context_.log.info("allowances_published", {kv("added", done.add.size()), kv("ended", done.ends.size())});
+    v1::LoadAllowancesResponse out;
+    out.set_added(static_cast<std::int32_t>(done.add.size()));
+    out.set_ended(static_cast<std::int32_t>(done.ends.size()));
+    out.set_unchanged(done.unchanged);
+    return out;
+  });
+}
+
+grpc::ServerUnaryReactor* PricingService::ListAllowances(grpc::CallbackServerContext* call,
+                                                         const v1::ListAllowancesRequest* request,
+                                                         v1::ListAllowancesResponse* response) {
+  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) -> Result<v1::ListAllowancesResponse> {
+    auto job = [](pqxx::work& tx) -> Result<std::vector<AllowancePlan>> { return load_allowances(tx); };
+    TG_ASSIGN(const auto plans, context_.pool.run_blocking(c.deadline(), job));
+    const Wall now = context_.clock.wall();
+    v1::ListAllowancesResponse out;
+    for (const AllowancePlan& plan : plans) {
+      if (plan.effective_to && *plan.effective_to <= now && !request->include_past()) continue;
+      *out.add_allowances() = to_message(plan);
+    }
+    return out;
+  });
 }
 
 }  // namespace tidegate::billing

@@ -6,7 +6,7 @@
 
 namespace tidegate::billing {
 
-/// Withdrawal and preview of prices; see proto/tidegate/v1/pricing.proto for the contract.
+/// Withdrawal and preview of prices, and allowances; see proto/tidegate/v1/pricing.proto for the contract.
 class PricingService final : public v1::Pricing::CallbackService {
  public:
   PricingService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
@@ -16,6 +16,10 @@ class PricingService final : public v1::Pricing::CallbackService {
                                           v1::WithdrawPriceResponse* response) override;
   grpc::ServerUnaryReactor* PreviewPrices(grpc::CallbackServerContext* call, const v1::PreviewPricesRequest* request,
                                           v1::PreviewPricesResponse* response) override;
+  grpc::ServerUnaryReactor* LoadAllowances(grpc::CallbackServerContext* call, const v1::LoadAllowancesRequest* request,
+                                           v1::LoadAllowancesResponse* response) override;
+  grpc::ServerUnaryReactor* ListAllowances(grpc::CallbackServerContext* call, const v1::ListAllowancesRequest* request,
+                                           v1::ListAllowancesResponse* response) override;
 
  private:
   Result<v1::WithdrawPriceResponse> withdraw(const v1::WithdrawPriceRequest& request, const rpc::ServerCall& call);
