@@ -1,12 +1,13 @@
 // Everything that breaks in a year, in one hour: kills, freezes, a database that is away for a minute, an emptied Redis,
-// a full journal disk, cut connections. TIDEGATE_FAULTS sets how many (24), TIDEGATE_CLIENTS the load (12), TIDEGATE_SEED
-// replays a run.
+// a full journal disk, batches that come twice or late, lost answers, cut connections. TIDEGATE_FAULTS sets how many (24),
+// TIDEGATE_CLIENTS the load (12), TIDEGATE_SEED replays a run.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import test from 'node:test';
+import test, { after, before } from 'node:test';
+import { Cable } from './cable.mjs';
 import { Load, random } from './load.mjs';
-import { stack } from './stack.mjs';
+import { stack, until } from './stack.mjs';
 import { family, kill, pidOf, reborn } from './victims.mjs';
 
 const kFaults = Number(process.env.TIDEGATE_FAULTS ?? 24);
@@ -28,6 +29,31 @@ async function frozen(name, ms) {
   for (const pid of pids) kill(pid, 'SIGSTOP');
   await pause(ms);
   for (const pid of pids.reverse()) kill(pid, 'SIGCONT');
+}
+
+/** The gateway talks to billing through a cable of this test's; it learns so by dying. */
+let cable;
+const conf = path.join(stack.folder, 'conf', 'gateway.conf');
+const socket = (name) => path.join(process.env.TIDEGATE_SOCKETS, `${name}.sock`);
+async function rewire(from, to) {
+  fs.writeFileSync(conf, fs.readFileSync(conf, 'utf8').replace(`billing.address = unix:${socket(from)}`, `billing.address = unix:${socket(to)}`));
+  await killed('gateway');
+}
+before(async () => {
+  cable = await Cable.open(socket('cable'), socket('billing'));
+  await rewire('billing', 'cable');
+});
+after(async () => {
+  await rewire('cable', 'billing');
+  cable.close();
+});
+
+/** The next few batches of usage meet it. */
+async function disturbed(kind) {
+  const count = 1 + Math.floor(next() * 3);
+  const goal = cable.happened[kind] + count;
+  cable.disturb(kind, count);
+  await until(`${kind} batches`, 60, () => cable.happened[kind] >= goal);
 }
 
 function redis(...words) {
@@ -70,6 +96,10 @@ const kinds = {
   'freeze postgres': [4, () => frozen('postgres', 100 + next() * 3000)],
   'freeze redis': [2, () => frozen('redis', 100 + next() * 2000)],
   'flush redis': [2, async () => redis('flushall')],
+  'batches twice': [4, () => disturbed('duplicate')],
+  'old batches after newer ones': [4, () => disturbed('stale')],
+  'answers to batches lost': [4, () => disturbed('lost')],
+  'connections cut': [4, async () => cable.cut()],
   'kill gateway and billing': [3, () => Promise.all([killed('gateway'), killed('billing')])],
   'kill billing and postgres': [3, () => Promise.all([killed('billing'), killed('postgres')])],
 };
@@ -100,5 +130,6 @@ test(`${kFaults} faults under load`, async () => {
   }
   await load.stop();
   const list = [...counts].map(([name, count]) => `${count} x ${name}`).join(', ');
-  console.log(`${plan.length} faults (${list}): ${await load.prove()}`);
+  const batches = Object.entries(cable.happened).map(([kind, count]) => `${count} ${kind}`).join(', ');
+  console.log(`${plan.length} faults (${list}; on the cable: ${batches}): ${await load.prove()}`);
 });

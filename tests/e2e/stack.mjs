@@ -11,7 +11,7 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 const run = promisify(execFile);
 
 /** The first of `count` consecutive free ports. */
-async function freeRange(count) {
+export async function freeRange(count) {
   for (;;) {
     const first = await new Promise((resolve, reject) => {
       const server = net.createServer();
@@ -139,11 +139,13 @@ export async function wallet(tenant = 'demo') {
   return (await stack.cli('wallet', 'show', tenant)).wallets[0];
 }
 
-/** Nothing is held any more: leases returned or settled as far as they will be without new traffic, all shipped. */
-export async function settled() {
-  await until('the gateway to have shipped everything', 60, async () => {
-    const text = await (await fetch(`http://127.0.0.1:${stack.adminPort(2)}/metrics`)).text();
-    const value = (name) => Number(text.match(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm'))?.[1] ?? NaN);
-    return value('tidegate_gateway_meter_open_requests') === 0 && value('tidegate_gateway_shipper_backlog_events') === 0;
-  });
+/** Nothing is under way any more at these gateways (the first one), and all of it is shipped. */
+export async function settled(adminPorts = [stack.adminPort(2)]) {
+  for (const port of adminPorts) {
+    await until('the gateway to have shipped everything', 60, async () => {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      const value = (name) => Number(text.match(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm'))?.[1] ?? NaN);
+      return value('tidegate_gateway_meter_open_requests') === 0 && value('tidegate_gateway_shipper_backlog_events') === 0;
+    });
+  }
 }
