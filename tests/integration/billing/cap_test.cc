@@ -1,4 +1,5 @@
 #include <atomic>
+#include <set>
 #include <thread>
 
 #include "base/crypto/end_user.h"
@@ -210,6 +211,59 @@ TEST_F(Cap, RequestsThatMakeNoSenseAreRefusedByName) {
   v1::RemoveCapRequest remove;
   remove.set_cap_id("x");
   EXPECT_EQ(budgets(&BudgetApi::RemoveCap, remove).error().reason, "bad_id");
+}
+
+TEST_F(Cap, WhatWasSetIsWhatIsListed) {
+  const auto customer = make_customer("acme", "1");
+  const auto tenant = TenantId::parse(customer.tenant.tenant_id()).value();
+  auto of_tenant = wish("5", ""), of_project = wish("4", "daily"), of_key = wish("3", "total");
+  auto of_user = wish("2", "daily"), of_each = wish("1", "monthly");
+  of_project.set_project("default");
+  of_key.set_key(customer.key.key().public_id());
+  of_user.set_user("ann");
+  of_each.set_every_user(true);
+  for (const auto& request : {of_tenant, of_project, of_key, of_user, of_each}) set(request);
+  v1::ListCapsRequest list;
+  list.set_tenant("acme");
+  const auto caps = budgets(&BudgetApi::ListCaps, list).value();
+  std::set<std::string> listed;
+  for (const auto& cap : caps.caps()) {
+    listed.insert(cap.scope() + "/" + cap.subject() + "/" + cap.period() + "/" + cap.amount());
+  }
+  const std::set<std::string> wanted = {
+      "tenant//monthly/5",
+      "project/" + customer.project.project_id() + "/daily/4",
+      "key/" + customer.key.key().key_id() + "/total/3",
+      "user/" + end_user_id(config_.pepper, tenant, "ann").to_string() + "/daily/2",
+      "user//monthly/1",
+  };
+  EXPECT_EQ(listed, wanted);
+}
+
+/// A request may have to wait for its leases: that must not depend on how much usage there is, or on who reads it.
+TEST_F(Cap, LeasesMoveWhileTheUsageTablesAreLocked) {
+  const auto customer = make_customer("acme", "10");
+  const auto cap = set(wish("1"));
+  const auto epoch = open_epoch();
+  {
+    pqxx::connection connection(config_.pg_dsn);
+    pqxx::work tx(connection);
+    tx.exec0("LOCK TABLE usage_log, usage_hours IN ACCESS EXCLUSIVE MODE");
+    const auto of_cap = acquire(want_of(cap, epoch, "0.5"));
+    EXPECT_TRUE(of_cap) << of_cap.error().to_string();
+    const auto of_wallet = acquire(lease_request(customer, epoch, "1"));
+    ASSERT_TRUE(of_wallet) << of_wallet.error().to_string();
+    v1::ReturnLeaseRequest back;
+    back.set_gateway_id("g1");
+    back.set_epoch(epoch);
+    back.set_lease_id(of_wallet->lease_id());
+    back.set_amount("0.25");
+    back.set_return_id(raw_uuid());
+    const auto returned = accounts(&AccountsApi::ReturnLease, back);
+    ASSERT_TRUE(returned) << returned.error().to_string();
+    EXPECT_EQ(returned->amount(), "0.75");
+  }
+  expect_reconciled();
 }
 
 TEST_F(Cap, ARemovedCapIsListedOnlyWhenAskedFor) {

@@ -97,6 +97,44 @@ TEST_F(Watch, ANewKeyARevocationAndATopUpArriveInTime) {
   EXPECT_TRUE(is_suspended);
 }
 
+TEST_F(Watch, EveryFieldOfAKeyIsReadBackAndReachesGateways) {
+  make_customer("acme", "0");
+  v1::CreateKeyRequest create;
+  create.set_tenant("acme");
+  create.set_project("default");
+  create.set_name("ci");
+  create.add_models("m");
+  create.add_models("n");
+  create.set_expires_us(unix_micros(clock_.wall() + std::chrono::hours(1)));
+  const auto made = admin(&AdminApi::CreateKey, create).value();
+
+  v1::ListKeysRequest list;
+  list.set_tenant("acme");
+  const auto keys = admin(&AdminApi::ListKeys, list).value();
+  ASSERT_EQ(keys.keys_size(), 2);
+  int found = 0;
+  for (const auto& key : keys.keys()) {
+    if (key.key_id() != made.key().key_id()) continue;
+    ++found;
+    EXPECT_EQ(key.name(), "ci");
+    ASSERT_EQ(key.models_size(), 2);
+    EXPECT_EQ(key.models(1), "n");
+    EXPECT_EQ(key.expires_us(), create.expires_us());
+  }
+
+  auto stream = watch(*accounts_);
+  const auto snapshot = next(stream);
+  ASSERT_TRUE(snapshot);
+  for (const auto& principal : snapshot->principals()) {
+    if (principal.public_id() != made.key().public_id()) continue;
+    ++found;
+    ASSERT_EQ(principal.models_size(), 2);
+    EXPECT_EQ(principal.models(0), "m");
+    EXPECT_EQ(principal.expires_us(), create.expires_us());
+  }
+  EXPECT_EQ(found, 2);
+}
+
 TEST_F(Watch, AChangeMadeAtAnotherReplicaArrivesToo) {
   const auto other = start_replica();
   auto channel = rpc::make_channel(other->address(), {.token = config_.cluster_token}).value();

@@ -127,6 +127,21 @@ TEST_P(RedisContract, ANewWindowGrantsAnew) {
   }));
 }
 
+TEST_P(RedisContract, EachLimitHasACountAndAWindowOfItsOwn) {
+  LimitShares shares(*redis_);
+  LimitShareRequest requests(key("requests"), 3, 3, 1), tokens(key("tokens"), 100, 100, 1);
+  requests.window = std::chrono::hours(24);
+  tokens.window = std::chrono::milliseconds(50);
+  const auto take = [&](const LimitShareRequest& what) { return *test::run_coro(context_, shares.take(what, soon())); };
+  EXPECT_EQ(take(requests).granted, 3);
+  int windows = 0;
+  EXPECT_TRUE(test::eventually([&] {
+    windows += take(tokens).granted == 100 ? 1 : 0;
+    return windows == 3;
+  })) << "what the other limit has used is nothing to this one";
+  EXPECT_EQ(take(requests).granted, 0) << "nor do the windows that passed there end the one here";
+}
+
 INSTANTIATE_TEST_SUITE_P(Parts, RedisContract, testing::Values(Part::kFake, Part::kReal),
                          [](const auto& part) { return part.param == Part::kFake ? "Fake" : "Real"; });
 

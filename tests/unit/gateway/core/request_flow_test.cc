@@ -142,6 +142,14 @@ TEST(RequestFlow, ClientGoneMidStreamPaysWhatWasDelivered) {
   EXPECT_EQ(flow.usage().completion, 3);
 }
 
+TEST(RequestFlow, ClientGoneWhileCollectingPaysWhatWasCollectedForIt) {
+  RequestFlow flow = streaming(false);
+  EXPECT_THAT(v(flow.on_client_gone()), ElementsAre(kLeaveWorker, kSettle));
+  EXPECT_EQ(flow.outcome(), Outcome::kCancelled);
+  EXPECT_EQ(flow.usage(), (TokenUsage{.prompt = 10, .cached = 1, .completion = 3}));
+  EXPECT_THAT(v(flow.on_settled({})), ElementsAre(kClose));
+}
+
 TEST(RequestFlow, ClientGoneAfterTheLastTokenStaysCompleted) {
   RequestFlow flow = streaming();
   flow.on_worker_event(ended(SequenceEnd::kStop, 10, 5));

@@ -141,6 +141,18 @@ TEST_F(LaneDispatcherTest, CarriesARequestToTheWorkerAndItsEventsBack) {
   EXPECT_TRUE(ear.waits_for("dispatched:one accepted text:Hi end:! ")) << ear.heard();
 }
 
+TEST_F(LaneDispatcherTest, TheLongestPromptOfAPlanReachesTheWorkerWhole) {
+  auto& one = worker("one", 4);
+  set_routes({route("one")});
+  plan_.messages[0].content.assign(PlanLimits::kPromptBytesMax, 'x');
+  Ear& ear = new_ear();
+  submit(ear);
+  ASSERT_TRUE(eventually([&] { return one.started_count() == 1; }));
+  EXPECT_EQ(one.started(0).messages(0).content().size(), plan_.messages[0].content.size());
+  one.send(event_frame(one.started(0).sequence(), "Hi", 1, 4, v1::FINISH_REASON_STOP));
+  EXPECT_TRUE(ear.waits_for("dispatched:one end:Hi ")) << ear.heard();
+}
+
 TEST_F(LaneDispatcherTest, NothingLeavesTheQueueWithoutACredit) {
   auto& one = worker("one", 1);
   set_routes({route("one")});

@@ -30,6 +30,20 @@ TEST(SessionCodec, StartCarriesThePlanAndNothingUnset) {
   EXPECT_EQ(start.budget_ms(), 1'500);
 }
 
+TEST(SessionCodec, TheEventThatEndsAnAnswerKeepsItsTextAndEveryCount) {
+  v1::SequenceEvent event;
+  event.set_content("last words");
+  event.set_finish(v1::FINISH_REASON_STOP);
+  event.mutable_usage()->set_prompt_tokens(10);
+  event.mutable_usage()->set_cached_tokens(4);
+  event.mutable_usage()->set_completion_tokens(7);
+  event.mutable_usage()->set_reasoning_tokens(3);
+  const SequenceDelta delta = decode_event(event);
+  EXPECT_EQ(delta.content, "last words");
+  EXPECT_EQ(delta.end, SequenceEnd::kStop);
+  EXPECT_EQ(delta.usage, (TokenUsage{.prompt = 10, .cached = 4, .completion = 7, .reasoning = 3}));
+}
+
 TEST(SessionCodec, AWorkersErrorKeepsItsCodeAndUnknownOnesAreInternal) {
   v1::SequenceEvent event;
   event.set_finish(v1::FINISH_REASON_ERROR);

@@ -12,6 +12,7 @@
 #include "tests/support/gateway/fake_dispatcher.h"
 #include "tests/support/gateway/fake_meter.h"
 #include "tests/support/gateway/fake_principals.h"
+#include "tests/support/gateway/fake_receipt_archive.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/run_coro.h"
 #include "tests/support/sequential_ids.h"
@@ -27,7 +28,7 @@ class ApiHarness {
       : dispatcher(models),
         metrics(registry),
         serving{meter, dispatcher, open_requests, clock, log, metrics, limits},
-        api(principals, ids, clock, {&serving}) {
+        api(principals, ids, clock, {&serving}, &receipts) {
     principals.add("good-key");
     HttpServerOptions options;
     options.service = "gateway";
@@ -88,6 +89,7 @@ class ApiHarness {
   FakePrincipals principals;
   FakeMeter meter;
   FakeDispatcher dispatcher;
+  FakeReceiptArchive receipts;
   OpenRequests open_requests;
   GatewayMetrics metrics;
   Serving serving;

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json/json.h"
+#include "tests/support/net/raw_client.h"
 #include "tests/unit/gateway/http/api_harness.h"
 
 namespace tidegate::gateway::test {
@@ -151,6 +152,53 @@ TEST(OpenAiApi, WorkerLostBeforeTheFirstTokenIsInvisible) {
   api.tell(1, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 5}, "ok"));
   EXPECT_EQ(answer.get().status, 200);
   EXPECT_EQ(api.meter.settled_count(), 1U);
+}
+
+TEST(OpenAiApi, ClientThatLeavesBeforeAWholeAnswerPaysWhatWasCollectedForIt) {
+  ApiHarness api;
+  tidegate::test::RawClient client(api.server->port());
+  const std::string body = chat_body(false);
+  ASSERT_TRUE(client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer good-key\r\n"
+                          "Content-Type: application/json\r\nContent-Length: " +
+                          std::to_string(body.size()) + "\r\n\r\n" + body));
+  const auto request = api.submitted();
+  api.dispatch();
+  SequenceDelta first = text_delta("", "one", {.prompt = 10, .completion = 1});
+  first.accepted = true;
+  api.tell(0, std::move(first));
+  // Nothing leaves before the end: that the charge heard of the event is the only sign that it was taken.
+  ASSERT_TRUE(eventually([&] { return api.meter.entry(0).accepted.size() == 1; }));
+  client.reset();
+  ASSERT_TRUE(eventually([&] { return api.dispatcher.has_left(request.ticket); }));
+  ASSERT_TRUE(eventually([&] { return api.meter.settled_count() == 1; }));
+  EXPECT_EQ(api.meter.entry(0).settled.at(0).outcome, Outcome::kCancelled);
+  EXPECT_EQ(api.meter.entry(0).settled.at(0).usage, (TokenUsage{.prompt = 10, .completion = 1}));
+}
+
+TEST(OpenAiApi, TheEndUserThatARequestNamesIsToldToTheMeter) {
+  ApiHarness api;
+  auto answer = api.post_chat(chat_body(false, R"(,"user":"ann")"));
+  api.submitted();
+  api.dispatch();
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 1}, "x"));
+  EXPECT_EQ(answer.get().status, 200);
+  EXPECT_EQ(api.meter.entry(0).request.end_user, "ann") << "or the caps of end users bind nobody";
+}
+
+TEST(OpenAiApi, ReadingCostsNothingHoweverOftenAndShowsNobodyElsesReceipt) {
+  ApiHarness api;
+  const std::string id = RequestId{tidegate::test::SequentialIds::make(77)}.to_string();
+  const auto caller = api.principals.authenticate("good-key");
+  api.receipts.add((*caller)->tenant, id, "signed");
+  api.principals.add("other-key");
+  const std::string paths[] = {"/v1/receipts/" + id, "/v1/receipts/keys", "/v1/models", "/v1/models/tang-moe"};
+  for (int i = 0; i < 2; ++i) {
+    for (const std::string& path : paths) EXPECT_EQ(api.fetch("GET", path).status, 200) << path;
+  }
+  const auto foreign = api.fetch("GET", "/v1/receipts/" + id, "", {{"Authorization", "Bearer other-key"}});
+  EXPECT_EQ(foreign.status, 404);
+  EXPECT_EQ(api.meter.entries().size(), 0U);
+  EXPECT_EQ(api.dispatcher.submitted_count(), 0U);
 }
 
 TEST(OpenAiApi, RequestDeadlineIsAnError) {

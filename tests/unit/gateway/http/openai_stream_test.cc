@@ -96,6 +96,45 @@ TEST(OpenAiStream, RunsFromRoleToDone) {
   EXPECT_EQ(entry.settled.at(0).usage.completion, 3);
 }
 
+/// What a client asks to see must not change what it pays.
+TEST(OpenAiStream, UsageIsTheSameStreamedOrNotAskedForOrNot) {
+  ApiHarness api;
+  const TokenUsage usage{.prompt = 10, .cached = 4, .completion = 5, .reasoning = 2};
+  const std::string bodies[] = {chat_body(true, R"(,"stream_options":{"include_usage":true})"), chat_body(true),
+                                chat_body(false)};
+  std::vector<std::string> answers;
+  for (std::size_t i = 0; i < 3; ++i) {
+    StreamClient client(api, bodies[i]);
+    api.submitted(i);
+    api.dispatch(i);
+    api.tell(i, accepted_delta(10, 4));
+    api.tell(i, text_delta("hm", "", {.prompt = 10, .cached = 4, .completion = 2, .reasoning = 2}));
+    api.tell(i, end_delta(SequenceEnd::kStop, usage, "Hi"));
+    ASSERT_TRUE(client.wait());
+    answers.push_back(client.text());
+    ASSERT_EQ(api.meter.entry(i).settled.size(), 1U);
+    EXPECT_EQ(api.meter.entry(i).settled[0].usage, usage);
+  }
+  const Events streamed = events_of(answers[0]);
+  const auto whole = json::parse(answers[2]);
+  ASSERT_TRUE(whole) << answers[2];
+  EXPECT_EQ(json::serialize(streamed.all.back().at("usage")), json::serialize(whole->at("usage")));
+}
+
+TEST(OpenAiStream, AMebibyteOfPromptIsStreamedLikeAnyOther) {
+  ApiHarness api;
+  const std::string words(1 << 20, 'w');
+  const std::string start = R"({"model":"tang-moe","stream":true,"messages":[{"role":"user","content":")";
+  StreamClient client(api, start + words + R"("}]})");
+  EXPECT_EQ(api.submitted().plan.messages.at(0).content.size(), words.size());
+  api.dispatch();
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 1}, "x"));
+  const auto response = client.wait();
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 200);
+  EXPECT_TRUE(events_of(client.text()).done);
+}
+
 TEST(OpenAiStream, ClientThatLeavesMidStreamStopsTheWorkerAndPaysWhatItGot) {
   ApiHarness api;
   StreamClient client(api, chat_body(true));

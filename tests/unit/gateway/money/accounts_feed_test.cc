@@ -46,6 +46,22 @@ TEST_F(AccountsFeedTest, ABrokenPriceListLeavesTheLastGoodOneInForce) {
   EXPECT_TRUE(log.has("prices_refused"));
 }
 
+TEST_F(AccountsFeedTest, AKeysExpiryAndModelsAreThoseThatBillingToldOf) {
+  v1::Principal principal = key_for(wallet);
+  principal.add_models("tang-moe");
+  principal.set_expires_us(unix_micros(clock.wall()) - 1);
+  billing.add_key(principal);
+  begin_and_wait();
+  EXPECT_EQ(treasury->principals().authenticate(key_text).error().reason, "invalid_api_key") << "expired";
+  principal.set_expires_us(unix_micros(clock.wall() + std::chrono::hours(1)));
+  billing.add_key(principal);
+  ASSERT_TRUE(eventually([&] { return treasury->principals().authenticate(key_text).has_value(); }));
+  const auto known = treasury->principals().authenticate(key_text);
+  ASSERT_TRUE(known);
+  EXPECT_TRUE((*known)->may_call("tang-moe"));
+  EXPECT_FALSE((*known)->may_call("another"));
+}
+
 TEST_F(AccountsFeedTest, SecretsAndMacsStayOutOfTheLog) {
   begin_and_wait();
   EXPECT_FALSE(log.mentions(key_text));

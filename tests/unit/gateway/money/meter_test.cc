@@ -107,6 +107,22 @@ TEST_F(MeterTest, UsageAboveTheHoldIsBilledAtTheHeldBound) {
   EXPECT_TRUE(log.has("usage_above_hold"));
 }
 
+TEST_F(MeterTest, AnAnswerOfNoTokensCostsItsPromptAndHitsCostAsHits) {
+  auto charge = admit(request());
+  ASSERT_TRUE(charge);
+  (*charge)->on_accepted({.prompt = 10, .cached = 10, .completion = 0, .reasoning = 0}, "w");
+  FinalReport final = report(10, 0);  // a zero that was counted, not one that is missing
+  final.usage.cached = 10;
+  const auto settlement = settle(**charge, final);
+  ASSERT_TRUE(settlement) << settlement.error().to_string();
+  EXPECT_EQ(settlement->amount, money("0.000001"));  // 10 x 0.1 millionths
+  charge->reset();
+  ASSERT_TRUE(drain());
+  ASSERT_EQ(billing.events().size(), 1u);
+  EXPECT_EQ(billing.events().front().completion_tokens(), 0);
+  EXPECT_TRUE(billing.reconcile().empty());
+}
+
 TEST_F(MeterTest, FailedBeforeAnythingWasDeliveredCostsNothing) {
   auto charge = admit(request());
   ASSERT_TRUE(charge);

@@ -135,6 +135,53 @@ TEST_F(InferenceServiceTest, ACallerThatLeavesStopsTheWorker) {
   EXPECT_EQ(meter_.entry(0).settled.at(0).outcome, Outcome::kCancelled);
 }
 
+TEST_F(InferenceServiceTest, ACallerThatLeavesMidStreamPaysWhatItWasSent) {
+  auto inference = client("good-key");
+  {
+    auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, request(), soon());
+    wait_submitted();
+    tell(accepted_delta(10, 4));
+    ASSERT_TRUE(stream.read_blocking(soon()));
+    tell(text_delta("", "one", {.prompt = 10, .cached = 4, .completion = 1}));
+    const auto event = stream.read_blocking(soon());
+    ASSERT_TRUE(event && *event);
+    EXPECT_EQ((*event)->delta().content(), "one");
+  }
+  ASSERT_TRUE(eventually([&] { return meter_.settled_count() == 1; }));
+  EXPECT_EQ(meter_.entry(0).settled.at(0).usage, (TokenUsage{.prompt = 10, .cached = 4, .completion = 1}));
+}
+
+TEST_F(InferenceServiceTest, ACallerThatLeavesTheQueuePaysNothing) {
+  auto inference = client("good-key");
+  {
+    auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, request(), soon());
+    ASSERT_TRUE(eventually([&] { return dispatcher_.submitted_count() == 1; }));
+  }
+  ASSERT_TRUE(eventually([&] { return meter_.settled_count() == 1; }));
+  EXPECT_TRUE(dispatcher_.has_left(1));
+  EXPECT_EQ(meter_.entry(0).settled.at(0).usage, TokenUsage{});
+}
+
+TEST_F(InferenceServiceTest, AnEmptyWalletIsRefusedAndReachesNoWorker) {
+  meter_.fail_next_admit(Error(Code::kResourceExhausted, "insufficient_balance", "The wallet is empty; top it up."));
+  auto inference = client("good-key");
+  auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, request(), soon());
+  const auto refused = stream.read_blocking(soon());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
+  EXPECT_EQ(refused.error().reason, "insufficient_balance");
+  EXPECT_EQ(dispatcher_.submitted_count(), 0U);
+}
+
+TEST_F(InferenceServiceTest, TheEndUserThatARequestNamesIsToldToTheMeter) {
+  auto inference = client("good-key");
+  auto named = request();
+  named.set_user("ann");
+  auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, named, soon());
+  wait_submitted();
+  EXPECT_EQ(meter_.entry(0).request.end_user, "ann") << "or the caps of end users bind nobody";
+}
+
 TEST_F(InferenceServiceTest, WorkerLostMidStreamIsUnavailable) {
   auto inference = client("good-key");
   auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, request(), soon());
