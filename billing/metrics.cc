@@ -8,6 +8,7 @@ BillingMetrics::BillingMetrics(MetricRegistry& r)
       usage_batches(r.counter("tidegate_billing_usage_batches_total", "Batches acknowledged.")),
       usage_refusals(r.counter("tidegate_billing_usage_refusals_total", "Batches refused: the gateway's journal waits for a person.")),
       usage_batch_seconds(r.histogram("tidegate_billing_usage_batch_seconds", "Time to apply a batch.", latency_bounds_seconds())),
+      usage_delay_seconds(r.histogram("tidegate_billing_usage_delay_seconds", "From a request's end to its bill, oldest of a batch.", {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600, 86400, 604800})),
       leases_granted(r.counter("tidegate_billing_leases_granted_total", "Lease grants.")),
       leases_returned(r.counter("tidegate_billing_leases_returned_total", "Lease returns.")),
       leases_refused(r.counter("tidegate_billing_leases_refused_total", "Lease grants refused because the wallet is exhausted.")),

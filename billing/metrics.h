@@ -13,6 +13,7 @@ struct BillingMetrics {
   Counter& usage_batches;
   Counter& usage_refusals;           ///< batches refused: each one stops a gateway's journal and wants a person
   Histogram& usage_batch_seconds;
+  Histogram& usage_delay_seconds;    ///< from a request's end to its bill, of the oldest in a batch
   Counter& leases_granted;
   Counter& leases_returned;
   Counter& leases_refused;           ///< wallet exhausted

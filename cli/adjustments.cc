@@ -37,27 +37,11 @@ Status show(const Arguments& arguments, const v1::AdjustResponse& answer) {
   return {};
 }
 
+/// A negative amount looks like an option, so a charge is said in words: --charge, of corrections only.
 Status adjust(const Arguments& arguments, v1::AdjustmentKind kind) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::AdjustRequest request;
   request.set_kind(kind);
-  TG_ASSIGN(*request.mutable_tenant(), arguments.word(0, "TENANT"));
-  TG_ASSIGN(*request.mutable_amount(), arguments.word(1, "AMOUNT"));
-  TG_ASSIGN(*request.mutable_note(), arguments.required_option("note"));
-  request.set_request_id(id_of(arguments));
-  request.set_actor(actor_of(arguments));
-  TG_ASSIGN(const auto answer, connection.call(&Ledger::Adjust, connection.ledger(), request));
-  return show(arguments, answer);
-}
-
-Status refund(const Arguments& arguments) { return adjust(arguments, v1::ADJUSTMENT_KIND_REFUND); }
-Status credit_note(const Arguments& arguments) { return adjust(arguments, v1::ADJUSTMENT_KIND_CREDIT_NOTE); }
-
-/// A negative amount looks like an option, so a charge is said in words.
-Status correct(const Arguments& arguments) {
-  TG_ASSIGN(Connection connection, Connection::open(arguments));
-  v1::AdjustRequest request;
-  request.set_kind(v1::ADJUSTMENT_KIND_CORRECTION);
   TG_ASSIGN(*request.mutable_tenant(), arguments.word(0, "TENANT"));
   TG_ASSIGN(const std::string amount, arguments.word(1, "AMOUNT"));
   request.set_amount(arguments.has("charge") ? "-" + amount : amount);
@@ -67,6 +51,10 @@ Status correct(const Arguments& arguments) {
   TG_ASSIGN(const auto answer, connection.call(&Ledger::Adjust, connection.ledger(), request));
   return show(arguments, answer);
 }
+
+Status refund(const Arguments& arguments) { return adjust(arguments, v1::ADJUSTMENT_KIND_REFUND); }
+Status credit_note(const Arguments& arguments) { return adjust(arguments, v1::ADJUSTMENT_KIND_CREDIT_NOTE); }
+Status correct(const Arguments& arguments) { return adjust(arguments, v1::ADJUSTMENT_KIND_CORRECTION); }
 
 Status reverse(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));

@@ -1,24 +1,22 @@
 #include "bench/billing/ingest.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <mutex>
 #include <pqxx/connection>
 #include <pqxx/transaction>
-#include <sstream>
 #include <thread>
 
 #include "base/crypto/sha256.h"
 #include "base/pg/binary_array.h"
 #include "base/pg/connect.h"
 #include "base/pg/statement.h"
+#include "bench/load/process_cpu.h"
 
 namespace tidegate::bench {
 
@@ -27,34 +25,6 @@ namespace {
 using pg::BinaryArray;
 using pg::ElementType;
 using SteadyClock = std::chrono::steady_clock;
-
-double own_cpu_seconds() {
-  rusage used{};
-  ::getrusage(RUSAGE_SELF, &used);
-  auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
-  return seconds(used.ru_utime) + seconds(used.ru_stime);
-}
-
-/// User and system time from /proc/PID/stat: fields 14 and 15, counted after the name, which may hold spaces.
-double cpu_seconds_of(const std::string& pid) {
-  std::ifstream in("/proc/" + pid + "/stat");
-  std::string text((std::istreambuf_iterator<char>(in)), {});
-  std::istringstream fields(text.substr(std::min(text.size(), text.rfind(')') + 1)));
-  std::string skip;
-  for (int i = 3; i < 14; ++i) fields >> skip;
-  double user = 0, system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
-
-/// Of the server and its children that live.
-double database_cpu_seconds(int pid) {
-  const std::string number = std::to_string(pid);
-  double sum = cpu_seconds_of(number);
-  std::ifstream in("/proc/" + number + "/task/" + number + "/children");
-  for (std::string child; in >> child;) sum += cpu_seconds_of(child);
-  return sum;
-}
 
 [[noreturn]] void give_up(const std::string& what) {
   fmt::print(stderr, "{}\n", what);
@@ -84,7 +54,7 @@ IngestFigures measure(const IngestOptions& options, std::vector<Traffic>& traffi
     const std::lock_guard lock(mutex);
     batch_ms.insert(batch_ms.end(), mine.begin(), mine.end());
   };
-  const double own = own_cpu_seconds(), database = database_cpu_seconds(options.server_pid);
+  const double own = process_cpu_seconds(::getpid()).value(), database = family_cpu_seconds(options.server_pid).value();
   const auto started = SteadyClock::now();
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < traffic.size(); ++i) threads.emplace_back(drive, i);
@@ -92,8 +62,9 @@ IngestFigures measure(const IngestOptions& options, std::vector<Traffic>& traffi
   IngestFigures out;
   out.seconds = std::chrono::duration<double>(SteadyClock::now() - started).count();
   out.events = static_cast<std::int64_t>(batch_ms.size() * options.batch_events);
-  out.billing_cpu_us = (own_cpu_seconds() - own) * 1e6 / static_cast<double>(out.events);
-  out.database_cpu_us = (database_cpu_seconds(options.server_pid) - database) * 1e6 / static_cast<double>(out.events);
+  const auto each_us = [&](double seconds) { return seconds * 1e6 / static_cast<double>(out.events); };
+  out.billing_cpu_us = each_us(process_cpu_seconds(::getpid()).value() - own);
+  out.database_cpu_us = each_us(family_cpu_seconds(options.server_pid).value() - database);
   std::sort(batch_ms.begin(), batch_ms.end());
   out.batch_ms_p50 = batch_ms[batch_ms.size() / 2];
   out.batch_ms_p99 = batch_ms[batch_ms.size() * 99 / 100];

@@ -1,12 +1,13 @@
 // How much usage billing takes, beside what the same PostgreSQL could take at most, and whether it stays so.
 //
-//   tidegate-bench-billing [--connections 1,2,4] [--events 200000] [--fill 1000000,2000000] [--tenants 100] [--reads
-//   200]
+//   tidegate-bench-billing [--connections 1,2,4] [--events 200000] [--fill 1000000,2000000] [--days 0] [--tenants 100]
+//                          [--reads 200]
 //
 // Starts a private PostgreSQL with fsync and synchronous_commit on. First each number of connections: apply_usage
 // (rating, ledger, rollup, idempotency, leases) and a bare unnest insert of the same events, `events` each. Then, with
-// the last number of connections, fills up to each size of --fill and prints the throughput on the way there. Then
-// reads.
+// the last number of connections, fills up to each size of --fill and prints the throughput on the way there, each time
+// beside a bare insert of `events` into an empty table, which says how fast the machine was just then. --days spreads the
+// filling traffic over the last days, as a month of it would be; 0 keeps it within minutes. Then reads.
 #include <fmt/format.h>
 
 #include <charconv>
@@ -30,7 +31,7 @@ struct Arguments {
   std::vector<std::int64_t> connections = {1, 2, 4};
   std::vector<std::int64_t> fill = {1'000'000, 2'000'000, 3'000'000};
   std::map<std::string_view, std::int64_t> single = {
-      {"--events", 200'000}, {"--tenants", 100}, {"--reads", 200}, {"--reconcile", 0}, {"--profile", 0}};
+      {"--events", 200'000}, {"--tenants", 100}, {"--reads", 200}, {"--reconcile", 0}, {"--profile", 0}, {"--days", 0}};
   std::int64_t of(std::string_view name) const { return single.at(name); }
 };
 
@@ -106,12 +107,16 @@ void print_profile(const std::string& dsn, std::int64_t events) {
   }
 }
 
+/// A quarter of 24 GB of memory, and as little written twice as durability allows.
+const std::vector<std::string> kServerSettings = {
+    "shared_buffers=6GB", "max_wal_size=32GB",         "checkpoint_timeout=15min",  "wal_buffers=64MB", "wal_compression=lz4",
+    "wal_init_zero=off",  "bgwriter_delay=20ms",       "bgwriter_lru_maxpages=1000"};
+
 int run(const Arguments& arguments) {
-  test::PgServer server(
-      test::PgServer::Durability::kOn,
-      {arguments.of("--profile") > 0 ? "shared_preload_libraries=pg_stat_statements" : "shared_preload_libraries=",
-       "shared_buffers=1GB", "max_wal_size=16GB", "checkpoint_timeout=15min", "wal_buffers=64MB",
-       "wal_compression=lz4"});
+  auto settings = kServerSettings;
+  fmt::print("PostgreSQL: fsync=on synchronous_commit=on {}\n", fmt::join(settings, " "));
+  if (arguments.of("--profile") > 0) settings.push_back("shared_preload_libraries=pg_stat_statements");
+  test::PgServer server(test::PgServer::Durability::kOn, settings);
   TownOptions town;
   town.tenants = static_cast<int>(arguments.of("--tenants"));
   town.gateways = static_cast<int>(
@@ -140,13 +145,23 @@ int run(const Arguments& arguments) {
     fmt::print("{:<28} {:>9.2f}\n", "ratio", figures.events_per_second() / ceiling.events_per_second());
   }
   if (!arguments.fill.empty() && arguments.fill.front() > 0) {
+    const std::int64_t connections = arguments.connections.back();
+    Wall start = now - std::chrono::minutes(30);
+    if (const std::chrono::microseconds span = std::chrono::hours(24 * arguments.of("--days")); span.count() > 0) {
+      start = now - span;
+      town.gap = span * connections / arguments.fill.back();
+    }
     dsn = fresh_town(server, town);
     stored = 0;
-    auto real = traffic_of(town, arguments.connections.back(), now - std::chrono::minutes(30));
+    auto real = traffic_of(town, connections, start);
+    auto bare = traffic_of(town, connections, start);
     for (const std::int64_t size : arguments.fill) {
       const auto figures = ingest({dsn, server.pid()}, real, size - stored);
       print(fmt::format("{} -> {} stored", stored, stored + figures.events), figures);
       stored += figures.events;
+      const auto ceiling = insert_bare({dsn, server.pid()}, bare, arguments.of("--events"));
+      fmt::print("{:<28} {:>9.0f} events/s   ratio {:.2f}\n", "  bare insert just then", ceiling.events_per_second(),
+                 figures.events_per_second() / ceiling.events_per_second());
     }
   }
   if (arguments.of("--reads") > 0) {

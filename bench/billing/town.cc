@@ -11,7 +11,6 @@ namespace {
 
 constexpr int kModels = 3;
 constexpr int kWorkers = 8;
-constexpr auto kGap = std::chrono::microseconds(25);
 enum Kind { kTenant = 1, kProject, kKey, kWallet, kLease, kBoot };
 
 constexpr const char* kTown = R"sql(
@@ -84,7 +83,7 @@ billing::UsageBatch Traffic::next(std::size_t events) {
   for (std::size_t i = 0; i < events; ++i) {
     billing::UsageEvent event;
     event.sequence = ++sequence_;
-    const Wall at = start_ + kGap * sequence_;
+    const Wall at = start_ + options_.gap * sequence_;
     const std::int64_t millis = unix_micros(at) / 1000;
     const std::uint64_t low = random(), high = random();
     for (std::size_t b = 0; b < 6; ++b) event.request.uuid.bytes[b] = static_cast<std::uint8_t>(millis >> (40 - 8 * b));

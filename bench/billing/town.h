@@ -15,6 +15,7 @@ struct TownOptions {
   int tenants = 100;  ///< each with a project, a wallet and `keys` keys
   int keys = 2;
   int gateways = 4;  ///< each with an open epoch and a lease of every wallet
+  std::chrono::microseconds gap{25};  ///< from one event of a gateway to its next
 };
 
 /// Ids that follow from what they name, so that rows can be written by SQL and events made without asking.
@@ -25,7 +26,7 @@ std::string gateway_name(int number);
 void build_town(const std::string& dsn, const TownOptions& options);
 
 /// The traffic of one gateway: batches that follow each other without gap, events rated as the gateway would. UUIDv7
-/// ids advance with `start` and 25 us an event, completions likewise, so a million events fill 25 s.
+/// ids and completions begin at `start` and are `gap` apart.
 class Traffic {
  public:
   Traffic(const TownOptions& options, int gateway, Wall start);

@@ -3,16 +3,18 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <sstream>
 
 namespace tidegate::bench {
 
 namespace {
-std::unexpected<Error> gone(std::int64_t pid) { return fail(Code::kNotFound, "no_process", fmt::format("no process {}", pid)); }
-}  // namespace
 
-Result<double> process_cpu_seconds(std::int64_t pid) {
+std::unexpected<Error> gone(std::int64_t pid) { return fail(Code::kNotFound, "no_process", fmt::format("no process {}", pid)); }
+
+/// utime, stime, and cutime, cstime of children that ended and were waited for: fields 14 to 17 of /proc/PID/stat.
+Result<std::array<double, 4>> cpu_fields(std::int64_t pid) {
   std::ifstream in(fmt::format("/proc/{}/stat", pid));
   std::string line;
   if (!std::getline(in, line)) return gone(pid);
@@ -20,9 +22,27 @@ Result<double> process_cpu_seconds(std::int64_t pid) {
   std::istringstream rest(line.substr(line.rfind(')') + 2));
   std::string word;
   for (int field = 3; field < 14; ++field) rest >> word;
-  double user = 0, system = 0;
-  rest >> user >> system;
-  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  std::array<double, 4> out{};
+  for (double& each : out) {
+    rest >> each;
+    each /= static_cast<double>(sysconf(_SC_CLK_TCK));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<double> process_cpu_seconds(std::int64_t pid) {
+  TG_ASSIGN(const auto fields, cpu_fields(pid));
+  return fields[0] + fields[1];
+}
+
+Result<double> family_cpu_seconds(std::int64_t pid) {
+  TG_ASSIGN(const auto fields, cpu_fields(pid));
+  double sum = fields[0] + fields[1] + fields[2] + fields[3];
+  std::ifstream in(fmt::format("/proc/{0}/task/{0}/children", pid));
+  for (std::int64_t child = 0; in >> child;) sum += process_cpu_seconds(child).value_or(0);
+  return sum;
 }
 
 Result<double> process_rss_mib(std::int64_t pid) {

@@ -221,6 +221,7 @@ Result<AppliedBatch> apply_usage(pqxx::work& tx, const UsageBatch& batch, const 
   rows.advance_epoch(last, link);
   out.applied_through = last;
   out.applied = fresh.size();
+  for (const UsageEvent* event : fresh) out.oldest = std::max<Duration>(out.oldest, context.now - event->instants.completed);
   return out;
 }
 

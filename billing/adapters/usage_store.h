@@ -23,6 +23,7 @@ struct AppliedBatch {
   std::int64_t applied_through = 0;
   std::size_t applied = 0;     ///< events this call added
   std::size_t duplicates = 0;  ///< events that were there already
+  Duration oldest{0};          ///< from the end of the oldest event added to now; never negative
 };
 
 /// What does not come from the batch itself.

@@ -28,40 +28,13 @@ std::string body_of(const AlertRow& alert) {
 BudgetJob::BudgetJob(const ServiceContext& context, const std::string& holder, std::chrono::milliseconds interval,
                      WebhookPolicy policy)
     : context_(context),
-      interval_(interval),
       policy_(policy),
-      lease_(context.pool, context.clock, "billing_budgets", holder, std::max<Duration>(3 * interval, std::chrono::seconds(60))) {
-  thread_ = std::thread([this] { run(); });
-}
-
-void BudgetJob::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopping_ = true;
-  }
-  stopping_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-bool BudgetJob::is_stopping() {
-  const std::lock_guard lock(mutex_);
-  return is_stopping_;
-}
-
-void BudgetJob::run() {
-  std::unique_lock lock(mutex_);
-  while (!stopping_.wait_for(lock, interval_, [this] { return is_stopping_; })) {
-    lock.unlock();
-    turn();
-    lock.lock();
-  }
-}
+      lease_(context, "billing_budgets", holder, std::max<Duration>(3 * interval, std::chrono::seconds(60))),
+      loop_(interval, JobLoop::First::kAfterInterval, [this] { turn(); }) {}
 
 void BudgetJob::turn() {
+  if (!lease_.is_ours()) return;
   const Deadline ask = Deadline::after(context_.clock.mono(), kLimit);
-  if (const auto table = lease_.create_table(ask); !table) return;
-  const auto leading = lease_.acquire(ask);
-  if (!leading || !*leading) return;
   const Wall now = context_.clock.wall();
   const auto lapsed = context_.pool.run_blocking(ask, [&](pqxx::work& tx) -> Result<std::size_t> {
     attribute(tx, "job/budgets", "");
@@ -85,7 +58,7 @@ void BudgetJob::deliver() {
       [&](pqxx::work& tx) -> Result<std::vector<Delivery>> { return due_deliveries(tx, kDeliveriesATurn, context_.clock.wall()); });
   if (!due) return;
   for (const Delivery& one : *due) {
-    if (is_stopping()) return;
+    if (loop_.is_stopping()) return;
     const Wall now = context_.clock.wall();
     WebhookCall call;
     call.url = one.webhook.url;

@@ -1,13 +1,8 @@
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
-#include "base/pg/leader.h"
 #include "billing/adapters/alert_store.h"
 #include "billing/adapters/webhook_sender.h"
-#include "billing/rpc/context.h"
+#include "billing/jobs/job_loop.h"
 
 namespace tidegate::billing {
 
@@ -17,27 +12,18 @@ class BudgetJob {
  public:
   /// `interval` > 0. `holder` is new for each process start.
   BudgetJob(const ServiceContext& context, const std::string& holder, std::chrono::milliseconds interval, WebhookPolicy policy);
-  ~BudgetJob() { stop(); }
-  BudgetJob(const BudgetJob&) = delete;
-  BudgetJob& operator=(const BudgetJob&) = delete;
 
   /// Waits for a delivery under way. Idempotent.
-  void stop();
+  void stop() { loop_.stop(); }
 
  private:
-  void run();
   void turn();
   void deliver();
-  bool is_stopping();
 
   const ServiceContext& context_;
-  const std::chrono::milliseconds interval_;
   const WebhookPolicy policy_;
-  pg::LeaderLease lease_;
-  std::mutex mutex_;
-  std::condition_variable stopping_;
-  bool is_stopping_ = false;
-  std::thread thread_;
+  JobLease lease_;
+  JobLoop loop_;  // last: its thread uses what stands above
 };
 
 }  // namespace tidegate::billing

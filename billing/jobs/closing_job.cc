@@ -7,40 +7,17 @@ namespace tidegate::billing {
 namespace {
 
 constexpr auto kRunLimit = std::chrono::minutes(30);
-constexpr auto kAskLimit = std::chrono::seconds(5);
 
 }  // namespace
 
 ClosingJob::ClosingJob(const ServiceContext& context, const std::string& holder, const Options& options)
     : context_(context),
       options_(options),
-      lease_(context.pool, context.clock, "billing_closing", holder, 3 * options.interval) {
-  thread_ = std::thread([this] { run(); });
-}
-
-void ClosingJob::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopping_ = true;
-  }
-  stopping_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void ClosingJob::run() {
-  std::unique_lock lock(mutex_);
-  do {
-    lock.unlock();
-    close_once();
-    lock.lock();
-  } while (!stopping_.wait_for(lock, options_.interval, [this] { return is_stopping_; }));
-}
+      lease_(context, "billing_closing", holder, 3 * options.interval),
+      loop_(options.interval, JobLoop::First::kAtStart, [this] { close_once(); }) {}
 
 void ClosingJob::close_once() {
-  const Deadline ask = Deadline::after(context_.clock.mono(), kAskLimit);
-  if (const auto table = lease_.create_table(ask); !table) return;
-  const auto leading = lease_.acquire(ask);
-  if (!leading || !*leading) return;
+  if (!lease_.is_ours()) return;
   ClosingRequest request;
   request.actor = "job/closing";
   request.is_draft = options_.is_draft;

@@ -1,11 +1,6 @@
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
-#include "base/pg/leader.h"
-#include "billing/rpc/context.h"
+#include "billing/jobs/job_loop.h"
 
 namespace tidegate::billing {
 
@@ -20,24 +15,17 @@ class ClosingJob {
   };
   /// `holder` is new for each process start.
   ClosingJob(const ServiceContext& context, const std::string& holder, const Options& options);
-  ~ClosingJob() { stop(); }
-  ClosingJob(const ClosingJob&) = delete;
-  ClosingJob& operator=(const ClosingJob&) = delete;
 
   /// Waits for a run under way. Idempotent.
-  void stop();
+  void stop() { loop_.stop(); }
 
  private:
-  void run();
   void close_once();
 
   const ServiceContext& context_;
   const Options options_;
-  pg::LeaderLease lease_;
-  std::mutex mutex_;
-  std::condition_variable stopping_;
-  bool is_stopping_ = false;
-  std::thread thread_;
+  JobLease lease_;
+  JobLoop loop_;  // last: its thread uses what stands above
 };
 
 }  // namespace tidegate::billing

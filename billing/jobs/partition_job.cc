@@ -8,7 +8,6 @@ namespace tidegate::billing {
 namespace {
 
 constexpr int kMonthsAhead = 2;
-constexpr auto kAskLimit = std::chrono::seconds(5);
 /// Summing up a month of many events takes its time; nobody waits for it.
 constexpr auto kDropLimit = std::chrono::minutes(30);
 
@@ -16,35 +15,13 @@ constexpr auto kDropLimit = std::chrono::minutes(30);
 
 PartitionJob::PartitionJob(const ServiceContext& context, const std::string& holder, std::chrono::milliseconds interval, int keep_months)
     : context_(context),
-      interval_(interval),
       keep_months_(keep_months),
-      lease_(context.pool, context.clock, "billing_partitions", holder, 3 * interval) {
-  thread_ = std::thread([this] { run(); });
-}
-
-void PartitionJob::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopping_ = true;
-  }
-  stopping_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void PartitionJob::run() {
-  std::unique_lock lock(mutex_);
-  do {
-    lock.unlock();
-    tend();
-    lock.lock();
-  } while (!stopping_.wait_for(lock, interval_, [this] { return is_stopping_; }));
-}
+      lease_(context, "billing_partitions", holder, 3 * interval),
+      loop_(interval, JobLoop::First::kAtStart, [this] { tend(); }) {}
 
 void PartitionJob::tend() {
-  const Deadline ask = Deadline::after(context_.clock.mono(), kAskLimit);
-  if (const auto table = lease_.create_table(ask); !table) return;
-  const auto leading = lease_.acquire(ask);
-  if (!leading || !*leading) return;
+  if (!lease_.is_ours()) return;
+  const Deadline ask = Deadline::after(context_.clock.mono(), kJobAskLimit);
   const Wall now = context_.clock.wall();
   auto prepare = [&](pqxx::work& tx) -> Result<int> {
     attribute(tx, "job/partitions", "");

@@ -1,11 +1,6 @@
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
-#include "base/pg/leader.h"
-#include "billing/rpc/context.h"
+#include "billing/jobs/job_loop.h"
 
 namespace tidegate::billing {
 
@@ -15,25 +10,17 @@ class PartitionJob {
  public:
   /// `keep_months` >= 1, counted before the current one. `interval` > 0. `holder` is new for each process start.
   PartitionJob(const ServiceContext& context, const std::string& holder, std::chrono::milliseconds interval, int keep_months);
-  ~PartitionJob() { stop(); }
-  PartitionJob(const PartitionJob&) = delete;
-  PartitionJob& operator=(const PartitionJob&) = delete;
 
   /// Waits for a round under way. Idempotent.
-  void stop();
+  void stop() { loop_.stop(); }
 
  private:
-  void run();
   void tend();
 
   const ServiceContext& context_;
-  const std::chrono::milliseconds interval_;
   const int keep_months_;
-  pg::LeaderLease lease_;
-  std::mutex mutex_;
-  std::condition_variable stopping_;
-  bool is_stopping_ = false;
-  std::thread thread_;
+  JobLease lease_;
+  JobLoop loop_;  // last: its thread uses what stands above
 };
 
 }  // namespace tidegate::billing

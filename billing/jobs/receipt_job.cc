@@ -7,7 +7,6 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr auto kAskLimit = std::chrono::seconds(5);
 constexpr auto kSealLimit = std::chrono::minutes(30);
 constexpr auto kDay = std::chrono::hours(24);
 
@@ -17,33 +16,11 @@ ReceiptJob::ReceiptJob(const ServiceContext& context, Options options, Ed25519Ke
     : context_(context),
       options_(std::move(options)),
       key_(std::move(key)),
-      lease_(context.pool, context.clock, "billing_receipts", holder, 3 * options_.interval) {
-  thread_ = std::thread([this] { run(); });
-}
-
-void ReceiptJob::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopping_ = true;
-  }
-  stopping_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void ReceiptJob::run() {
-  std::unique_lock lock(mutex_);
-  while (!stopping_.wait_for(lock, options_.interval, [this] { return is_stopping_; })) {
-    lock.unlock();
-    seal_once();
-    lock.lock();
-  }
-}
+      lease_(context, "billing_receipts", holder, 3 * options_.interval),
+      loop_(options_.interval, JobLoop::First::kAfterInterval, [this] { seal_once(); }) {}
 
 void ReceiptJob::seal_once() {
-  const Deadline ask = Deadline::after(context_.clock.mono(), kAskLimit);
-  if (const auto table = lease_.create_table(ask); !table) return;
-  const auto leading = lease_.acquire(ask);
-  if (!leading || !*leading) return;
+  if (!lease_.is_ours()) return;
   Status done = cut_yesterday();
   for (bool is_more = done.has_value(); is_more;) {
     const auto sealed = seal_next();
@@ -60,7 +37,7 @@ Status ReceiptJob::sign_audit_log() {
     sign_audit(tx, options_.deployment, key_, now);
     return {};
   };
-  return context_.pool.run_blocking(Deadline::after(context_.clock.mono(), kAskLimit), job);
+  return context_.pool.run_blocking(Deadline::after(context_.clock.mono(), kJobAskLimit), job);
 }
 
 Status ReceiptJob::cut_yesterday() {
@@ -69,7 +46,7 @@ Status ReceiptJob::cut_yesterday() {
     cut_day(tx, day);
     return {};
   };
-  return context_.pool.run_blocking(Deadline::after(context_.clock.mono(), kAskLimit), job);
+  return context_.pool.run_blocking(Deadline::after(context_.clock.mono(), kJobAskLimit), job);
 }
 
 Result<bool> ReceiptJob::seal_next() {

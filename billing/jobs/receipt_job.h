@@ -1,12 +1,7 @@
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
 #include "base/crypto/ed25519.h"
-#include "base/pg/leader.h"
-#include "billing/rpc/context.h"
+#include "billing/jobs/job_loop.h"
 
 namespace tidegate::billing {
 
@@ -22,15 +17,11 @@ class ReceiptJob {
   };
   /// `holder` is new for each process start.
   ReceiptJob(const ServiceContext& context, Options options, Ed25519Key key, const std::string& holder);
-  ~ReceiptJob() { stop(); }
-  ReceiptJob(const ReceiptJob&) = delete;
-  ReceiptJob& operator=(const ReceiptJob&) = delete;
 
   /// Waits for a run under way. Idempotent.
-  void stop();
+  void stop() { loop_.stop(); }
 
  private:
-  void run();
   void seal_once();
   Status cut_yesterday();
   Status sign_audit_log();
@@ -40,11 +31,8 @@ class ReceiptJob {
   const ServiceContext& context_;
   const Options options_;
   const Ed25519Key key_;
-  pg::LeaderLease lease_;
-  std::mutex mutex_;
-  std::condition_variable stopping_;
-  bool is_stopping_ = false;
-  std::thread thread_;
+  JobLease lease_;
+  JobLoop loop_;  // last: its thread uses what stands above
 };
 
 }  // namespace tidegate::billing

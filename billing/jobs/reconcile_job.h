@@ -1,11 +1,6 @@
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
-#include "base/pg/leader.h"
-#include "billing/rpc/context.h"
+#include "billing/jobs/job_loop.h"
 
 namespace tidegate::billing {
 
@@ -15,24 +10,16 @@ class ReconcileJob {
  public:
   /// `interval` > 0. `holder` is new for each process start.
   ReconcileJob(const ServiceContext& context, const std::string& holder, std::chrono::milliseconds interval);
-  ~ReconcileJob() { stop(); }
-  ReconcileJob(const ReconcileJob&) = delete;
-  ReconcileJob& operator=(const ReconcileJob&) = delete;
 
   /// Waits for a run under way. Idempotent.
-  void stop();
+  void stop() { loop_.stop(); }
 
  private:
-  void run();
   void reconcile_once();
 
   const ServiceContext& context_;
-  const std::chrono::milliseconds interval_;
-  pg::LeaderLease lease_;
-  std::mutex mutex_;
-  std::condition_variable stopping_;
-  bool is_stopping_ = false;
-  std::thread thread_;
+  JobLease lease_;
+  JobLoop loop_;  // last: its thread uses what stands above
 };
 
 }  // namespace tidegate::billing

@@ -9,27 +9,7 @@ constexpr auto kReadLimit = std::chrono::seconds(5);
 }
 
 TenantBoardJob::TenantBoardJob(const ServiceContext& context, MetricRegistry& registry, std::chrono::milliseconds interval)
-    : context_(context), registry_(registry), interval_(interval) {
-  thread_ = std::thread([this] { run(); });
-}
-
-void TenantBoardJob::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopping_ = true;
-  }
-  stopping_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void TenantBoardJob::run() {
-  std::unique_lock lock(mutex_);
-  do {
-    lock.unlock();
-    refresh();
-    lock.lock();
-  } while (!stopping_.wait_for(lock, interval_, [this] { return is_stopping_; }));
-}
+    : context_(context), registry_(registry), loop_(interval, JobLoop::First::kAtStart, [this] { refresh(); }) {}
 
 void TenantBoardJob::refresh() {
   auto job = [](pqxx::work& tx) { return load_tenant_view(tx, kTenantsMax); };

@@ -1,15 +1,11 @@
 #pragma once
-
 #include <chrono>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "billing/adapters/tenant_view.h"
-#include "billing/rpc/context.h"
+#include "billing/jobs/job_loop.h"
 
 namespace tidegate::billing {
 
@@ -20,27 +16,19 @@ class TenantBoardJob {
   static constexpr int kTenantsMax = 50;
 
   TenantBoardJob(const ServiceContext& context, MetricRegistry& registry, std::chrono::milliseconds interval);
-  ~TenantBoardJob() { stop(); }
-  TenantBoardJob(const TenantBoardJob&) = delete;
-  TenantBoardJob& operator=(const TenantBoardJob&) = delete;
 
   /// Idempotent.
-  void stop();
+  void stop() { loop_.stop(); }
 
  private:
-  void run();
   void refresh();
   void show(const TenantView& view);
   void set(const char* name, const char* help, const Labels& labels, Money amount);
 
   const ServiceContext& context_;
   MetricRegistry& registry_;
-  const std::chrono::milliseconds interval_;
   std::map<std::pair<std::string, Labels>, Gauge*> shown_;  // job's thread: those set by the last refresh
-  std::mutex mutex_;
-  std::condition_variable stopping_;
-  bool is_stopping_ = false;
-  std::thread thread_;
+  JobLoop loop_;  // last: its thread uses what stands above
 };
 
 }  // namespace tidegate::billing

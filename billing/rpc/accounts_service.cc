@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kGatewayIdMax = 128;
 /// How far a gateway's word on the time is followed: the clock error that pricing accepts.
 constexpr std::chrono::seconds kSkewMax{1};
+/// Usage that comes this long after its end is worth a line in the log: a gateway was cut off, or its clock is wrong.
+constexpr std::chrono::hours kLate{1};
 
 template <typename IdType>
 Result<IdType> read_id(const std::string& raw, std::string_view field) {
@@ -197,6 +199,14 @@ Result<v1::UsageAck> AccountsService::submit(const v1::UsageBatch& request, Dead
   context_.metrics.usage_batches.add();
   context_.metrics.usage_events.add(static_cast<double>(applied->applied));         // metric
   context_.metrics.usage_duplicates.add(static_cast<double>(applied->duplicates));  // metric
+  if (applied->applied > 0) {
+    const double delay = std::chrono::duration<double>(applied->oldest).count();  // seconds
+    context_.metrics.usage_delay_seconds.observe(delay);
+    if (applied->oldest > kLate) {
+      context_.log.warn("usage_late", {kv("gateway", request.gateway_id()), kv("epoch", request.epoch()),
+                                       kv("events", applied->applied), kv("oldest_seconds", delay)});
+    }
+  }
   v1::UsageAck out;
   out.set_applied_through(static_cast<std::uint64_t>(applied->applied_through));
   return out;

@@ -53,6 +53,22 @@ TEST_F(Ingest, ABatchSentByFourConnectionsAtOnceIsBilledOnce) {
   expect_reconciled();
 }
 
+TEST_F(Ingest, WhatComesHoursLateIsBilledAndTold) {
+  v1::UsageEvent punctual = make_event(customer_, lease_, 1);
+  const std::int64_t now = unix_micros(clock_.wall());
+  punctual.set_admitted_us(now - 2'000'000);
+  punctual.set_started_us(now - 1'900'000);
+  punctual.set_completed_us(now);
+  rate(punctual);
+  ASSERT_TRUE(submit(make_batch(epoch_, {punctual})));
+  EXPECT_FALSE(log_.has("usage_late"));
+  ASSERT_TRUE(submit(make_batch(epoch_, {make_event(customer_, lease_, 2)}))) << "of 2026-11-20";
+  EXPECT_TRUE(log_.has("usage_late"));
+  EXPECT_EQ(registry_.value("tidegate_billing_usage_delay_seconds"), 2);
+  EXPECT_EQ(query("SELECT count(*) FROM usage_log"), "2");
+  expect_reconciled();
+}
+
 TEST_F(Ingest, OneEventInTwoEpochsAtOnceIsBilledOnce) {
   const std::uint64_t other = open_epoch("g2");
   for (std::uint64_t round = 1; round <= 20; ++round) {

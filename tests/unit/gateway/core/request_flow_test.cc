@@ -77,6 +77,20 @@ TEST(RequestFlow, OneStepAnswerIsAcceptedAndSettled) {
   EXPECT_EQ(flow.finish_reason(), "length");
 }
 
+TEST(RequestFlow, AWorkerThatLosesCountDoesNotMakeTheAnswerFree) {
+  for (const FlowEvent& lost : {ended(SequenceEnd::kStop, 0, 0), ended(SequenceEnd::kStop, 10, 2), text(10, 2), text(9, 4)}) {
+    RequestFlow flow = streaming();
+    EXPECT_THAT(v(flow.on_worker_event(lost)), ElementsAre(kLeaveWorker, kSettle));
+    EXPECT_EQ(flow.outcome(), Outcome::kFailed);
+    EXPECT_EQ(flow.refusal().error.reason, "usage_lost");
+    EXPECT_EQ(flow.usage().prompt, 10);
+    EXPECT_EQ(flow.usage().completion, 3) << "what the client has";
+  }
+  RequestFlow flow = starting();
+  flow.on_worker_event(ended(SequenceEnd::kStop, 0, 0));
+  EXPECT_EQ(flow.outcome(), Outcome::kFailed) << "an answer without its prompt";
+}
+
 TEST(RequestFlow, RefusedCheckHoldsNothing) {
   RequestFlow flow(true);
   EXPECT_THAT(v(flow.on_checked(Refusal(Error(Code::kUnauthenticated, "invalid_api_key", "m")))),
