@@ -7,6 +7,7 @@
 #include <pqxx/connection>
 #include <pqxx/transaction>
 
+#include "base/pg/connect.h"
 #include "billing/adapters/usage_query.h"
 #include "billing/adapters/wallet_store.h"
 
@@ -37,8 +38,8 @@ ReadFigures timed(const std::string& what, int repeats, const std::function<void
 }  // namespace
 
 std::vector<ReadFigures> measure_reads(const std::string& dsn, const TownOptions& options, int repeats) {
-  pqxx::connection connection(dsn);
-  pqxx::work tx(connection);
+  const auto connection = pg::connect({.connection = dsn, .application = "bench"});
+  pqxx::work tx(*connection);
   auto tenant = [&](int i) { return TenantId{town_id(1, i % options.tenants)}; };
   return {
       timed("balance of a wallet", repeats,

@@ -123,6 +123,6 @@ void move_wallets(pqxx::work& tx, const std::vector<WalletMove>& moves) {
   pg::run(tx, kMoveWallets, ids.param(), balance.param(), leased.param());
 }
 
-void prefer_indexes(pqxx::work& tx) { tx.exec0("SET LOCAL enable_seqscan = off; SET LOCAL jit = off"); }
+void prefer_indexes(pqxx::work& tx) { tx.exec0("SET LOCAL enable_seqscan = off"); }
 
 }  // namespace tidegate::billing

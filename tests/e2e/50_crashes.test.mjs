@@ -20,13 +20,16 @@ test(`kill -9 of ${kVictims.join(', ')}, ${kKills} times each, under load`, asyn
     [order[i], order[j]] = [order[j], order[i]];
   }
   let kills = 0;
-  for (const name of order) {
-    const pid = await pidOf(name);
-    await load.progress(1 + Math.floor(next() * 8));
-    if (kill(pid)) kills += 1;
-    await reborn(name, pid);
-    await load.progress(2);
+  try {
+    for (const name of order) {
+      const pid = await pidOf(name);
+      await load.progress(1 + Math.floor(next() * 8));
+      if (kill(pid)) kills += 1;
+      await reborn(name, pid);
+      await load.progress(2);
+    }
+  } finally {
+    await load.stop();
   }
-  await load.stop();
   console.log(`${kills} kills (${kKills} each of ${kVictims.join(', ')}): ${await load.prove()}`);
 });

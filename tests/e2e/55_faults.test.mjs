@@ -25,7 +25,7 @@ async function killed(name) {
 
 /** Alive but deaf: connections hang instead of breaking. */
 async function frozen(name, ms) {
-  const pids = family(await pidOf(name));
+  const pids = await until(`${name} and its children`, 30, async () => family(await pidOf(name)));
   for (const pid of pids) kill(pid, 'SIGSTOP');
   await pause(ms);
   for (const pid of pids.reverse()) kill(pid, 'SIGCONT');
@@ -121,14 +121,18 @@ test(`${kFaults} faults under load`, async () => {
   const plan = [...names, ...Array.from({ length: kFaults }, draw)].slice(0, kFaults - kLongOutages);
   for (let i = 0; i < kLongOutages; ++i) plan.splice(Math.floor(next() * plan.length), 0, kLong);
   const counts = new Map();
-  for (const name of plan) {
-    await load.progress(1 + Math.floor(next() * 6));
-    if (name === kLong) await frozen('postgres', 60_000);
-    else await kinds[name][1]();
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-    await load.progress(1);
+  try {
+    for (const [index, name] of plan.entries()) {
+      await load.progress(1 + Math.floor(next() * 6));
+      if (name === kLong) await frozen('postgres', 60_000);
+      else await kinds[name][1]();
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+      await load.progress(1);
+      if ((index + 1) % 100 === 0) console.log(`${index + 1} faults, ${load.finished.size} requests finished`);
+    }
+  } finally {
+    await load.stop();
   }
-  await load.stop();
   const list = [...counts].map(([name, count]) => `${count} x ${name}`).join(', ');
   const batches = Object.entries(cable.happened).map(([kind, count]) => `${count} ${kind}`).join(', ');
   console.log(`${plan.length} faults (${list}; on the cable: ${batches}): ${await load.prove()}`);

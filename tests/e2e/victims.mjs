@@ -14,9 +14,13 @@ export const victims = {
   redis: () => stack.pid('redis'),
 };
 
-export const pidOf = (name) => until(`${name}'s pid`, 30, () => victims[name]());
+/** Of a process that lives: a pid file may still name one that ended. */
+export const pidOf = (name) => until(`${name}'s pid`, 30, () => {
+  const pid = victims[name]();
+  return pid && kill(pid, 0) && pid;
+});
 
-/** kill -9; false when it was gone already. */
+/** kill -9 unless another signal is named; false when it was gone already. */
 export function kill(pid, signal = 'SIGKILL') {
   try {
     process.kill(pid, signal);
