@@ -19,6 +19,7 @@
 #include "billing/rpc/accounts_service.h"
 #include "billing/rpc/admin_service.h"
 #include "billing/rpc/audit_service.h"
+#include "billing/rpc/balance_service.h"
 #include "billing/rpc/budget_service.h"
 #include "billing/rpc/ledger_service.h"
 #include "billing/rpc/meter_service.h"
@@ -87,6 +88,7 @@ struct Billing::Parts {
         pricing(context, workers, rpc::AuthGate::required(config.admin_key)),
         receipts(context, workers, rpc::AuthGate::required(config.admin_key)),
         receipt_lookup(context, workers, rpc::AuthGate::required(config.cluster_token)),
+        balance_lookup(context, workers, rpc::AuthGate::required(config.cluster_token)),
         audit(context, workers, rpc::AuthGate::required(config.admin_key)) {}
 
   Config config;
@@ -106,6 +108,7 @@ struct Billing::Parts {
   PricingService pricing;
   ReceiptService receipts;
   ReceiptLookupService receipt_lookup;
+  BalanceLookupService balance_lookup;
   AuditService audit;
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<ReconcileJob> reconcile;
@@ -151,7 +154,7 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
   TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets,
                                                           &parts.ledger, &parts.statements, &parts.pricing, &parts.receipts,
-                                                          &parts.receipt_lookup, &parts.audit}));
+                                                          &parts.receipt_lookup, &parts.balance_lookup, &parts.audit}));
   surroundings.log.info("listening", {kv("grpc", billing->address())});
   return billing;
 }

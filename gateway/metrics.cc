@@ -41,7 +41,7 @@ Counter& cancelled_counter(MetricRegistry& registry, CancelPhase phase) {
 GatewayMetrics::GatewayMetrics(MetricRegistry& registry)
     : fields_ignored(registry.counter("tidegate_gateway_fields_ignored_total",
                                       "Request fields that were read and had no effect.")),
-      keep_alives(registry.counter("tidegate_gateway_keep_alives_total", "Comments sent to waiting streams.")),
+      keep_alives(registry.counter("tidegate_gateway_keep_alives_total", "Times an answer was silent for long enough to send a comment or a blank line.")),
       routes_refused(registry.counter("tidegate_gateway_routes_refused_total",
                                       "Route pictures refused because a newer scheduler leads.")),
       routes_reconnects(registry.counter("tidegate_gateway_routes_reconnects_total",

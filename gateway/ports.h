@@ -55,7 +55,7 @@ struct AdmissionRequest {
   std::int64_t completion_tokens_max = 0;
   Duration budget = {};                  ///< the request's own deadline, for "highest rate until then"
   bool is_stream = false;
-  std::string surface;                   ///< "http.chat" | "grpc.chat"
+  std::string surface;                   ///< "http.chat" | "http.completions" | "grpc.chat"
   std::string end_user;                  ///< what the client sent as `user`, for caps of end users; empty = not named
 };
 
@@ -99,6 +99,21 @@ class Meter {
     std::int64_t until_us = 0;                                                   ///< next change, 0 = open
   };
   virtual std::optional<Quote> quote(const Principal& principal, std::string_view model) const = 0;
+};
+
+/// What wallets hold, as billing knows it now. Thread-safe; every call is a round trip.
+class Balances {
+ public:
+  virtual ~Balances() = default;
+  struct Balance {
+    std::string currency;
+    Money granted;    ///< money given, not used and not expired
+    Money topped_up;  ///< the rest, paid in; below zero: credit in use
+    bool is_available = false;  ///< something can be spent, credit included
+  };
+  /// What gateways hold on lease is still the wallet's. Usage of the last seconds may not be posted yet.
+  /// Fails: not_found/unknown_wallet (also another tenant's), unavailable/...
+  virtual awaitable<Result<Balance>> find(TenantId tenant, WalletId wallet) = 0;
 };
 
 /// Receipts that billing keeps for ever. Thread-safe; every call is a round trip.

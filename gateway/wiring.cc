@@ -72,6 +72,7 @@ struct GatewayProcess::Parts {
 
   std::unique_ptr<Accounts> accounts;
   std::unique_ptr<ReceiptArchive> receipts;
+  std::unique_ptr<Balances> balances;
   std::shared_ptr<Treasury> treasury;  // shared with open charges
   bool is_money_drained = false;
   std::vector<std::unique_ptr<Lane>> lanes;
@@ -108,6 +109,7 @@ Status GatewayProcess::open_money() {
   Parts& parts = *parts_;
   TG_ASSIGN(parts.accounts, connect_billing(config_.billing_address, config_.cluster_token, clock_));
   TG_ASSIGN(parts.receipts, connect_receipts(config_.billing_address, config_.cluster_token, clock_));
+  TG_ASSIGN(parts.balances, connect_balances(config_.billing_address, config_.cluster_token, clock_));
   TreasuryConfig config;
   config.gateway_id = config_.gateway_id;
   config.pepper = config_.pepper;
@@ -198,7 +200,7 @@ Status GatewayProcess::listen() {
     serving_lanes.push_back({servings.back(), parts.io.executor(i)});
   }
   parts.api = std::make_unique<OpenAiApi>(parts.treasury->principals(), parts.ids, clock_, std::move(servings),
-                                          parts.receipts.get());
+                                          parts.receipts.get(), parts.balances.get());
   parts.handler = [api = parts.api.get()](HttpExchange& exchange) { return api->handle(exchange); };
   HttpServerOptions http;
   http.listen = config_.http_listen;

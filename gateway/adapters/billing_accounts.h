@@ -22,4 +22,8 @@ Result<std::unique_ptr<ReceiptArchive>> connect_receipts(const std::string& addr
                                                          const Clock& clock,
                                                          Duration call_limit = std::chrono::seconds(5));
 
+/// The same for balances.
+Result<std::unique_ptr<Balances>> connect_balances(const std::string& address, const std::string& token,
+                                                   const Clock& clock, Duration call_limit = std::chrono::seconds(5));
+
 }  // namespace tidegate::gateway

@@ -14,18 +14,29 @@ std::unexpected<Error> invalid_value(std::string_view path, std::string_view nam
   return fail(Code::kInvalidArgument, "invalid_value", std::move(message), std::move(field));
 }
 
+std::int64_t raw_bytes(const RawPrompt& raw) { return std::ssize(raw.text) + (raw.suffix ? std::ssize(*raw.suffix) : 0); }
+
+Status check_bytes(std::int64_t bytes, std::string_view field) {
+  if (bytes <= PlanLimits::kPromptBytesMax) return {};
+  return fail(Code::kInvalidArgument, "request_too_large",
+              fmt::format("'{}' has {} bytes of text; send at most {}.", field, bytes, PlanLimits::kPromptBytesMax),
+              std::string(field));
+}
+
 Status check_messages(const std::vector<PlanMessage>& messages) {
   if (messages.empty() || std::ssize(messages) > PlanLimits::kMessagesMax) {
     return invalid_value("", "messages", fmt::format("has {} messages; send 1 to {}", messages.size(), PlanLimits::kMessagesMax));
   }
   std::int64_t bytes = 0;
-  for (const PlanMessage& message : messages) bytes += std::ssize(message.content);
-  if (bytes > PlanLimits::kPromptBytesMax) {
-    return fail(Code::kInvalidArgument, "request_too_large",
-                fmt::format("'messages' hold {} bytes of text; send at most {}.", bytes, PlanLimits::kPromptBytesMax),
-                "messages");
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const PlanMessage& message = messages[i];
+    bytes += std::ssize(message.content) + std::ssize(message.reasoning);
+    if (message.begins_answer && (i + 1 < messages.size() || message.role != Role::kAssistant)) {
+      return invalid_value(fmt::format("messages[{}]", i), "prefix",
+                           "may be true on the last message only, and only when its role is assistant");
+    }
   }
-  return {};
+  return check_bytes(bytes, "messages");
 }
 
 Status check_sampling(const PlanSampling& sampling, std::string_view path) {
@@ -62,7 +73,11 @@ Status check_plan(const Plan& plan, std::string_view sampling_path) {
   if (std::ssize(plan.end_user) > PlanLimits::kEndUserBytesMax) {
     return invalid_value("", "user", fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
   }
-  TG_TRY(check_messages(plan.messages));
+  if (plan.raw) {
+    TG_TRY(check_bytes(raw_bytes(*plan.raw), "prompt"));
+  } else {
+    TG_TRY(check_messages(plan.messages));
+  }
   return check_sampling(plan.sampling, sampling_path);
 }
 
@@ -84,8 +99,9 @@ std::string_view role_name(Role role) {
 
 std::int64_t prompt_tokens_bound(const Plan& plan) {
   std::int64_t tokens = kTemplateTokensPerRequest;
+  if (plan.raw) tokens += raw_bytes(*plan.raw);
   for (const PlanMessage& message : plan.messages) {
-    tokens += static_cast<std::int64_t>(message.content.size()) + kTemplateTokensPerMessage;
+    tokens += std::ssize(message.content) + std::ssize(message.reasoning) + kTemplateTokensPerMessage;
   }
   return tokens;
 }

@@ -15,6 +15,16 @@ enum class Role : std::uint8_t { kSystem, kUser, kAssistant };
 struct PlanMessage {
   Role role = Role::kUser;
   std::string content;  ///< valid UTF-8
+  /// Of a message that begins the answer: thinking that stands before its content. Other thinking is no part of a plan.
+  std::string reasoning = {};
+  /// On the last message only, an assistant's: the answer goes on where it ends.
+  bool begins_answer = false;
+};
+
+/// A prompt without a conversation: no chat template is put around it, and the model does not think first.
+struct RawPrompt {
+  std::string text;                        ///< valid UTF-8
+  std::optional<std::string> suffix = {};  ///< set: the answer is what belongs between the two
 };
 
 /// Unset fields take the model's own defaults.
@@ -31,6 +41,7 @@ struct PlanSampling {
 struct Plan {
   std::string model;  ///< as the client wrote it
   std::vector<PlanMessage> messages;
+  std::optional<RawPrompt> raw;  ///< instead of messages
   PlanSampling sampling;
   bool is_stream = false;
   bool include_usage = false;
@@ -58,6 +69,7 @@ std::optional<Role> parse_role(std::string_view name);
 std::string_view role_name(Role role);
 
 /// The bounds that every dialect shares. `sampling_path` stands before the names of sampling fields ("" | "sampling").
+/// A message that begins the answer is `prefix` to every dialect.
 /// Fails: invalid_argument/invalid_value or request_too_large, naming field, limit and fix.
 Status check_plan(const Plan& plan, std::string_view sampling_path);
 

@@ -193,9 +193,11 @@ awaitable<FlowActions> RequestDriver::deliver() {
     first_token_ = now;
     pool_metrics_->ttft_seconds->observe(seconds(now - context_.received));
   } else {
-    pool_metrics_->inter_token_seconds->observe(seconds(now - last_write_));
+    pool_metrics_->inter_token_seconds->observe(seconds(now - last_token_));
   }
-  last_write_ = now;
+  last_token_ = now;
+  // An answer that does not stream only collects: on the wire it is as silent as before.
+  if (context_.plan.is_stream) last_write_ = now;
   const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content));
   if (!written) co_return flow_.on_client_gone();
   co_return FlowActions();

@@ -22,6 +22,7 @@ struct ServingLimits {
   Duration request_max = std::chrono::seconds(600);  ///< whole life of a request
   Duration keep_alive = std::chrono::seconds(9);     ///< silence on a stream before a comment; promised: <= 10 s
   std::int32_t completion_default = 8'192;           ///< when the client names no max_tokens
+  Duration blank_lines_after = std::chrono::seconds(15);  ///< silence before an answer that does not stream
 };
 
 /// Requests of one io thread that are not answered yet, so that a stop can end them with an error their clients see.
@@ -52,7 +53,7 @@ struct Serving {
 /// One request that has passed its dialect's parser.
 struct RequestContext {
   RequestId request;
-  std::string_view surface;  ///< "http.chat" | "grpc.chat": a literal
+  std::string_view surface;  ///< "http.chat" | "http.completions" | "grpc.chat": a literal
   std::shared_ptr<const Principal> principal;  ///< shared with the key cache, which moves on
   Plan plan;
   Mono received;
@@ -106,6 +107,7 @@ class RequestDriver {
   std::optional<Mono> queued_at_;
   Duration queue_wait_{};
   std::optional<Mono> first_token_;
+  Mono last_token_{};
   bool is_finished_ = false;  ///< the answer's end was handed to the client
 };
 

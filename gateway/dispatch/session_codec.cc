@@ -40,6 +40,13 @@ v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& re
     auto* out = start.add_messages();
     out->set_role(std::string(role_name(message.role)));
     out->set_content(message.content);
+    if (!message.begins_answer) continue;
+    out->set_prefix(true);
+    out->set_reasoning(message.reasoning);
+  }
+  if (plan.raw) {
+    start.mutable_raw()->set_text(plan.raw->text);
+    if (plan.raw->suffix) start.mutable_raw()->set_suffix(*plan.raw->suffix);
   }
   auto* sampling = start.mutable_sampling();
   if (plan.sampling.temperature) sampling->set_temperature(*plan.sampling.temperature);

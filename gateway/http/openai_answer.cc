@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <optional>
 
 #include "base/core/encoding.h"
 #include "gateway/http/json_text.h"
@@ -12,8 +13,42 @@ namespace {
 
 constexpr std::size_t kFingerprintDigits = 12;
 
-void append_identity(std::string& out, const OpenAiHead& head, std::string_view object) {
-  fmt::format_to(std::back_inserter(out), R"("id":"chatcmpl-{}","object":"{}","created":{},"model":)",
+constexpr std::string_view kIdPrefix = "chatcmpl-";
+
+class ChatForm final : public AnswerForm {
+ public:
+  explicit ChatForm(bool include_usage) : include_usage_(include_usage) {}
+
+  void append_start(std::string& out, const OpenAiHead& head) override {
+    chunks_.emplace(head, include_usage_);
+    chunks_->append_role(out);
+  }
+  void append_text(std::string& out, std::string_view reasoning, std::string_view content) const override {
+    if (!reasoning.empty()) chunks_->append_reasoning(out, reasoning);
+    if (!content.empty()) chunks_->append_content(out, content);
+  }
+  void append_finish(std::string& out, std::string_view finish_reason) const override {
+    chunks_->append_finish(out, finish_reason);
+  }
+  void append_usage(std::string& out, const TokenUsage& usage, const Settlement& settlement) const override {
+    chunks_->append_usage(out, usage, settlement);
+  }
+  std::string whole(const OpenAiHead& head, const AnswerEnd& end) const override {
+    return openai_completion(head, end.reasoning, end.content, end.finish_reason, end.usage, end.settlement);
+  }
+
+ private:
+  const bool include_usage_;
+  std::optional<OpenAiChunks> chunks_;  ///< from append_start on
+};
+
+}  // namespace
+
+std::unique_ptr<AnswerForm> make_chat_form(bool include_usage) { return std::make_unique<ChatForm>(include_usage); }
+
+void append_openai_identity(std::string& out, const OpenAiHead& head, std::string_view id_prefix,
+                            std::string_view object) {
+  fmt::format_to(std::back_inserter(out), R"("id":"{}{}","object":"{}","created":{},"model":)", id_prefix,
                  head.request.to_string(), object, unix_micros(head.created) / 1'000'000);
   append_json_text(out, head.model);
   out += R"(,"system_fingerprint":)";
@@ -24,8 +59,6 @@ void append_identity(std::string& out, const OpenAiHead& head, std::string_view 
     append_json_text(out, fingerprint);
   }
 }
-
-}  // namespace
 
 std::string system_fingerprint(std::string_view weights_digest) {
   const auto colon = weights_digest.find(':');
@@ -56,7 +89,7 @@ std::string openai_completion(const OpenAiHead& head, std::string_view reasoning
   std::string out;
   out.reserve(1'024 + reasoning.size() + content.size());
   out += '{';
-  append_identity(out, head, "chat.completion");
+  append_openai_identity(out, head, kIdPrefix, "chat.completion");
   out += R"(,"variant":)";
   append_json_text(out, head.variant);
   out += R"(,"choices":[{"index":0,"message":{"role":"assistant","content":)";
@@ -69,13 +102,14 @@ std::string openai_completion(const OpenAiHead& head, std::string_view reasoning
   append_json_text(out, finish_reason);
   out += R"(}],"usage":)";
   append_openai_usage(out, usage, settlement);
+  append_receipt_member(out, settlement);
   out += '}';
   return out;
 }
 
 OpenAiChunks::OpenAiChunks(const OpenAiHead& head, bool include_usage) : include_usage_(include_usage) {
   head_ = "data: {";
-  append_identity(head_, head, "chat.completion.chunk");
+  append_openai_identity(head_, head, kIdPrefix, "chat.completion.chunk");
   prefix_ = head_ + R"(,"choices":[{"index":0,"delta":{)";
   suffix_ = R"(},"logprobs":null,"finish_reason":null}])";
   suffix_ += include_usage ? ",\"usage\":null}\n\n" : "}\n\n";
@@ -113,18 +147,26 @@ void OpenAiChunks::append_finish(std::string& out, std::string_view finish_reaso
 }
 
 void OpenAiChunks::append_usage(std::string& out, const TokenUsage& usage, const Settlement& settlement) const {
-  const std::string receipt = base64url_encode(settlement.receipt);
-  if (!include_usage_) {
-    if (!receipt.empty()) out += ": x-tidegate-receipt " + receipt + "\n\n";
+  append_usage_event(out, head_, variant_, include_usage_, usage, settlement);
+}
+
+void append_usage_event(std::string& out, std::string_view head, std::string_view variant, bool include_usage,
+                        const TokenUsage& usage, const Settlement& settlement) {
+  if (!include_usage) {
+    if (!settlement.receipt.empty()) out += ": x-tidegate-receipt " + base64url_encode(settlement.receipt) + "\n\n";
     return;
   }
-  out += head_;
+  out += head;
   out += R"(,"variant":)";
-  out += variant_;
+  out += variant;
   out += R"(,"choices":[],"usage":)";
   append_openai_usage(out, usage, settlement);
-  if (!receipt.empty()) out += ",\"receipt\":\"" + receipt + '"';
+  append_receipt_member(out, settlement);
   out += "}\n\n";
+}
+
+void append_receipt_member(std::string& out, const Settlement& settlement) {
+  if (!settlement.receipt.empty()) out += ",\"receipt\":\"" + base64url_encode(settlement.receipt) + '"';
 }
 
 void append_openai_error(std::string& out, const ApiError& error) {

@@ -1,31 +1,36 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
-#include "base/core/clock.h"
-#include "base/core/ids.h"
 #include "gateway/core/api_error.h"
-#include "gateway/core/usage.h"
-#include "gateway/dispatch/answer_sink.h"
+#include "gateway/http/answer_form.h"
+#include "gateway/http/answer_head.h"
 
 namespace tidegate::gateway {
 
-/// What every chunk of an answer repeats.
-struct OpenAiHead {
-  RequestId request;
-  std::string model;           ///< as the client asked
-  std::string variant;         ///< that really serves
-  std::string weights_digest;  ///< "sha256:<hex>"
-  Wall created;
-};
+using OpenAiHead = AnswerHead;
 
 /// "fp_" and the first twelve digits of the digest: changes exactly when the weights do. "" for an unknown
 /// digest.
 std::string system_fingerprint(std::string_view weights_digest);
 
+/// "id" (`id_prefix` and the request's id), "object", "created", "model" and "system_fingerprint", without braces.
+void append_openai_identity(std::string& out, const OpenAiHead& head, std::string_view id_prefix,
+                            std::string_view object);
+
 /// The usage object, with the cost: {"prompt_tokens":...,"cost":...,"cost_details":{...}}.
 void append_openai_usage(std::string& out, const TokenUsage& usage, const Settlement& settlement);
+
+/// The event with the usage of a stream whose events begin with `head`; `variant` is JSON text. Unasked (`include_usage` false) only a comment
+/// with the receipt: an empty-choices chunk nobody asked for breaks clients, a comment is skipped by every reader of
+/// server-sent events.
+void append_usage_event(std::string& out, std::string_view head, std::string_view variant, bool include_usage,
+                        const TokenUsage& usage, const Settlement& settlement);
+
+/// ,"receipt":"..." when there is one.
+void append_receipt_member(std::string& out, const Settlement& settlement);
 
 /// The whole answer of a request that does not stream.
 std::string openai_completion(const OpenAiHead& head, std::string_view reasoning, std::string_view content,
@@ -43,8 +48,6 @@ class OpenAiChunks {
   void append_reasoning(std::string& out, std::string_view text) const;
   void append_content(std::string& out, std::string_view text) const;
   void append_finish(std::string& out, std::string_view finish_reason) const;
-  /// Without include_usage only a comment with the receipt: an empty-choices chunk nobody asked for breaks
-  /// clients, a comment is skipped by every reader of server-sent events.
   void append_usage(std::string& out, const TokenUsage& usage, const Settlement& settlement) const;
 
  private:
@@ -56,6 +59,9 @@ class OpenAiChunks {
   std::string variant_;
   bool include_usage_;
 };
+
+/// chat.completion, with thinking as reasoning_content.
+std::unique_ptr<AnswerForm> make_chat_form(bool include_usage);
 
 /// An error frame. It is what tells a client that a stream was cut: without it openai-node believes it
 /// complete.

@@ -1,24 +1,23 @@
 #include "gateway/http/openai_api.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "base/core/encoding.h"
+#include "gateway/http/completion_answer.h"
+#include "gateway/http/completion_parse.h"
+#include "gateway/http/deepseek_balance.h"
 #include "gateway/http/json_text.h"
+#include "gateway/http/openai_answer.h"
 #include "gateway/http/openai_chat_parse.h"
 #include "gateway/http/openai_models.h"
 #include "gateway/http/openai_sink.h"
+#include "gateway/http/openapi.h"
 
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::string_view kChatSurface = "http.chat";
-constexpr std::string_view kModelsSurface = "http.models";
 constexpr std::string_view kNoSurface = "http.other";
-constexpr std::string_view kReceiptsSurface = "http.receipts";
-constexpr std::string_view kModelsPath = "/models";
-constexpr std::string_view kReceiptsPath = "/receipts/";
 
 std::string receipt_json(const std::string& request_id, std::string_view receipt) {
   std::string out = R"({"object":"receipt","request_id":)";
@@ -46,12 +45,6 @@ std::string receipt_keys_json(const std::vector<ReceiptArchive::Key>& keys) {
   return out + "]}";
 }
 
-/// "/v1/models" and "/models" are one route: some clients put /v1 in their base URL, some do not.
-std::string_view without_version(std::string_view path) {
-  constexpr std::string_view kVersion = "/v1";
-  return path.starts_with("/v1/") ? path.substr(kVersion.size()) : path;
-}
-
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
 }
@@ -69,12 +62,13 @@ std::string_view bearer_of(std::string_view authorization) {
 }
 
 OpenAiApi::OpenAiApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes,
-                     ReceiptArchive* receipts)
+                     ReceiptArchive* receipts, Balances* balances)
     : principals_(principals),
       ids_(ids),
       clock_(clock),
       lanes_(std::move(lanes)),
       receipts_(receipts),
+      balances_(balances),
       started_s_(unix_micros(clock.wall()) / 1'000'000) {}
 
 std::string OpenAiApi::render_error(const Error& error, int http_status) {
@@ -89,99 +83,147 @@ awaitable<void> OpenAiApi::handle(HttpExchange& exchange) {
   Serving& serving = *lanes_[exchange.lane()];
   const RequestId request{ids_.next()};
   const HttpRequest& http = exchange.request();
-  const std::string_view path = without_version(http.path);
-
-  const bool is_chat = path == "/chat/completions";
-  const bool is_models = path == kModelsPath || path.starts_with("/models/");
-  const std::string_view allowed = is_chat ? "POST" : "GET";
-  const bool is_receipt = receipts_ != nullptr && path.starts_with(kReceiptsPath) && path.size() > kReceiptsPath.size();
-  if (!is_chat && !is_models && !is_receipt) {
+  const RouteMatch match = match_route(http.method, http.path);
+  if (!match.allow.empty() && match.route == nullptr) {
+    Refusal refusal(Error(Code::kUnimplemented, "method_not_allowed", "This path takes " + match.allow + " only."));
+    co_return co_await refuse(exchange, serving, request, kNoSurface, std::move(refusal), match.allow);
+  }
+  if (!has_route(match)) {
     Refusal refusal(Error(Code::kNotFound, "not_found",
-                          "This path does not exist here; see POST /v1/chat/completions and GET /v1/models."));
-    co_await refuse(exchange, serving, request, kNoSurface, std::move(refusal));
-  } else if (http.method != allowed) {
-    Refusal refusal(Error(Code::kUnimplemented, "method_not_allowed",
-                          "This path takes " + std::string(allowed) + " only."));
-    co_await refuse(exchange, serving, request, kNoSurface, std::move(refusal), allowed);
-  } else if (is_chat) {
-    co_await chat(exchange, serving, request);
-  } else if (is_receipt) {
-    co_await receipts(exchange, serving, request, std::string(path.substr(kReceiptsPath.size())));
-  } else {
-    const std::string_view one = path.size() > kModelsPath.size() ? path.substr(kModelsPath.size() + 1) : "";
-    co_await models(exchange, serving, request, one);
+                          "This path does not exist here; GET /openapi.json lists those that do."));
+    co_return co_await refuse(exchange, serving, request, kNoSurface, std::move(refusal));
+  }
+  const std::string_view surface = match.route->surface;
+  switch (match.route->id) {
+    case RouteId::kChat: co_await chat(exchange, serving, request, surface); break;
+    case RouteId::kCompletions: co_await completions(exchange, serving, request, surface); break;
+    case RouteId::kModelList:
+    case RouteId::kModel: co_await models(exchange, serving, request, surface, match.argument); break;
+    case RouteId::kBalance: co_await balance(exchange, serving, request, surface); break;
+    case RouteId::kReceiptKeys:
+    case RouteId::kReceipt: {
+      std::string one(match.argument);
+      co_await receipts(exchange, serving, request, surface, std::move(one));
+      break;
+    }
+    case RouteId::kOpenApi: {
+      std::string document = openapi_document();
+      co_await reply(exchange, serving, request, surface, std::move(document));
+      break;
+    }
   }
 }
 
-awaitable<void> OpenAiApi::chat(HttpExchange& exchange, Serving& serving, RequestId request) {
-  const HttpRequest& http = exchange.request();
-  auto principal = principals_.authenticate(bearer_of(http.header("authorization")));
+bool OpenAiApi::has_route(const RouteMatch& match) const {
+  if (match.route == nullptr) return false;
+  switch (match.route->id) {
+    case RouteId::kBalance: return balances_ != nullptr;
+    case RouteId::kReceiptKeys:
+    case RouteId::kReceipt: return receipts_ != nullptr;
+    case RouteId::kChat:
+    case RouteId::kCompletions:
+    case RouteId::kModelList:
+    case RouteId::kModel:
+    case RouteId::kOpenApi: return true;
+  }
+  return false;
+}
+
+awaitable<void> OpenAiApi::chat(HttpExchange& exchange, Serving& serving, RequestId request, std::string_view surface) {
+  auto principal = caller_of(exchange);
   if (!principal) {
     Refusal refusal(std::move(principal).error());
-    co_return co_await refuse(exchange, serving, request, kChatSurface, std::move(refusal));
+    co_return co_await refuse(exchange, serving, request, surface, std::move(refusal));
   }
-  auto plan = parse_openai_chat(http.body);
+  auto plan = parse_openai_chat(exchange.request().body);
   if (!plan) {
     Refusal refusal(std::move(plan).error());
-    co_return co_await refuse(exchange, serving, request, kChatSurface, std::move(refusal));
+    co_return co_await refuse(exchange, serving, request, surface, std::move(refusal));
   }
-
-  OpenAiHead head;
-  head.request = request;
-  head.model = plan->model;
-  head.created = clock_.wall();
-  std::unique_ptr<AnswerSink> sink;
-  if (plan->is_stream) {
-    sink = std::make_unique<OpenAiStreamSink>(exchange, clock_, std::move(head), plan->include_usage);
-  } else {
-    sink = std::make_unique<OpenAiBodySink>(exchange, clock_, std::move(head));
-  }
+  auto form = make_chat_form(plan->include_usage);
   RequestContext context;
   context.request = request;
-  context.surface = kChatSurface;
+  context.surface = surface;
   context.principal = *std::move(principal);
   context.plan = *std::move(plan);
-  context.received = http.received;
+  co_await generate(exchange, serving, std::move(context), std::move(form));
+}
+
+awaitable<void> OpenAiApi::completions(HttpExchange& exchange, Serving& serving, RequestId request,
+                                       std::string_view surface) {
+  auto principal = caller_of(exchange);
+  if (!principal) {
+    Refusal refusal(std::move(principal).error());
+    co_return co_await refuse(exchange, serving, request, surface, std::move(refusal));
+  }
+  auto asked = parse_completion(exchange.request().body);
+  if (!asked) {
+    Refusal refusal(std::move(asked).error());
+    co_return co_await refuse(exchange, serving, request, surface, std::move(refusal));
+  }
+  std::string echo = asked->echo ? asked->plan.raw->text : std::string();
+  auto form = make_completion_form(asked->plan.include_usage, std::move(echo));
+  RequestContext context;
+  context.request = request;
+  context.surface = surface;
+  context.principal = *std::move(principal);
+  context.plan = std::move(asked->plan);
+  co_await generate(exchange, serving, std::move(context), std::move(form));
+}
+
+awaitable<void> OpenAiApi::generate(HttpExchange& exchange, Serving& serving, RequestContext context,
+                                    std::unique_ptr<AnswerForm> form) {
+  context.received = exchange.request().received;
+  AnswerHead head;
+  head.request = context.request;
+  head.model = context.plan.model;
+  head.created = clock_.wall();
+  std::unique_ptr<AnswerSink> sink;
+  if (context.plan.is_stream) {
+    sink = std::make_unique<OpenAiStreamSink>(exchange, clock_, std::move(head), std::move(form));
+  } else {
+    sink = std::make_unique<OpenAiBodySink>(exchange, clock_, std::move(head), std::move(form),
+                                            serving.limits.blank_lines_after);
+  }
   RequestDriver driver(serving, std::move(context), *sink, exchange.executor());
   exchange.on_gone([inbox = &driver.inbox()] { inbox->on_client_gone(); });
   co_await driver.run();
 }
 
-awaitable<void> OpenAiApi::models(HttpExchange& exchange, Serving& serving, RequestId request, std::string_view one) {
-  const HttpRequest& http = exchange.request();
-  auto principal = principals_.authenticate(bearer_of(http.header("authorization")));
+awaitable<void> OpenAiApi::models(HttpExchange& exchange, Serving& serving, RequestId request, std::string_view surface,
+                                  std::string_view one) {
+  const auto principal = caller_of(exchange);
   if (!principal) {
-    Refusal refusal(std::move(principal).error());
-    co_return co_await refuse(exchange, serving, request, kModelsSurface, std::move(refusal));
+    Refusal refusal(principal.error());
+    co_return co_await refuse(exchange, serving, request, surface, std::move(refusal));
   }
   const RouteTable& routes = serving.dispatcher.routes();
-  HttpResponse response(200);
+  std::string body;
   if (one.empty()) {
-    response.body = openai_model_list(routes, **principal, serving.meter, started_s_);
+    body = openai_model_list(routes, **principal, serving.meter, started_s_);
   } else if (auto model = openai_model(routes, **principal, serving.meter, started_s_, one)) {
-    response.body = *std::move(model);
+    body = *std::move(model);
   } else {
     Refusal refusal(Error(Code::kNotFound, "model_not_found", "The model does not exist, or this key may not call it.",
                           "model"));
-    co_return co_await refuse(exchange, serving, request, kModelsSurface, std::move(refusal));
+    co_return co_await refuse(exchange, serving, request, surface, std::move(refusal));
   }
-  response.headers = openai_headers(request, clock_.mono() - http.received);
-  serving.metrics.requests("", kModelsSurface, 200).add();
-  co_await exchange.respond(std::move(response));
+  co_await reply(exchange, serving, request, surface, std::move(body));
 }
 
 Result<std::shared_ptr<const Principal>> OpenAiApi::caller_of(const HttpExchange& exchange) const {
   return principals_.authenticate(bearer_of(exchange.request().header("authorization")));
 }
 
-awaitable<void> OpenAiApi::receipts(HttpExchange& exchange, Serving& serving, RequestId request, std::string one) {
-  HttpResponse response(200);
+awaitable<void> OpenAiApi::receipts(HttpExchange& exchange, Serving& serving, RequestId request,
+                                    std::string_view surface, std::string one) {
+  std::string body;
   Status found;
-  if (one == "keys") {
+  if (one.empty()) {
     auto asking = receipts_->keys();
     const auto keys = co_await std::move(asking);
     if (keys) {
-      response.body = receipt_keys_json(*keys);
+      body = receipt_keys_json(*keys);
     } else {
       found = fail(keys.error());
     }
@@ -191,7 +233,7 @@ awaitable<void> OpenAiApi::receipts(HttpExchange& exchange, Serving& serving, Re
       auto asking = receipts_->find((*caller)->tenant, one);
       const auto receipt = co_await std::move(asking);
       if (receipt) {
-        response.body = receipt_json(one, *receipt);
+        body = receipt_json(one, *receipt);
       } else {
         found = fail(receipt.error());
       }
@@ -201,10 +243,33 @@ awaitable<void> OpenAiApi::receipts(HttpExchange& exchange, Serving& serving, Re
   }
   if (!found) {
     Refusal refusal(std::move(found).error());
-    co_return co_await refuse(exchange, serving, request, kReceiptsSurface, std::move(refusal));
+    co_return co_await refuse(exchange, serving, request, surface, std::move(refusal));
   }
+  co_await reply(exchange, serving, request, surface, std::move(body));
+}
+
+awaitable<void> OpenAiApi::balance(HttpExchange& exchange, Serving& serving, RequestId request,
+                                   std::string_view surface) {
+  const auto caller = caller_of(exchange);
+  if (!caller) {
+    Refusal refusal(caller.error());
+    co_return co_await refuse(exchange, serving, request, surface, std::move(refusal));
+  }
+  auto asking = balances_->find((*caller)->tenant, (*caller)->wallet);
+  const auto found = co_await std::move(asking);
+  if (!found) {
+    Refusal refusal(found.error());
+    co_return co_await refuse(exchange, serving, request, surface, std::move(refusal));
+  }
+  std::string body = deepseek_balance(*found);
+  co_await reply(exchange, serving, request, surface, std::move(body));
+}
+
+awaitable<void> OpenAiApi::reply(HttpExchange& exchange, Serving& serving, RequestId request, std::string_view surface,
+                                 std::string body) {
+  HttpResponse response(200, std::move(body));
   response.headers = openai_headers(request, clock_.mono() - exchange.request().received);
-  serving.metrics.requests("", kReceiptsSurface, 200).add();
+  serving.metrics.requests("", surface, 200).add();
   co_await exchange.respond(std::move(response));
 }
 

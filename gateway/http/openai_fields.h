@@ -5,7 +5,7 @@
 
 #include "base/json/json.h"
 
-/// What POST /v1/chat/completions does with each field it knows.
+/// What the requests of OpenAI's dialect do with each field they know.
 namespace tidegate::gateway {
 
 enum class FieldUse : std::uint8_t {
@@ -15,9 +15,16 @@ enum class FieldUse : std::uint8_t {
   kUnknown,  ///< not in the table: ignored and counted
 };
 
-FieldUse field_use(std::string_view name);
+/// Of POST chat/completions.
+FieldUse chat_field_use(std::string_view name);
+/// Of POST completions.
+FieldUse completion_field_use(std::string_view name);
 
 /// True when the value of a kRefused field asks for nothing: null, its documented default, or an empty container.
 bool asks_for_nothing(std::string_view name, const json::value& value);
+
+/// Refuses what may not be ignored and adds what has no effect to `ignored`. `use` is one of the tables above.
+/// Fails: invalid_argument/unsupported_parameter, naming the field.
+Status check_fields(const json::object& root, FieldUse (*use)(std::string_view), std::int32_t& ignored);
 
 }  // namespace tidegate::gateway

@@ -63,22 +63,18 @@ Result<Role> parse_message_role(const json::object& message, const std::string& 
               fmt::format("'{}' must be one of system, developer, user, assistant.", here), here);
 }
 
-/// Everything but role and content.
+/// Everything but role, content and prefix.
 Status check_rest(const json::object& message, const std::string& path, std::int32_t& ignored) {
   for (const auto& member : message) {
     const std::string_view key = member.key();
     const std::string here = path + "." + std::string(key);
-    if (key == "role" || key == "content") continue;
+    if (key == "role" || key == "content" || key == "prefix") continue;
     if (key == "reasoning_content" || key == "reasoning" || key == "name" || key == "refusal") {
-      // Earlier thinking is not part of the next prompt; the templates of these models drop it too.
+      // Earlier thinking is not part of the next prompt; the templates of these models drop it too. Only a message
+      // that begins the answer keeps its own.
       if (!member.value().is_null() && !member.value().is_string()) return wrong_type(here, "a string");
     } else if (key == "tool_calls" || key == "function_call" || key == "audio" || key == "tool_call_id") {
       if (!is_empty(member.value())) return unsupported(here, "leave it out");
-    } else if (key == "prefix") {
-      if (!member.value().is_null() && !member.value().is_bool()) return wrong_type(here, "true or false");
-      if (member.value().is_bool() && member.value().get_bool()) {
-        return unsupported(here, "prefix completion is not served yet");
-      }
     } else {
       ++ignored;
     }
@@ -100,7 +96,16 @@ Result<std::vector<PlanMessage>> parse_openai_messages(const json::value& value,
     TG_ASSIGN(const Role role, parse_message_role(message, path));
     TG_TRY(check_rest(message, path, ignored));
     TG_ASSIGN(std::string content, parse_content(message, role, path));
-    messages.push_back(PlanMessage{role, std::move(content)});
+    PlanMessage taken;
+    taken.role = role;
+    taken.content = std::move(content);
+    TG_ASSIGN(const auto prefix, json::find_bool(message, "prefix", path));
+    if (prefix.value_or(false)) {
+      TG_ASSIGN(auto reasoning, json::find_string(message, "reasoning_content", path));
+      taken.reasoning = std::move(reasoning).value_or("");
+      taken.begins_answer = true;
+    }
+    messages.push_back(std::move(taken));
   }
   return messages;
 }

@@ -4,6 +4,7 @@
 
 #include "base/core/encoding.h"
 #include "base/net/sse.h"
+#include "gateway/http/openai_answer.h"
 
 namespace tidegate::gateway {
 
@@ -51,12 +52,8 @@ void OpenAiStreamSink::begin() {
 }
 
 void OpenAiStreamSink::append_text(std::string_view reasoning, std::string_view content) {
-  if (!chunks_) {
-    chunks_.emplace(head_, include_usage_);
-    chunks_->append_role(buffer_);
-  }
-  if (!reasoning.empty()) chunks_->append_reasoning(buffer_, reasoning);
-  if (!content.empty()) chunks_->append_content(buffer_, content);
+  if (!std::exchange(is_started_, true)) form_->append_start(buffer_, head_);
+  form_->append_text(buffer_, reasoning, content);
 }
 
 awaitable<Status> OpenAiStreamSink::deliver(std::string reasoning, std::string content) {
@@ -75,8 +72,8 @@ awaitable<Status> OpenAiStreamSink::finish(AnswerEnd end) {
   begin();
   buffer_.clear();
   append_text(end.reasoning, end.content);
-  chunks_->append_finish(buffer_, end.finish_reason);
-  chunks_->append_usage(buffer_, end.usage, end.settlement);
+  form_->append_finish(buffer_, end.finish_reason);
+  form_->append_usage(buffer_, end.usage, end.settlement);
   buffer_ += sse::kDone;
   co_return co_await exchange_.end_stream(buffer_);
 }
@@ -95,24 +92,40 @@ awaitable<Status> OpenAiBodySink::deliver(std::string reasoning, std::string con
   co_return Status();
 }
 
-awaitable<Status> OpenAiBodySink::keep_alive() { co_return Status(); }
+awaitable<Status> OpenAiBodySink::keep_alive() {
+  const Duration waited = clock_.mono() - exchange_.request().received;
+  if (!is_running_ || waited < blank_lines_after_) co_return Status();
+  if (!std::exchange(begun_, true)) {
+    HttpHeaders with = headers();
+    exchange_.begin_stream(200, "application/json", std::move(with));
+  }
+  co_return co_await exchange_.write("\n");
+}
 
 awaitable<Status> OpenAiBodySink::finish(AnswerEnd end) {
-  reasoning_ += end.reasoning;
-  content_ += end.content;
+  end.reasoning = std::move(reasoning_) + end.reasoning;
+  end.content = std::move(content_) + end.content;
+  if (begun_) {
+    const std::string body = form_->whole(head_, end);
+    co_return co_await exchange_.end_stream(body);
+  }
   HttpResponse response(200);
   response.headers = headers();
   response.headers.emplace_back("x-tidegate-cost", end.settlement.amount.to_string());
   if (!end.settlement.receipt.empty()) {
     response.headers.emplace_back("x-tidegate-receipt", base64url_encode(end.settlement.receipt));
   }
-  response.body = openai_completion(head_, reasoning_, content_, end.finish_reason, end.usage, end.settlement);
+  response.body = form_->whole(head_, end);
   co_return co_await exchange_.respond(std::move(response));
 }
 
 awaitable<Status> OpenAiBodySink::refuse(Refusal refusal) {
   const ApiError error = to_api_error(refusal);
-  co_return co_await respond_error(error);
+  if (!begun_) co_return co_await respond_error(error);
+  std::string body;
+  append_error_json(body, error);
+  // No end_stream(): the server cuts a chunked answer without its end.
+  co_return co_await exchange_.write(body);
 }
 
 }  // namespace tidegate::gateway

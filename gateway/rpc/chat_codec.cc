@@ -35,7 +35,10 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
       std::string words = fmt::format("'{}' must be one of system, developer, user, assistant.", field);
       return fail(Code::kInvalidArgument, "invalid_value", std::move(words), std::move(field));
     }
-    plan.messages.push_back(PlanMessage{*role, std::move(*message.mutable_content())});
+    PlanMessage& taken = plan.messages.emplace_back(PlanMessage{*role, std::move(*message.mutable_content())});
+    if (!message.prefix()) continue;
+    taken.begins_answer = true;
+    taken.reasoning = std::move(*message.mutable_reasoning());
   }
   decode_sampling(request.sampling(), plan.sampling);
   TG_TRY(check_plan(plan, "sampling"));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,8 +10,8 @@
 
 namespace tidegate::worker {
 
-/// Sampled tokens to the two texts of an answer. Output begins inside the reasoning (the template opened
-/// <think>);
+/// Sampled tokens to the two texts of an answer. Output begins where the prompt left it: inside the reasoning (the
+/// template opened <think>) or in the content.
 /// </think> arrives as a token, never as text, so a model that merely spells it does not end its reasoning.
 ///
 /// Line breaks around </think> belong to the tags: the ones right before it are not part of the reasoning,
@@ -23,7 +24,13 @@ class AnswerStream {
     std::string content;
   };
 
-  explicit AnswerStream(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+  enum class Start : std::uint8_t {
+    kReasoning,
+    kContent,  ///< no tag stands before the text, so its first line breaks are text
+  };
+
+  explicit AnswerStream(std::vector<std::string> stops, Start start = Start::kReasoning)
+      : in_reasoning_(start == Start::kReasoning), content_began_(start == Start::kContent), stops_(std::move(stops)) {}
 
   Text on_token(std::string_view bytes);
   /// Ends the reasoning; ignored in the content.
@@ -38,8 +45,8 @@ class AnswerStream {
   std::string reasoning_text(std::string text);
   std::string content_text(std::string text);
 
-  bool in_reasoning_ = true;
-  bool content_began_ = false;
+  bool in_reasoning_;
+  bool content_began_;
   std::string line_breaks_;  ///< at the end of the reasoning so far, held back
   TextDecoder decoder_;
   StopMatcher stops_;

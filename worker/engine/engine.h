@@ -8,6 +8,7 @@
 #include "base/core/clock.h"
 #include "base/core/result.h"
 #include "worker/tokenizer/chat_message.h"
+#include "worker/tokenizer/raw_prompt.h"
 
 /// The serving core as its host (worker/rpc) sees it. No gRPC here. Two kinds implement it: the real engine
 /// (engine_core.h) and the plainly labelled load-test engine (sim_engine.h).
@@ -29,7 +30,14 @@ struct SamplingParams {
 struct GenerateRequest {
   SequenceHandle handle = 0;
   std::vector<ChatMessage> messages;
+  std::optional<RawPrompt> raw = {};  ///< instead of messages
   SamplingParams sampling;
+
+  /// The answer has no thinking, or none left: the prompt is raw, or ends in the content of the answer.
+  bool skips_thinking() const {
+    const ChatMessage* opening = opening_of(messages);
+    return raw.has_value() || (opening != nullptr && !opening->content.empty());
+  }
 };
 
 /// Counted by the sequence's state machine, never from emitted text.

@@ -66,6 +66,7 @@ EngineCore::EngineCore(std::unique_ptr<Backend> backend, ServedModel model, Engi
                        std::uint64_t entropy, const Clock& clock)
     : backend_(std::move(backend)),
       model_(std::move(model)),
+      raw_(*model_.tokenizer, model_.chat.bos()),
       limits_(limits),
       entropy_(entropy),
       clock_(&clock),
@@ -91,12 +92,14 @@ Status EngineCore::submit(GenerateRequest request) {
     return fail(Code::kResourceExhausted, "engine_full",
                 "every place in the batch and in its queue is taken");
   }
-  if (request.messages.empty()) return invalid("missing_field", "'messages' must not be empty", "messages");
+  if (request.messages.empty() && !request.raw) {
+    return invalid("missing_field", "'messages' must not be empty", "messages");
+  }
   if (request.sampling.max_tokens < 0)
     return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
   TG_TRY(check_stops(request.sampling.stop));
   TG_ASSIGN(const SamplerParams sampler, resolve(request.sampling, request.handle));
-  TG_ASSIGN(std::vector<TokenId> prompt, encode_prompt(request.messages));
+  TG_ASSIGN(std::vector<TokenId> prompt, encode_prompt(request));
 
   const std::int32_t room = facts_.context_max - static_cast<std::int32_t>(prompt.size());
   const std::int32_t wanted = request.sampling.max_tokens;
@@ -104,7 +107,9 @@ Status EngineCore::submit(GenerateRequest request) {
                              .prompt = std::move(prompt),
                              .sampler = sampler,
                              .completion_max = wanted == 0 ? room : std::min(wanted, room),
-                             .stops = std::move(request.sampling.stop)};
+                             .stops = std::move(request.sampling.stop),
+                             .start = request.skips_thinking() ? AnswerStream::Start::kContent
+                                                               : AnswerStream::Start::kReasoning};
   schedule_.add(std::make_unique<Sequence>(std::move(sequence), pool_));
   return {};
 }
@@ -124,19 +129,29 @@ Result<SamplerParams> EngineCore::resolve(const SamplingParams& sampling, Sequen
   return out;
 }
 
-Result<std::vector<TokenId>> EngineCore::encode_prompt(const std::vector<ChatMessage>& messages) const {
+Result<std::vector<TokenId>> EngineCore::encode_prompt(const GenerateRequest& request) const {
   // Bytes alone may prove that the prompt cannot fit: then it is not worth encoding.
   const auto context = static_cast<std::size_t>(facts_.context_max);
-  const std::size_t at_least = model_.chat.text_bytes(messages) / model_.tokenizer->token_bytes_max();
+  const std::size_t bytes =
+      request.raw ? request.raw->bytes() : model_.chat.text_bytes(request.messages);
+  const std::size_t at_least = bytes / model_.tokenizer->token_bytes_max();
   std::vector<TokenId> prompt;
-  if (at_least < context) prompt = model_.chat.encode(messages);
+  if (at_least < context) {
+    TG_ASSIGN(prompt, tokens_of(request));
+  }
   if (at_least >= context || prompt.size() >= context) {
     return invalid("context_length_exceeded",
-                   fmt::format("the messages take at least {} tokens; prompt and answer together may have {}",
-                               std::max(at_least, prompt.size()), context),
-                   "messages");
+                   fmt::format("the {} at least {} tokens; prompt and answer together may have {}",
+                               request.raw ? "prompt takes" : "messages take", std::max(at_least, prompt.size()),
+                               context),
+                   request.raw ? "prompt" : "messages");
   }
   return prompt;
+}
+
+Result<std::vector<TokenId>> EngineCore::tokens_of(const GenerateRequest& request) const {
+  if (request.raw) return raw_.encode(*request.raw);
+  return model_.chat.encode(request.messages);
 }
 
 void EngineCore::cancel(SequenceHandle handle) {

@@ -9,6 +9,7 @@
 #include "worker/engine/engine.h"
 #include "worker/engine/schedule.h"
 #include "worker/engine/served_model.h"
+#include "worker/tokenizer/raw_template.h"
 
 namespace tidegate::worker {
 
@@ -44,13 +45,16 @@ class EngineCore final : public Engine {
              const Clock& clock);
 
   Result<SamplerParams> resolve(const SamplingParams& sampling, SequenceHandle handle) const;
-  Result<std::vector<TokenId>> encode_prompt(const std::vector<ChatMessage>& messages) const;
+  /// Fails as submit() does for a prompt that does not fit.
+  Result<std::vector<TokenId>> encode_prompt(const GenerateRequest& request) const;
+  Result<std::vector<TokenId>> tokens_of(const GenerateRequest& request) const;
   void compute(std::vector<StepPart> parts, std::vector<SequenceEvent>& events);
   void sample(const std::vector<StepPart>& parts, std::vector<SequenceEvent>& events);
   void finish(SequenceEvent event, std::vector<SequenceEvent>& events);
 
   std::unique_ptr<Backend> backend_;
   ServedModel model_;
+  RawTemplate raw_;
   EngineLimits limits_;
   std::uint64_t entropy_;
   const Clock* clock_;

@@ -14,7 +14,7 @@ Sequence::Sequence(Request request, KvPool& pool)
       tokens_(std::move(request.prompt)),
       prompt_tokens_(static_cast<std::int32_t>(tokens_.size())),
       blocks_(pool),
-      answer_(std::move(request.stops)) {
+      answer_(std::move(request.stops), request.start) {
   TG_CHECK(!tokens_.empty() && completion_max_ > 0);
 }
 

@@ -33,6 +33,7 @@ class Sequence {
     SamplerParams sampler;
     std::int32_t completion_max = 0;  ///< at least 1; what max_tokens and the context leave
     std::vector<std::string> stops;
+    AnswerStream::Start start = AnswerStream::Start::kReasoning;
   };
 
   Sequence(Request request, KvPool& pool);

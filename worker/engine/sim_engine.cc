@@ -20,10 +20,12 @@ constexpr std::array<std::string_view, 16> kWords = {"moon", "tide", "gate", "ri
 std::int32_t prompt_tokens(const GenerateRequest& request) {
   constexpr std::size_t kBytesPerToken = 4;
   constexpr std::int64_t kTemplateTokens = 4;
-  std::int64_t tokens = 0;
+  const auto text_tokens = [](std::size_t bytes) {
+    return static_cast<std::int64_t>((bytes + kBytesPerToken - 1) / kBytesPerToken) + kTemplateTokens;
+  };
+  std::int64_t tokens = request.raw ? text_tokens(request.raw->bytes()) : 0;
   for (const ChatMessage& message : request.messages) {
-    tokens += static_cast<std::int64_t>((message.content.size() + kBytesPerToken - 1) / kBytesPerToken) +
-              kTemplateTokens;
+    tokens += text_tokens(message.content.size() + (message.begins_answer ? message.reasoning.size() : 0));
   }
   return static_cast<std::int32_t>(std::min<std::int64_t>(tokens, std::numeric_limits<std::int32_t>::max()));
 }
@@ -40,14 +42,15 @@ std::unexpected<Error> invalid(std::string reason, std::string message, std::str
 }  // namespace
 
 struct SimEngine::Live {
-  Live(SequenceHandle handle_in, std::vector<std::string> stops)
-      : handle(handle_in), answer(std::move(stops)) {}
+  Live(SequenceHandle handle_in, std::vector<std::string> stops, AnswerStream::Start start)
+      : handle(handle_in), answer(std::move(stops), start) {}
 
   SequenceHandle handle;
   std::uint64_t seed = 0;
   std::int32_t prompt_tokens = 0;
   std::int32_t prefill_left = 0;
   std::int32_t completion_max = 0;
+  std::int32_t reasoning_tokens = 0;
   AnswerStream answer;
   SequenceUsage usage;
   bool accepted = false;
@@ -76,23 +79,28 @@ Status SimEngine::submit(GenerateRequest request) {
     return fail(Code::kResourceExhausted, "engine_full",
                 "every place in the batch and in its queue is taken");
   }
-  if (request.messages.empty()) return invalid("missing_field", "'messages' must not be empty", "messages");
+  if (request.messages.empty() && !request.raw) {
+    return invalid("missing_field", "'messages' must not be empty", "messages");
+  }
   if (request.sampling.max_tokens < 0)
     return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
-  auto live = std::make_unique<Live>(request.handle, request.sampling.stop);
+  const auto start =
+      request.skips_thinking() ? AnswerStream::Start::kContent : AnswerStream::Start::kReasoning;
+  auto live = std::make_unique<Live>(request.handle, request.sampling.stop, start);
   live->prompt_tokens = live->prefill_left = prompt_tokens(request);
   const std::int32_t room = options_.context_max - live->prompt_tokens;
   if (room <= 0) {
     return invalid(
         "context_length_exceeded",
-        fmt::format("the messages take {} tokens; this engine's context holds {} for prompt and answer",
+        fmt::format("the prompt takes {} tokens; this engine's context holds {} for prompt and answer",
                     live->prompt_tokens, options_.context_max),
-        "messages");
+        request.raw ? "prompt" : "messages");
   }
   live->completion_max =
       request.sampling.max_tokens == 0 ? room : std::min(request.sampling.max_tokens, room);
   live->seed = request.sampling.seed.value_or(request.handle);
-  if (options_.reasoning_tokens == 0) live->answer.on_think_end();
+  live->reasoning_tokens = live->answer.in_reasoning() ? options_.reasoning_tokens : 0;
+  if (live->reasoning_tokens == 0) live->answer.on_think_end();
   // After an idle spell the pace starts anew: no burst for time in which nothing waited.
   if (live_.empty()) next_step_ = std::max(next_step_, clock_->mono());
   live_.push_back(std::move(live));
@@ -160,7 +168,7 @@ void SimEngine::prefill(std::vector<SequenceEvent>& events) {
 // Same order of words, end of reasoning, content and end token for every sequence; see SimOptions.
 void SimEngine::decode(Live& live, std::vector<SequenceEvent>& events) const {
   const std::int32_t position = live.usage.completion_tokens++;
-  const std::int32_t content_end = options_.reasoning_tokens + options_.content_tokens;
+  const std::int32_t content_end = live.reasoning_tokens + options_.content_tokens;
   if (live.answer.in_reasoning()) ++live.usage.reasoning_tokens;
   SequenceEvent event{.handle = live.handle};
   const auto add = [&event](AnswerStream::Text text) {
@@ -170,10 +178,10 @@ void SimEngine::decode(Live& live, std::vector<SequenceEvent>& events) const {
   if (position >= content_end) {
     event.finish = FinishReason::kStop;
     add(live.answer.finish());
-  } else if (live.answer.in_reasoning() && position + 1 == options_.reasoning_tokens) {
+  } else if (live.answer.in_reasoning() && position + 1 == live.reasoning_tokens) {
     add(live.answer.on_think_end());
   } else {
-    const bool first = position == 0 || position == options_.reasoning_tokens;
+    const bool first = position == 0 || position == live.reasoning_tokens;
     add(live.answer.on_token(fmt::format("{}{}", first ? "" : " ", word(live.seed, position))));
   }
   if (live.answer.stopped()) event.finish = FinishReason::kStop;

@@ -11,8 +11,8 @@ namespace {
 constexpr std::int64_t kBytesPerTokenEstimated = 3;
 
 std::int64_t estimate_prompt_tokens(const StartCommand& command) {
-  std::size_t bytes = 0;
-  for (const ChatMessage& message : command.messages) bytes += message.content.size();
+  std::size_t bytes = command.raw ? command.raw->bytes() : 0;
+  for (const ChatMessage& message : command.messages) bytes += message.content.size() + message.reasoning.size();
   return static_cast<std::int64_t>(bytes) / kBytesPerTokenEstimated + 1;
 }
 
@@ -61,7 +61,9 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
   const SequenceHandle handle = ++last_handle_;
   Sequence sequence{.session = id, .number = number, .request = command.request, .deadline = Deadline::after(now, command.budget)};
   sequence.prompt_tokens_estimated = estimate_prompt_tokens(command);
-  GenerateRequest request{.handle = handle, .messages = std::move(command.messages),
+  GenerateRequest request{.handle = handle,
+                          .messages = std::move(command.messages),
+                          .raw = std::move(command.raw),
                           .sampling = std::move(command.sampling)};
   if (Status taken = engine_.submit(std::move(request)); !taken) {
     return refuse(session, number, std::move(taken).error());

@@ -21,6 +21,7 @@ struct StartCommand {
   std::uint64_t sequence = 0;         ///< the gateway's number, unique in its session
   RequestId request;                  ///< what the gateway bills it as
   std::vector<ChatMessage> messages;
+  std::optional<RawPrompt> raw = {};  ///< instead of messages
   SamplingParams sampling;
   std::chrono::milliseconds budget{0};  ///< what is left of the request's time; spent when not positive
 };

@@ -28,6 +28,53 @@ v1::FinishReason encode_finish(FinishReason reason) {
   return v1::FINISH_REASON_UNSPECIFIED;
 }
 
+Status check_text(const std::string& text, std::string field) {
+  if (is_valid_utf8(text)) return {};
+  return fail(Code::kInvalidArgument, "bad_utf8", fmt::format("'{}' is not UTF-8", field), field);
+}
+
+Result<std::vector<ChatMessage>> decode_messages(v1::StartSequence& start) {
+  const int count = start.messages_size();
+  if (count == 0 || count > kMessagesMax) {
+    return fail(Code::kInvalidArgument, "bad_message_count", fmt::format("1 to {} messages", kMessagesMax), "messages");
+  }
+  std::vector<ChatMessage> messages;
+  messages.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) {
+    v1::ChatMessage& from = *start.mutable_messages(i);
+    ChatMessage message;
+    TG_ASSIGN(message.role, decode_role(from.role(), i));
+    TG_TRY(check_text(from.content(), fmt::format("messages[{}].content", i)));
+    message.content = std::move(*from.mutable_content());
+    if (from.prefix()) {
+      if (i + 1 < count || message.role != Role::kAssistant) {
+        return fail(Code::kInvalidArgument, "bad_prefix", "only a last message, the assistant's, begins the answer",
+                    fmt::format("messages[{}].prefix", i));
+      }
+      TG_TRY(check_text(from.reasoning(), fmt::format("messages[{}].reasoning_content", i)));
+      message.reasoning = std::move(*from.mutable_reasoning());
+      message.begins_answer = true;
+    }
+    messages.push_back(std::move(message));
+  }
+  return messages;
+}
+
+Result<RawPrompt> decode_raw(v1::StartSequence& start) {
+  if (start.messages_size() > 0) {
+    return fail(Code::kInvalidArgument, "bad_message_count", "a raw prompt comes without messages", "messages");
+  }
+  v1::RawPrompt& from = *start.mutable_raw();
+  TG_TRY(check_text(from.text(), "prompt"));
+  RawPrompt prompt;
+  prompt.text = std::move(*from.mutable_text());
+  if (from.has_suffix()) {
+    TG_TRY(check_text(from.suffix(), "suffix"));
+    prompt.suffix = std::move(*from.mutable_suffix());
+  }
+  return prompt;
+}
+
 Result<SamplingParams> decode_sampling(v1::SamplingParams in) {
   if (in.stop_size() > kStopMax) {
     return fail(Code::kInvalidArgument, "too_many_stops", fmt::format("at most {} stop strings", kStopMax), "stop");
@@ -52,17 +99,10 @@ Result<StartCommand> decode_start(v1::StartSequence start) {
   command.sequence = start.sequence();
   if (auto request = RequestId::from_bytes(start.request_id())) command.request = *request;  // nil: nothing to compare
   command.budget = std::chrono::milliseconds(start.budget_ms());
-  if (start.messages_size() == 0 || start.messages_size() > kMessagesMax) {
-    return fail(Code::kInvalidArgument, "bad_message_count", fmt::format("1 to {} messages", kMessagesMax), "messages");
-  }
-  command.messages.reserve(static_cast<std::size_t>(start.messages_size()));
-  for (int i = 0; i < start.messages_size(); ++i) {
-    v1::ChatMessage& message = *start.mutable_messages(i);
-    TG_ASSIGN(const Role role, decode_role(message.role(), i));
-    if (!is_valid_utf8(message.content())) {
-      return fail(Code::kInvalidArgument, "bad_utf8", "the content is not UTF-8", fmt::format("messages[{}].content", i));
-    }
-    command.messages.push_back({role, std::move(*message.mutable_content())});
+  if (start.has_raw()) {
+    TG_ASSIGN(command.raw, decode_raw(start));
+  } else {
+    TG_ASSIGN(command.messages, decode_messages(start));
   }
   TG_ASSIGN(command.sampling, decode_sampling(std::move(*start.mutable_sampling())));
   return command;

@@ -11,8 +11,8 @@ namespace tidegate::worker {
 inline constexpr int kMessagesMax = 4096;
 inline constexpr int kStopMax = 16;
 
-/// Fails: invalid_argument with the field of the user's request (bad_role, bad_utf8, too_many_messages, too_many_stops,
-/// out_of_range), so that the gateway can pass it on.
+/// Fails: invalid_argument with the field of the user's request (bad_message_count, bad_role, bad_prefix, bad_utf8,
+/// too_many_stops, out_of_range), so that the gateway can pass it on.
 Result<StartCommand> decode_start(v1::StartSequence start);
 
 v1::WorkerFrame encode_frame(SessionFrame frame);

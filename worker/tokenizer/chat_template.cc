@@ -68,7 +68,9 @@ std::vector<ChatTemplate::Piece> ChatTemplate::pieces(std::span<const ChatMessag
     system += message.content;
   }
   out.push_back({-1, std::move(system)});
+  const ChatMessage* opening = opening_of(messages);
   for (const ChatMessage& message : messages) {
+    if (&message == opening) break;
     switch (message.role) {
       case Role::kSystem:
         break;
@@ -85,7 +87,19 @@ std::vector<ChatTemplate::Piece> ChatTemplate::pieces(std::span<const ChatMessag
   }
   out.push_back({assistant_, {}});
   out.push_back({think_, {}});
-  out.push_back({-1, "\n"});
+  if (opening == nullptr) {
+    out.push_back({-1, "\n"});
+    return out;
+  }
+  std::string thinking = "\n" + opening->reasoning;
+  if (opening->content.empty()) {
+    out.push_back({-1, std::move(thinking)});
+    return out;
+  }
+  // As the model itself would have written it: line breaks around </think> belong to the tag.
+  out.push_back({-1, std::move(thinking) + "\n"});
+  out.push_back({think_end_, {}});
+  out.push_back({-1, std::string(kBlankLine) + opening->content});
   return out;
 }
 
@@ -112,7 +126,12 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages) const {
 
 std::size_t ChatTemplate::text_bytes(std::span<const ChatMessage> messages) const {
   std::size_t bytes = 0;
+  const ChatMessage* opening = opening_of(messages);
   for (const ChatMessage& message : messages) {
+    if (&message == opening) {
+      bytes += message.content.size() + message.reasoning.size();
+      continue;
+    }
     const bool history = message.role == Role::kAssistant;
     bytes += history ? after_thinking(message.content).size() : message.content.size();
   }

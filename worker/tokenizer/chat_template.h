@@ -20,6 +20,10 @@ namespace tidegate::worker {
 /// System texts come first wherever they stand. From an assistant's text everything up to its last "</think>"
 /// is dropped. Output therefore begins inside the reasoning.
 ///
+/// A last message that begins the answer is not closed: the prompt ends
+///   <｜Assistant｜><think>"\n"reasoning                                 with its reasoning only
+///   <｜Assistant｜><think>"\n"reasoning"\n"</think>"\n\n"content        with content, which output then continues
+///
 /// Control tokens are placed by id; all text is encoded with AddedTokens::kRefuse, so that no message can
 /// forge a turn. Immutable; thread-safe. The tokenizer must outlive it.
 class ChatTemplate {

@@ -46,6 +46,40 @@ TEST(Plan, MoreTextThanAFrameHoldsIsTooLarge) {
   EXPECT_TRUE(check_plan(plan, ""));
 }
 
+TEST(Plan, ARawPromptStandsForTheMessages) {
+  Plan plan = valid_plan();
+  plan.messages.clear();
+  plan.raw = RawPrompt{.text = ""};
+  EXPECT_TRUE(check_plan(plan, "")) << "an empty prompt is one";
+  plan.raw->text.assign(PlanLimits::kPromptBytesMax - 1, 'x');
+  plan.raw->suffix = "12";
+  const Status refused = check_plan(plan, "");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "request_too_large");
+  EXPECT_EQ(refused.error().field, "prompt");
+  plan.raw->suffix = "1";
+  EXPECT_TRUE(check_plan(plan, ""));
+  EXPECT_GT(prompt_tokens_bound(plan), PlanLimits::kPromptBytesMax) << "every byte, and the control tokens around";
+}
+
+TEST(Plan, OnlyTheLastMessageOfTheAssistantBeginsTheAnswer) {
+  Plan plan = valid_plan();
+  plan.messages[0].begins_answer = true;
+  EXPECT_EQ(check_plan(plan, "").error().field, "messages[0].prefix");
+  plan.messages[0].role = Role::kAssistant;
+  EXPECT_TRUE(check_plan(plan, ""));
+  plan.messages.push_back({Role::kUser, "hi"});
+  EXPECT_EQ(check_plan(plan, "").error().field, "messages[0].prefix");
+}
+
+TEST(Plan, ThinkingThatBeginsAnAnswerIsPartOfThePrompt) {
+  Plan plan = valid_plan();
+  plan.messages = {{Role::kAssistant, "x"}};
+  const std::int64_t without = prompt_tokens_bound(plan);
+  plan.messages[0].reasoning.assign(100, 'x');
+  EXPECT_EQ(prompt_tokens_bound(plan), without + 100);
+}
+
 TEST(Plan, StopsAndMessagesAreBounded) {
   Plan plan = valid_plan();
   plan.sampling.stop.assign(17, "x");

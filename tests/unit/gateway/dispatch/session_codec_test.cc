@@ -44,6 +44,35 @@ TEST(SessionCodec, TheEventThatEndsAnAnswerKeepsItsTextAndEveryCount) {
   EXPECT_EQ(delta.usage, (TokenUsage{.prompt = 10, .cached = 4, .completion = 7, .reasoning = 3}));
 }
 
+TEST(SessionCodec, ARawPromptTravelsInsteadOfMessages) {
+  Plan plan;
+  plan.raw = RawPrompt{.text = "a", .suffix = "b"};
+  SequenceRequest request;
+  request.plan = &plan;
+  auto start = encode_start(3, request, "salt", {});
+  EXPECT_EQ(start.messages_size(), 0);
+  EXPECT_EQ(start.raw().text(), "a");
+  EXPECT_EQ(start.raw().suffix(), "b");
+  plan.raw->suffix.reset();
+  start = encode_start(3, request, "salt", {});
+  EXPECT_FALSE(start.raw().has_suffix());
+}
+
+TEST(SessionCodec, OnlyAMessageThatBeginsTheAnswerCarriesItsThinking) {
+  Plan plan;
+  plan.messages = {{Role::kUser, "u"}, {Role::kAssistant, "a"}};
+  plan.messages[1].reasoning = "r";
+  SequenceRequest request;
+  request.plan = &plan;
+  EXPECT_EQ(encode_start(3, request, "salt", {}).messages(1).reasoning(), "");
+  plan.messages[1].begins_answer = true;
+  const auto start = encode_start(3, request, "salt", {});
+  EXPECT_FALSE(start.has_raw());
+  EXPECT_FALSE(start.messages(0).prefix());
+  EXPECT_TRUE(start.messages(1).prefix());
+  EXPECT_EQ(start.messages(1).reasoning(), "r");
+}
+
 TEST(SessionCodec, AWorkersErrorKeepsItsCodeAndUnknownOnesAreInternal) {
   v1::SequenceEvent event;
   event.set_finish(v1::FINISH_REASON_ERROR);

@@ -9,6 +9,7 @@
 #include "base/net/http_client.h"
 #include "gateway/http/openai_api.h"
 #include "tests/support/eventually.h"
+#include "tests/support/gateway/fake_balances.h"
 #include "tests/support/gateway/fake_dispatcher.h"
 #include "tests/support/gateway/fake_meter.h"
 #include "tests/support/gateway/fake_principals.h"
@@ -28,7 +29,7 @@ class ApiHarness {
       : dispatcher(models),
         metrics(registry),
         serving{meter, dispatcher, open_requests, clock, log, metrics, limits},
-        api(principals, ids, clock, {&serving}, &receipts) {
+        api(principals, ids, clock, {&serving}, &receipts, &balances) {
     principals.add("good-key");
     HttpServerOptions options;
     options.service = "gateway";
@@ -58,9 +59,10 @@ class ApiHarness {
     }
     return *std::move(response);
   }
-  std::future<HttpClientResponse> post_chat(const std::string& body) {
-    return std::async(std::launch::async, [this, body] { return fetch("POST", "/v1/chat/completions", body); });
+  std::future<HttpClientResponse> post(const std::string& path, const std::string& body) {
+    return std::async(std::launch::async, [this, path, body] { return fetch("POST", path, body); });
   }
+  std::future<HttpClientResponse> post_chat(const std::string& body) { return post("/v1/chat/completions", body); }
   /// Waits for the n-th request to reach the dispatcher.
   FakeDispatcher::Submitted submitted(std::size_t i = 0) {
     TG_CHECK(eventually([&] { return dispatcher.submitted_count() > i; }));
@@ -88,6 +90,7 @@ class ApiHarness {
   tidegate::test::SequentialIds ids;
   FakePrincipals principals;
   FakeMeter meter;
+  FakeBalances balances;
   FakeDispatcher dispatcher;
   FakeReceiptArchive receipts;
   OpenRequests open_requests;

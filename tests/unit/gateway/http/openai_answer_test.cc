@@ -79,6 +79,14 @@ TEST(OpenAiAnswer, TheReceiptIsAFieldOfTheUsageChunkOrACommentThatClientsSkip) {
   EXPECT_EQ(unasked, ": x-tidegate-receipt -_8\n\n");
 }
 
+TEST(OpenAiAnswer, AWholeAnswerHoldsItsReceiptToo) {
+  Settlement with_receipt = settlement();
+  with_receipt.receipt = "\xfb\xff";
+  const auto parsed = json::parse(openai_completion(head(), "", "x", "stop", kUsage, with_receipt));
+  ASSERT_TRUE(parsed) << parsed.error().to_string();
+  EXPECT_EQ(parsed->get_object().at("receipt"), "-_8") << "its header may have left before it was known";
+}
+
 TEST(OpenAiAnswer, BodyIsOneValidObject) {
   const auto parsed = json::parse(openai_completion(head(), "think \"q\"", "line\nbreak", "stop", kUsage, settlement()));
   ASSERT_TRUE(parsed) << parsed.error().to_string();

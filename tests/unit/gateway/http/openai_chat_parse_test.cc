@@ -145,6 +145,33 @@ TEST(OpenAiChatParse, MessagesTakeStringsPartsAndNullForAssistants) {
   EXPECT_EQ(plan->messages[2].content, "") << "earlier thinking is dropped";
 }
 
+TEST(OpenAiChatParse, ALastMessageWithPrefixBeginsTheAnswer) {
+  const auto plan = parse_openai_chat(with_messages(
+      R"([{"role":"assistant","content":"earlier","reasoning_content":"old"},{"role":"user","content":"hi"},)"
+      R"({"role":"assistant","content":"Well, ","reasoning_content":"plan","prefix":true}])"));
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->messages[0].reasoning, "");
+  EXPECT_FALSE(plan->messages[0].begins_answer);
+  EXPECT_TRUE(plan->messages[2].begins_answer);
+  EXPECT_EQ(plan->messages[2].content, "Well, ");
+  EXPECT_EQ(plan->messages[2].reasoning, "plan");
+  EXPECT_EQ(plan->fields_ignored, 0);
+}
+
+TEST(OpenAiChatParse, PrefixOfFalseOrNullIsNone) {
+  for (const char* value : {"false", "null"}) {
+    const auto plan = parse_openai_chat(
+        with_messages(std::string(R"([{"role":"assistant","content":"x","prefix":)") + value + "}]"));
+    ASSERT_TRUE(plan) << value;
+    EXPECT_FALSE(plan->messages[0].begins_answer);
+  }
+}
+
+TEST(OpenAiChatParse, PenaltiesAreCheckedAndCountedAsIgnored) {
+  EXPECT_EQ(parse_openai_chat(body(R"("presence_penalty":0,"frequency_penalty":0)"))->fields_ignored, 0);
+  EXPECT_EQ(parse_openai_chat(body(R"("presence_penalty":0.5,"frequency_penalty":-2)"))->fields_ignored, 2);
+}
+
 TEST(OpenAiChatParse, MessageErrorsNameTheirPlace) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
       {R"([{"role":"tool","content":"x","tool_call_id":"1"}])", "messages[0].role", "unsupported_parameter"},
@@ -157,7 +184,10 @@ TEST(OpenAiChatParse, MessageErrorsNameTheirPlace) {
        "unsupported_parameter"},
       {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text", "missing_field"},
       {R"([{"role":"assistant","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls", "unsupported_parameter"},
-      {R"([{"role":"assistant","content":"x","prefix":true}])", "messages[0].prefix", "unsupported_parameter"},
+      {R"([{"role":"user","content":"x","prefix":true}])", "messages[0].prefix", "invalid_value"},
+      {R"([{"role":"assistant","content":"x","prefix":true},{"role":"user","content":"x"}])", "messages[0].prefix",
+       "invalid_value"},
+      {R"([{"role":"assistant","content":"x","prefix":"yes"}])", "messages[0].prefix", "wrong_type"},
       {R"([{"role":"assistant","content":"x","reasoning_content":5}])", "messages[0].reasoning_content", "wrong_type"},
       {R"([5])", "messages[0]", "wrong_type"},
   };

@@ -182,6 +182,108 @@ TEST(OpenAiStream, WaitingStreamGetsKeepAliveComments) {
   EXPECT_TRUE(events_of(client.text()).done);
 }
 
+TEST(OpenAiStream, AnErrorWhileItWaitsIsAFrameBehindTheComments) {
+  ServingLimits limits;
+  limits.keep_alive = std::chrono::milliseconds(10);
+  ApiHarness api(limits);
+  StreamClient client(api, chat_body(true));
+  api.submitted();
+  ASSERT_TRUE(eventually([&] { return client.saw(": keep-alive\n\n"); }));
+  api.on_lane([&] {
+    api.dispatcher.submitted(0).listener->on_queue_refused(Error(Code::kResourceExhausted, "queue_timeout", "m"));
+  });
+  const auto response = client.wait();
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 200) << "it had left";
+  const Events events = events_of(client.text());
+  EXPECT_FALSE(events.done);
+  ASSERT_EQ(events.all.size(), 1U);
+  const json::object& error = events.all[0].at("error").as_object();
+  for (const char* member : {"message", "type", "param", "code"}) EXPECT_TRUE(error.contains(member)) << member;
+}
+
+TEST(OpenAiStream, AnAnswerWithoutTextStillHasItsRoleAndOneFinish) {
+  ApiHarness api;
+  StreamClient client(api, chat_body(true));
+  api.submitted();
+  api.dispatch();
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 1}));
+  ASSERT_TRUE(client.wait());
+  const Events events = events_of(client.text());
+  EXPECT_TRUE(events.done);
+  ASSERT_EQ(events.all.size(), 2U);
+  EXPECT_EQ(events.all[0].at("choices").at(0).at("delta").at("role"), "assistant");
+  EXPECT_EQ(events.all[1].at("choices").at(0).at("finish_reason"), "stop");
+  for (const auto& event : events.all) EXPECT_EQ(event.at("choices").at(0).at("index"), 0);
+}
+
+// A silent connection is closed by middle boxes, and a status that has left cannot be taken back.
+TEST(OpenAiBody, SilenceBecomesBlankLinesOnceAWorkerRunsTheRequest) {
+  ServingLimits limits;
+  limits.keep_alive = std::chrono::milliseconds(10);
+  limits.blank_lines_after = std::chrono::milliseconds(0);
+  ApiHarness api(limits);
+  StreamClient client(api, chat_body(false));
+  api.submitted();
+  ASSERT_TRUE(eventually([&] { return api.registry.value("tidegate_gateway_keep_alives_total") >= 3; }));
+  EXPECT_EQ(client.text(), "") << "queued: an error is still likelier than an answer";
+  api.dispatch();
+  api.tell(0, accepted_delta(10));
+  ASSERT_TRUE(eventually([&] { return client.saw("\n\n"); }));
+  api.tell(0, text_delta("", "Hel", {.prompt = 10, .completion = 1}));
+  const std::size_t before = client.text().size();
+  ASSERT_TRUE(eventually([&] { return client.text().size() > before + 1; })) << "collecting text is silence too";
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 2}, "lo"));
+  const auto response = client.wait();
+  ASSERT_TRUE(response) << response.error().to_string();
+  EXPECT_EQ(response->status, 200);
+  EXPECT_EQ(response->header("Content-Type"), "application/json");
+  const auto body = json::parse(client.text());
+  ASSERT_TRUE(body) << client.text();
+  EXPECT_EQ(body->at("choices").at(0).at("message").at("content"), "Hello");
+}
+
+TEST(OpenAiBody, NoBlankLineBeforeItsTime) {
+  ServingLimits limits;
+  limits.keep_alive = std::chrono::milliseconds(10);
+  ApiHarness api(limits);
+  StreamClient client(api, chat_body(false));
+  api.submitted();
+  api.dispatch();
+  api.tell(0, accepted_delta(10));
+  const double before = api.registry.value("tidegate_gateway_keep_alives_total");
+  ASSERT_TRUE(eventually([&] { return api.registry.value("tidegate_gateway_keep_alives_total") >= before + 3; }));
+  EXPECT_EQ(client.text(), "");
+  api.on_lane([&] {
+    SequenceDelta failed;
+    failed.end = SequenceEnd::kError;
+    failed.error = Error(Code::kUnavailable, "worker_failed", "m");
+    api.dispatcher.submitted(0).listener->on_delta(std::move(failed));
+  });
+  const auto response = client.wait();
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 503);
+}
+
+TEST(OpenAiBody, AnErrorAfterBlankLinesCannotPassForAnAnswer) {
+  ServingLimits limits;
+  limits.keep_alive = std::chrono::milliseconds(10);
+  limits.blank_lines_after = std::chrono::milliseconds(0);
+  ApiHarness api(limits);
+  StreamClient client(api, chat_body(false));
+  api.submitted();
+  api.dispatch();
+  api.tell(0, accepted_delta(10));
+  ASSERT_TRUE(eventually([&] { return client.saw("\n"); }));
+  SequenceDelta failed;
+  failed.end = SequenceEnd::kError;
+  failed.error = Error(Code::kInternal, "numeric_fault", "m");
+  api.tell(0, std::move(failed));
+  EXPECT_FALSE(client.wait()) << "a body without its end";
+  EXPECT_TRUE(client.saw(R"({"error":{"message":)")) << client.text();
+  EXPECT_EQ(api.meter.entry(0).settled.at(0).usage, TokenUsage{}) << "and it costs nothing";
+}
+
 TEST(OpenAiStream, WorkerLostMidStreamIsAnErrorFrameAndNoDone) {
   ApiHarness api;
   StreamClient client(api, chat_body(true));

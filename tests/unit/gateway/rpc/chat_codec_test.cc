@@ -25,6 +25,22 @@ TEST(ChatCodec, KeepsUnsetSamplingUnset) {
   EXPECT_EQ(decode_chat(greedy)->sampling.temperature, 0.0);
 }
 
+TEST(ChatCodec, TheLastMessageMayBeginTheAnswer) {
+  auto with_prefix = request();
+  auto* last = with_prefix.add_messages();
+  last->set_role("assistant");
+  last->set_content("Well, ");
+  last->set_reasoning("plan");
+  EXPECT_EQ(decode_chat(with_prefix)->messages[1].reasoning, "") << "earlier thinking is no part of a plan";
+  last->set_prefix(true);
+  const auto plan = decode_chat(with_prefix);
+  ASSERT_TRUE(plan);
+  EXPECT_TRUE(plan->messages[1].begins_answer);
+  EXPECT_EQ(plan->messages[1].reasoning, "plan");
+  with_prefix.mutable_messages(0)->set_prefix(true);
+  EXPECT_EQ(decode_chat(with_prefix).error().field, "messages[0].prefix");
+}
+
 TEST(ChatCodec, RefusalsNameTheField) {
   auto bad = request();
   bad.mutable_messages(0)->set_role("tool");

@@ -76,6 +76,18 @@ TEST(AnswerStream, ACharacterCutByTheTagIsReplaced) {
   EXPECT_EQ(joined.content, "月");
 }
 
+TEST(AnswerStream, WithoutATagInFrontTheFirstLineBreaksAreText) {
+  AnswerStream answer({"END"}, AnswerStream::Start::kContent);
+  EXPECT_FALSE(answer.in_reasoning());
+  Joined joined;
+  joined += answer.on_token("\n\na");
+  joined += answer.on_think_end();
+  joined += answer.on_token("\nbEND");
+  EXPECT_TRUE(answer.stopped());
+  EXPECT_EQ(joined.reasoning, "");
+  EXPECT_EQ(joined.content, "\n\na\nb");
+}
+
 TEST(AnswerStream, ASecondEndTagIsIgnored) {
   AnswerStream answer({});
   Joined joined;

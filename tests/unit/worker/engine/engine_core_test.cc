@@ -33,6 +33,43 @@ TEST(EngineCore, CountsPromptTokensAsTheTemplateDoes) {
   EXPECT_EQ(h.outcomes[1].usage.prompt_tokens, static_cast<std::int32_t>(prompt.size()));
 }
 
+TEST(EngineCore, ARawPromptIsItsTextBehindTheBeginTokenAndIsAnsweredWithoutThinking) {
+  EngineHarness h(roomy(), [](FakeBackend& backend) { backend.end_chance = backend.think_end_chance = 0; });
+  ASSERT_TRUE(h.engine->submit(raw_request(1, "hello", 12)));
+  h.drain();
+  EXPECT_EQ(h.outcomes[1].usage.prompt_tokens, 6) << "a token a byte, and BOS";
+  EXPECT_EQ(h.outcomes[1].usage.completion_tokens, 12);
+  EXPECT_EQ(h.outcomes[1].usage.reasoning_tokens, 0);
+  EXPECT_EQ(h.outcomes[1].reasoning, "");
+  EXPECT_NE(h.outcomes[1].content, "");
+}
+
+TEST(EngineCore, AnAnswerBegunByTheClientGoesOnInItsContent) {
+  EngineHarness h(roomy(), [](FakeBackend& backend) { backend.end_chance = backend.think_end_chance = 0; });
+  auto request = user_request(1, "x", 12);
+  request.messages.push_back({Role::kAssistant, "Well, "});
+  request.messages.back().begins_answer = true;
+  ASSERT_TRUE(h.engine->submit(request));
+  request.handle = 2;
+  request.messages.back().content.clear();
+  request.messages.back().reasoning = "First";
+  ASSERT_TRUE(h.engine->submit(request));
+  h.drain();
+  EXPECT_EQ(h.outcomes[1].usage.reasoning_tokens, 0);
+  EXPECT_NE(h.outcomes[1].content, "");
+  EXPECT_EQ(h.outcomes[2].usage.reasoning_tokens, 12) << "only thinking was begun, so it goes on";
+}
+
+TEST(EngineCore, ASuffixNeedsAVocabularyThatCanFillIn) {
+  EngineHarness h(roomy());
+  auto request = raw_request(1, "a");
+  request.raw->suffix = "b";
+  const Status refused = h.engine->submit(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().field, "suffix");
+  EXPECT_TRUE(h.engine->idle());
+}
+
 TEST(EngineCore, ReasoningTokensRunUpToTheEndTag) {
   EngineHarness h(roomy(), [](FakeBackend& backend) {
     backend.end_chance = 0;
@@ -201,6 +238,7 @@ TEST(EngineCore, RefusesWhatItCannotServe) {
       {"messages", user_request(5, std::string(100000, 'x'))},
       {"messages", user_request(5, std::string(5000, '7'))},
       {"messages", GenerateRequest{.handle = 5}},
+      {"prompt", raw_request(5, std::string(5000, '7'))},
   };
   for (const auto& [field, request] : bad) {
     const Status status = h.engine->submit(request);

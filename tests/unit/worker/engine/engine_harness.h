@@ -108,6 +108,14 @@ inline GenerateRequest user_request(SequenceHandle handle, std::string text, std
   return request;
 }
 
+inline GenerateRequest raw_request(SequenceHandle handle, std::string text, std::int32_t max_tokens = 0) {
+  GenerateRequest request;
+  request.handle = handle;
+  request.raw = RawPrompt{.text = std::move(text)};
+  request.sampling.max_tokens = max_tokens;
+  return request;
+}
+
 inline EngineLimits roomy() {
   return {.schedule = {16, 256}, .waiting_max = 64, .kv_blocks = 16 * 8};
 }

@@ -54,6 +54,20 @@ TEST_F(SimEngineTest, AnswersInFullWithExactUsage) {
   EXPECT_EQ(std::count(outcome.content.begin(), outcome.content.end(), ' '), 3);
 }
 
+TEST_F(SimEngineTest, ARawPromptIsAnsweredWithoutReasoning) {
+  SimEngine engine(options_, clock_);
+  auto request = raw_request(1, "hello");  // two tokens of text, four of template
+  request.raw->suffix = "you";             // eight bytes together: still two
+  ASSERT_TRUE(engine.submit(request));
+  drain(engine);
+  const Outcome& outcome = outcomes_[1];
+  EXPECT_EQ(outcome.usage.prompt_tokens, 6);
+  EXPECT_EQ(outcome.usage.reasoning_tokens, 0);
+  EXPECT_EQ(outcome.usage.completion_tokens, 5) << "the content and its end token";
+  EXPECT_EQ(outcome.reasoning, "");
+  EXPECT_EQ(std::count(outcome.content.begin(), outcome.content.end(), ' '), 3);
+}
+
 TEST_F(SimEngineTest, YieldsOneTokenPerInterval) {
   SimEngine engine(options_, clock_);
   ASSERT_TRUE(engine.submit(user_request(1, "hello")));

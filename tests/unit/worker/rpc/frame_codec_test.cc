@@ -50,6 +50,51 @@ TEST(DecodeStart, RefusalNamesTheUsersField) {
   EXPECT_EQ(decode_start(start).error().field, "messages");
 }
 
+TEST(DecodeStart, ARawPromptComesAlone) {
+  auto start = good_start();
+  start.clear_messages();
+  start.mutable_raw()->set_text("int main(");
+  auto command = decode_start(start);
+  ASSERT_TRUE(command);
+  EXPECT_TRUE(command->messages.empty());
+  ASSERT_TRUE(command->raw.has_value());
+  EXPECT_EQ(command->raw->text, "int main(");
+  EXPECT_FALSE(command->raw->suffix.has_value()) << "unset is not empty";
+  start.mutable_raw()->set_suffix("}");
+  EXPECT_EQ(decode_start(start)->raw->suffix, "}");
+
+  start.mutable_raw()->set_suffix("\xff");
+  EXPECT_EQ(decode_start(start).error().field, "suffix");
+  start.mutable_raw()->set_text("\xff");
+  EXPECT_EQ(decode_start(start).error().field, "prompt");
+  start = good_start();
+  start.mutable_raw()->set_text("x");
+  EXPECT_EQ(decode_start(start).error().field, "messages");
+}
+
+TEST(DecodeStart, OnlyTheLastMessageOfTheAssistantBeginsTheAnswer) {
+  auto start = good_start();
+  auto* last = start.add_messages();
+  last->set_role("assistant");
+  last->set_content("Well, ");
+  last->set_reasoning("plan");
+  EXPECT_EQ(decode_start(start)->messages[1].reasoning, "") << "earlier thinking is no part of a prompt";
+  last->set_prefix(true);
+  const auto command = decode_start(start);
+  ASSERT_TRUE(command);
+  EXPECT_TRUE(command->messages[1].begins_answer);
+  EXPECT_EQ(command->messages[1].reasoning, "plan");
+
+  last->set_reasoning("\xff");
+  EXPECT_EQ(decode_start(start).error().field, "messages[1].reasoning_content");
+  last->set_reasoning("");
+  last->set_role("user");
+  EXPECT_EQ(decode_start(start).error().field, "messages[1].prefix");
+  last->set_role("assistant");
+  start.mutable_messages(0)->set_prefix(true);
+  EXPECT_EQ(decode_start(start).error().field, "messages[0].prefix");
+}
+
 TEST(DecodeStart, DeveloperIsSystem) {
   auto start = good_start();
   start.mutable_messages(0)->set_role("developer");

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <memory>
 #include <set>
 
@@ -66,6 +67,32 @@ TEST_F(R1Template, CountsOnlyTheTextThatIsEncoded) {
   const std::vector<ChatMessage> messages = {
       {Role::kSystem, "12"}, {Role::kUser, "345</think>"}, {Role::kAssistant, "thinking</think>6"}};
   EXPECT_EQ(chat_->text_bytes(messages), 2U + 11U + 1U);
+}
+
+TEST_F(R1Template, AMessageThatBeginsTheAnswerIsLeftOpenBehindItsClosedThinking) {
+  std::vector<ChatMessage> messages = {{Role::kUser, "hi"}, {Role::kAssistant, "```cpp\n"}};
+  messages.back().begins_answer = true;
+  EXPECT_EQ(chat_->render(messages),
+            "<｜begin▁of▁sentence｜><｜User｜>hi<｜Assistant｜><think>\n\n</think>\n\n```cpp\n");
+  messages.back().reasoning = "plan";
+  EXPECT_EQ(chat_->render(messages),
+            "<｜begin▁of▁sentence｜><｜User｜>hi<｜Assistant｜><think>\nplan\n</think>\n\n```cpp\n");
+  EXPECT_EQ(chat_->text_bytes(messages), 2U + 7U + 4U);
+}
+
+TEST_F(R1Template, ThinkingAloneGoesOnWhereItEnds) {
+  std::vector<ChatMessage> messages = {{Role::kUser, "hi"}, {Role::kAssistant, ""}};
+  messages.back().begins_answer = true;
+  messages.back().reasoning = "First";
+  EXPECT_EQ(chat_->render(messages), "<｜begin▁of▁sentence｜><｜User｜>hi<｜Assistant｜><think>\nFirst");
+}
+
+TEST_F(R1Template, TheBeginningOfAnAnswerKeepsATagThatItSpellsAsText) {
+  std::vector<ChatMessage> messages = {{Role::kUser, "hi"}, {Role::kAssistant, "a</think>b"}};
+  messages.back().begins_answer = true;
+  const auto ids = chat_->encode(messages);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), chat_->think_end()), 1) << "the template's own";
+  EXPECT_EQ(chat_->text_bytes(messages), 2U + 10U);
 }
 
 // Invariant S2.
