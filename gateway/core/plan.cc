@@ -14,21 +14,21 @@ std::unexpected<Error> invalid_value(std::string_view path, std::string_view nam
   return fail(Code::kInvalidArgument, "invalid_value", std::move(message), std::move(field));
 }
 
-Status check_messages(const std::vector<PlanMessage>& messages) {
+Status check_messages(const std::vector<PlanMessage>& messages, std::string_view name) {
   if (messages.empty() || std::ssize(messages) > PlanLimits::kMessagesMax) {
-    return invalid_value("", "messages", fmt::format("has {} messages; send 1 to {}", messages.size(), PlanLimits::kMessagesMax));
+    return invalid_value("", name, fmt::format("has {} messages; send 1 to {}", messages.size(), PlanLimits::kMessagesMax));
   }
   std::int64_t bytes = 0;
   for (const PlanMessage& message : messages) bytes += std::ssize(message.content);
   if (bytes > PlanLimits::kPromptBytesMax) {
     return fail(Code::kInvalidArgument, "request_too_large",
-                fmt::format("'messages' hold {} bytes of text; send at most {}.", bytes, PlanLimits::kPromptBytesMax),
-                "messages");
+                fmt::format("'{}' has {} bytes of text; send at most {}.", name, bytes, PlanLimits::kPromptBytesMax),
+                std::string(name));
   }
   return {};
 }
 
-Status check_sampling(const PlanSampling& sampling, std::string_view path) {
+Status check_sampling(const PlanSampling& sampling, std::string_view path, const PlanNames& names) {
   // Written so that NaN fails too.
   if (sampling.temperature && !(*sampling.temperature >= 0 && *sampling.temperature <= PlanLimits::kTemperatureMax)) {
     return invalid_value(path, "temperature", "must be between 0 and 2");
@@ -40,14 +40,14 @@ Status check_sampling(const PlanSampling& sampling, std::string_view path) {
     return invalid_value(path, "top_k", fmt::format("must be between 0 (off) and {}", PlanLimits::kTopKMax));
   }
   if (sampling.max_tokens < 0 || sampling.max_tokens > PlanLimits::kCompletionTokensMax) {
-    return invalid_value(path, "max_tokens", fmt::format("must be at most {}", PlanLimits::kCompletionTokensMax));
+    return invalid_value(path, names.max_tokens, fmt::format("must be at most {}", PlanLimits::kCompletionTokensMax));
   }
   if (std::ssize(sampling.stop) > PlanLimits::kStopsMax) {
-    return invalid_value(path, "stop", fmt::format("must hold at most {} strings", PlanLimits::kStopsMax));
+    return invalid_value(path, names.stop, fmt::format("must hold at most {} strings", PlanLimits::kStopsMax));
   }
   for (const std::string& stop : sampling.stop) {
     if (stop.empty() || std::ssize(stop) > PlanLimits::kStopBytesMax) {
-      return invalid_value(path, "stop", fmt::format("must hold strings of 1 to {} bytes", PlanLimits::kStopBytesMax));
+      return invalid_value(path, names.stop, fmt::format("must hold strings of 1 to {} bytes", PlanLimits::kStopBytesMax));
     }
   }
   return {};
@@ -55,15 +55,15 @@ Status check_sampling(const PlanSampling& sampling, std::string_view path) {
 
 }  // namespace
 
-Status check_plan(const Plan& plan, std::string_view sampling_path) {
+Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNames& names) {
   if (plan.model.empty() || std::ssize(plan.model) > PlanLimits::kModelBytesMax) {
     return invalid_value("", "model", fmt::format("must be 1 to {} bytes long", PlanLimits::kModelBytesMax));
   }
   if (std::ssize(plan.end_user) > PlanLimits::kEndUserBytesMax) {
-    return invalid_value("", "user", fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
+    return invalid_value("", names.user, fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
   }
-  TG_TRY(check_messages(plan.messages));
-  return check_sampling(plan.sampling, sampling_path);
+  TG_TRY(check_messages(plan.messages, names.messages));
+  return check_sampling(plan.sampling, sampling_path, names);
 }
 
 std::optional<Role> parse_role(std::string_view name) {
