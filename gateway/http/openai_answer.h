@@ -3,22 +3,14 @@
 #include <string>
 #include <string_view>
 
-#include "base/core/clock.h"
-#include "base/core/ids.h"
 #include "gateway/core/api_error.h"
 #include "gateway/core/usage.h"
 #include "gateway/dispatch/answer_sink.h"
+#include "gateway/http/answer_head.h"
 
 namespace tidegate::gateway {
 
-/// What every chunk of an answer repeats.
-struct OpenAiHead {
-  RequestId request;
-  std::string model;           ///< as the client asked
-  std::string variant;         ///< that really serves
-  std::string weights_digest;  ///< "sha256:<hex>"
-  Wall created;
-};
+using OpenAiHead = AnswerHead;
 
 /// "fp_" and the first twelve digits of the digest: changes exactly when the weights do. "" for an unknown
 /// digest.

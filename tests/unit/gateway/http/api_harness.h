@@ -7,7 +7,7 @@
 
 #include "base/crypto/sha256.h"
 #include "base/net/http_client.h"
-#include "gateway/http/openai_api.h"
+#include "gateway/http/http_api.h"
 #include "tests/support/eventually.h"
 #include "tests/support/gateway/fake_dispatcher.h"
 #include "tests/support/gateway/fake_meter.h"
@@ -31,7 +31,7 @@ class ApiHarness {
     principals.add("good-key");
     HttpServerOptions options;
     options.service = "gateway";
-    options.render_error = OpenAiApi::render_error;
+    options.render_error = HttpApi::render_error;
     handler_ = [this](HttpExchange& exchange) { return api.handle(exchange); };
     auto started = HttpServer::start(threads, options, handler_, clock, log, registry);
     TG_CHECK(started.has_value());
@@ -91,7 +91,7 @@ class ApiHarness {
   OpenRequests open_requests;
   GatewayMetrics metrics;
   Serving serving;
-  OpenAiApi api;
+  HttpApi api;
   std::unique_ptr<HttpServer> server;
 
  private:
