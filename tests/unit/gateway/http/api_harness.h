@@ -57,9 +57,11 @@ class ApiHarness {
     }
     return *std::move(response);
   }
-  std::future<HttpClientResponse> post_chat(const std::string& body) {
-    return std::async(std::launch::async, [this, body] { return fetch("POST", "/v1/chat/completions", body); });
+  std::future<HttpClientResponse> post(const std::string& path, const std::string& body,
+                                       HttpHeaders headers = {{"Authorization", "Bearer good-key"}}) {
+    return std::async(std::launch::async, [this, path, body, headers] { return fetch("POST", path, body, headers); });
   }
+  std::future<HttpClientResponse> post_chat(const std::string& body) { return post("/v1/chat/completions", body); }
   /// Waits for the n-th request to reach the dispatcher.
   FakeDispatcher::Submitted submitted(std::size_t i = 0) {
     TG_CHECK(eventually([&] { return dispatcher.submitted_count() > i; }));
