@@ -40,12 +40,12 @@ std::string event(const std::string& name, const std::string& rest) {
   return "event: " + name + "\ndata: {\"type\":\"" + name + "\"" + rest + "}\n\n";
 }
 
-const std::string kStart = event(
-    "message_start",
-    R"(,"message":{"id":"msg_)" + kRequest +
-        R"(","type":"message","role":"assistant","model":"deepseek-v4-pro","variant":"fp8","content":[],)"
-        R"("stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":5,"cache_creation_input_tokens":0,)"
-        R"("cache_read_input_tokens":1856,"output_tokens":0,"output_tokens_details":{"thinking_tokens":0}}})");
+const std::string kStart =
+    event("message_start",
+          R"(,"message":{"id":"msg_)" + kRequest +
+              R"(","type":"message","role":"assistant","model":"deepseek-v4-pro","variant":"fp8","content":[],)"
+              R"("stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":5,"cache_creation_input_tokens":0,)"
+              R"("cache_read_input_tokens":1856,"output_tokens":0,"output_tokens_details":{"thinking_tokens":0}}})");
 const std::string kUsage =
     R"("usage":{"input_tokens":5,"cache_creation_input_tokens":0,"cache_read_input_tokens":1856,"output_tokens":24,)"
     R"("output_tokens_details":{"thinking_tokens":6},"cost":0.000091652,"cost_details":{"amount":"0.000091652",)"
@@ -60,7 +60,8 @@ TEST(AnthropicAnswer, StreamRunsFromThinkingToText) {
   dialect.append_text(out, head(), "", "!");
   dialect.append_end(out, head(), end_with("stop"));
   const std::string golden =
-      kStart + event("content_block_start", R"(,"index":0,"content_block":{"type":"thinking","thinking":"","signature":""})") +
+      kStart +
+      event("content_block_start", R"(,"index":0,"content_block":{"type":"thinking","thinking":"","signature":""})") +
       event("content_block_delta", R"(,"index":0,"delta":{"type":"thinking_delta","thinking":"I need "})") +
       event("content_block_delta", R"(,"index":0,"delta":{"type":"thinking_delta","thinking":"the date."})") +
       event("content_block_delta", R"(,"index":0,"delta":{"type":"signature_delta","signature":")" + kRequest + "\"}") +
@@ -79,7 +80,8 @@ TEST(AnthropicAnswer, AnAnswerWithoutTextHasNoBlocks) {
   std::string out;
   dialect.append_text(out, head(), "", "");
   dialect.append_end(out, head(), end_with("stop"));
-  EXPECT_EQ(out, kStart + event("message_delta", R"(,"delta":{"stop_reason":"end_turn","stop_sequence":null},)" + kUsage) +
+  EXPECT_EQ(out, kStart +
+                     event("message_delta", R"(,"delta":{"stop_reason":"end_turn","stop_sequence":null},)" + kUsage) +
                      event("message_stop", ""));
 }
 
@@ -100,7 +102,8 @@ TEST(AnthropicAnswer, AStopStringIsNamed) {
   dialect.append_end(out, head(), end_with("stop", "END\n"));
   EXPECT_NE(out.find(R"("stop_reason":"stop_sequence","stop_sequence":"END\n")"), std::string::npos);
   AnthropicDialect whole;
-  EXPECT_NE(whole.body(head(), "", "x", end_with("stop", "END")).find(R"("stop_reason":"stop_sequence","stop_sequence":"END")"),
+  EXPECT_NE(whole.body(head(), "", "x", end_with("stop", "END"))
+                .find(R"("stop_reason":"stop_sequence","stop_sequence":"END")"),
             std::string::npos);
 }
 
@@ -137,9 +140,12 @@ TEST(AnthropicAnswer, ACutIsAnErrorEventAndNothingElse) {
   dialect.append_text(out, head(), "", "a");
   out.clear();
   dialect.append_cut(out, head(), to_api_error(Error(Code::kUnavailable, "worker_lost", "Send it \"again\".")));
-  EXPECT_EQ(out, R"(event: error
-data: {"type":"error","error":{"type":"api_error","message":"Send it \"again\".","details":{"error_code":"worker_lost","param":null}},"request_id":")" +
-                     kRequest + "\"}\n\n");
+  const std::string golden =
+      "event: error\ndata: " +
+      std::string(R"({"type":"error","error":{"type":"api_error","message":"Send it \"again\".",)"
+                  R"("details":{"error_code":"worker_lost","param":null}},"request_id":")") +
+      kRequest + "\"}\n\n";
+  EXPECT_EQ(out, golden);
 }
 
 TEST(AnthropicAnswer, TheReceiptStandsBesideTheUsage) {
@@ -223,7 +229,8 @@ TEST(AnthropicAnswer, EveryErrorHasAnthropicsFamily) {
 
 TEST(AnthropicAnswer, AnErrorNamesItsFieldAndItsRequest) {
   const auto parsed = json::parse(anthropic_error_body(
-      to_api_error(Error(Code::kInvalidArgument, "invalid_value", "'top_p' must be at most 1.", "top_p")), head().request));
+      to_api_error(Error(Code::kInvalidArgument, "invalid_value", "'top_p' must be at most 1.", "top_p")),
+      head().request));
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->at("type"), "error");
   EXPECT_EQ(parsed->at("error").at("type"), "invalid_request_error");

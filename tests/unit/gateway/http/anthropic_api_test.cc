@@ -25,8 +25,10 @@ json::object parsed(const std::string& text) {
 std::string error_of(const HttpClientResponse& response) {
   const json::object root = parsed(response.body);
   const auto* error = root.if_contains("error");
-  if (error == nullptr || !root.contains("request_id") || root.at("type") != "error") return "not an error: " + response.body;
-  return std::string(error->at("type").as_string()) + " " + std::string(error->at("details").at("error_code").as_string());
+  if (error == nullptr || !root.contains("request_id") || root.at("type") != "error")
+    return "not an error: " + response.body;
+  return std::string(error->at("type").as_string()) + " " +
+         std::string(error->at("details").at("error_code").as_string());
 }
 
 TEST(AnthropicApi, AnswersAWholeMessageAfterItWasSettled) {
@@ -38,7 +40,8 @@ TEST(AnthropicApi, AnswersAWholeMessageAfterItWasSettled) {
   api.dispatch();
   api.tell(0, accepted_delta(10, 4));
   api.tell(0, text_delta("hm", "", {.prompt = 10, .cached = 4, .completion = 2, .reasoning = 2}));
-  SequenceDelta last = end_delta(SequenceEnd::kStop, {.prompt = 10, .cached = 4, .completion = 5, .reasoning = 2}, "Hello");
+  SequenceDelta last =
+      end_delta(SequenceEnd::kStop, {.prompt = 10, .cached = 4, .completion = 5, .reasoning = 2}, "Hello");
   last.stop_text = "END";
   api.tell(0, std::move(last));
   const auto response = answer.get();
@@ -67,7 +70,8 @@ TEST(AnthropicApi, AnswersAWholeMessageAfterItWasSettled) {
   ASSERT_TRUE(eventually([&] { return api.log.has("request"); }));
   EXPECT_FALSE(api.log.mentions("Hello"));
   EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
-                               {{"model", "tang-moe"}, {"surface", "http.messages"}, {"status", "200"}}), 1);
+                               {{"model", "tang-moe"}, {"surface", "http.messages"}, {"status", "200"}}),
+            1);
 }
 
 TEST(AnthropicApi, EveryMountIsOneRoute) {
@@ -134,7 +138,8 @@ TEST(AnthropicApi, ErrorsHaveTheirStatusShapeAndRequestId) {
   const Case cases[] = {
       {"POST", kPath, "{", kOwnKey, 400, "invalid_request_error invalid_json"},
       {"POST", kPath, ask(false, R"(,"top_p":2)"), kOwnKey, 400, "invalid_request_error invalid_value"},
-      {"POST", kPath, ask(false, R"(,"tools":[{"name":"f"}])"), kOwnKey, 400, "invalid_request_error unsupported_parameter"},
+      {"POST", kPath, ask(false, R"(,"tools":[{"name":"f"}])"), kOwnKey, 400,
+       "invalid_request_error unsupported_parameter"},
       {"POST", kPath, with_model("nope"), kOwnKey, 404, "not_found_error model_not_found"},
       {"POST", kPath, with_model("secret-model"), narrow, 403, "permission_error model_not_allowed"},
       {"GET", kPath, "", kOwnKey, 405, "invalid_request_error method_not_allowed"},
@@ -153,7 +158,8 @@ TEST(AnthropicApi, ErrorsHaveTheirStatusShapeAndRequestId) {
   EXPECT_EQ(api.fetch("GET", kPath).header("Allow"), "POST");
   EXPECT_EQ(api.meter.entries().size(), 0U);
   EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
-                               {{"model", ""}, {"surface", "http.messages"}, {"status", "400"}}), 3);
+                               {{"model", ""}, {"surface", "http.messages"}, {"status", "400"}}),
+            3);
 }
 
 TEST(AnthropicApi, EmptyWalletIs402AndAFullQueueIsOverloadWithRetryAfter) {
@@ -163,7 +169,8 @@ TEST(AnthropicApi, EmptyWalletIs402AndAFullQueueIsOverloadWithRetryAfter) {
   EXPECT_EQ(poor.status, 402);
   EXPECT_EQ(error_of(poor), "billing_error insufficient_balance");
 
-  api.dispatcher.refuse_next_submit(Refusal(Error(Code::kResourceExhausted, "queue_full", "m"), std::chrono::seconds(7)));
+  api.dispatcher.refuse_next_submit(
+      Refusal(Error(Code::kResourceExhausted, "queue_full", "m"), std::chrono::seconds(7)));
   const auto full = api.fetch("POST", kPath, ask(true));
   EXPECT_EQ(full.status, 503);
   EXPECT_EQ(error_of(full), "overloaded_error server_overloaded");
@@ -203,9 +210,10 @@ TEST(AnthropicStream, RunsFromMessageStartToMessageStop) {
   EXPECT_TRUE(Uuid::parse(response->header("request-id")).has_value());
 
   const auto events = named_events_of(client.text());
-  EXPECT_EQ(names_of(events),
-            "message_start content_block_start content_block_delta content_block_delta content_block_stop "
-            "content_block_start content_block_delta content_block_delta content_block_stop message_delta message_stop");
+  EXPECT_EQ(
+      names_of(events),
+      "message_start content_block_start content_block_delta content_block_delta content_block_stop "
+      "content_block_start content_block_delta content_block_delta content_block_stop message_delta message_stop");
   EXPECT_EQ(events.at(0).data.at("message").at("usage").at("input_tokens"), 6) << "known since the worker counted";
   EXPECT_EQ(events.at(9).data.at("delta").at("stop_reason"), "max_tokens");
   EXPECT_EQ(events.at(9).data.at("usage").at("output_tokens"), 3);
@@ -231,7 +239,8 @@ TEST(AnthropicStream, AWaitingStreamGetsPings) {
   ASSERT_TRUE(client.wait());
   std::string names;
   for (const NamedEvent& event : named_events_of(client.text())) names += event.name == "ping" ? "" : event.name + " ";
-  EXPECT_EQ(names, "message_start content_block_start content_block_delta content_block_stop message_delta message_stop ");
+  EXPECT_EQ(names,
+            "message_start content_block_start content_block_delta content_block_stop message_delta message_stop ");
 }
 
 TEST(AnthropicStream, WorkerLostMidStreamIsAnErrorEventAndNoEnd) {

@@ -25,10 +25,10 @@ Error error_of(const std::string& text) {
 }
 
 TEST(AnthropicParse, TakesEverythingItServes) {
-  const auto plan = parse_anthropic_messages(
-      body(R"("system":"be brief","stream":true,"temperature":0.5,"top_p":0.9,"top_k":40,"seed":7,)"
-           R"("stop_sequences":["a","b"],"metadata":{"user_id":"u1"},"thinking":{"type":"enabled","budget_tokens":1024},)"
-           R"("output_config":{"effort":"high"})"));
+  const auto plan = parse_anthropic_messages(body(
+      R"("system":"be brief","stream":true,"temperature":0.5,"top_p":0.9,"top_k":40,"seed":7,)"
+      R"("stop_sequences":["a","b"],"metadata":{"user_id":"u1"},"thinking":{"type":"enabled","budget_tokens":1024},)"
+      R"("output_config":{"effort":"high"})"));
   ASSERT_TRUE(plan) << plan.error().to_string();
   EXPECT_EQ(plan->model, "tang-moe");
   EXPECT_TRUE(plan->is_stream);

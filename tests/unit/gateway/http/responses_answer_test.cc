@@ -45,7 +45,8 @@ AnswerEnd end_with(std::string finish_reason) {
 }
 
 std::string event(const std::string& name, int number, const std::string& rest) {
-  return "event: " + name + "\ndata: {\"type\":\"" + name + "\",\"sequence_number\":" + std::to_string(number) + rest + "}\n\n";
+  return "event: " + name + "\ndata: {\"type\":\"" + name + "\",\"sequence_number\":" + std::to_string(number) + rest +
+         "}\n\n";
 }
 
 /// The response object up to its end.

@@ -58,7 +58,8 @@ TEST(ResponsesApi, AnswersAWholeResponseAfterItWasSettled) {
   ASSERT_TRUE(eventually([&] { return api.log.has("request"); }));
   EXPECT_FALSE(api.log.mentions("Hello"));
   EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
-                               {{"model", "tang-moe"}, {"surface", "http.responses"}, {"status", "200"}}), 1);
+                               {{"model", "tang-moe"}, {"surface", "http.responses"}, {"status", "200"}}),
+            1);
 }
 
 TEST(ResponsesApi, ErrorsHaveOpenAisShapeAndThisDialectsFields) {

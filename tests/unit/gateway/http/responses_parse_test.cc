@@ -202,8 +202,8 @@ TEST(ResponsesParse, TooManyAndTooLongMessagesAreRefused) {
 }
 
 TEST(ResponsesParse, NotJsonIsSaidSo) {
-  for (const std::string& text :
-       {std::string(), std::string("{"), std::string("[]"), std::string("null"), body() + "x", with_input("\"\xff\"")}) {
+  for (const std::string& text : {std::string(), std::string("{"), std::string("[]"), std::string("null"), body() + "x",
+                                  with_input("\"\xff\"")}) {
     EXPECT_EQ(error_of(text).reason, "invalid_json") << text.substr(0, 40);
   }
 }
