@@ -15,7 +15,7 @@ struct AnswerHead {
   std::string variant;         ///< that really serves; "" before a worker has the request
   std::string weights_digest;  ///< "sha256:<hex>"
   Wall created;
-  TokenUsage accepted;  ///< the prompt as the worker counted it; zero before
+  TokenUsage accepted;         ///< the prompt as the worker counted it; zero before
 };
 
 }  // namespace tidegate::gateway
