@@ -55,7 +55,7 @@ struct AdmissionRequest {
   std::int64_t completion_tokens_max = 0;
   Duration budget = {};                  ///< the request's own deadline, for "highest rate until then"
   bool is_stream = false;
-  std::string surface;                   ///< "http.chat" | "http.completions" | "grpc.chat"
+  std::string surface;                   ///< "http.chat" | "http.messages" | "grpc.chat" | ...
   std::string end_user;                  ///< what the client sent as `user`, for caps of end users; empty = not named
 };
 

@@ -16,7 +16,7 @@
 #include "gateway/adapters/billing_accounts.h"
 #include "gateway/dispatch/lane_dispatcher.h"
 #include "gateway/dispatch/route_watch.h"
-#include "gateway/http/openai_api.h"
+#include "gateway/http/http_api.h"
 #include "gateway/journal/posix_disk.h"
 #include "gateway/metrics.h"
 #include "gateway/money/treasury.h"
@@ -79,7 +79,7 @@ struct GatewayProcess::Parts {
   std::unique_ptr<RouteWatch> watch;
   std::future<void> watch_ended;
   std::future<void> readiness_ended;
-  std::unique_ptr<OpenAiApi> api;
+  std::unique_ptr<HttpApi> api;
   HttpHandler handler;
   std::unique_ptr<HttpServer> http;
   std::unique_ptr<InferenceService> inference;
@@ -199,13 +199,13 @@ Status GatewayProcess::listen() {
     servings.push_back(&*parts.lanes[i]->serving);
     serving_lanes.push_back({servings.back(), parts.io.executor(i)});
   }
-  parts.api = std::make_unique<OpenAiApi>(parts.treasury->principals(), parts.ids, clock_, std::move(servings),
-                                          parts.receipts.get(), parts.balances.get());
+  parts.api = std::make_unique<HttpApi>(parts.treasury->principals(), parts.ids, clock_, std::move(servings),
+                                        parts.receipts.get(), parts.balances.get());
   parts.handler = [api = parts.api.get()](HttpExchange& exchange) { return api->handle(exchange); };
   HttpServerOptions http;
   http.listen = config_.http_listen;
   http.service = "gateway";
-  http.render_error = OpenAiApi::render_error;
+  http.render_error = HttpApi::render_error;
   http.limits.connections = static_cast<std::size_t>(config_.connections_max);
   http.limits.body_bytes = static_cast<std::uint64_t>(config_.body_bytes_max);
   TG_ASSIGN(parts.http, HttpServer::start(parts.io, std::move(http), parts.handler, clock_, log_, parts.registry));

@@ -23,23 +23,23 @@ Status check_bytes(std::int64_t bytes, std::string_view field) {
               std::string(field));
 }
 
-Status check_messages(const std::vector<PlanMessage>& messages) {
+Status check_messages(const std::vector<PlanMessage>& messages, std::string_view name) {
   if (messages.empty() || std::ssize(messages) > PlanLimits::kMessagesMax) {
-    return invalid_value("", "messages", fmt::format("has {} messages; send 1 to {}", messages.size(), PlanLimits::kMessagesMax));
+    return invalid_value("", name, fmt::format("has {} messages; send 1 to {}", messages.size(), PlanLimits::kMessagesMax));
   }
   std::int64_t bytes = 0;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const PlanMessage& message = messages[i];
     bytes += std::ssize(message.content) + std::ssize(message.reasoning);
     if (message.begins_answer && (i + 1 < messages.size() || message.role != Role::kAssistant)) {
-      return invalid_value(fmt::format("messages[{}]", i), "prefix",
+      return invalid_value(fmt::format("{}[{}]", name, i), "prefix",
                            "may be true on the last message only, and only when its role is assistant");
     }
   }
-  return check_bytes(bytes, "messages");
+  return check_bytes(bytes, name);
 }
 
-Status check_sampling(const PlanSampling& sampling, std::string_view path) {
+Status check_sampling(const PlanSampling& sampling, std::string_view path, const PlanNames& names) {
   // Written so that NaN fails too.
   if (sampling.temperature && !(*sampling.temperature >= 0 && *sampling.temperature <= PlanLimits::kTemperatureMax)) {
     return invalid_value(path, "temperature", "must be between 0 and 2");
@@ -51,14 +51,14 @@ Status check_sampling(const PlanSampling& sampling, std::string_view path) {
     return invalid_value(path, "top_k", fmt::format("must be between 0 (off) and {}", PlanLimits::kTopKMax));
   }
   if (sampling.max_tokens < 0 || sampling.max_tokens > PlanLimits::kCompletionTokensMax) {
-    return invalid_value(path, "max_tokens", fmt::format("must be at most {}", PlanLimits::kCompletionTokensMax));
+    return invalid_value(path, names.max_tokens, fmt::format("must be at most {}", PlanLimits::kCompletionTokensMax));
   }
   if (std::ssize(sampling.stop) > PlanLimits::kStopsMax) {
-    return invalid_value(path, "stop", fmt::format("must hold at most {} strings", PlanLimits::kStopsMax));
+    return invalid_value(path, names.stop, fmt::format("must hold at most {} strings", PlanLimits::kStopsMax));
   }
   for (const std::string& stop : sampling.stop) {
     if (stop.empty() || std::ssize(stop) > PlanLimits::kStopBytesMax) {
-      return invalid_value(path, "stop", fmt::format("must hold strings of 1 to {} bytes", PlanLimits::kStopBytesMax));
+      return invalid_value(path, names.stop, fmt::format("must hold strings of 1 to {} bytes", PlanLimits::kStopBytesMax));
     }
   }
   return {};
@@ -66,19 +66,19 @@ Status check_sampling(const PlanSampling& sampling, std::string_view path) {
 
 }  // namespace
 
-Status check_plan(const Plan& plan, std::string_view sampling_path) {
+Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNames& names) {
   if (plan.model.empty() || std::ssize(plan.model) > PlanLimits::kModelBytesMax) {
     return invalid_value("", "model", fmt::format("must be 1 to {} bytes long", PlanLimits::kModelBytesMax));
   }
   if (std::ssize(plan.end_user) > PlanLimits::kEndUserBytesMax) {
-    return invalid_value("", "user", fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
+    return invalid_value("", names.user, fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
   }
   if (plan.raw) {
     TG_TRY(check_bytes(raw_bytes(*plan.raw), "prompt"));
   } else {
-    TG_TRY(check_messages(plan.messages));
+    TG_TRY(check_messages(plan.messages, names.messages));
   }
-  return check_sampling(plan.sampling, sampling_path);
+  return check_sampling(plan.sampling, sampling_path, names);
 }
 
 std::optional<Role> parse_role(std::string_view name) {

@@ -68,10 +68,18 @@ struct PlanLimits {
 std::optional<Role> parse_role(std::string_view name);
 std::string_view role_name(Role role);
 
+/// What a dialect calls the fields that check_plan names in its errors. Views of literals.
+struct PlanNames {
+  std::string_view messages = "messages";
+  std::string_view user = "user";
+  std::string_view max_tokens = "max_tokens";
+  std::string_view stop = "stop";
+};
+
 /// The bounds that every dialect shares. `sampling_path` stands before the names of sampling fields ("" | "sampling").
 /// A message that begins the answer is `prefix` to every dialect.
 /// Fails: invalid_argument/invalid_value or request_too_large, naming field, limit and fix.
-Status check_plan(const Plan& plan, std::string_view sampling_path);
+Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNames& names = {});
 
 /// No tokenizer makes more tokens than the text has bytes; the template adds a few control tokens a message.
 /// Used for the hold, before the worker has counted.

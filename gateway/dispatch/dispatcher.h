@@ -29,6 +29,7 @@ struct SequenceDelta {
   std::string content;
   TokenUsage usage;          ///< running totals
   std::optional<SequenceEnd> end;
+  std::string stop_text;     ///< end == kStop because of a stop string: that string
   Error error;               ///< when end == kError
 };
 

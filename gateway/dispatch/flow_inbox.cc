@@ -18,6 +18,7 @@ void FlowInbox::on_delta(SequenceDelta delta) {
     delta_->content += delta.content;
     delta_->usage = delta.usage;
     delta_->end = delta.end;
+    delta_->stop_text = std::move(delta.stop_text);
     delta_->error = std::move(delta.error);
   }
   signal_.notify();

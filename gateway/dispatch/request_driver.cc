@@ -236,6 +236,7 @@ awaitable<void> RequestDriver::reply_final() {
   end.reasoning = std::move(delta_.reasoning);
   end.content = std::move(delta_.content);
   end.finish_reason = flow_.finish_reason();
+  end.stop_text = std::move(delta_.stop_text);
   end.usage = flow_.usage();
   end.settlement = settlement_;
   const Status written = co_await sink_.finish(std::move(end));

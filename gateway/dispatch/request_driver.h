@@ -53,7 +53,7 @@ struct Serving {
 /// One request that has passed its dialect's parser.
 struct RequestContext {
   RequestId request;
-  std::string_view surface;  ///< "http.chat" | "http.completions" | "grpc.chat": a literal
+  std::string_view surface;  ///< "http.chat" | "http.messages" | "grpc.chat" | ...: a literal
   std::shared_ptr<const Principal> principal;  ///< shared with the key cache, which moves on
   Plan plan;
   Mono received;

@@ -69,6 +69,7 @@ SequenceDelta decode_event(v1::SequenceEvent event) {
                  .completion = event.usage().completion_tokens(),
                  .reasoning = event.usage().reasoning_tokens()};
   delta.end = end_of(event.finish());
+  delta.stop_text = std::move(*event.mutable_stop_text());
   if (delta.end == SequenceEnd::kError) {
     delta.error = Error(code_of(event.error_code()), std::move(*event.mutable_error_reason()),
                         std::move(*event.mutable_error_message()), std::move(*event.mutable_error_field()));

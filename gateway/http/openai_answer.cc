@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/core/encoding.h"
+#include "gateway/http/answer_cost.h"
 #include "gateway/http/json_text.h"
 
 namespace tidegate::gateway {
@@ -67,21 +68,14 @@ std::string system_fingerprint(std::string_view weights_digest) {
 }
 
 void append_openai_usage(std::string& out, const TokenUsage& usage, const Settlement& settlement) {
-  const std::string amount = settlement.amount.to_string();
-  // `cost` is a number because tools sum it; the exact text is beside it.
   fmt::format_to(std::back_inserter(out),
                  R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},)"
                  R"("prompt_tokens_details":{{"cached_tokens":{}}},"completion_tokens_details":{{"reasoning_tokens":{}}},)"
-                 R"("prompt_cache_hit_tokens":{},"prompt_cache_miss_tokens":{},"cost":{},)"
-                 R"("cost_details":{{"amount":"{}","currency":)",
+                 R"("prompt_cache_hit_tokens":{},"prompt_cache_miss_tokens":{},)",
                  usage.prompt, usage.completion, usage.total(), usage.cached, usage.reasoning, usage.cached,
-                 usage.prompt - usage.cached, amount, amount);
-  append_json_text(out, settlement.currency);
-  out += R"(,"band":)";
-  append_json_text(out, settlement.band);
-  out += R"(,"price_version":)";
-  append_json_text(out, settlement.price_version);
-  out += "}}";
+                 usage.prompt - usage.cached);
+  append_cost(out, settlement);
+  out += '}';
 }
 
 std::string openai_completion(const OpenAiHead& head, std::string_view reasoning, std::string_view content,

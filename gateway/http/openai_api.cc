@@ -1,12 +1,12 @@
 #include "gateway/http/openai_api.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/core/encoding.h"
 #include "gateway/http/completion_answer.h"
 #include "gateway/http/completion_parse.h"
 #include "gateway/http/deepseek_balance.h"
+#include "gateway/http/http_call.h"
 #include "gateway/http/json_text.h"
 #include "gateway/http/openai_answer.h"
 #include "gateway/http/openai_chat_parse.h"
@@ -45,21 +45,7 @@ std::string receipt_keys_json(const std::vector<ReceiptArchive::Key>& keys) {
   return out + "]}";
 }
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-}
-
 }  // namespace
-
-std::string_view bearer_of(std::string_view authorization) {
-  constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() < kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
-    return {};
-  }
-  std::string_view token = authorization.substr(kScheme.size());
-  while (!token.empty() && token.front() == ' ') token.remove_prefix(1);
-  return token;
-}
 
 OpenAiApi::OpenAiApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes,
                      ReceiptArchive* receipts, Balances* balances)

@@ -58,7 +58,4 @@ class OpenAiApi {
   std::int64_t started_s_;  ///< what models call `created`
 };
 
-/// What follows "Bearer " (any case of the word); "" when the field is missing or of another kind.
-std::string_view bearer_of(std::string_view authorization);
-
 }  // namespace tidegate::gateway

@@ -40,6 +40,8 @@ class AnswerStream {
 
   bool in_reasoning() const { return in_reasoning_; }
   bool stopped() const { return stops_.stopped(); }
+  /// The stop string that ended the content; "" before.
+  const std::string& stop_text() const { return stops_.stop_text(); }
 
  private:
   std::string reasoning_text(std::string text);

@@ -61,7 +61,8 @@ struct SequenceEvent {
   std::string content;    ///< whole UTF-8 code points; may be empty
   SequenceUsage usage;    ///< running totals after this step
   std::optional<FinishReason> finish;
-  Error error;  ///< set when finish == kError
+  std::string stop_text;  ///< finish == kStop because of a stop string: that string
+  Error error;            ///< set when finish == kError
 };
 
 struct EngineFacts {

@@ -51,7 +51,10 @@ SequenceEvent Sequence::on_token(TokenId id, const TokenRules& rules) {
   } else if (!rules.tokenizer->is_control(id)) {
     add(answer_.on_token(rules.tokenizer->token_bytes(id)));
   }
-  if (answer_.stopped()) event.finish = FinishReason::kStop;
+  if (answer_.stopped()) {
+    event.finish = FinishReason::kStop;
+    event.stop_text = answer_.stop_text();
+  }
   if (!event.finish && usage_.completion_tokens == completion_max_) {
     event.finish = FinishReason::kLength;
     add(answer_.finish());

@@ -184,7 +184,10 @@ void SimEngine::decode(Live& live, std::vector<SequenceEvent>& events) const {
     const bool first = position == 0 || position == live.reasoning_tokens;
     add(live.answer.on_token(fmt::format("{}{}", first ? "" : " ", word(live.seed, position))));
   }
-  if (live.answer.stopped()) event.finish = FinishReason::kStop;
+  if (live.answer.stopped()) {
+    event.finish = FinishReason::kStop;
+    event.stop_text = live.answer.stop_text();
+  }
   if (!event.finish && live.usage.completion_tokens == live.completion_max) {
     event.finish = FinishReason::kLength;
     add(live.answer.finish());

@@ -16,6 +16,7 @@ std::string StopMatcher::feed(std::string_view text) {
     }
     if (longest > 0) {
       stopped_ = true;
+      stop_text_ = held_.substr(held_.size() - longest);
       held_.resize(held_.size() - longest);
       return std::exchange(held_, {});
     }

@@ -20,6 +20,8 @@ class StopMatcher {
   /// The text ended by other means: what was held back was no stop string.
   std::string finish();
   bool stopped() const { return stopped_; }
+  /// The stop string that ended the text; "" before.
+  const std::string& stop_text() const { return stop_text_; }
 
  private:
   std::size_t held_back() const;
@@ -27,6 +29,7 @@ class StopMatcher {
   std::vector<std::string> stops_;
   std::string held_;  ///< shorter than the longest stop string between calls
   bool stopped_ = false;
+  std::string stop_text_;
 };
 
 }  // namespace tidegate::worker

@@ -161,6 +161,7 @@ void EngineHost::route(SequenceEvent event) {
                                 .content = std::move(event.content),
                                 .usage = event.usage,
                                 .finish = event.finish,
+                                .stop_text = std::move(event.stop_text),
                                 .error = std::move(event.error)});
   }
   if (event.finish) finish(event.handle, Sequence(sequence));

@@ -28,6 +28,7 @@ void Outbox::add(SessionEvent event) {
   held.usage = event.usage;
   if (event.finish) {
     held.finish = event.finish;
+    held.stop_text = std::move(event.stop_text);
     held.error = std::move(event.error);
   }
 }

@@ -33,7 +33,8 @@ struct SessionEvent {
   std::string content;
   SequenceUsage usage;  ///< running totals
   std::optional<FinishReason> finish;
-  Error error;          ///< set when finish == kError
+  std::string stop_text;  ///< finish == kStop because of a stop string: that string
+  Error error;            ///< set when finish == kError
 };
 
 struct SessionFrame {

@@ -128,6 +128,7 @@ v1::WorkerFrame encode_frame(SessionFrame frame) {
     to.mutable_usage()->set_reasoning_tokens(event.usage.reasoning_tokens);
     if (!event.finish) continue;
     to.set_finish(encode_finish(*event.finish));
+    if (!event.stop_text.empty()) to.set_stop_text(std::move(event.stop_text));
     if (*event.finish != FinishReason::kError) continue;
     to.set_error_code(std::string(code_name(event.error.code)));
     to.set_error_reason(std::move(event.error.reason));

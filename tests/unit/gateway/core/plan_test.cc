@@ -91,5 +91,25 @@ TEST(Plan, StopsAndMessagesAreBounded) {
   EXPECT_EQ(check_plan(plan, "").error().field, "messages");
 }
 
+TEST(Plan, ADialectWithOtherNamesHasThemInItsErrors) {
+  const PlanNames names{.messages = "input", .user = "metadata.user_id", .max_tokens = "limit", .stop = "stop_sequences"};
+  Plan plan = valid_plan();
+  EXPECT_TRUE(check_plan(plan, "", names));
+  plan.sampling.stop = {""};
+  EXPECT_EQ(check_plan(plan, "", names).error().field, "stop_sequences");
+  plan = valid_plan();
+  plan.sampling.max_tokens = -1;
+  EXPECT_EQ(check_plan(plan, "", names).error().field, "limit");
+  plan = valid_plan();
+  plan.end_user.assign(PlanLimits::kEndUserBytesMax + 1, 'x');
+  EXPECT_EQ(check_plan(plan, "", names).error().field, "metadata.user_id");
+  plan = valid_plan();
+  plan.messages[0].content.assign(PlanLimits::kPromptBytesMax + 1, 'x');
+  EXPECT_EQ(check_plan(plan, "", names).error().field, "input");
+  EXPECT_NE(check_plan(plan, "", names).error().message.find("'input'"), std::string::npos);
+  plan.messages.clear();
+  EXPECT_EQ(check_plan(plan, "", names).error().field, "input");
+}
+
 }  // namespace
 }  // namespace tidegate::gateway

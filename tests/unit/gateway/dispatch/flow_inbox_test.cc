@@ -28,6 +28,17 @@ TEST(FlowInbox, MergesWhatAWorkerSaidUntilSomebodyLooks) {
   EXPECT_FALSE(box.inbox.take());
 }
 
+TEST(FlowInbox, TheEndKeepsItsStopStringWhenItIsMerged) {
+  Box box;
+  box.inbox.on_delta(text_delta("", "a", {.prompt = 10, .completion = 1}));
+  SequenceDelta last = end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 2});
+  last.stop_text = "END";
+  box.inbox.on_delta(std::move(last));
+  const auto message = box.inbox.take();
+  ASSERT_TRUE(message);
+  EXPECT_EQ(std::get<SequenceDelta>(*message).stop_text, "END");
+}
+
 TEST(FlowInbox, AClientThatLeftComesBeforeTextItWouldNotRead) {
   Box box;
   box.inbox.on_delta(text_delta("a", "", {}));

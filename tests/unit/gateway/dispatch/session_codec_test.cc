@@ -86,6 +86,15 @@ TEST(SessionCodec, AWorkersErrorKeepsItsCodeAndUnknownOnesAreInternal) {
   EXPECT_EQ(decode_event(event).error.code, Code::kUnknown);
 }
 
+TEST(SessionCodec, TheStopStringThatEndedAnAnswerIsKept) {
+  v1::SequenceEvent event;
+  event.set_finish(v1::FINISH_REASON_STOP);
+  EXPECT_EQ(decode_event(event).stop_text, "");
+  event.set_stop_text("END");
+  EXPECT_EQ(decode_event(event).end, SequenceEnd::kStop);
+  EXPECT_EQ(decode_event(event).stop_text, "END");
+}
+
 TEST(SessionCodec, FramesMergeUntilTheyAreTooLarge) {
   v1::GatewayFrame last, next;
   last.add_start()->set_sequence(1);

@@ -7,7 +7,7 @@
 
 #include "base/crypto/sha256.h"
 #include "base/net/http_client.h"
-#include "gateway/http/openai_api.h"
+#include "gateway/http/http_api.h"
 #include "tests/support/eventually.h"
 #include "tests/support/gateway/fake_balances.h"
 #include "tests/support/gateway/fake_dispatcher.h"
@@ -33,7 +33,7 @@ class ApiHarness {
     principals.add("good-key");
     HttpServerOptions options;
     options.service = "gateway";
-    options.render_error = OpenAiApi::render_error;
+    options.render_error = HttpApi::render_error;
     handler_ = [this](HttpExchange& exchange) { return api.handle(exchange); };
     auto started = HttpServer::start(threads, options, handler_, clock, log, registry);
     TG_CHECK(started.has_value());
@@ -59,8 +59,9 @@ class ApiHarness {
     }
     return *std::move(response);
   }
-  std::future<HttpClientResponse> post(const std::string& path, const std::string& body) {
-    return std::async(std::launch::async, [this, path, body] { return fetch("POST", path, body); });
+  std::future<HttpClientResponse> post(const std::string& path, const std::string& body,
+                                       HttpHeaders headers = {{"Authorization", "Bearer good-key"}}) {
+    return std::async(std::launch::async, [this, path, body, headers] { return fetch("POST", path, body, headers); });
   }
   std::future<HttpClientResponse> post_chat(const std::string& body) { return post("/v1/chat/completions", body); }
   /// Waits for the n-th request to reach the dispatcher.
@@ -96,7 +97,7 @@ class ApiHarness {
   OpenRequests open_requests;
   GatewayMetrics metrics;
   Serving serving;
-  OpenAiApi api;
+  HttpApi api;
   std::unique_ptr<HttpServer> server;
 
  private:

@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
 
-#include <mutex>
 #include <vector>
 
 #include "base/json/json.h"
 #include "base/net/sse.h"
 #include "tests/unit/gateway/http/api_harness.h"
+#include "tests/unit/gateway/http/stream_client.h"
 
 namespace tidegate::gateway::test {
 namespace {
@@ -27,40 +27,6 @@ Events events_of(const std::string& body) {
   EXPECT_TRUE(parser.feed(body));
   return events;
 }
-
-/// A client that reads as it goes and can leave.
-class StreamClient {
- public:
-  StreamClient(ApiHarness& api, const std::string& body) {
-    worker_ = std::async(std::launch::async, [this, &api, body] {
-      HttpClientRequest request("POST", "/v1/chat/completions", body);
-      request.headers = {{"Authorization", "Bearer good-key"}};
-      const BodySink sink = [this](int, std::string_view bytes) {
-        const std::lock_guard lock(mutex_);
-        text_ += bytes;
-        return !leave_;
-      };
-      return http_fetch(api.url("/v1/chat/completions"), std::move(request), std::chrono::seconds(10), sink);
-    });
-  }
-  std::string text() const {
-    const std::lock_guard lock(mutex_);
-    return text_;
-  }
-  bool saw(const std::string& words) const { return text().find(words) != std::string::npos; }
-  /// Closes the connection at the next byte.
-  void leave_at_next_byte() {
-    const std::lock_guard lock(mutex_);
-    leave_ = true;
-  }
-  Result<HttpClientResponse> wait() { return worker_.get(); }
-
- private:
-  mutable std::mutex mutex_;
-  std::string text_;
-  bool leave_ = false;
-  std::future<Result<HttpClientResponse>> worker_;
-};
 
 TEST(OpenAiStream, RunsFromRoleToDone) {
   ApiHarness api;

@@ -20,6 +20,7 @@ struct Outcome {
   std::string content;
   SequenceUsage usage;
   std::optional<FinishReason> finish;
+  std::string stop_text;
   Error error;
   bool accepted = false;
   std::int32_t events = 0;
@@ -45,6 +46,7 @@ inline void collect(const std::vector<SequenceEvent>& events, std::map<SequenceH
     outcome.content += event.content;
     outcome.usage = event.usage;
     outcome.finish = event.finish;
+    outcome.stop_text = event.stop_text;
     outcome.error = event.error;
     ++outcome.events;
   }

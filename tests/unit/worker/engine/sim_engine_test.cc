@@ -110,12 +110,14 @@ TEST_F(SimEngineTest, HonoursMaxTokensStopAndCancel) {
   drain(engine);
   EXPECT_EQ(outcomes_[1].finish, FinishReason::kLength);
   EXPECT_EQ(outcomes_[1].usage.completion_tokens, 5);
+  EXPECT_EQ(outcomes_[1].stop_text, "");
 
   auto stopping = user_request(2, "x");
   stopping.sampling.stop = {" "};
   ASSERT_TRUE(engine.submit(stopping));
   drain(engine);
   EXPECT_EQ(outcomes_[2].finish, FinishReason::kStop);
+  EXPECT_EQ(outcomes_[2].stop_text, " ");
   EXPECT_EQ(outcomes_[2].content.find(' '), std::string::npos);
   EXPECT_LT(outcomes_[2].usage.completion_tokens, 8);
 

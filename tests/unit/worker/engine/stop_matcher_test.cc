@@ -43,6 +43,15 @@ TEST(StopMatcher, TheStopThatIsCompleteFirstWins) {
   EXPECT_EQ(longest.feed("abc"), "a");
 }
 
+TEST(StopMatcher, NamesTheStopThatEndedTheText) {
+  StopMatcher matcher({"c", "bc", "x"});
+  EXPECT_EQ(matcher.stop_text(), "");
+  matcher.feed("a");
+  EXPECT_EQ(matcher.stop_text(), "");
+  matcher.feed("bcx");
+  EXPECT_EQ(matcher.stop_text(), "bc") << "the longest of those that end together; nothing after it counts";
+}
+
 TEST(StopMatcher, ChunkingNeverChangesTheText) {
   Rng rng(5);
   const std::vector<std::string> stops = {"月。", "abab", "ba\n"};

@@ -17,7 +17,8 @@ TEST(Outbox, MergesEventsOfOneSequenceInOrder) {
   outbox.add({.sequence = 1,
               .content = "c",
               .usage = {.prompt_tokens = 5, .completion_tokens = 2},
-              .finish = FinishReason::kStop});
+              .finish = FinishReason::kStop,
+              .stop_text = "END"});
   const auto events = outbox.take();
   ASSERT_EQ(events.size(), 2u);
   EXPECT_TRUE(events[0].accepted);
@@ -25,6 +26,7 @@ TEST(Outbox, MergesEventsOfOneSequenceInOrder) {
   EXPECT_EQ(events[0].content, "bc");
   EXPECT_EQ(events[0].usage.completion_tokens, 2);
   EXPECT_EQ(events[0].finish, FinishReason::kStop);
+  EXPECT_EQ(events[0].stop_text, "END");
   EXPECT_EQ(events[1].content, "other");
   EXPECT_TRUE(outbox.empty());
   EXPECT_EQ(outbox.bytes(), 0u);

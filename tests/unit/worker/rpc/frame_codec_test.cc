@@ -112,19 +112,23 @@ TEST(EncodeFrame, FinishAndErrorTravelWhole) {
   frame.events.push_back({.sequence = 2,
                           .finish = FinishReason::kError,
                           .error = Error(Code::kInvalidArgument, "context_length_exceeded", "too long", "messages")});
+  frame.events.push_back({.sequence = 3, .finish = FinishReason::kStop, .stop_text = "END"});
   const v1::WorkerFrame out = encode_frame(std::move(frame));
   EXPECT_EQ(out.step(), 9u);
   EXPECT_EQ(out.credits_total(), 4u);
   EXPECT_TRUE(out.draining());
   EXPECT_EQ(out.sequences_running(), 2);
   EXPECT_EQ(out.tokens_queued(), 30);
-  ASSERT_EQ(out.events_size(), 2);
+  ASSERT_EQ(out.events_size(), 3);
   EXPECT_EQ(out.events(0).finish(), v1::FINISH_REASON_LENGTH);
   EXPECT_EQ(out.events(0).usage().reasoning_tokens(), 2);
   EXPECT_EQ(out.events(0).usage().cached_tokens(), 1);
   EXPECT_EQ(out.events(1).error_code(), "invalid_argument");
   EXPECT_EQ(out.events(1).error_reason(), "context_length_exceeded");
   EXPECT_EQ(out.events(1).error_field(), "messages");
+  EXPECT_EQ(out.events(0).stop_text(), "");
+  EXPECT_EQ(out.events(2).finish(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(out.events(2).stop_text(), "END");
 }
 
 }  // namespace

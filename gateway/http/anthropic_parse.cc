@@ -1,0 +1,126 @@
+#include "gateway/http/anthropic_parse.h"
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include "gateway/http/anthropic_content.h"
+#include "gateway/http/request_fields.h"
+
+namespace tidegate::gateway {
+namespace {
+
+constexpr PlanNames kNames = {
+    .messages = "messages", .user = "metadata.user_id", .max_tokens = "max_tokens", .stop = "stop_sequences"};
+
+bool leaves_choice_free(const json::value& value) { return is_object_of_type(value, {"auto", "none"}); }
+bool is_usual_tier(const json::value& value) { return is_word(value, {"auto", "standard_only"}); }
+bool is_usual_speed(const json::value& value) { return is_word(value, {"standard"}); }
+bool is_effort(const json::value& value) { return is_word(value, {"low", "medium", "high", "xhigh", "max"}); }
+bool shows_thinking(const json::value& value) { return is_word(value, {"summarized"}); }
+
+constexpr std::array kFields = {
+    FieldRule{"model"},
+    FieldRule{"messages"},
+    FieldRule{"system"},
+    FieldRule{"max_tokens"},
+    FieldRule{"stop_sequences"},
+    FieldRule{"stream"},
+    FieldRule{"temperature"},
+    FieldRule{"top_p"},
+    FieldRule{"top_k"},
+    FieldRule{"seed"},
+    FieldRule{"metadata"},
+    FieldRule{"thinking"},
+    FieldRule{"output_config"},
+    FieldRule{"cache_control", FieldUse::kIgnored},       // the prefix cache is always on
+    FieldRule{"context_management", FieldUse::kIgnored},  // earlier thinking is never part of a prompt here
+    FieldRule{"diagnostics", FieldUse::kIgnored},
+    FieldRule{"tools", FieldUse::kRefused},
+    FieldRule{"tool_choice", FieldUse::kRefused, leaves_choice_free},
+    FieldRule{"mcp_servers", FieldUse::kRefused},
+    FieldRule{"container", FieldUse::kRefused},
+    FieldRule{"inference_geo", FieldUse::kRefused},  // a promise about places is kept or refused, never dropped
+    FieldRule{"service_tier", FieldUse::kRefused, is_usual_tier},
+    FieldRule{"speed", FieldUse::kRefused, is_usual_speed},
+};
+
+constexpr std::array kThinkingFields = {
+    FieldRule{"type"},
+    FieldRule{"budget_tokens"},
+    FieldRule{"display", FieldUse::kRefused, shows_thinking},
+};
+
+constexpr std::array kOutputFields = {
+    FieldRule{"effort", FieldUse::kRefused, is_effort},  // a hint: every level is served alike
+    FieldRule{"format", FieldUse::kRefused},
+};
+
+/// The object of that name, or null when it is absent or null.
+Result<const json::object*> find_object(const json::object& root, std::string_view name) {
+  const json::value* value = root.if_contains(name);
+  if (value == nullptr || value->is_null()) return nullptr;
+  if (!value->is_object()) return refuse_type(std::string(name), "an object");
+  return &value->get_object();
+}
+
+/// These models always think: that can neither be switched off nor be given a budget of its own.
+Status check_thinking(const json::object& root, std::int32_t& ignored) {
+  TG_ASSIGN(const json::object* thinking, find_object(root, "thinking"));
+  if (thinking == nullptr) return {};
+  TG_TRY(check_members(*thinking, kThinkingFields, "thinking", ignored));
+  TG_ASSIGN(const std::string type, json::get_string(*thinking, "type", "thinking"));
+  if (type == "disabled") {
+    return refuse_feature("thinking.type", "these models always think: leave 'thinking' out or send 'enabled'");
+  }
+  if (type != "enabled" && type != "adaptive") return refuse_value("thinking.type", "must be 'enabled' or 'adaptive'");
+  TG_ASSIGN(const auto budget, json::find_int(*thinking, "budget_tokens", "thinking"));
+  if (budget && *budget < 1) return refuse_value("thinking.budget_tokens", "must be at least 1");
+  if (budget) ++ignored;
+  return {};
+}
+
+Status check_output(const json::object& root, std::int32_t& ignored) {
+  TG_ASSIGN(const json::object* output, find_object(root, "output_config"));
+  if (output == nullptr) return {};
+  return check_members(*output, kOutputFields, "output_config", ignored);
+}
+
+Status parse_metadata(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::object* metadata, find_object(root, "metadata"));
+  if (metadata == nullptr) return {};
+  TG_ASSIGN(auto user, json::find_string(*metadata, "user_id", "metadata"));
+  plan.end_user = std::move(user).value_or("");
+  for (const auto& member : *metadata) plan.fields_ignored += member.key() == "user_id" ? 0 : 1;
+  return {};
+}
+
+}  // namespace
+
+Result<Plan> parse_anthropic_messages(std::string_view body) {
+  TG_ASSIGN(const json::value document, parse_document(body));
+  const json::object& root = document.get_object();
+  Plan plan;
+  TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
+  TG_ASSIGN(plan.model, json::get_string(root, "model"));
+  TG_ASSIGN(plan.sampling.max_tokens, find_token_limit(root, "max_tokens"));
+  if (plan.sampling.max_tokens == 0) {
+    return fail(Code::kInvalidArgument, "missing_field",
+                "'max_tokens' is required: how many tokens the answer may have, its thinking included.", "max_tokens");
+  }
+  TG_TRY(check_thinking(root, plan.fields_ignored));
+  TG_TRY(check_output(root, plan.fields_ignored));
+  TG_TRY(parse_anthropic_system(root, plan));
+  TG_ASSIGN(const json::value* messages, json::member(root, "messages"));
+  TG_TRY(parse_anthropic_turns(*messages, plan));
+  TG_TRY(parse_sampling_numbers(root, plan.sampling));
+  TG_ASSIGN(plan.sampling.stop, find_strings(root, "stop_sequences"));
+  TG_ASSIGN(const auto is_stream, json::find_bool(root, "stream"));
+  plan.is_stream = is_stream.value_or(false);
+  plan.include_usage = true;
+  TG_TRY(parse_metadata(root, plan));
+  TG_TRY(check_plan(plan, "", kNames));
+  return plan;
+}
+
+}  // namespace tidegate::gateway

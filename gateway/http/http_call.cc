@@ -1,0 +1,59 @@
+#include "gateway/http/http_call.h"
+
+#include <chrono>
+#include <utility>
+
+#include "base/net/http_head.h"
+#include "gateway/http/http_sink.h"
+
+namespace tidegate::gateway {
+
+std::string_view bearer_of(std::string_view authorization) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (!equals_ignore_case(authorization.substr(0, kScheme.size()), kScheme)) return {};
+  std::string_view token = authorization.substr(kScheme.size());
+  while (!token.empty() && token.front() == ' ') token.remove_prefix(1);
+  return token;
+}
+
+awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> principal, Plan plan,
+                           std::unique_ptr<AnswerDialect> dialect) {
+  const Clock& clock = call.serving.clock;
+  AnswerHead head;
+  head.request = call.request;
+  head.model = plan.model;
+  head.created = clock.wall();
+  std::unique_ptr<AnswerSink> sink;
+  if (plan.is_stream) {
+    sink = std::make_unique<HttpStreamSink>(call.exchange, clock, call.shape, std::move(head), std::move(dialect));
+  } else {
+    sink = std::make_unique<HttpBodySink>(call.exchange, clock, call.shape, std::move(head), std::move(dialect));
+  }
+  RequestContext context;
+  context.request = call.request;
+  context.surface = call.shape.surface;
+  context.principal = std::move(principal);
+  context.plan = std::move(plan);
+  context.received = call.exchange.request().received;
+  RequestDriver driver(call.serving, std::move(context), *sink, call.exchange.executor());
+  call.exchange.on_gone([inbox = &driver.inbox()] { inbox->on_client_gone(); });
+  co_await driver.run();
+}
+
+awaitable<void> refuse_call(HttpCall call, Refusal refusal, std::string_view allow) {
+  const ApiError error = to_api_error(refusal);
+  Serving& serving = call.serving;
+  const Duration took = serving.clock.mono() - call.exchange.request().received;
+  serving.metrics.requests("", call.shape.surface, error.http_status).add();
+  serving.metrics.refusals(refusal.error.reason).add();
+  serving.log.info("request", {kv("request_id", call.request.to_string()), kv("surface", call.shape.surface),
+                               kv("status", error.http_status), kv("reason", refusal.error.reason),
+                               kv("field", refusal.error.field),
+                               kv("total_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
+  HttpResponse response =
+      error_response(call.shape, error, call.request, answer_headers(call.shape, call.request, took));
+  if (!allow.empty()) response.headers.emplace_back("Allow", allow);
+  co_await call.exchange.respond(std::move(response));
+}
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "base/core/ids.h"
+#include "base/net/http_server.h"
+#include "gateway/core/api_error.h"
+#include "gateway/core/plan.h"
+#include "gateway/dispatch/request_driver.h"
+#include "gateway/http/answer_dialect.h"
+#include "gateway/ports.h"
+
+namespace tidegate::gateway {
+
+/// One exchange in the hands of one dialect, on the io thread of its connection. Everything outlives the exchange.
+struct HttpCall {
+  HttpExchange& exchange;
+  Serving& serving;
+  const DialectShape& shape;
+  RequestId request;
+};
+
+/// What follows "Bearer " (any case of the word); "" when the field is missing or of another kind.
+std::string_view bearer_of(std::string_view authorization);
+
+/// Serves what a dialect's parser made of the request: money, queue, worker, answer, log line. Returns after the last
+/// byte.
+awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> principal, Plan plan,
+                           std::unique_ptr<AnswerDialect> dialect);
+
+/// Answers, counts and logs a request that never reached the driver. `allow` is the header of a 405; "" = none.
+awaitable<void> refuse_call(HttpCall call, Refusal refusal, std::string_view allow = {});
+
+}  // namespace tidegate::gateway

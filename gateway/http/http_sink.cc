@@ -1,0 +1,107 @@
+#include "gateway/http/http_sink.h"
+
+#include <chrono>
+
+#include "base/core/encoding.h"
+#include "base/net/sse.h"
+
+namespace tidegate::gateway {
+
+HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, Duration since_received) {
+  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(since_received).count();
+  HttpHeaders headers;
+  headers.reserve(8);
+  headers.emplace_back("x-request-id", request.to_string());
+  if (!shape.request_id_header.empty()) headers.emplace_back(shape.request_id_header, request.to_string());
+  headers.emplace_back("openai-processing-ms", std::to_string(millis));
+  return headers;
+}
+
+HttpResponse error_response(const DialectShape& shape, const ApiError& error, const RequestId& request,
+                            HttpHeaders headers) {
+  HttpResponse response(error.http_status, shape.error_body(error, request));
+  response.headers = std::move(headers);
+  response.headers.emplace_back("x-should-retry", error.should_retry ? "true" : "false");
+  if (error.retry_after_s > 0) response.headers.emplace_back("Retry-After", std::to_string(error.retry_after_s));
+  return response;
+}
+
+void HttpSink::on_dispatched(const WorkerFacts& worker) {
+  head_.variant = worker.variant;
+  head_.weights_digest = worker.weights_digest;
+}
+
+HttpHeaders HttpSink::headers() const {
+  HttpHeaders headers = answer_headers(shape_, head_.request, clock_.mono() - exchange_.request().received);
+  if (!band_.empty()) headers.emplace_back("x-tidegate-price-band", band_);
+  if (!head_.variant.empty()) headers.emplace_back("x-tidegate-variant", head_.variant);
+  return headers;
+}
+
+awaitable<Status> HttpSink::respond_error(const ApiError& error) {
+  HttpResponse response = error_response(shape_, error, head_.request, headers());
+  co_return co_await exchange_.respond(std::move(response));
+}
+
+void HttpStreamSink::begin() {
+  buffer_.clear();
+  if (std::exchange(begun_, true)) return;
+  HttpHeaders with = headers();
+  with.emplace_back("Cache-Control", "no-cache");
+  with.emplace_back("X-Accel-Buffering", "no");
+  exchange_.begin_stream(200, std::string(sse::kContentType), std::move(with));
+}
+
+awaitable<Status> HttpStreamSink::deliver(std::string reasoning, std::string content) {
+  begin();
+  dialect_->append_text(buffer_, head_, reasoning, content);
+  co_return co_await exchange_.write(buffer_);
+}
+
+awaitable<Status> HttpStreamSink::keep_alive() {
+  begin();
+  dialect_->append_keep_alive(buffer_, head_);
+  co_return co_await exchange_.write(buffer_);
+}
+
+awaitable<Status> HttpStreamSink::finish(AnswerEnd end) {
+  begin();
+  dialect_->append_text(buffer_, head_, end.reasoning, end.content);
+  dialect_->append_end(buffer_, head_, end);
+  co_return co_await exchange_.end_stream(buffer_);
+}
+
+awaitable<Status> HttpStreamSink::refuse(Refusal refusal) {
+  const ApiError error = to_api_error(refusal);
+  if (!begun_) co_return co_await respond_error(error);
+  buffer_.clear();
+  dialect_->append_cut(buffer_, head_, error);
+  co_return co_await exchange_.end_stream(buffer_);
+}
+
+awaitable<Status> HttpBodySink::deliver(std::string reasoning, std::string content) {
+  reasoning_ += reasoning;
+  content_ += content;
+  co_return Status();
+}
+
+awaitable<Status> HttpBodySink::keep_alive() { co_return Status(); }
+
+awaitable<Status> HttpBodySink::finish(AnswerEnd end) {
+  reasoning_ += std::exchange(end.reasoning, {});
+  content_ += std::exchange(end.content, {});
+  HttpResponse response(200, dialect_->body(head_, reasoning_, content_, end));
+  response.headers = headers();
+  response.headers.emplace_back("x-tidegate-cost", end.settlement.amount.to_string());
+  if (!end.settlement.receipt.empty()) {
+    response.headers.emplace_back("x-tidegate-receipt", base64url_encode(end.settlement.receipt));
+  }
+  co_return co_await exchange_.respond(std::move(response));
+}
+
+awaitable<Status> HttpBodySink::refuse(Refusal refusal) {
+  const ApiError error = to_api_error(refusal);
+  co_return co_await respond_error(error);
+}
+
+}  // namespace tidegate::gateway

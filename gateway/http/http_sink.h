@@ -1,0 +1,75 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/net/http_server.h"
+#include "gateway/dispatch/answer_sink.h"
+#include "gateway/http/answer_dialect.h"
+#include "gateway/http/answer_head.h"
+
+namespace tidegate::gateway {
+
+/// Headers of every answer: x-request-id, the dialect's own name for it, openai-processing-ms.
+HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, Duration since_received);
+/// Status, body, Retry-After and x-should-retry of an error.
+HttpResponse error_response(const DialectShape& shape, const ApiError& error, const RequestId& request,
+                            HttpHeaders headers);
+
+/// What both kinds of answer share. The exchange, the clock and the shape outlive the sink.
+class HttpSink : public AnswerSink {
+ public:
+  HttpSink(HttpExchange& exchange, const Clock& clock, const DialectShape& shape, AnswerHead head,
+           std::unique_ptr<AnswerDialect> dialect)
+      : exchange_(exchange), clock_(clock), shape_(shape), head_(std::move(head)), dialect_(std::move(dialect)) {}
+  void on_admitted(std::string_view price_band) override { band_ = price_band; }
+  void on_dispatched(const WorkerFacts& worker) override;
+  void on_accepted(const TokenUsage& usage) override { head_.accepted = usage; }
+
+ protected:
+  HttpHeaders headers() const;
+  awaitable<Status> respond_error(const ApiError& error);
+
+  HttpExchange& exchange_;
+  const Clock& clock_;
+  const DialectShape& shape_;
+  AnswerHead head_;
+  std::unique_ptr<AnswerDialect> dialect_;
+  std::string band_;
+};
+
+/// Server-sent events. The status line leaves with the first event, so that an error before it is a real status.
+class HttpStreamSink final : public HttpSink {
+ public:
+  using HttpSink::HttpSink;
+  awaitable<Status> deliver(std::string reasoning, std::string content) override;
+  awaitable<Status> keep_alive() override;
+  awaitable<Status> finish(AnswerEnd end) override;
+  awaitable<Status> refuse(Refusal refusal) override;
+
+ private:
+  /// Fixes status and headers once, and empties the buffer for the next event.
+  void begin();
+
+  bool begun_ = false;
+  std::string buffer_;  ///< kept between events: no allocation per token
+};
+
+/// One JSON body at the end.
+class HttpBodySink final : public HttpSink {
+ public:
+  using HttpSink::HttpSink;
+  awaitable<Status> deliver(std::string reasoning, std::string content) override;
+  /// Blank lines before the body would commit the status 200 and hide a later error: silence is better.
+  awaitable<Status> keep_alive() override;
+  awaitable<Status> finish(AnswerEnd end) override;
+  awaitable<Status> refuse(Refusal refusal) override;
+
+ private:
+  std::string reasoning_;
+  std::string content_;
+};
+
+}  // namespace tidegate::gateway

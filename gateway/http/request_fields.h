@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json/json.h"
+#include "gateway/core/plan.h"
+#include "gateway/http/openai_fields.h"
+
+/// Reading a request: the steps that dialects share, and the words of their refusals. All errors are invalid_argument
+/// and name the field, the limit and the fix.
+namespace tidegate::gateway {
+
+/// invalid_value: "'<field>' <rule>."
+std::unexpected<Error> refuse_value(std::string field, std::string_view rule);
+/// wrong_type: "'<field>' must be <wanted>."
+std::unexpected<Error> refuse_type(std::string field, std::string_view wanted);
+/// unsupported_parameter: "'<field>' is not supported here; <fix>."
+std::unexpected<Error> refuse_feature(std::string field, std::string_view fix);
+
+/// The body as a JSON value that is an object. Fails: invalid_json (also invalid UTF-8).
+Result<json::value> parse_document(std::string_view body);
+
+/// What a dialect does with a field that it knows.
+struct FieldRule {
+  std::string_view name;
+  FieldUse use = FieldUse::kServed;
+  /// Of a refused field: values that ask for nothing. Null and empty containers always do.
+  bool (*is_harmless)(const json::value& value) = nullptr;
+};
+
+/// True when the value is one of these words.
+bool is_word(const json::value& value, std::initializer_list<std::string_view> words);
+/// True for an object whose `type` is one of these words.
+bool is_object_of_type(const json::value& value, std::initializer_list<std::string_view> words);
+
+/// Refuses fields that ask for what is not served; counts those without effect, known or not, in `ignored`. `path` is
+/// the object's own, "" at the root.
+Status check_members(const json::object& object, std::span<const FieldRule> rules, std::string_view path,
+                     std::int32_t& ignored);
+
+/// temperature, top_p, top_k (-1 and 0 = off) and seed, named alike by every dialect. Other ranges are check_plan's.
+Status parse_sampling_numbers(const json::object& root, PlanSampling& sampling);
+/// A ceiling of 1 to PlanLimits::kCompletionTokensMax tokens; 0 when absent.
+Result<std::int32_t> find_token_limit(const json::object& root, std::string_view name);
+/// An array of strings; empty when absent.
+Result<std::vector<std::string>> find_strings(const json::object& root, std::string_view name);
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,272 @@
+#include "gateway/http/responses_answer.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <utility>
+
+#include "base/core/encoding.h"
+#include "base/core/log.h"
+#include "base/net/sse.h"
+#include "gateway/http/answer_cost.h"
+#include "gateway/http/json_text.h"
+
+namespace tidegate::gateway {
+namespace {
+
+constexpr std::string_view kEventEnd = "}\n\n";
+
+/// A field of the plan as this dialect calls it; engines name the plan's.
+ApiError in_own_words(ApiError error) {
+  if (error.param == "messages") error.param = "input";
+  if (error.param == "max_tokens") error.param = "max_output_tokens";
+  return error;
+}
+
+void append_text_or_null(std::string& out, std::string_view text) {
+  if (text.empty()) {
+    out += "null";
+  } else {
+    append_json_string(out, text);
+  }
+}
+
+void append_number_or_null(std::string& out, const std::optional<double>& number) {
+  if (number) {
+    fmt::format_to(std::back_inserter(out), "{}", *number);
+  } else {
+    out += "null";
+  }
+}
+
+void append_usage(std::string& out, const AnswerEnd& end) {
+  const TokenUsage& usage = end.usage;
+  fmt::format_to(std::back_inserter(out),
+                 R"({{"input_tokens":{},"input_tokens_details":{{"cached_tokens":{}}},"output_tokens":{},)"
+                 R"("output_tokens_details":{{"reasoning_tokens":{}}},"total_tokens":{},)",
+                 usage.prompt, usage.cached, usage.completion, usage.reasoning, usage.total());
+  append_cost(out, end.settlement);
+  out += '}';
+}
+
+/// Unique in the response, and the same in every event: the request's id and the item's place.
+void append_item_id(std::string& out, const AnswerHead& head, bool is_reasoning, std::size_t index) {
+  out += is_reasoning ? "\"rs_" : "\"msg_";
+  out += head.request.to_string();
+  out += '_';
+  out += std::to_string(index);
+  out += '"';
+}
+
+void append_part(std::string& out, bool is_reasoning, std::string_view text) {
+  out += is_reasoning ? R"({"type":"reasoning_text","text":)"
+                      : R"({"type":"output_text","annotations":[],"logprobs":[],"text":)";
+  append_json_text(out, text);
+  out += '}';
+}
+
+/// A new item has no part yet: its content is added by the next event.
+void append_item(std::string& out, const AnswerHead& head, bool is_reasoning, std::size_t index,
+                 std::string_view status, const std::string* text) {
+  out += R"({"id":)";
+  append_item_id(out, head, is_reasoning, index);
+  out += is_reasoning ? R"(,"type":"reasoning","summary":[],"status":)"
+                      : R"(,"type":"message","role":"assistant","status":)";
+  append_json_text(out, status);
+  out += R"(,"content":[)";
+  if (text != nullptr) append_part(out, is_reasoning, *text);
+  out += "]}";
+}
+
+}  // namespace
+
+std::string responses_error_body(const ApiError& error, const RequestId&) {
+  std::string out;
+  append_error_json(out, in_own_words(error));
+  return out;
+}
+
+ResponsesDialect::ResponsesDialect(const PlanSampling& asked)
+    : temperature_(asked.temperature), top_p_(asked.top_p), max_tokens_(asked.max_tokens) {}
+
+void ResponsesDialect::begin_event(std::string& out, std::string_view type) {
+  fmt::format_to(std::back_inserter(out), "event: {}\ndata: {{\"type\":\"{}\",\"sequence_number\":{}", type, type,
+                 sequence_++);
+}
+
+void ResponsesDialect::append_response(std::string& out, const AnswerHead& head, std::string_view status,
+                                       std::string_view item_status, const AnswerEnd* end,
+                                       const ApiError* error) const {
+  fmt::format_to(std::back_inserter(out),
+                 R"({{"id":"resp_{}","object":"response","created_at":{},"status":"{}","background":false,"error":)",
+                 head.request.to_string(), unix_micros(head.created) / 1'000'000, status);
+  if (error == nullptr) {
+    out += "null";
+  } else {
+    out += R"({"code":)";
+    append_json_string(out, error->code);
+    out += R"(,"message":)";
+    append_json_string(out, error->message);
+    out += '}';
+  }
+  out += status == "incomplete" ? R"(,"incomplete_details":{"reason":"max_output_tokens"})"
+                                : R"(,"incomplete_details":null)";
+  // Instructions and metadata are not repeated: nothing is kept, and long ones would travel three times.
+  out += R"(,"instructions":null,"metadata":{},"max_output_tokens":)";
+  out += max_tokens_ > 0 ? std::to_string(max_tokens_) : "null";
+  out += R"(,"model":)";
+  append_json_text(out, head.model);
+  out += R"(,"variant":)";
+  append_text_or_null(out, head.variant);
+  out += R"(,"output":[)";
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    if (i > 0) out += ',';
+    const bool is_last = i + 1 == items_.size();
+    append_item(out, head, items_[i].kind == Kind::kReasoning, i, is_last ? item_status : "completed", &items_[i].text);
+  }
+  out += R"(],"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null},)"
+         R"("store":false,"temperature":)";
+  append_number_or_null(out, temperature_);
+  out += R"(,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":)";
+  append_number_or_null(out, top_p_);
+  out += R"(,"truncation":"disabled","usage":)";
+  if (end == nullptr) {
+    out += "null";
+  } else {
+    append_usage(out, *end);
+  }
+  out += '}';
+}
+
+void ResponsesDialect::open(std::string& out, const AnswerHead& head) {
+  if (is_open_) return;
+  is_open_ = true;
+  for (const std::string_view type : {"response.created", "response.in_progress"}) {
+    begin_event(out, type);
+    out += R"(,"response":)";
+    append_response(out, head, "in_progress", "in_progress", nullptr, nullptr);
+    out += kEventEnd;
+  }
+}
+
+void ResponsesDialect::append_place(std::string& out, const AnswerHead& head) const {
+  const std::size_t index = items_.size() - 1;
+  out += R"(,"item_id":)";
+  append_item_id(out, head, items_.back().kind == Kind::kReasoning, index);
+  out += R"(,"output_index":)";
+  out += std::to_string(index);
+  out += R"(,"content_index":0)";
+}
+
+void ResponsesDialect::enter(std::string& out, const AnswerHead& head, Kind kind) {
+  if (!items_.empty() && items_.back().kind == kind) return;
+  leave(out, head, "completed");
+  items_.push_back(Item{kind, {}});
+  const bool is_reasoning = kind == Kind::kReasoning;
+  const std::size_t index = items_.size() - 1;
+  begin_event(out, "response.output_item.added");
+  out += R"(,"output_index":)";
+  out += std::to_string(index);
+  out += R"(,"item":)";
+  append_item(out, head, is_reasoning, index, "in_progress", nullptr);
+  out += kEventEnd;
+  begin_event(out, "response.content_part.added");
+  append_place(out, head);
+  out += R"(,"part":)";
+  append_part(out, is_reasoning, "");
+  out += kEventEnd;
+}
+
+void ResponsesDialect::leave(std::string& out, const AnswerHead& head, std::string_view status) {
+  if (items_.empty()) return;
+  const Item& item = items_.back();
+  const bool is_reasoning = item.kind == Kind::kReasoning;
+  begin_event(out, is_reasoning ? "response.reasoning_text.done" : "response.output_text.done");
+  append_place(out, head);
+  out += is_reasoning ? R"(,"text":)" : R"(,"logprobs":[],"text":)";
+  append_json_text(out, item.text);
+  out += kEventEnd;
+  begin_event(out, "response.content_part.done");
+  append_place(out, head);
+  out += R"(,"part":)";
+  append_part(out, is_reasoning, item.text);
+  out += kEventEnd;
+  const std::size_t index = items_.size() - 1;
+  begin_event(out, "response.output_item.done");
+  out += R"(,"output_index":)";
+  out += std::to_string(index);
+  out += R"(,"item":)";
+  append_item(out, head, is_reasoning, index, status, &item.text);
+  out += kEventEnd;
+}
+
+void ResponsesDialect::append_delta(std::string& out, const AnswerHead& head, Kind kind, std::string_view text) {
+  enter(out, head, kind);
+  items_.back().text += text;
+  const bool is_reasoning = kind == Kind::kReasoning;
+  begin_event(out, is_reasoning ? "response.reasoning_text.delta" : "response.output_text.delta");
+  append_place(out, head);
+  out += is_reasoning ? R"(,"delta":)" : R"(,"logprobs":[],"delta":)";
+  append_json_text(out, text);
+  out += kEventEnd;
+}
+
+void ResponsesDialect::append_text(std::string& out, const AnswerHead& head, std::string_view reasoning,
+                                   std::string_view content) {
+  open(out, head);
+  if (!reasoning.empty()) append_delta(out, head, Kind::kReasoning, reasoning);
+  if (!content.empty()) append_delta(out, head, Kind::kMessage, content);
+}
+
+void ResponsesDialect::append_keep_alive(std::string& out, const AnswerHead& head) {
+  if (is_open_) {
+    out += sse::kKeepAlive;
+  } else {
+    open(out, head);
+  }
+}
+
+void ResponsesDialect::append_end(std::string& out, const AnswerHead& head, const AnswerEnd& end) {
+  const std::string_view status = end.finish_reason == "length" ? "incomplete" : "completed";
+  leave(out, head, status);
+  begin_event(out, status == "completed" ? "response.completed" : "response.incomplete");
+  out += R"(,"response":)";
+  append_response(out, head, status, status, &end, nullptr);
+  if (!end.settlement.receipt.empty()) out += R"(,"receipt":")" + base64url_encode(end.settlement.receipt) + '"';
+  out += kEventEnd;
+}
+
+void ResponsesDialect::append_cut(std::string& out, const AnswerHead& head, const ApiError& error) {
+  open(out, head);
+  const ApiError named = in_own_words(error);
+  begin_event(out, "response.failed");
+  out += R"(,"response":)";
+  append_response(out, head, "failed", "incomplete", nullptr, &named);
+  out += kEventEnd;
+  begin_event(out, "error");
+  out += R"(,"code":)";
+  append_json_string(out, named.code);
+  out += R"(,"message":)";
+  append_json_string(out, named.message);
+  out += R"(,"param":)";
+  append_text_or_null(out, named.param);
+  // {"error":{...}} without its outer braces: a member of this event.
+  std::string object;
+  append_error_json(object, named);
+  out += ',';
+  out += std::string_view(object).substr(1, object.size() - 2);
+  out += kEventEnd;
+}
+
+std::string ResponsesDialect::body(const AnswerHead& head, std::string_view reasoning, std::string_view content,
+                                   const AnswerEnd& end) {
+  if (!reasoning.empty()) items_.push_back(Item{Kind::kReasoning, std::string(reasoning)});
+  if (!content.empty()) items_.push_back(Item{Kind::kMessage, std::string(content)});
+  const std::string_view status = end.finish_reason == "length" ? "incomplete" : "completed";
+  std::string out;
+  out.reserve(2'048 + reasoning.size() + content.size());
+  append_response(out, head, status, status, &end, nullptr);
+  return out;
+}
+
+}  // namespace tidegate::gateway
