@@ -14,7 +14,9 @@ std::unexpected<Error> invalid_value(std::string_view path, std::string_view nam
   return fail(Code::kInvalidArgument, "invalid_value", std::move(message), std::move(field));
 }
 
-std::int64_t raw_bytes(const RawPrompt& raw) { return std::ssize(raw.text) + (raw.suffix ? std::ssize(*raw.suffix) : 0); }
+std::int64_t raw_bytes(const RawPrompt& raw) {
+  return std::ssize(raw.text) + (raw.suffix ? std::ssize(*raw.suffix) : 0);
+}
 
 Status check_bytes(std::int64_t bytes, std::string_view field) {
   if (bytes <= PlanLimits::kPromptBytesMax) return {};
@@ -25,7 +27,8 @@ Status check_bytes(std::int64_t bytes, std::string_view field) {
 
 Status check_messages(const std::vector<PlanMessage>& messages, std::string_view name) {
   if (messages.empty() || std::ssize(messages) > PlanLimits::kMessagesMax) {
-    return invalid_value("", name, fmt::format("has {} messages; send 1 to {}", messages.size(), PlanLimits::kMessagesMax));
+    return invalid_value("", name,
+                         fmt::format("has {} messages; send 1 to {}", messages.size(), PlanLimits::kMessagesMax));
   }
   std::int64_t bytes = 0;
   for (std::size_t i = 0; i < messages.size(); ++i) {
@@ -58,7 +61,8 @@ Status check_sampling(const PlanSampling& sampling, std::string_view path, const
   }
   for (const std::string& stop : sampling.stop) {
     if (stop.empty() || std::ssize(stop) > PlanLimits::kStopBytesMax) {
-      return invalid_value(path, names.stop, fmt::format("must hold strings of 1 to {} bytes", PlanLimits::kStopBytesMax));
+      return invalid_value(path, names.stop,
+                           fmt::format("must hold strings of 1 to {} bytes", PlanLimits::kStopBytesMax));
     }
   }
   return {};
@@ -71,7 +75,8 @@ Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNa
     return invalid_value("", "model", fmt::format("must be 1 to {} bytes long", PlanLimits::kModelBytesMax));
   }
   if (std::ssize(plan.end_user) > PlanLimits::kEndUserBytesMax) {
-    return invalid_value("", names.user, fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
+    return invalid_value("", names.user,
+                         fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
   }
   if (plan.raw) {
     TG_TRY(check_bytes(raw_bytes(*plan.raw), "prompt"));

@@ -4,6 +4,7 @@
 
 #include <iterator>
 
+#include "base/core/encoding.h"
 #include "gateway/http/json_text.h"
 
 namespace tidegate::gateway {
@@ -18,6 +19,13 @@ void append_cost(std::string& out, const Settlement& settlement) {
   out += R"(,"price_version":)";
   append_json_text(out, settlement.price_version);
   out += '}';
+}
+
+void append_receipt_member(std::string& out, const Settlement& settlement) {
+  if (settlement.receipt.empty()) return;
+  out += R"(,"receipt":")";
+  out += base64url_encode(settlement.receipt);
+  out += '"';
 }
 
 }  // namespace tidegate::gateway

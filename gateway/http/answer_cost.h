@@ -4,9 +4,13 @@
 
 #include "gateway/ports.h"
 
+/// What an answer cost, alike in every dialect.
 namespace tidegate::gateway {
 
-/// Appends "cost":...,"cost_details":{...} without braces around: alike in the usage object of every dialect.
+/// "cost":...,"cost_details":{...} without braces around: members of the usage object.
 void append_cost(std::string& out, const Settlement& settlement);
+
+/// ,"receipt":"..." when there is one: it stands beside the usage.
+void append_receipt_member(std::string& out, const Settlement& settlement);
 
 }  // namespace tidegate::gateway

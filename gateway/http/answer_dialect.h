@@ -9,14 +9,6 @@
 
 namespace tidegate::gateway {
 
-/// What a dialect says outside of its answers. Constants: requests keep references to them.
-struct DialectShape {
-  std::string_view surface;            ///< "http.messages": a literal, for metrics, logs and bills
-  std::string_view request_id_header;  ///< sent beside x-request-id; "" = none
-  /// The body of an error, before an answer has begun.
-  std::string (*error_body)(const ApiError& error, const RequestId& request);
-};
-
 /// How one dialect words one answer: text in, bytes out, no I/O. One object a request, on its io thread. The sinks
 /// (http_sink.h) decide what is said and when; text is whole UTF-8 code points throughout.
 class AnswerDialect {
@@ -24,7 +16,8 @@ class AnswerDialect {
   virtual ~AnswerDialect() = default;
 
   /// Events of a stream, appended to `out` in the order of the calls: text or keep-alive any number of times, then one
-  /// end or one cut. Text may be empty: then the answer only opens, if it has not.
+  /// end or one cut. Text may be empty: then the answer only opens, if it has not. From the first text on the worker is
+  /// known, and does not change any more.
   virtual void append_text(std::string& out, const AnswerHead& head, std::string_view reasoning,
                            std::string_view content) = 0;
   /// Something a client skips, or the events that open the answer.
@@ -34,7 +27,8 @@ class AnswerDialect {
   /// What tells a client that the stream was cut: clients take silence for completion. Nothing follows.
   virtual void append_cut(std::string& out, const AnswerHead& head, const ApiError& error) = 0;
 
-  /// The whole answer of a request that does not stream. `end` holds no text.
+  /// The whole answer of a request that does not stream, with its cost and its receipt: its headers may have left
+  /// before they were known. `end` holds no text.
   virtual std::string body(const AnswerHead& head, std::string_view reasoning, std::string_view content,
                            const AnswerEnd& end) = 0;
 };

@@ -4,7 +4,6 @@
 
 #include <iterator>
 
-#include "base/core/encoding.h"
 #include "base/core/log.h"
 #include "gateway/http/answer_cost.h"
 #include "gateway/http/json_text.h"
@@ -47,12 +46,14 @@ void append_counts(std::string& out, const TokenUsage& usage) {
                  usage.prompt - usage.cached, usage.cached, usage.completion, usage.reasoning);
 }
 
-void append_usage(std::string& out, const AnswerEnd& end) {
+/// "usage":{...} and the receipt.
+void append_bill(std::string& out, const AnswerEnd& end) {
   out += R"("usage":{)";
   append_counts(out, end.usage);
   out += ',';
   append_cost(out, end.settlement);
   out += '}';
+  append_receipt_member(out, end.settlement);
 }
 
 /// "stop_reason":...,"stop_sequence":...
@@ -176,8 +177,7 @@ void AnthropicDialect::append_end(std::string& out, const AnswerHead& head, cons
   out += R"(,"delta":{)";
   append_stop(out, end);
   out += "},";
-  append_usage(out, end);
-  if (!end.settlement.receipt.empty()) out += R"(,"receipt":")" + base64url_encode(end.settlement.receipt) + '"';
+  append_bill(out, end);
   out += kEventEnd;
   begin_event(out, "message_stop");
   out += kEventEnd;
@@ -212,7 +212,7 @@ std::string AnthropicDialect::body(const AnswerHead& head, std::string_view reas
   out += "],";
   append_stop(out, end);
   out += ',';
-  append_usage(out, end);
+  append_bill(out, end);
   out += '}';
   return out;
 }

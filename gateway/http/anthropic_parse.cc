@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "gateway/http/anthropic_content.h"
-#include "gateway/http/request_fields.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -56,14 +55,6 @@ constexpr std::array kOutputFields = {
     FieldRule{"format", FieldUse::kRefused},
 };
 
-/// The object of that name, or null when it is absent or null.
-Result<const json::object*> find_object(const json::object& root, std::string_view name) {
-  const json::value* value = root.if_contains(name);
-  if (value == nullptr || value->is_null()) return nullptr;
-  if (!value->is_object()) return refuse_type(std::string(name), "an object");
-  return &value->get_object();
-}
-
 /// These models always think: that can neither be switched off nor be given a budget of its own.
 Status check_thinking(const json::object& root, std::int32_t& ignored) {
   TG_ASSIGN(const json::object* thinking, find_object(root, "thinking"));
@@ -80,12 +71,6 @@ Status check_thinking(const json::object& root, std::int32_t& ignored) {
   return {};
 }
 
-Status check_output(const json::object& root, std::int32_t& ignored) {
-  TG_ASSIGN(const json::object* output, find_object(root, "output_config"));
-  if (output == nullptr) return {};
-  return check_members(*output, kOutputFields, "output_config", ignored);
-}
-
 Status parse_metadata(const json::object& root, Plan& plan) {
   TG_ASSIGN(const json::object* metadata, find_object(root, "metadata"));
   if (metadata == nullptr) return {};
@@ -97,9 +82,10 @@ Status parse_metadata(const json::object& root, Plan& plan) {
 
 }  // namespace
 
+std::span<const FieldRule> anthropic_fields() { return kFields; }
+
 Result<Plan> parse_anthropic_messages(std::string_view body) {
-  TG_ASSIGN(const json::value document, parse_document(body));
-  const json::object& root = document.get_object();
+  TG_ASSIGN(const json::object root, parse_request_body(body));
   Plan plan;
   TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
   TG_ASSIGN(plan.model, json::get_string(root, "model"));
@@ -109,11 +95,11 @@ Result<Plan> parse_anthropic_messages(std::string_view body) {
                 "'max_tokens' is required: how many tokens the answer may have, its thinking included.", "max_tokens");
   }
   TG_TRY(check_thinking(root, plan.fields_ignored));
-  TG_TRY(check_output(root, plan.fields_ignored));
+  TG_TRY(check_object(root, "output_config", kOutputFields, plan.fields_ignored));
   TG_TRY(parse_anthropic_system(root, plan));
   TG_ASSIGN(const json::value* messages, json::member(root, "messages"));
   TG_TRY(parse_anthropic_turns(*messages, plan));
-  TG_TRY(parse_sampling_numbers(root, plan.sampling));
+  TG_TRY(parse_sampling(root, plan.sampling));
   TG_ASSIGN(plan.sampling.stop, find_strings(root, "stop_sequences"));
   TG_ASSIGN(const auto is_stream, json::find_bool(root, "stream"));
   plan.is_stream = is_stream.value_or(false);

@@ -1,11 +1,16 @@
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "base/core/result.h"
 #include "gateway/core/plan.h"
+#include "gateway/http/request_fields.h"
 
 namespace tidegate::gateway {
+
+/// What POST /v1/messages does with each field it knows.
+std::span<const FieldRule> anthropic_fields();
 
 /// Reads the body of POST /v1/messages. Every field of Anthropic's request is served, or ignored when it only steers
 /// what has no meaning here, or refused by name; none is dropped silently. Fields nobody knows are ignored and counted

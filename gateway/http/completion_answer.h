@@ -1,14 +1,35 @@
 #pragma once
 
-#include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
-#include "gateway/http/answer_form.h"
+#include "gateway/http/answer_dialect.h"
+#include "gateway/http/openai_answer.h"
 
 namespace tidegate::gateway {
 
-/// text_completion, whole or in chunks of the same object. `echo` is text that stands before the answer's, or "".
-/// A raw prompt is answered without thinking; should a model think all the same, its thinking is left out.
-std::unique_ptr<AnswerForm> make_completion_form(bool include_usage, std::string echo);
+/// OpenAI's text_completion, whole or in chunks of the same object. A raw prompt is answered without thinking; should a
+/// model think all the same, its thinking is left out.
+class CompletionDialect final : public AnswerDialect {
+ public:
+  /// `echo` is text that stands before the answer's, or "".
+  CompletionDialect(bool include_usage, std::string echo) : frame_(include_usage), echo_(std::move(echo)) {}
+
+  void append_text(std::string& out, const AnswerHead& head, std::string_view reasoning,
+                   std::string_view content) override;
+  void append_keep_alive(std::string& out, const AnswerHead& head) override;
+  void append_end(std::string& out, const AnswerHead& head, const AnswerEnd& end) override;
+  void append_cut(std::string& out, const AnswerHead& head, const ApiError& error) override;
+  std::string body(const AnswerHead& head, std::string_view reasoning, std::string_view content,
+                   const AnswerEnd& end) override;
+
+ private:
+  /// An empty `finish_reason` is none. The last chunk names the variant.
+  void append_chunk(std::string& out, std::string_view text, std::string_view finish_reason) const;
+
+  OpenAiFrame frame_;
+  const std::string echo_;
+};
 
 }  // namespace tidegate::gateway

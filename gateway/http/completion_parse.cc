@@ -3,23 +3,45 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
-#include "base/json/json.h"
-#include "gateway/http/openai_fields.h"
 #include "gateway/http/openai_request.h"
 
 namespace tidegate::gateway {
 namespace {
 
+constexpr std::array kFields = {
+    FieldRule{"model"},
+    FieldRule{"prompt"},
+    FieldRule{"suffix"},
+    FieldRule{"echo"},
+    FieldRule{"stream"},
+    FieldRule{"stream_options"},
+    FieldRule{"max_tokens"},
+    FieldRule{"temperature"},
+    FieldRule{"top_p"},
+    FieldRule{"top_k"},
+    FieldRule{"stop"},
+    FieldRule{"seed"},
+    FieldRule{"presence_penalty"},
+    FieldRule{"frequency_penalty"},
+    FieldRule{"user"},
+    FieldRule{"n", FieldUse::kRefused, is_one},
+    FieldRule{"best_of", FieldUse::kRefused, is_one},
+    FieldRule{"logprobs", FieldUse::kRefused},  // 0 asks for the chosen tokens' own, so only null asks for nothing
+    FieldRule{"logit_bias", FieldUse::kRefused},
+    FieldRule{"response_format", FieldUse::kRefused, is_plain_text},
+    FieldRule{"tools", FieldUse::kRefused},
+    FieldRule{"tool_choice", FieldUse::kRefused, leaves_choice_free},
+    FieldRule{"messages", FieldUse::kRefused},
+};
+
 Result<std::string> parse_prompt(const json::object& root) {
   TG_ASSIGN(const json::value* prompt, json::member(root, "prompt"));
   if (prompt->is_string()) return std::string(prompt->get_string());
-  if (!prompt->is_array()) {
-    return fail(Code::kInvalidArgument, "wrong_type", "'prompt' must be a string, or an array of one string.",
-                "prompt");
-  }
+  if (!prompt->is_array()) return refuse_type("prompt", "a string, or an array of one string");
   const json::array& items = prompt->get_array();
   const auto is_ids = [](const json::value& item) { return item.is_number() || item.is_array(); };
   if (std::ranges::any_of(items, is_ids)) {
@@ -27,23 +49,20 @@ Result<std::string> parse_prompt(const json::object& root) {
                 "'prompt' with token ids is not supported here, since an id could forge a control token; send text.",
                 "prompt");
   }
-  if (items.size() != 1) {
-    return fail(Code::kInvalidArgument, "invalid_value",
-                fmt::format("'prompt' has {} prompts; send one a request.", items.size()), "prompt");
-  }
-  if (!items[0].is_string()) {
-    return fail(Code::kInvalidArgument, "wrong_type", "'prompt[0]' must be a string.", "prompt[0]");
-  }
+  if (items.size() != 1) return refuse_value("prompt", fmt::format("has {} prompts; send one a request", items.size()));
+  if (!items[0].is_string()) return refuse_type("prompt[0]", "a string");
   return std::string(items[0].get_string());
 }
 
 }  // namespace
 
+std::span<const FieldRule> completion_fields() { return kFields; }
+
 Result<CompletionRequest> parse_completion(std::string_view body) {
   TG_ASSIGN(const json::object root, parse_request_body(body));
   CompletionRequest request;
   Plan& plan = request.plan;
-  TG_TRY(check_fields(root, completion_field_use, plan.fields_ignored));
+  TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
   TG_ASSIGN(plan.model, json::get_string(root, "model"));
   RawPrompt raw;
   TG_ASSIGN(raw.text, parse_prompt(root));
@@ -52,9 +71,10 @@ Result<CompletionRequest> parse_completion(std::string_view body) {
   plan.raw = std::move(raw);
   TG_ASSIGN(const auto echo, json::find_bool(root, "echo"));
   request.echo = echo.value_or(false);
-  TG_ASSIGN(const std::int32_t max_tokens, parse_max_tokens(root, "max_tokens"));
+  TG_ASSIGN(const std::int32_t max_tokens, find_token_limit(root, "max_tokens"));
   plan.sampling.max_tokens = max_tokens > 0 ? max_tokens : kCompletionTokensDefault;
-  TG_TRY(parse_sampling(root, plan));
+  TG_TRY(parse_sampling(root, plan.sampling));
+  TG_TRY(check_penalties(root, plan.fields_ignored));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
   TG_ASSIGN(auto user, json::find_string(root, "user"));

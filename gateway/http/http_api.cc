@@ -1,25 +1,190 @@
 #include "gateway/http/http_api.h"
 
-#include <string_view>
 #include <utility>
 
+#include "gateway/http/anthropic_answer.h"
+#include "gateway/http/anthropic_parse.h"
+#include "gateway/http/chat_answer.h"
+#include "gateway/http/completion_answer.h"
+#include "gateway/http/completion_parse.h"
+#include "gateway/http/deepseek_balance.h"
+#include "gateway/http/openai_chat_parse.h"
+#include "gateway/http/openai_models.h"
+#include "gateway/http/openapi.h"
+#include "gateway/http/receipt_answer.h"
+#include "gateway/http/responses_answer.h"
+#include "gateway/http/responses_parse.h"
+
 namespace tidegate::gateway {
+namespace {
+
+constexpr std::string_view kNoSurface = "http.other";
+
+/// What a dialect makes of a body: what to do, and how to word what comes of it.
+struct Ask {
+  Plan plan;
+  std::unique_ptr<AnswerDialect> dialect;
+};
+using ReadAsk = Result<Ask> (*)(std::string_view body);
+
+Result<Ask> read_chat(std::string_view body) {
+  Ask ask;
+  TG_ASSIGN(ask.plan, parse_openai_chat(body));
+  ask.dialect = std::make_unique<ChatDialect>(ask.plan.include_usage);
+  return ask;
+}
+
+Result<Ask> read_completion(std::string_view body) {
+  TG_ASSIGN(CompletionRequest request, parse_completion(body));
+  std::string echo = request.echo ? request.plan.raw->text : std::string();
+  Ask ask;
+  ask.dialect = std::make_unique<CompletionDialect>(request.plan.include_usage, std::move(echo));
+  ask.plan = std::move(request.plan);
+  return ask;
+}
+
+Result<Ask> read_messages(std::string_view body) {
+  Ask ask;
+  TG_ASSIGN(ask.plan, parse_anthropic_messages(body));
+  ask.dialect = std::make_unique<AnthropicDialect>();
+  return ask;
+}
+
+Result<Ask> read_responses(std::string_view body) {
+  Ask ask;
+  TG_ASSIGN(ask.plan, parse_responses(body));
+  ask.dialect = std::make_unique<ResponsesDialect>(ask.plan.sampling);
+  return ask;
+}
+
+/// From a body to the last byte of its answer.
+awaitable<void> generate(HttpCall call, std::shared_ptr<const Principal> caller, ReadAsk read_ask) {
+  auto ask = read_ask(call.exchange.request().body);
+  if (!ask) {
+    Refusal refusal(std::move(ask).error());
+    co_return co_await refuse_call(call, std::move(refusal));
+  }
+  co_await serve_plan(call, std::move(caller), std::move(ask->plan), std::move(ask->dialect));
+}
+
+}  // namespace
 
 HttpApi::HttpApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes,
                  ReceiptArchive* receipts, Balances* balances)
-    : openai_(principals, ids, clock, lanes, receipts, balances),
-      anthropic_(principals, ids, lanes),
-      responses_(principals, ids, std::move(lanes)) {}
-
-awaitable<void> HttpApi::handle(HttpExchange& exchange) {
-  const std::string_view path = exchange.request().path;
-  if (AnthropicApi::owns(path)) return anthropic_.handle(exchange);
-  if (ResponsesApi::owns(path)) return responses_.handle(exchange);
-  return openai_.handle(exchange);
-}
+    : principals_(principals),
+      ids_(ids),
+      lanes_(std::move(lanes)),
+      receipts_(receipts),
+      balances_(balances),
+      started_s_(unix_micros(clock.wall()) / 1'000'000) {}
 
 std::string HttpApi::render_error(const Error& error, int http_status) {
-  return OpenAiApi::render_error(error, http_status);
+  ApiError wire = to_api_error(error);
+  wire.http_status = http_status;
+  std::string body;
+  append_error_json(body, wire);
+  return body;
+}
+
+awaitable<void> HttpApi::handle(HttpExchange& exchange) {
+  const HttpRequest& http = exchange.request();
+  const RouteMatch match = match_route(http.method, http.path);
+  HttpCall call{exchange, *lanes_[exchange.lane()], shape_of(match.dialect), kNoSurface, RequestId{ids_.next()}};
+  if (auto refusal = refusal_of(match)) {
+    co_return co_await refuse_call(call, *std::move(refusal), match.allow);
+  }
+  call.surface = match.route->surface;
+  std::shared_ptr<const Principal> caller;
+  if (match.route->needs_key) {
+    auto found = caller_of(call);
+    if (!found) {
+      Refusal refusal(std::move(found).error());
+      co_return co_await refuse_call(call, std::move(refusal));
+    }
+    caller = *std::move(found);
+  }
+  ReadAsk read_ask = nullptr;  // of a route that generates
+  Result<std::string> body;    // of the others
+  switch (match.route->id) {
+    case RouteId::kChat: read_ask = read_chat; break;
+    case RouteId::kCompletions: read_ask = read_completion; break;
+    case RouteId::kMessages: read_ask = read_messages; break;
+    case RouteId::kResponses: read_ask = read_responses; break;
+    case RouteId::kModelList:
+    case RouteId::kModel: body = models(call, *caller, match.argument); break;
+    case RouteId::kBalance: body = co_await balance(*caller); break;
+    case RouteId::kReceiptKeys: body = co_await receipt_keys(); break;
+    case RouteId::kReceipt: body = co_await receipt(*caller, match.argument); break;
+    case RouteId::kOpenApi: body = openapi_document(); break;
+  }
+  if (read_ask != nullptr) co_return co_await generate(call, std::move(caller), read_ask);
+  co_await reply_call(call, std::move(body));
+}
+
+std::optional<Refusal> HttpApi::refusal_of(const RouteMatch& match) const {
+  if (match.route != nullptr && has_route(*match.route)) return std::nullopt;
+  if (match.route == nullptr && !match.allow.empty()) {
+    return Refusal(Error(Code::kUnimplemented, "method_not_allowed", "This path takes " + match.allow + " only."));
+  }
+  return Refusal(Error(Code::kNotFound, "not_found", std::string(match.absence)));
+}
+
+bool HttpApi::has_route(const HttpRoute& route) const {
+  switch (route.id) {
+    case RouteId::kBalance: return balances_ != nullptr;
+    case RouteId::kReceiptKeys:
+    case RouteId::kReceipt: return receipts_ != nullptr;
+    case RouteId::kChat:
+    case RouteId::kCompletions:
+    case RouteId::kMessages:
+    case RouteId::kResponses:
+    case RouteId::kModelList:
+    case RouteId::kModel:
+    case RouteId::kOpenApi: return true;
+  }
+  return false;
+}
+
+Result<std::shared_ptr<const Principal>> HttpApi::caller_of(const HttpCall& call) const {
+  const HttpRequest& http = call.exchange.request();
+  const std::string_view bearer = bearer_of(http.header("authorization"));
+  std::string_view own;
+  if (!call.shape.key_header.empty()) own = http.header(call.shape.key_header);
+  // A client behind a proxy may carry both, one of them meant for somebody else: either may be ours.
+  if (!own.empty()) {
+    auto principal = principals_.authenticate(own);
+    if (principal || bearer.empty() || principal.error().code != Code::kUnauthenticated) return principal;
+  }
+  return principals_.authenticate(bearer);
+}
+
+Result<std::string> HttpApi::models(const HttpCall& call, const Principal& caller, std::string_view one) const {
+  const RouteTable& routes = call.serving.dispatcher.routes();
+  const Meter& meter = call.serving.meter;
+  if (one.empty()) return openai_model_list(routes, caller, meter, started_s_);
+  if (auto model = openai_model(routes, caller, meter, started_s_, one)) return *std::move(model);
+  return fail(Code::kNotFound, "model_not_found", "The model does not exist, or this key may not call it.", "model");
+}
+
+awaitable<Result<std::string>> HttpApi::balance(const Principal& caller) const {
+  auto asking = balances_->find(caller.tenant, caller.wallet);
+  const auto found = co_await std::move(asking);
+  if (!found) co_return fail(found.error());
+  co_return deepseek_balance(*found);
+}
+
+awaitable<Result<std::string>> HttpApi::receipt(const Principal& caller, std::string_view request_id) const {
+  auto asking = receipts_->find(caller.tenant, std::string(request_id));
+  const auto found = co_await std::move(asking);
+  if (!found) co_return fail(found.error());
+  co_return receipt_json(request_id, *found);
+}
+
+awaitable<Result<std::string>> HttpApi::receipt_keys() const {
+  auto asking = receipts_->keys();
+  const auto found = co_await std::move(asking);
+  if (!found) co_return fail(found.error());
+  co_return receipt_keys_json(*found);
 }
 
 }  // namespace tidegate::gateway

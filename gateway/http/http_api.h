@@ -1,20 +1,23 @@
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/core/ids.h"
 #include "base/net/http_server.h"
 #include "gateway/dispatch/request_driver.h"
-#include "gateway/http/anthropic_api.h"
-#include "gateway/http/openai_api.h"
-#include "gateway/http/responses_api.h"
+#include "gateway/http/http_call.h"
+#include "gateway/http/routes.h"
 #include "gateway/ports.h"
 
 namespace tidegate::gateway {
 
-/// Everything the gateway says over HTTP: gives each request to the dialect that owns its path, and what no dialect
-/// owns to OpenAI's. One object for all lanes.
+/// Everything the gateway says over HTTP: every route of gateway/http/routes.h, each in its dialect. One object for all
+/// lanes; every request uses the Serving of the lane its connection lives on.
 class HttpApi {
  public:
   /// `lanes[i]` belongs to io thread i. All references outlive the server.
@@ -22,7 +25,7 @@ class HttpApi {
   HttpApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes,
           ReceiptArchive* receipts = nullptr, Balances* balances = nullptr);
 
-  /// Answers every request.
+  /// Answers every request: also the ones for routes it does not have (404) and wrong methods (405).
   awaitable<void> handle(HttpExchange& exchange);
 
   /// For the server's own refusals (framing, size, time limits), which happen before anybody looked at the path: in
@@ -30,9 +33,22 @@ class HttpApi {
   static std::string render_error(const Error& error, int http_status);
 
  private:
-  OpenAiApi openai_;
-  AnthropicApi anthropic_;
-  ResponsesApi responses_;
+  /// Why the path and the method are not served; nullopt when they are.
+  std::optional<Refusal> refusal_of(const RouteMatch& match) const;
+  bool has_route(const HttpRoute& route) const;
+  Result<std::shared_ptr<const Principal>> caller_of(const HttpCall& call) const;
+
+  Result<std::string> models(const HttpCall& call, const Principal& caller, std::string_view one) const;
+  awaitable<Result<std::string>> balance(const Principal& caller) const;
+  awaitable<Result<std::string>> receipt(const Principal& caller, std::string_view request_id) const;
+  awaitable<Result<std::string>> receipt_keys() const;
+
+  const Principals& principals_;
+  IdSource& ids_;
+  const std::vector<Serving*> lanes_;
+  ReceiptArchive* const receipts_;
+  Balances* const balances_;
+  const std::int64_t started_s_;  ///< what models call `created`
 };
 
 }  // namespace tidegate::gateway

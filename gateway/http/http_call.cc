@@ -27,11 +27,12 @@ awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> princ
   if (plan.is_stream) {
     sink = std::make_unique<HttpStreamSink>(call.exchange, clock, call.shape, std::move(head), std::move(dialect));
   } else {
-    sink = std::make_unique<HttpBodySink>(call.exchange, clock, call.shape, std::move(head), std::move(dialect));
+    sink = std::make_unique<HttpBodySink>(call.exchange, clock, call.shape, std::move(head), std::move(dialect),
+                                          call.serving.limits.blank_lines_after);
   }
   RequestContext context;
   context.request = call.request;
-  context.surface = call.shape.surface;
+  context.surface = call.surface;
   context.principal = std::move(principal);
   context.plan = std::move(plan);
   context.received = call.exchange.request().received;
@@ -40,13 +41,25 @@ awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> princ
   co_await driver.run();
 }
 
+awaitable<void> reply_call(HttpCall call, Result<std::string> body) {
+  if (!body) {
+    Refusal refusal(std::move(body).error());
+    co_return co_await refuse_call(call, std::move(refusal));
+  }
+  HttpResponse response(200, *std::move(body));
+  response.headers =
+      answer_headers(call.shape, call.request, call.serving.clock.mono() - call.exchange.request().received);
+  call.serving.metrics.requests("", call.surface, 200).add();
+  co_await call.exchange.respond(std::move(response));
+}
+
 awaitable<void> refuse_call(HttpCall call, Refusal refusal, std::string_view allow) {
   const ApiError error = to_api_error(refusal);
   Serving& serving = call.serving;
   const Duration took = serving.clock.mono() - call.exchange.request().received;
-  serving.metrics.requests("", call.shape.surface, error.http_status).add();
+  serving.metrics.requests("", call.surface, error.http_status).add();
   serving.metrics.refusals(refusal.error.reason).add();
-  serving.log.info("request", {kv("request_id", call.request.to_string()), kv("surface", call.shape.surface),
+  serving.log.info("request", {kv("request_id", call.request.to_string()), kv("surface", call.surface),
                                kv("status", error.http_status), kv("reason", refusal.error.reason),
                                kv("field", refusal.error.field),
                                kv("total_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count())});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/core/ids.h"
@@ -9,15 +10,17 @@
 #include "gateway/core/plan.h"
 #include "gateway/dispatch/request_driver.h"
 #include "gateway/http/answer_dialect.h"
+#include "gateway/http/dialect_shape.h"
 #include "gateway/ports.h"
 
 namespace tidegate::gateway {
 
-/// One exchange in the hands of one dialect, on the io thread of its connection. Everything outlives the exchange.
+/// One exchange on its way through the API, on the io thread of its connection. Everything outlives the exchange.
 struct HttpCall {
   HttpExchange& exchange;
   Serving& serving;
   const DialectShape& shape;
+  std::string_view surface;  ///< for metrics, logs and bills: a literal
   RequestId request;
 };
 
@@ -28,6 +31,9 @@ std::string_view bearer_of(std::string_view authorization);
 /// byte.
 awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> principal, Plan plan,
                            std::unique_ptr<AnswerDialect> dialect);
+
+/// 200 with this JSON, counted; or the refusal.
+awaitable<void> reply_call(HttpCall call, Result<std::string> body);
 
 /// Answers, counts and logs a request that never reached the driver. `allow` is the header of a 405; "" = none.
 awaitable<void> refuse_call(HttpCall call, Refusal refusal, std::string_view allow = {});

@@ -85,12 +85,22 @@ awaitable<Status> HttpBodySink::deliver(std::string reasoning, std::string conte
   co_return Status();
 }
 
-awaitable<Status> HttpBodySink::keep_alive() { co_return Status(); }
+awaitable<Status> HttpBodySink::keep_alive() {
+  const Duration waited = clock_.mono() - exchange_.request().received;
+  if (head_.accepted.prompt == 0 || waited < blank_lines_after_) co_return Status();
+  if (!std::exchange(begun_, true)) {
+    HttpHeaders with = headers();
+    exchange_.begin_stream(200, "application/json", std::move(with));
+  }
+  co_return co_await exchange_.write("\n");
+}
 
 awaitable<Status> HttpBodySink::finish(AnswerEnd end) {
   reasoning_ += std::exchange(end.reasoning, {});
   content_ += std::exchange(end.content, {});
-  HttpResponse response(200, dialect_->body(head_, reasoning_, content_, end));
+  std::string body = dialect_->body(head_, reasoning_, content_, end);
+  if (begun_) co_return co_await exchange_.end_stream(body);
+  HttpResponse response(200, std::move(body));
   response.headers = headers();
   response.headers.emplace_back("x-tidegate-cost", end.settlement.amount.to_string());
   if (!end.settlement.receipt.empty()) {
@@ -101,7 +111,10 @@ awaitable<Status> HttpBodySink::finish(AnswerEnd end) {
 
 awaitable<Status> HttpBodySink::refuse(Refusal refusal) {
   const ApiError error = to_api_error(refusal);
-  co_return co_await respond_error(error);
+  if (!begun_) co_return co_await respond_error(error);
+  const std::string body = shape_.error_body(error, head_.request);
+  // No end_stream(): the server cuts a chunked answer without its end.
+  co_return co_await exchange_.write(body);
 }
 
 }  // namespace tidegate::gateway

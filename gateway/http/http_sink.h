@@ -9,6 +9,7 @@
 #include "gateway/dispatch/answer_sink.h"
 #include "gateway/http/answer_dialect.h"
 #include "gateway/http/answer_head.h"
+#include "gateway/http/dialect_shape.h"
 
 namespace tidegate::gateway {
 
@@ -38,6 +39,7 @@ class HttpSink : public AnswerSink {
   AnswerHead head_;
   std::unique_ptr<AnswerDialect> dialect_;
   std::string band_;
+  bool begun_ = false;  ///< the status 200 has left
 };
 
 /// Server-sent events. The status line leaves with the first event, so that an error before it is a real status.
@@ -53,21 +55,28 @@ class HttpStreamSink final : public HttpSink {
   /// Fixes status and headers once, and empties the buffer for the next event.
   void begin();
 
-  bool begun_ = false;
   std::string buffer_;  ///< kept between events: no allocation per token
 };
 
 /// One JSON body at the end.
+///
+/// An answer that takes long gets blank lines before its body, so that middle boxes do not close a silent connection.
+/// They commit the status 200, and clients take whatever comes with it for an answer. So they begin late
+/// (`blank_lines_after` the request came), and only once a worker has read the prompt: until then an error is likelier
+/// than an answer, and a real status with Retry-After is worth more than a warm connection. An error after them is the
+/// error's JSON and then no end of the body, which every client reports as a broken answer.
 class HttpBodySink final : public HttpSink {
  public:
-  using HttpSink::HttpSink;
+  HttpBodySink(HttpExchange& exchange, const Clock& clock, const DialectShape& shape, AnswerHead head,
+               std::unique_ptr<AnswerDialect> dialect, Duration blank_lines_after)
+      : HttpSink(exchange, clock, shape, std::move(head), std::move(dialect)), blank_lines_after_(blank_lines_after) {}
   awaitable<Status> deliver(std::string reasoning, std::string content) override;
-  /// Blank lines before the body would commit the status 200 and hide a later error: silence is better.
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
   awaitable<Status> refuse(Refusal refusal) override;
 
  private:
+  const Duration blank_lines_after_;
   std::string reasoning_;
   std::string content_;
 };

@@ -1,70 +1,54 @@
 #pragma once
 
-#include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/core/ids.h"
 #include "gateway/core/api_error.h"
-#include "gateway/http/answer_form.h"
+#include "gateway/dispatch/answer_sink.h"
 #include "gateway/http/answer_head.h"
 
+/// What answers of chat completions (chat_answer.h) and of completions (completion_answer.h) have in common.
 namespace tidegate::gateway {
 
-using OpenAiHead = AnswerHead;
+/// {"error":{...}}, OpenAI's shape.
+std::string openai_error_body(const ApiError& error, const RequestId& request);
+/// An error frame. It is what tells a client that a stream was cut: without it openai-node believes it complete.
+void append_openai_cut(std::string& out, const ApiError& error);
 
 /// "fp_" and the first twelve digits of the digest: changes exactly when the weights do. "" for an unknown
 /// digest.
 std::string system_fingerprint(std::string_view weights_digest);
 
 /// "id" (`id_prefix` and the request's id), "object", "created", "model" and "system_fingerprint", without braces.
-void append_openai_identity(std::string& out, const OpenAiHead& head, std::string_view id_prefix,
+void append_openai_identity(std::string& out, const AnswerHead& head, std::string_view id_prefix,
                             std::string_view object);
 
-/// The usage object, with the cost: {"prompt_tokens":...,"cost":...,"cost_details":{...}}.
-void append_openai_usage(std::string& out, const TokenUsage& usage, const Settlement& settlement);
+/// "usage":{"prompt_tokens":...,"cost":...,"cost_details":{...}} and the receipt, without braces around.
+void append_openai_bill(std::string& out, const AnswerEnd& end);
 
-/// The event with the usage of a stream whose events begin with `head`; `variant` is JSON text. Unasked (`include_usage` false) only a comment
-/// with the receipt: an empty-choices chunk nobody asked for breaks clients, a comment is skipped by every reader of
-/// server-sent events.
-void append_usage_event(std::string& out, std::string_view head, std::string_view variant, bool include_usage,
-                        const TokenUsage& usage, const Settlement& settlement);
-
-/// ,"receipt":"..." when there is one.
-void append_receipt_member(std::string& out, const Settlement& settlement);
-
-/// The whole answer of a request that does not stream.
-std::string openai_completion(const OpenAiHead& head, std::string_view reasoning, std::string_view content,
-                              std::string_view finish_reason, const TokenUsage& usage, const Settlement& settlement);
-
-/// Renders the events of one stream by appending to a caller's buffer around a prefix built once.
-/// Order: role, reasoning*, content*, finish, usage (if asked), done.
-class OpenAiChunks {
+/// What every chunk of one stream repeats, built once: no formatting per token.
+class OpenAiFrame {
  public:
-  OpenAiChunks(const OpenAiHead& head, bool include_usage);
+  explicit OpenAiFrame(bool include_usage) : include_usage_(include_usage) {}
+  bool is_open() const { return !start_.empty(); }
+  void open(const AnswerHead& head, std::string_view id_prefix, std::string_view object);
 
-  /// delta {"role":"assistant","content":""}: openai-node's helper refuses a stream without it. Names the
-  /// variant.
-  void append_role(std::string& out) const;
-  void append_reasoning(std::string& out, std::string_view text) const;
-  void append_content(std::string& out, std::string_view text) const;
-  void append_finish(std::string& out, std::string_view finish_reason) const;
-  void append_usage(std::string& out, const TokenUsage& usage, const Settlement& settlement) const;
+  /// data: {"id":...,"system_fingerprint":"..."
+  const std::string& start() const { return start_; }
+  /// ,"variant":"..."
+  const std::string& variant() const { return variant_; }
+  /// From behind the choices to the end of the event.
+  std::string_view close() const { return include_usage_ ? ",\"usage\":null}\n\n" : "}\n\n"; }
+
+  /// Behind the chunk with the finish reason: the usage, then [DONE]. Unasked only a comment with the receipt: an
+  /// empty-choices chunk nobody asked for breaks clients, a comment is skipped by every reader of server-sent events.
+  void append_end(std::string& out, const AnswerEnd& end) const;
 
  private:
-  void append_delta(std::string& out, std::string_view key, std::string_view text) const;
-
-  std::string head_;    ///< data: {"id":...,"system_fingerprint":"..."
-  std::string prefix_;  ///< head_ and ,"choices":[{"index":0,"delta":{
-  std::string suffix_;  ///< },"logprobs":null,"finish_reason":null}]...}\n\n
+  const bool include_usage_;
+  std::string start_;
   std::string variant_;
-  bool include_usage_;
 };
-
-/// chat.completion, with thinking as reasoning_content.
-std::unique_ptr<AnswerForm> make_chat_form(bool include_usage);
-
-/// An error frame. It is what tells a client that a stream was cut: without it openai-node believes it
-/// complete.
-void append_openai_error(std::string& out, const ApiError& error);
 
 }  // namespace tidegate::gateway

@@ -1,11 +1,16 @@
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "base/core/result.h"
 #include "gateway/core/plan.h"
+#include "gateway/http/request_fields.h"
 
 namespace tidegate::gateway {
+
+/// What POST /v1/chat/completions does with each field it knows.
+std::span<const FieldRule> openai_chat_fields();
 
 /// Reads the body of POST /v1/chat/completions. Every field of OpenAI's and DeepSeek's request is served, or ignored
 /// when its value asks for nothing, or refused by name; none is dropped silently. Fields nobody knows are ignored

@@ -1,28 +1,31 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/core/result.h"
 #include "base/json/json.h"
 #include "gateway/core/plan.h"
 
-/// The parts that chat completions and completions share. Everything fails as invalid_argument, and the message names
-/// the field, the limit and the fix.
+/// The parts of a request that OpenAI's dialects share. Everything fails as invalid_argument, and the message names the
+/// field, the limit and the fix.
 namespace tidegate::gateway {
 
-/// The body as a JSON object. Fails: invalid_json, also for invalid UTF-8.
-Result<json::object> parse_request_body(std::string_view body);
+/// Values that ask for nothing, for FieldRule.
+bool is_false(const json::value& value);
+bool is_zero(const json::value& value);
+bool is_one(const json::value& value);
+bool is_plain_text(const json::value& value);       ///< response_format, text.format
+bool leaves_choice_free(const json::value& value);  ///< tool_choice, function_call
+bool is_known_effort(const json::value& value);     ///< reasoning_effort, reasoning.effort
+bool is_usual_tier(const json::value& value);       ///< service_tier
+bool is_usual_verbosity(const json::value& value);  ///< verbosity, text.verbosity
 
-/// `name`, a number of tokens; 0 when it is absent. Fails: wrong_type, invalid_value.
-Result<std::int32_t> parse_max_tokens(const json::object& root, std::string_view name);
+/// Penalties are checked and have no effect, as DeepSeek's thinking models have it: one that is not zero counts as
+/// ignored. Fails: wrong_type, invalid_value.
+Status check_penalties(const json::object& root, std::int32_t& ignored);
 
-/// temperature, top_p, top_k, seed; penalties are checked and have no effect, as DeepSeek's thinking models have it:
-/// one that is not zero counts as ignored. Ranges beyond these are check_plan's. Fails: wrong_type, invalid_value.
-Status parse_sampling(const json::object& root, Plan& plan);
-
-/// A string or an array of strings. Fails: wrong_type.
+/// `stop`: a string or an array of strings. Fails: wrong_type.
 Result<std::vector<std::string>> parse_stop(const json::object& root);
 
 /// stream and stream_options. Fails: wrong_type, invalid_value.

@@ -5,7 +5,6 @@
 #include <iterator>
 #include <utility>
 
-#include "base/core/encoding.h"
 #include "base/core/log.h"
 #include "base/net/sse.h"
 #include "gateway/http/answer_cost.h"
@@ -134,6 +133,7 @@ void ResponsesDialect::append_response(std::string& out, const AnswerHead& head,
     out += "null";
   } else {
     append_usage(out, *end);
+    append_receipt_member(out, end->settlement);
   }
   out += '}';
 }
@@ -232,7 +232,6 @@ void ResponsesDialect::append_end(std::string& out, const AnswerHead& head, cons
   begin_event(out, status == "completed" ? "response.completed" : "response.incomplete");
   out += R"(,"response":)";
   append_response(out, head, status, status, &end, nullptr);
-  if (!end.settlement.receipt.empty()) out += R"(,"receipt":")" + base64url_encode(end.settlement.receipt) + '"';
   out += kEventEnd;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,31 +12,7 @@
 namespace tidegate::gateway {
 namespace {
 
-Result<std::string> parse_parts(const json::array& parts, const std::string& path) {
-  if (parts.empty()) return refuse_value(path, "must hold at least one part");
-  std::string text;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const std::string here = fmt::format("{}[{}]", path, i);
-    if (!parts[i].is_object()) return refuse_type(here, "an object with 'type' and 'text'");
-    const json::object& part = parts[i].get_object();
-    TG_ASSIGN(const std::string type, json::get_string(part, "type", here));
-    if (type != "input_text" && type != "output_text" && type != "text") {
-      return refuse_feature(here + ".type", "send parts of type 'input_text' (or 'output_text') only");
-    }
-    TG_ASSIGN(const std::string piece, json::get_string(part, "text", here));
-    if (i > 0) text += '\n';
-    text += piece;
-  }
-  return text;
-}
-
-Result<std::string> parse_content(const json::object& item, const std::string& path) {
-  const std::string here = path + ".content";
-  TG_ASSIGN(const json::value* content, json::member(item, "content", path));
-  if (content->is_string()) return std::string(content->get_string());
-  if (content->is_array()) return parse_parts(content->get_array(), here);
-  return refuse_type(here, "a string or an array of text parts");
-}
+constexpr std::array<std::string_view, 3> kPartTypes = {"input_text", "output_text", "text"};
 
 /// What an item is; one without a type is a message.
 Result<std::string> parse_kind(const json::object& item, const std::string& path) {
@@ -47,7 +24,8 @@ Status parse_message(const json::object& item, const std::string& path, Plan& pl
   TG_ASSIGN(const std::string name, json::get_string(item, "role", path));
   const auto role = parse_role(name);
   if (!role) return refuse_value(path + ".role", "must be one of system, developer, user, assistant");
-  TG_ASSIGN(std::string text, parse_content(item, path));
+  TG_ASSIGN(const json::value* content, json::member(item, "content", path));
+  TG_ASSIGN(std::string text, parse_text(*content, path + ".content", kPartTypes));
   for (const auto& member : item) {
     const std::string_view key = member.key();
     // id and status come with items that a client sends back as it got them.

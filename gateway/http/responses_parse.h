@@ -1,11 +1,16 @@
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "base/core/result.h"
 #include "gateway/core/plan.h"
+#include "gateway/http/request_fields.h"
 
 namespace tidegate::gateway {
+
+/// What POST /v1/responses does with each field it knows.
+std::span<const FieldRule> responses_fields();
 
 /// Reads the body of POST /v1/responses: the stateless part of OpenAI's Responses. Whatever needs something kept
 /// between requests (store, previous_response_id, conversation, background) is refused by name; clients that send their

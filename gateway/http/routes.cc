@@ -1,20 +1,55 @@
 #include "gateway/http/routes.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
 namespace tidegate::gateway {
 namespace {
 
+using Mounts = std::span<const std::string_view>;
+
+/// Some clients put /v1 in their base URL, some do not.
+constexpr std::array<std::string_view, 2> kUsual = {"/v1", ""};
+/// Where DeepSeek has prefix completion and FIM.
+constexpr std::array<std::string_view, 3> kBeta = {"/v1", "", "/beta"};
+/// Where DeepSeek has Anthropic's dialect, whose clients put /v1 behind their base URL.
+constexpr std::array<std::string_view, 4> kAnthropic = {"/v1", "", "/anthropic/v1", "/anthropic"};
+constexpr std::array<std::string_view, 1> kRoot = {""};
+
 constexpr std::array kRoutes = {
-    HttpRoute{RouteId::kChat, "POST", "/chat/completions", "http.chat", true, true},
-    HttpRoute{RouteId::kCompletions, "POST", "/completions", "http.completions", true, true},
-    HttpRoute{RouteId::kModelList, "GET", "/models", "http.models", false, true},
-    HttpRoute{RouteId::kModel, "GET", "/models/{model}", "http.models", false, true},
-    HttpRoute{RouteId::kBalance, "GET", "/user/balance", "http.balance", false, true},
-    HttpRoute{RouteId::kReceiptKeys, "GET", "/receipts/keys", "http.receipts", false, false},
-    HttpRoute{RouteId::kReceipt, "GET", "/receipts/{request_id}", "http.receipts", false, true},
-    HttpRoute{RouteId::kOpenApi, "GET", "/openapi.json", "http.openapi", false, false},
+    HttpRoute{RouteId::kChat, "POST", "/chat/completions", "http.chat", Dialect::kOpenAi, kBeta},
+    HttpRoute{RouteId::kCompletions, "POST", "/completions", "http.completions", Dialect::kOpenAi, kBeta},
+    HttpRoute{RouteId::kMessages, "POST", "/messages", "http.messages", Dialect::kAnthropic, kAnthropic},
+    HttpRoute{RouteId::kResponses, "POST", "/responses", "http.responses", Dialect::kResponses, kUsual},
+    HttpRoute{RouteId::kModelList, "GET", "/models", "http.models", Dialect::kOpenAi, kUsual},
+    HttpRoute{RouteId::kModel, "GET", "/models/{model}", "http.models", Dialect::kOpenAi, kUsual},
+    HttpRoute{RouteId::kBalance, "GET", "/user/balance", "http.balance", Dialect::kOpenAi, kUsual},
+    HttpRoute{RouteId::kReceiptKeys, "GET", "/receipts/keys", "http.receipts", Dialect::kOpenAi, kUsual, false},
+    HttpRoute{RouteId::kReceipt, "GET", "/receipts/{request_id}", "http.receipts", Dialect::kOpenAi, kUsual},
+    HttpRoute{RouteId::kOpenApi, "GET", "/openapi.json", "http.openapi", Dialect::kOpenAi, kUsual, false},
+};
+
+constexpr std::string_view kNoSuchPath = "This path does not exist here; GET /openapi.json lists those that do.";
+
+/// A path below which a dialect's clients look for more than there is: they hear so in its words.
+struct Territory {
+  Mounts mounts;
+  std::string_view path;
+  Dialect dialect = Dialect::kOpenAi;
+  std::string_view absence;
+};
+
+/// The first that fits.
+constexpr std::array kTerritories = {
+    // Only the workers hold a model's tokenizer. A guess would be taken for a measurement.
+    Territory{kAnthropic, "/messages/count_tokens", Dialect::kAnthropic,
+              "Counting tokens without an answer is not served: no text has more tokens than bytes, and the usage of "
+              "an answer has the exact count."},
+    Territory{kAnthropic, "/messages", Dialect::kAnthropic, kNoSuchPath},
+    Territory{kRoot, "/anthropic", Dialect::kAnthropic, kNoSuchPath},
+    Territory{kUsual, "/responses", Dialect::kResponses,
+              "Responses are not kept: there is nothing here but POST /v1/responses."},
 };
 
 /// What stands for the braces, or ""; nullopt when `path` is another one.
@@ -28,10 +63,24 @@ std::optional<std::string_view> match_path(std::string_view pattern, std::string
   return path.substr(brace);
 }
 
-bool take_mount(std::string_view& path, std::string_view mount) {
-  const bool has = path.size() > mount.size() && path.starts_with(mount) && path[mount.size()] == '/';
-  if (has) path.remove_prefix(mount.size());
-  return has;
+/// Paths begin with a slash and no mount ends with one, so at most one mount fits.
+std::optional<std::string_view> match_mounted(const HttpRoute& route, std::string_view path) {
+  for (const std::string_view mount : route.mounts) {
+    if (!path.starts_with(mount)) continue;
+    const auto argument = match_path(route.path, path.substr(mount.size()));
+    if (argument) return argument;
+  }
+  return std::nullopt;
+}
+
+bool is_at_or_below(std::string_view path, std::string_view place) {
+  return path.starts_with(place) && (path.size() == place.size() || path[place.size()] == '/');
+}
+
+bool holds(const Territory& territory, std::string_view path) {
+  return std::ranges::any_of(territory.mounts, [&](std::string_view mount) {
+    return path.starts_with(mount) && is_at_or_below(path.substr(mount.size()), territory.path);
+  });
 }
 
 }  // namespace
@@ -39,14 +88,24 @@ bool take_mount(std::string_view& path, std::string_view mount) {
 std::span<const HttpRoute> http_routes() { return kRoutes; }
 
 RouteMatch match_route(std::string_view method, std::string_view path) {
-  const bool is_beta = take_mount(path, kBetaMount);
-  if (!is_beta) take_mount(path, kVersionMount);
   RouteMatch match;
+  match.absence = kNoSuchPath;
+  const auto territory = std::ranges::find_if(kTerritories, [&](const Territory& one) { return holds(one, path); });
+  if (territory != kTerritories.end()) {
+    match.dialect = territory->dialect;
+    match.absence = territory->absence;
+  }
   for (const HttpRoute& route : kRoutes) {
-    if (is_beta && !route.has_beta) continue;
-    const auto argument = match_path(route.path, path);
+    const auto argument = match_mounted(route, path);
     if (!argument) continue;
-    if (route.method == method) return {&route, *argument, {}};
+    match.dialect = route.dialect;
+    if (route.method == method) {
+      match.route = &route;
+      match.argument = *argument;
+      match.allow.clear();
+      return match;
+    }
+    if (match.allow.find(route.method) != std::string::npos) continue;
     if (!match.allow.empty()) match.allow += ", ";
     match.allow += route.method;
   }

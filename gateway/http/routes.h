@@ -12,6 +12,8 @@ namespace tidegate::gateway {
 enum class RouteId : std::uint8_t {
   kChat,
   kCompletions,
+  kMessages,
+  kResponses,
   kModelList,
   kModel,
   kBalance,
@@ -20,26 +22,32 @@ enum class RouteId : std::uint8_t {
   kOpenApi,
 };
 
+/// Whose words a path is answered in, refusals included (dialect_shape.h).
+enum class Dialect : std::uint8_t {
+  kOpenAi,     ///< chat completions, completions, and whatever is nobody else's
+  kAnthropic,  ///< Messages
+  kResponses,  ///< OpenAI's Responses
+};
+
 struct HttpRoute {
   RouteId id = RouteId::kChat;
   std::string_view method;
   std::string_view path;     ///< behind its mount; a last segment in braces stands for the rest of the path
   std::string_view surface;  ///< for logs, metrics and bills
-  bool has_beta = false;     ///< also under /beta, where DeepSeek has prefix completion and FIM
+  Dialect dialect = Dialect::kOpenAi;
+  std::span<const std::string_view> mounts;  ///< what may stand before the path; "" among them
   bool needs_key = true;
 };
-
-/// Every path is served under /v1 and without it: some clients put /v1 in their base URL, some do not.
-inline constexpr std::string_view kVersionMount = "/v1";
-inline constexpr std::string_view kBetaMount = "/beta";
 
 /// In the order in which they are tried.
 std::span<const HttpRoute> http_routes();
 
 struct RouteMatch {
-  const HttpRoute* route = nullptr;  ///< null: no such path, or not with this method
-  std::string_view argument;         ///< what stands for the braces; a view into the path
-  std::string allow;                 ///< methods that the path takes, when it is the method that is wrong
+  const HttpRoute* route = nullptr;     ///< null: no such path, or not with this method
+  Dialect dialect = Dialect::kOpenAi;   ///< of the path, also when there is no route
+  std::string_view argument;            ///< what stands for the braces; a view into the path
+  std::string allow;                    ///< methods that the path takes, when it is the method that is wrong
+  std::string_view absence;             ///< what to say when the path is not served
 };
 /// `path` as the client sent it, without its query.
 RouteMatch match_route(std::string_view method, std::string_view path);

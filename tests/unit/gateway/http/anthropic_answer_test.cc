@@ -156,6 +156,9 @@ TEST(AnthropicAnswer, TheReceiptStandsBesideTheUsage) {
   dialect.append_text(out, head(), "", "x");
   dialect.append_end(out, head(), end);
   EXPECT_NE(out.find(kUsage + R"(,"receipt":"-_8"})"), std::string::npos) << out;
+  AnthropicDialect whole;
+  EXPECT_TRUE(whole.body(head(), "", "x", end).ends_with(kUsage + R"(,"receipt":"-_8"})"))
+      << "its header may have left before it was known";
 }
 
 TEST(AnthropicAnswer, EveryEventOfManyCharactersIsWholeJson) {

@@ -21,10 +21,9 @@ AnswerHead head() {
   return h;
 }
 
-AnswerEnd end(std::string content) {
+AnswerEnd end(std::string finish_reason) {
   AnswerEnd e;
-  e.content = std::move(content);
-  e.finish_reason = "length";
+  e.finish_reason = std::move(finish_reason);
   e.usage = {.prompt = 5, .cached = 2, .completion = 3};
   e.settlement.amount = Money::parse("0.000011").value();
   e.settlement.currency = "USD";
@@ -42,16 +41,15 @@ std::string chunk(const std::string& text, const std::string& finish, const std:
          R"(","index":0,"logprobs":null,"finish_reason":)" + finish + "}]" + usage + "}\n\n";
 }
 
+const std::string kDone = "data: [DONE]\n\n";
+
 TEST(CompletionAnswer, AStreamIsChunksOfTheSameObjectToTheByte) {
-  const auto form = make_completion_form(true, "");
+  CompletionDialect dialect(true, "");
   std::string out;
-  form->append_start(out, head());
+  dialect.append_text(out, head(), "", "");
   EXPECT_EQ(out, "") << "no role: this dialect has none";
-  form->append_text(out, "", "line\nbreak");
-  form->append_text(out, "", "");
-  form->append_finish(out, "length");
-  const AnswerEnd last = end("");
-  form->append_usage(out, last.usage, last.settlement);
+  dialect.append_text(out, head(), "thinking is left out", "line\nbreak");
+  dialect.append_end(out, head(), end("length"));
   const std::string null_usage = R"(,"usage":null)";
   EXPECT_EQ(out, chunk(R"(line\nbreak)", "null", null_usage) + chunk("", R"("length")", null_usage) + kStart +
                      R"(,"variant":"fp8","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":3,)"
@@ -59,35 +57,35 @@ TEST(CompletionAnswer, AStreamIsChunksOfTheSameObjectToTheByte) {
                      R"("completion_tokens_details":{"reasoning_tokens":0},"prompt_cache_hit_tokens":2,)"
                      R"("prompt_cache_miss_tokens":3,"cost":0.000011,"cost_details":{"amount":"0.000011",)"
                      R"("currency":"USD","band":"off-peak","price_version":"book/1"}}})" +
-                     "\n\n");
+                     "\n\n" + kDone);
 }
 
 TEST(CompletionAnswer, UsageIsNeverSentUnasked) {
-  const auto form = make_completion_form(false, "");
+  CompletionDialect dialect(false, "");
   std::string out;
-  form->append_start(out, head());
-  form->append_text(out, "", "x");
-  form->append_finish(out, "stop");
-  form->append_usage(out, end("").usage, end("").settlement);
-  EXPECT_EQ(out, chunk("x", "null") + chunk("", R"("stop")"));
+  dialect.append_text(out, head(), "", "x");
+  dialect.append_end(out, head(), end("stop"));
+  EXPECT_EQ(out, chunk("x", "null") + chunk("", R"("stop")") + kDone);
 }
 
 TEST(CompletionAnswer, EchoIsTheFirstChunkOrTheFirstPartOfTheText) {
-  const auto form = make_completion_form(false, "Once ");
+  CompletionDialect dialect(false, "Once ");
   std::string out;
-  form->append_start(out, head());
-  form->append_text(out, "", "upon");
-  EXPECT_EQ(out, chunk("Once ", "null") + chunk("upon", "null"));
+  dialect.append_text(out, head(), "", "upon");
+  dialect.append_text(out, head(), "", " a time");
+  EXPECT_EQ(out, chunk("Once ", "null") + chunk("upon", "null") + chunk(" a time", "null"));
 
-  const auto parsed = json::parse(form->whole(head(), end("upon")));
+  CompletionDialect whole(false, "Once ");
+  const auto parsed = json::parse(whole.body(head(), "", "upon", end("length")));
   ASSERT_TRUE(parsed) << parsed.error().to_string();
   EXPECT_EQ(parsed->get_object().at("choices").at(0).at("text"), "Once upon");
 }
 
 TEST(CompletionAnswer, AWholeAnswerIsOneValidObject) {
-  AnswerEnd last = end("a \"q\"");
+  AnswerEnd last = end("length");
   last.settlement.receipt = "\xfb\xff";
-  const auto parsed = json::parse(make_completion_form(false, "")->whole(head(), last));
+  CompletionDialect dialect(false, "");
+  const auto parsed = json::parse(dialect.body(head(), "", "a \"q\"", last));
   ASSERT_TRUE(parsed) << parsed.error().to_string();
   const json::object& root = parsed->get_object();
   EXPECT_EQ(root.at("id"), "cmpl-01956a3e-7c00-7000-8000-000000000001");

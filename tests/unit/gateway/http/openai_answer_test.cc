@@ -2,15 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+
 #include "base/json/json.h"
+#include "gateway/http/chat_answer.h"
 #include "gateway/http/json_text.h"
 #include "tests/support/sequential_ids.h"
 
 namespace tidegate::gateway {
 namespace {
 
-OpenAiHead head() {
-  OpenAiHead h;
+AnswerHead head() {
+  AnswerHead h;
   h.request = RequestId{test::SequentialIds::make(1)};
   h.model = "deepseek-v4-pro";
   h.variant = "fp8";
@@ -20,26 +24,29 @@ OpenAiHead head() {
 }
 
 /// The golden numbers of research: 40.832 + 3.3 + 47.52 = 91.652 per million.
-const TokenUsage kUsage{.prompt = 1'861, .cached = 1'856, .completion = 24, .reasoning = 6};
-Settlement settlement() {
-  Settlement s;
-  s.amount = Money::parse("0.000091652").value();
-  s.currency = "USD";
-  s.band = "off-peak";
-  s.price_version = "2026-08-17/1";
-  return s;
+AnswerEnd end_with(std::string finish_reason) {
+  AnswerEnd end;
+  end.finish_reason = std::move(finish_reason);
+  end.usage = {.prompt = 1'861, .cached = 1'856, .completion = 24, .reasoning = 6};
+  end.settlement.amount = Money::parse("0.000091652").value();
+  end.settlement.currency = "USD";
+  end.settlement.band = "off-peak";
+  end.settlement.price_version = "2026-08-17/1";
+  return end;
+}
+AnswerEnd end_with_receipt() {
+  AnswerEnd end = end_with("stop");
+  end.settlement.receipt = "\xfb\xff";
+  return end;
 }
 
 constexpr const char* kId = R"("id":"chatcmpl-01956a3e-7c00-7000-8000-000000000001")";
 
 TEST(OpenAiAnswer, StreamIsTheGoldenTranscript) {
-  const OpenAiChunks chunks(head(), true);
+  ChatDialect dialect(true);
   std::string out;
-  chunks.append_role(out);
-  chunks.append_reasoning(out, "I need the date.");
-  chunks.append_content(out, "Hi");
-  chunks.append_finish(out, "stop");
-  chunks.append_usage(out, kUsage, settlement());
+  dialect.append_text(out, head(), "I need the date.", "Hi");
+  dialect.append_end(out, head(), end_with("stop"));
   const std::string start = std::string("data: {") + kId +
                             R"(,"object":"chat.completion.chunk","created":1795300000,"model":"deepseek-v4-pro",)"
                             R"("system_fingerprint":"fp_0123456789ab")";
@@ -51,44 +58,61 @@ TEST(OpenAiAnswer, StreamIsTheGoldenTranscript) {
       start + R"(,"variant":"fp8","choices":[],"usage":{"prompt_tokens":1861,"completion_tokens":24,"total_tokens":1885,)"
               R"("prompt_tokens_details":{"cached_tokens":1856},"completion_tokens_details":{"reasoning_tokens":6},)"
               R"("prompt_cache_hit_tokens":1856,"prompt_cache_miss_tokens":5,"cost":0.000091652,)"
-              R"("cost_details":{"amount":"0.000091652","currency":"USD","band":"off-peak","price_version":"2026-08-17/1"}}})" + "\n\n";
+              R"("cost_details":{"amount":"0.000091652","currency":"USD","band":"off-peak","price_version":"2026-08-17/1"}}})" + "\n\n" +
+      "data: [DONE]\n\n";
   EXPECT_EQ(out, golden);
 }
 
 TEST(OpenAiAnswer, UsageChunkIsNeverSentUnasked) {
-  const OpenAiChunks chunks(head(), false);
+  ChatDialect dialect(false);
   std::string out;
-  chunks.append_role(out);
-  chunks.append_content(out, "x");
-  chunks.append_finish(out, "length");
-  chunks.append_usage(out, kUsage, settlement());
+  dialect.append_text(out, head(), "", "x");
+  dialect.append_end(out, head(), end_with("length"));
   EXPECT_EQ(out.find("usage"), std::string::npos);
   EXPECT_EQ(out.find("\"choices\":[]"), std::string::npos);
 }
 
+TEST(OpenAiAnswer, AKeepAliveOpensNothing) {
+  ChatDialect dialect(false);
+  std::string out;
+  dialect.append_keep_alive(out, head());
+  EXPECT_EQ(out, ": keep-alive\n\n") << "who serves is not known yet";
+  dialect.append_text(out, head(), "", "");
+  EXPECT_NE(out.find(R"("role":"assistant")"), std::string::npos);
+}
+
+TEST(OpenAiAnswer, ACutIsAnErrorFrameAndNoDone) {
+  ChatDialect dialect(false);
+  std::string out;
+  dialect.append_cut(out, head(), to_api_error(Error(Code::kUnavailable, "worker_lost", "Send it again.")));
+  EXPECT_EQ(out, R"(data: {"error":{"message":"Send it again.","type":"server_error","param":null,"code":"worker_lost"}})"
+                 "\n\n");
+}
+
 TEST(OpenAiAnswer, TheReceiptIsAFieldOfTheUsageChunkOrACommentThatClientsSkip) {
-  Settlement with_receipt = settlement();
-  with_receipt.receipt = "\xfb\xff";
-  std::string asked;
-  OpenAiChunks(head(), true).append_usage(asked, kUsage, with_receipt);
-  const auto parsed = json::parse(std::string_view(asked).substr(6));
-  ASSERT_TRUE(parsed) << asked;
-  EXPECT_EQ(parsed->get_object().at("receipt"), "-_8");
-  std::string unasked;
-  OpenAiChunks(head(), false).append_usage(unasked, kUsage, with_receipt);
-  EXPECT_EQ(unasked, ": x-tidegate-receipt -_8\n\n");
+  const auto end_of = [](bool include_usage) {
+    ChatDialect dialect(include_usage);
+    std::string out;
+    dialect.append_text(out, head(), "", "x");
+    out.clear();
+    dialect.append_end(out, head(), end_with_receipt());
+    return out;
+  };
+  EXPECT_NE(end_of(true).find(R"(}},"receipt":"-_8"})"), std::string::npos) << end_of(true);
+  EXPECT_EQ(end_of(true).find("x-tidegate-receipt"), std::string::npos);
+  EXPECT_TRUE(end_of(false).ends_with(": x-tidegate-receipt -_8\n\ndata: [DONE]\n\n")) << end_of(false);
 }
 
 TEST(OpenAiAnswer, AWholeAnswerHoldsItsReceiptToo) {
-  Settlement with_receipt = settlement();
-  with_receipt.receipt = "\xfb\xff";
-  const auto parsed = json::parse(openai_completion(head(), "", "x", "stop", kUsage, with_receipt));
+  ChatDialect dialect(false);
+  const auto parsed = json::parse(dialect.body(head(), "", "x", end_with_receipt()));
   ASSERT_TRUE(parsed) << parsed.error().to_string();
   EXPECT_EQ(parsed->get_object().at("receipt"), "-_8") << "its header may have left before it was known";
 }
 
 TEST(OpenAiAnswer, BodyIsOneValidObject) {
-  const auto parsed = json::parse(openai_completion(head(), "think \"q\"", "line\nbreak", "stop", kUsage, settlement()));
+  ChatDialect dialect(false);
+  const auto parsed = json::parse(dialect.body(head(), "think \"q\"", "line\nbreak", end_with("stop")));
   ASSERT_TRUE(parsed) << parsed.error().to_string();
   const json::object& root = parsed->get_object();
   EXPECT_EQ(root.at("object"), "chat.completion");
@@ -105,7 +129,8 @@ TEST(OpenAiAnswer, BodyIsOneValidObject) {
 }
 
 TEST(OpenAiAnswer, AnswerWithoutThinkingHasNoReasoningKey) {
-  EXPECT_EQ(openai_completion(head(), "", "x", "stop", kUsage, settlement()).find("reasoning_content"), std::string::npos);
+  ChatDialect dialect(false);
+  EXPECT_EQ(dialect.body(head(), "", "x", end_with("stop")).find("reasoning_content"), std::string::npos);
 }
 
 TEST(OpenAiAnswer, FingerprintFollowsTheWeights) {

@@ -4,13 +4,18 @@
 
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/json/json.h"
 #include "gateway/core/plan.h"
-#include "gateway/http/openai_fields.h"
+#include "gateway/http/anthropic_parse.h"
+#include "gateway/http/completion_parse.h"
+#include "gateway/http/dialect_shape.h"
+#include "gateway/http/openai_chat_parse.h"
+#include "gateway/http/responses_parse.h"
 #include "gateway/http/routes.h"
 
 namespace tidegate::gateway {
@@ -80,21 +85,31 @@ TEST(OpenApi, NamesTheMountsOfEveryRoute) {
     const json::object& path = root.at("paths").at(route.path).as_object();
     const json::value* own = path.if_contains("servers");
     const auto urls = urls_of(own != nullptr ? *own : root.at("servers"));
-    EXPECT_EQ(urls, (route.has_beta ? std::set<std::string>{"/", "/v1", "/beta"} : std::set<std::string>{"/", "/v1"}))
-        << route.path;
+    std::set<std::string> mounts;
+    for (const std::string_view mount : route.mounts) mounts.emplace(mount.empty() ? "/" : mount);
+    EXPECT_EQ(urls, mounts) << route.path;
   }
 }
 
-TEST(OpenApi, SaysWhichRoutesNeedNoKey) {
+TEST(OpenApi, SaysWhichRoutesNeedAKeyAndWhereItMayStand) {
   const json::object root = document();
-  EXPECT_EQ(root.at("security").as_array().size(), 1U);
+  const json::object& schemes = root.at("components").at("securitySchemes").as_object();
   for (const HttpRoute& route : http_routes()) {
     const json::object& operation = root.at("paths").at(route.path).at(lower(route.method)).as_object();
     const json::value* own = operation.if_contains("security");
-    EXPECT_EQ(own == nullptr, route.needs_key) << route.path;
-    if (own != nullptr) {
-      EXPECT_TRUE(own->as_array().empty()) << route.path;
+    const json::array& ways = (own != nullptr ? *own : root.at("security")).as_array();
+    EXPECT_EQ(!ways.empty(), route.needs_key) << route.path;
+    std::set<std::string> headers;
+    for (const json::value& way : ways) {
+      const json::object& scheme = schemes.at(way.as_object().begin()->key()).as_object();
+      const json::value* name = scheme.if_contains("name");
+      headers.emplace(name != nullptr ? std::string_view(name->as_string()) : std::string_view("Authorization"));
     }
+    std::set<std::string> wanted;
+    if (route.needs_key) wanted.emplace("Authorization");
+    const std::string_view key_header = shape_of(route.dialect).key_header;
+    if (route.needs_key && !key_header.empty()) wanted.emplace(key_header);
+    EXPECT_EQ(headers, wanted) << route.path;
   }
 }
 
@@ -123,24 +138,21 @@ TEST(OpenApi, EveryReferenceLeadsSomewhere) {
   }
 }
 
+std::set<std::string> served_of(std::span<const FieldRule> rules) {
+  std::set<std::string> names;
+  for (const FieldRule& rule : rules) {
+    if (rule.use == FieldUse::kServed) names.emplace(rule.name);
+  }
+  return names;
+}
+
 /// Serving a field and describing it are one promise.
 TEST(OpenApi, RequestsDescribeExactlyTheFieldsThatAreServed) {
   const json::object root = document();
-  for (const std::string& name : properties_of(root, "ChatRequest")) {
-    EXPECT_EQ(chat_field_use(name), FieldUse::kServed) << name;
-  }
-  for (const std::string& name : properties_of(root, "CompletionRequest")) {
-    EXPECT_EQ(completion_field_use(name), FieldUse::kServed) << name;
-  }
-  for (const char* name :
-       {"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p",
-        "top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "user"}) {
-    EXPECT_TRUE(properties_of(root, "ChatRequest").contains(name)) << name;
-  }
-  for (const char* name : {"model", "prompt", "suffix", "echo", "stream", "stream_options", "max_tokens", "temperature",
-                           "top_p", "top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "user"}) {
-    EXPECT_TRUE(properties_of(root, "CompletionRequest").contains(name)) << name;
-  }
+  EXPECT_EQ(properties_of(root, "ChatRequest"), served_of(openai_chat_fields()));
+  EXPECT_EQ(properties_of(root, "CompletionRequest"), served_of(completion_fields()));
+  EXPECT_EQ(properties_of(root, "MessagesRequest"), served_of(anthropic_fields()));
+  EXPECT_EQ(properties_of(root, "ResponsesRequest"), served_of(responses_fields()));
 }
 
 TEST(OpenApi, LimitsAreThoseOfThePlan) {
@@ -151,6 +163,13 @@ TEST(OpenApi, LimitsAreThoseOfThePlan) {
   EXPECT_EQ(chat.at("top_k").at("maximum").to_number<std::int64_t>(), PlanLimits::kTopKMax);
   EXPECT_EQ(chat.at("messages").at("maxItems").to_number<std::int64_t>(), PlanLimits::kMessagesMax);
   EXPECT_EQ(chat.at("user").at("maxLength").to_number<std::int64_t>(), PlanLimits::kEndUserBytesMax);
+  const std::pair<const char*, const char*> ceilings[] = {{"CompletionRequest", "max_tokens"},
+                                                          {"MessagesRequest", "max_tokens"},
+                                                          {"ResponsesRequest", "max_output_tokens"}};
+  for (const auto& [schema, field] : ceilings) {
+    const json::value& ceiling = root.at("components").at("schemas").at(schema).at("properties").at(field);
+    EXPECT_EQ(ceiling.at("maximum").to_number<std::int64_t>(), PlanLimits::kCompletionTokensMax) << schema;
+  }
 }
 
 }  // namespace

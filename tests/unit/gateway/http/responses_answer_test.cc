@@ -186,14 +186,18 @@ TEST(ResponsesAnswer, ACutIsAFailedResponseAndAnErrorEvent) {
   EXPECT_EQ(events[1].data.at("error").at("code"), "worker_lost");
 }
 
-TEST(ResponsesAnswer, TheReceiptStandsBesideTheResponse) {
+TEST(ResponsesAnswer, TheReceiptStandsBesideTheUsage) {
   ResponsesDialect dialect(sampling());
   AnswerEnd end = end_with("stop");
   end.settlement.receipt = "\xfb\xff";
   std::string out;
   dialect.append_text(out, head(), "", "x");
   dialect.append_end(out, head(), end);
-  EXPECT_EQ(named_events_of(out).back().data.at("receipt"), "-_8");
+  EXPECT_EQ(named_events_of(out).back().data.at("response").at("receipt"), "-_8");
+  ResponsesDialect whole(sampling());
+  const auto body = json::parse(whole.body(head(), "", "x", end));
+  ASSERT_TRUE(body);
+  EXPECT_EQ(body->at("receipt"), "-_8") << "its header may have left before it was known";
 }
 
 TEST(ResponsesAnswer, BodyIsTheResponseOfTheLastEvent) {

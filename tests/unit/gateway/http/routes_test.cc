@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,20 +10,46 @@
 namespace tidegate::gateway {
 namespace {
 
-TEST(Routes, EveryPathHasTwoMountsAndDeepSeeksHaveThree) {
+/// A path of the route, behind `mount`.
+std::string path_of(const HttpRoute& route, std::string_view mount) {
+  const auto brace = route.path.find('{');
+  std::string path(mount);
+  path += route.path.substr(0, brace);
+  if (brace != std::string_view::npos) path += 'x';
+  return path;
+}
+
+TEST(Routes, EveryPathIsServedBehindItsMountsAndNoOther) {
   for (const HttpRoute& route : http_routes()) {
-    const std::string path(route.path.substr(0, route.path.find('{')));
-    const std::string filled = path == route.path ? path : path + "x";
-    const std::pair<std::string, bool> mounts[] = {{"", true}, {"/v1", true}, {"/beta", route.has_beta}};
-    for (const auto& [mount, served] : mounts) {
-      const std::string sent = mount + filled;
+    for (const std::string_view mount : {"", "/v1", "/beta", "/anthropic", "/anthropic/v1", "/v2"}) {
+      const std::string sent = path_of(route, mount);
       const RouteMatch match = match_route(route.method, sent);
+      const bool served = std::ranges::find(route.mounts, mount) != route.mounts.end();
       ASSERT_EQ(match.route != nullptr, served) << sent;
       if (served) {
         EXPECT_EQ(match.route->id, route.id) << sent;
+        EXPECT_EQ(match.dialect, route.dialect) << sent;
       }
     }
   }
+}
+
+TEST(Routes, ClientsHearOfAbsentPathsInTheirOwnDialect) {
+  const std::pair<const char*, Dialect> cases[] = {
+      {"/v1/messages/count_tokens", Dialect::kAnthropic}, {"/anthropic/v1/messages/count_tokens", Dialect::kAnthropic},
+      {"/messages/batches", Dialect::kAnthropic},         {"/anthropic/v1/models", Dialect::kAnthropic},
+      {"/anthropic", Dialect::kAnthropic},                {"/v1/responses/resp_1", Dialect::kResponses},
+      {"/v1/messagesx", Dialect::kOpenAi},                {"/anthropicx/v1/messages", Dialect::kOpenAi},
+      {"/responses_", Dialect::kOpenAi},                  {"/v1/embeddings", Dialect::kOpenAi},
+  };
+  for (const auto& [path, dialect] : cases) {
+    const RouteMatch match = match_route("POST", path);
+    EXPECT_EQ(match.route, nullptr) << path;
+    EXPECT_EQ(match.dialect, dialect) << path;
+    EXPECT_NE(match.absence, "") << path;
+  }
+  EXPECT_NE(match_route("POST", "/v1/messages/count_tokens").absence.find("tokens"), std::string_view::npos);
+  EXPECT_EQ(match_route("GET", "/v1/messages").dialect, Dialect::kAnthropic) << "a wrong method too";
 }
 
 TEST(Routes, TheRestOfThePathIsTheArgument) {
@@ -38,6 +65,7 @@ TEST(Routes, AWrongMethodNamesTheRightOnes) {
   const RouteMatch match = match_route("DELETE", "/v1/chat/completions");
   EXPECT_EQ(match.route, nullptr);
   EXPECT_EQ(match.allow, "POST");
+  EXPECT_EQ(match_route("POST", "/receipts/keys").allow, "GET") << "once, though two routes take it";
 }
 
 TEST(Routes, OtherPathsAreNone) {

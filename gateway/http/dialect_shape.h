@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/core/ids.h"
+#include "gateway/core/api_error.h"
+#include "gateway/http/routes.h"
+
+namespace tidegate::gateway {
+
+/// What a dialect says and hears outside of its answers.
+struct DialectShape {
+  std::string_view request_id_header;  ///< sent beside x-request-id; "" = none
+  std::string_view key_header;         ///< may hold the API key in place of Authorization; "" = none
+  /// The body of an error.
+  std::string (*error_body)(const ApiError& error, const RequestId& request);
+};
+
+/// A constant: calls keep references to it.
+const DialectShape& shape_of(Dialect dialect);
+
+}  // namespace tidegate::gateway
