@@ -11,10 +11,9 @@
 namespace tidegate::gateway {
 namespace {
 
-enum class Thoughts : std::uint8_t { kRefused, kDropped };
-
-/// Text blocks are joined by a line break, as other servers of these models do.
-Result<std::string> parse_blocks(const json::array& blocks, const std::string& path, Thoughts thoughts,
+/// Text blocks are joined by a line break, as other servers of these models do. What thinking blocks say is added to
+/// `thinking`; null where none may stand.
+Result<std::string> parse_blocks(const json::array& blocks, const std::string& path, std::string* thinking,
                                  std::int32_t& ignored) {
   if (blocks.empty()) return refuse_value(path, "must hold at least one block");
   std::string text;
@@ -24,7 +23,13 @@ Result<std::string> parse_blocks(const json::array& blocks, const std::string& p
     if (!blocks[i].is_object()) return refuse_type(here, "an object with 'type' and 'text'");
     const json::object& block = blocks[i].get_object();
     TG_ASSIGN(const std::string type, json::get_string(block, "type", here));
-    if (thoughts == Thoughts::kDropped && (type == "thinking" || type == "redacted_thinking")) continue;
+    if (thinking != nullptr && type == "thinking") {
+      TG_ASSIGN(const auto thought, json::find_string(block, "thinking", here));
+      *thinking += thought.value_or("");
+      continue;
+    }
+    // Nobody but its maker can read it.
+    if (thinking != nullptr && type == "redacted_thinking") continue;
     if (type != "text") return refuse_feature(here + ".type", "send blocks of type 'text' only");
     TG_ASSIGN(const std::string piece, json::get_string(block, "text", here));
     // cache_control and citations, mostly: the prefix cache is always on, and nothing is cited.
@@ -35,10 +40,10 @@ Result<std::string> parse_blocks(const json::array& blocks, const std::string& p
   return text;
 }
 
-Result<std::string> parse_content(const json::value& content, const std::string& path, Thoughts thoughts,
+Result<std::string> parse_content(const json::value& content, const std::string& path, std::string* thinking,
                                   std::int32_t& ignored) {
   if (content.is_string()) return std::string(content.get_string());
-  if (content.is_array()) return parse_blocks(content.get_array(), path, thoughts, ignored);
+  if (content.is_array()) return parse_blocks(content.get_array(), path, thinking, ignored);
   return refuse_type(path, "a string or an array of text blocks");
 }
 
@@ -55,7 +60,7 @@ Status parse_anthropic_system(const json::object& root, Plan& plan) {
   if (system == nullptr || system->is_null()) return {};
   // Clients that always send the field send it empty.
   if (system->is_array() && system->get_array().empty()) return {};
-  TG_ASSIGN(std::string text, parse_content(*system, "system", Thoughts::kRefused, plan.fields_ignored));
+  TG_ASSIGN(std::string text, parse_content(*system, "system", nullptr, plan.fields_ignored));
   if (!text.empty()) plan.messages.push_back(PlanMessage{Role::kSystem, std::move(text)});
   return {};
 }
@@ -69,16 +74,18 @@ Status parse_anthropic_turns(const json::value& value, Plan& plan) {
     const std::string path = fmt::format("messages[{}]", i);
     if (!turns[i].is_object()) return refuse_type(path, "an object with 'role' and 'content'");
     const json::object& turn = turns[i].get_object();
-    TG_ASSIGN(const Role role, parse_turn_role(turn, path));
+    PlanMessage message;
+    TG_ASSIGN(message.role, parse_turn_role(turn, path));
     TG_ASSIGN(const json::value* content, json::member(turn, "content", path));
-    const Thoughts thoughts = role == Role::kAssistant ? Thoughts::kDropped : Thoughts::kRefused;
-    TG_ASSIGN(std::string text, parse_content(*content, path + ".content", thoughts, plan.fields_ignored));
+    std::string thinking;
+    std::string* const thinking_place = message.role == Role::kAssistant ? &thinking : nullptr;
+    TG_ASSIGN(message.content, parse_content(*content, path + ".content", thinking_place, plan.fields_ignored));
     for (const auto& member : turn) plan.fields_ignored += member.key() == "role" || member.key() == "content" ? 0 : 1;
-    plan.messages.push_back(PlanMessage{role, std::move(text)});
-  }
-  if (plan.messages.back().role == Role::kAssistant) {
-    return refuse_feature(fmt::format("messages[{}].role", turns.size() - 1),
-                          "continuing the assistant's words (prefill) is not served: end with a 'user' message");
+    if (i + 1 == turns.size() && message.role == Role::kAssistant) {
+      message.reasoning = std::move(thinking);
+      message.begins_answer = true;
+    }
+    plan.messages.push_back(std::move(message));
   }
   return {};
 }

@@ -10,8 +10,8 @@ namespace tidegate::gateway {
 /// A string or text blocks, joined by line breaks, become one system message; absent or null: none.
 Status parse_anthropic_system(const json::object& root, Plan& plan);
 
-/// The value of `messages`. Thinking blocks of earlier answers are dropped: the templates of these models drop them
-/// too. The last turn must not be the assistant's: continuing its words is not served.
+/// The value of `messages`. A last turn of the assistant begins the answer, its thinking blocks included. Those of
+/// earlier answers are dropped: the templates of these models drop them too.
 Status parse_anthropic_turns(const json::value& value, Plan& plan);
 
 }  // namespace tidegate::gateway

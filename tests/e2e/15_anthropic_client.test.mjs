@@ -105,6 +105,14 @@ test('a conversation goes on with the thinking and the blocks that a client send
   assert.ok(textOf(second).length > 0);
 });
 
+test('a last turn of the assistant begins the answer, which does not think first and does not repeat it', async () => {
+  const begun = { role: 'assistant', content: '床前明月光，' };
+  const message = await anthropic().messages.create(ask({ max_tokens: 12, messages: [...ask().messages, begun] }));
+  assert.ok(message.content.every((block) => block.type === 'text'));
+  assert.ok(!textOf(message).startsWith(begun.content));
+  assert.equal(message.usage.output_tokens_details.thinking_tokens, 0);
+});
+
 test('either way of showing the key works, on every mount', async () => {
   for (const client of [
     anthropic({ baseURL: `${stack.origin}/anthropic` }),

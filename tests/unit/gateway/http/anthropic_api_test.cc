@@ -179,6 +179,62 @@ TEST(AnthropicApi, EmptyWalletIs402AndAFullQueueIsOverloadWithRetryAfter) {
   EXPECT_EQ(api.meter.entry(0).settled.at(0).usage, TokenUsage{});
 }
 
+TEST(AnthropicApi, AnAnswerCanBeBegunByItsClient) {
+  ApiHarness api;
+  auto answer = api.post(kPath, R"({"model":"tang-moe","max_tokens":9,"messages":[{"role":"user","content":"code"},)"
+                                R"({"role":"assistant","content":"```cpp\n"}]})");
+  const auto request = api.submitted();
+  EXPECT_TRUE(request.plan.messages.back().begins_answer);
+  EXPECT_EQ(request.plan.messages.back().content, "```cpp\n");
+  api.dispatch();
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 9, .completion = 4}, "int main();\n"));
+  const auto response = answer.get();
+  ASSERT_EQ(response.status, 200) << response.body;
+  const json::object root = parsed(response.body);
+  ASSERT_EQ(root.at("content").as_array().size(), 1U);
+  EXPECT_EQ(root.at("content").at(0).at("text"), "int main();\n") << "without what the client sent";
+}
+
+TEST(AnthropicApi, ASlowAnswerGetsBlankLinesAndThenItsBodyWithItsCost) {
+  ServingLimits limits;
+  limits.keep_alive = std::chrono::milliseconds(10);
+  limits.blank_lines_after = std::chrono::milliseconds(0);
+  ApiHarness api(limits);
+  StreamClient client(api, ask(false), kPath);
+  api.submitted();
+  api.dispatch();
+  api.tell(0, accepted_delta(10));
+  ASSERT_TRUE(eventually([&] { return client.saw("\n\n"); }));
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 2}, "Hello"));
+  const auto response = client.wait();
+  ASSERT_TRUE(response) << response.error().to_string();
+  EXPECT_EQ(response->status, 200);
+  EXPECT_EQ(response->header("Content-Type"), "application/json");
+  const json::object root = parsed(client.text());
+  ASSERT_EQ(root.at("type"), "message");
+  EXPECT_EQ(root.at("content").at(0).at("text"), "Hello");
+  EXPECT_EQ(std::string(root.at("usage").at("cost_details").at("amount").as_string()),
+            FakeMeter::price({.prompt = 10, .completion = 2}).to_string());
+}
+
+TEST(AnthropicApi, AnErrorAfterBlankLinesHasItsShapeAndNoEnd) {
+  ServingLimits limits;
+  limits.keep_alive = std::chrono::milliseconds(10);
+  limits.blank_lines_after = std::chrono::milliseconds(0);
+  ApiHarness api(limits);
+  StreamClient client(api, ask(false), kPath);
+  api.submitted();
+  api.dispatch();
+  api.tell(0, accepted_delta(10));
+  ASSERT_TRUE(eventually([&] { return client.saw("\n"); }));
+  SequenceDelta failed;
+  failed.end = SequenceEnd::kError;
+  failed.error = Error(Code::kInternal, "numeric_fault", "m");
+  api.tell(0, std::move(failed));
+  EXPECT_FALSE(client.wait()) << "a body without its end";
+  EXPECT_TRUE(client.saw(R"({"type":"error","error":{"type":"api_error")")) << client.text();
+}
+
 TEST(AnthropicApi, UnjournalledBodyIsNotSent) {
   ApiHarness api;
   api.meter.fail_next_settle(Error(Code::kUnavailable, "journal_failed", "The journal is broken."));

@@ -197,7 +197,31 @@ TEST(AnthropicParse, EarlierThinkingIsDropped) {
   ASSERT_TRUE(plan) << plan.error().to_string();
   ASSERT_EQ(plan->messages.size(), 4U);
   EXPECT_EQ(plan->messages[1].content, "b\nc");
+  EXPECT_EQ(plan->messages[1].reasoning, "");
   EXPECT_EQ(plan->messages[2].content, "");
+}
+
+TEST(AnthropicParse, ALastTurnOfTheAssistantBeginsTheAnswer) {
+  const auto plan = parse_anthropic_messages(with_messages(
+      R"([{"role":"assistant","content":"earlier"},{"role":"user","content":"a"},)"
+      R"({"role":"assistant","content":"Once upon"}])"));
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  ASSERT_EQ(plan->messages.size(), 3U);
+  EXPECT_FALSE(plan->messages[0].begins_answer);
+  EXPECT_TRUE(plan->messages[2].begins_answer);
+  EXPECT_EQ(plan->messages[2].content, "Once upon");
+  EXPECT_EQ(plan->messages[2].reasoning, "");
+}
+
+TEST(AnthropicParse, ThinkingThatBeginsTheAnswerIsKept) {
+  const auto plan = parse_anthropic_messages(with_messages(
+      R"([{"role":"user","content":"a"},{"role":"assistant","content":[)"
+      R"({"type":"thinking","thinking":"t","signature":"s"},)"
+      R"({"type":"redacted_thinking","data":"x"},{"type":"text","text":"b"}]}])"));
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_TRUE(plan->messages[1].begins_answer);
+  EXPECT_EQ(plan->messages[1].reasoning, "t");
+  EXPECT_EQ(plan->messages[1].content, "b");
 }
 
 TEST(AnthropicParse, MessageErrorsNameTheirPlace) {
@@ -224,8 +248,8 @@ TEST(AnthropicParse, MessageErrorsNameTheirPlace) {
        "unsupported_parameter"},
       {R"([{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"1"}]}])",
        "messages[1].content[0].type", "unsupported_parameter"},
-      {R"([{"role":"user","content":"x"},{"role":"assistant","content":"Once upon"}])", "messages[1].role",
-       "unsupported_parameter"},
+      {R"([{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"thinking","thinking":1}]}])",
+       "messages[1].content[0].thinking", "wrong_type"},
   };
   for (const auto& [messages, field, reason] : cases) {
     const Error error = error_of(with_messages(messages));
