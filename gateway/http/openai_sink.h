@@ -20,6 +20,7 @@ class OpenAiSinkBase : public AnswerSink {
  public:
   OpenAiSinkBase(HttpExchange& exchange, const Clock& clock, OpenAiHead head)
       : exchange_(exchange), clock_(clock), head_(std::move(head)) {}
+  void on_limits(const RateStatus& limits) override { limits_ = limits; }
   void on_admitted(std::string_view price_band) override { band_ = price_band; }
   void on_dispatched(const WorkerFacts& worker) override;
   void on_accepted(const TokenUsage&) override {}
@@ -32,6 +33,7 @@ class OpenAiSinkBase : public AnswerSink {
   const Clock& clock_;
   OpenAiHead head_;
   std::string band_;
+  RateStatus limits_;
 };
 
 /// Server-sent events. The status line leaves with the first event, so that an error before it is a real status.
