@@ -60,7 +60,7 @@ inline constexpr std::int64_t kRateSliceParts = 16;
 
 /// How much to hold in store of a limit of which `pace` units are wanted within the horizon.
 inline std::int64_t rate_slice(std::int64_t limit, std::int64_t pace, const RateFleet& fleet) {
-  return std::min(pace, limit / (kRateSliceParts * fleet.gateways));
+  return fleet.is_shared ? std::min(pace, limit / (kRateSliceParts * fleet.gateways)) : 0;
 }
 
 }  // namespace tidegate::gateway

@@ -14,6 +14,9 @@ constexpr std::int64_t kDayMs = 86'400'000;
 constexpr Duration kBeatEvery = std::chrono::seconds(1);
 constexpr Duration kProbeLeast = std::chrono::milliseconds(100);
 constexpr Duration kProbeMost = std::chrono::seconds(1);
+/// Longer than the slowest gateway takes to find Redis again, and to tell.
+constexpr Duration kReturning = std::chrono::seconds(2);
+static_assert(kReturning > kProbeMost);
 /// Requests end when they end: no honest instant can be named for a free slot.
 constexpr Duration kSlotRetry = std::chrono::seconds(1);
 
@@ -37,7 +40,22 @@ RateLimiter::RateLimiter(RateLimiterOptions options, Wall wall, Mono now)
       fleet_{.is_shared = false, .gateways = std::max<std::int64_t>(options.gateways, 1)},
       backoff_(kProbeLeast, kProbeMost, options.seed),
       probe_at_(options.has_store ? now : Mono::max()),
+      shared_at_(now),
       beat_at_(now) {}
+
+void RateLimiter::set_link(Link link) {
+  link_ = link;
+  fleet_.is_shared = link == Link::kShared;
+}
+
+Mono RateLimiter::next_wake() const {
+  switch (link_) {
+    case Link::kAway: return probe_at_;
+    case Link::kReturning: return std::min(beat_at_, shared_at_);
+    case Link::kShared: return beat_at_;
+  }
+  return beat_at_;
+}
 
 void RateLimiter::look_up(const RateDemand& demand, const RateFleet& fleet, Mono now) {
   parts_.clear();
@@ -83,6 +101,7 @@ RateDecision RateLimiter::decide(const RateDemand& demand, const RateFleet& flee
   }
   if (refused != nullptr) return refuse(*refused, fleet, now);
   if (is_short) return decision;
+  if (!fleet.is_shared) is_fresh_ = false;
   for (const Part& part : parts_) {
     const auto take = [&](auto& limit) {
       const std::int64_t window = limit.take(part.need, now);
@@ -170,7 +189,7 @@ Mono RateLimiter::next_give_up() const {
 
 std::vector<RateLimiter::Wake> RateLimiter::close(Mono now) {
   is_closed_ = true;
-  fleet_.is_shared = false;
+  set_link(Link::kAway);
   probe_at_ = Mono::max();
   return resolve(now);
 }
@@ -208,16 +227,18 @@ void RateLimiter::release(RateHold& hold, Mono now) {
 std::optional<RateCall> RateLimiter::next_call(Mono now) {
   if (call_ || is_closed_) return std::nullopt;
   RateCall call;
-  if (!fleet_.is_shared) {
+  if (link_ == Link::kAway) {
     if (now < probe_at_) return std::nullopt;
     call.is_beat = true;
     call_ = UnderWay{.keys = {}, .sent = now};
     return call;
   }
+  if (link_ == Link::kReturning && now >= shared_at_) set_link(Link::kShared);
   call_ = UnderWay{.keys = {}, .sent = now};
   AskPlaces places;
-  add_waiting(call, places, now);
-  for (auto it = dirty_.begin(); it != dirty_.end() && call.asks.size() < options_.asks_max; it = dirty_.erase(it)) {
+  if (fleet_.is_shared) add_waiting(call, places, now);
+  auto it = fleet_.is_shared ? dirty_.begin() : dirty_.end();
+  for (; it != dirty_.end() && call.asks.size() < options_.asks_max; it = dirty_.erase(it)) {
     const auto found = limits_.find(*it);
     if (found == limits_.end()) continue;
     const auto wants = [&](auto& limit) {
@@ -275,16 +296,18 @@ void RateLimiter::look_after_all(RateCall& call, Mono now) {
   for (auto it = limits_.begin(); it != limits_.end();) {
     const auto wants = [&](auto& limit) {
       limit.roll(clock_.at(now));
-      return limit.wants_care(fleet_, now);
+      return fleet_.is_shared ? limit.wants_care(fleet_, now) : limit.must_tell(now);
     };
     const auto is_forgettable = [&](const auto& limit) { return limit.is_forgettable(now); };
     if (std::visit(wants, it->second)) {
       if (call.asks.size() < options_.asks_max) {
         add_ask(call, it->first, it->second, 0, call.asks.size(), now);
-      } else {
+      } else if (fleet_.is_shared) {
         dirty_.insert(it->first);
+      } else {
+        beat_at_ = now;  // the rest is told with the next call
       }
-    } else if (std::visit(is_forgettable, it->second)) {
+    } else if (fleet_.is_shared && std::visit(is_forgettable, it->second)) {
       it = limits_.erase(it);
       continue;
     }
@@ -299,9 +322,16 @@ std::vector<RateLimiter::Wake> RateLimiter::on_reply(const RateReply& reply, Mon
     const auto forget = [](auto& limit) { limit.forget_windows(); };
     for (auto& [key, limit] : limits_) std::visit(forget, limit);
   }
-  fleet_.gateways = std::max({options_.gateways, reply.gateways, std::int64_t{1}});
-  fleet_.is_shared = !is_closed_;
+  // A Redis that comes back without its memory has not heard of the others yet.
+  const std::int64_t least = link_ == Link::kShared ? 1 : fleet_.gateways;
+  fleet_.gateways = std::max({options_.gateways, reply.gateways, least});
   backoff_.reset();
+  if (link_ == Link::kAway && !is_closed_) {
+    set_link(is_fresh_ ? Link::kShared : Link::kReturning);
+    is_fresh_ = false;
+    shared_at_ = now + kReturning;
+    beat_at_ = now;  // to tell at once
+  }
   for (std::size_t i = 0; i < call.keys.size(); ++i) {
     const auto found = limits_.find(call.keys[i]);
     if (found == limits_.end()) continue;
@@ -320,8 +350,7 @@ std::vector<RateLimiter::Wake> RateLimiter::on_failure(bool is_unsent, Mono now)
     const auto tell = [&](auto& limit) { limit.on_failure(is_unsent); };
     std::visit(tell, found->second);
   }
-  fleet_.is_shared = false;
-  beat_at_ = now;  // the first thing to say once it is back
+  set_link(Link::kAway);
   if (!is_closed_) probe_at_ = now + backoff_.next();
   return resolve(now);
 }

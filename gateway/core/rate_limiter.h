@@ -78,7 +78,8 @@ struct RateLimiterOptions {
 /// - A request takes from all limits that bind it or from none, here and in Redis.
 /// - One call at a time; what gathers meanwhile travels together with the next.
 /// - While calls fail nobody waits: decisions are made by static parts (limit / gateways), and Redis is tried again in the
-///   background until it answers in time. Never without a limit.
+///   background until it answers in time. Then every gateway first tells what it admitted meanwhile, and shares again when
+///   all have had the time to. Never without a limit.
 class RateLimiter {
  public:
   /// `wall` and `now` are the same instant.
@@ -108,7 +109,7 @@ class RateLimiter {
   /// What to ask Redis now; nullopt when nothing, or while a call is under way. Ends with on_reply or on_failure.
   std::optional<RateCall> next_call(Mono now);
   /// When next_call() may have something without any event in between.
-  Mono next_wake() const { return fleet_.is_shared ? beat_at_ : probe_at_; }
+  Mono next_wake() const;
   /// True when next_call() has something to say at once.
   bool has_news() const { return fleet_.is_shared && !call_ && (!waiting_.empty() || !dirty_.empty()); }
   /// `reply.answers` has one entry for each ask of the call.
@@ -122,6 +123,7 @@ class RateLimiter {
   std::size_t limits_known() const { return limits_.size(); }
 
  private:
+  enum class Link : std::uint8_t { kAway, kReturning, kShared };
   using Limit = std::variant<RateShare, RateSlots>;
   struct Part {
     RateKey key;
@@ -150,14 +152,18 @@ class RateLimiter {
   void add_waiting(RateCall& call, AskPlaces& places, Mono now);
   void add_ask(RateCall& call, const RateKey& key, Limit& limit, std::int64_t need, std::size_t group, Mono now);
   void look_after_all(RateCall& call, Mono now);
+  void set_link(Link link);
   RateFleet alone() const { return {.is_shared = false, .gateways = fleet_.gateways}; }
 
   const RateLimiterOptions options_;
   RateClock clock_;
   RateFleet fleet_;
   Backoff backoff_;
-  Mono probe_at_;
+  Link link_ = Link::kAway;
+  Mono probe_at_;   ///< kAway: when to try again
+  Mono shared_at_;  ///< kReturning: when everybody has told
   Mono beat_at_;
+  bool is_fresh_ = true;  ///< never shared, and nothing was admitted without: there is nothing to tell
   bool is_closed_ = false;
   std::unordered_map<RateKey, Limit> limits_;
   std::unordered_set<RateKey> dirty_;  ///< want to fill up or to give back

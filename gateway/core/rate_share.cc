@@ -84,6 +84,9 @@ RateAsk RateShare::ask(std::int64_t need, const RateFleet& fleet, Mono now) {
   }
   out.adjust = -parked_;
   granted_ -= parked_;
+  is_asked_alone_ = !fleet.is_shared;
+  // room() stays what it was: what is told now was this gateway's part of what Redis had left.
+  if (is_asked_alone_ && left_ != kUnknown) left_ = std::max<std::int64_t>(left_ + parked_ * fleet.gateways, 0);
   asked_window_ = window_;
   asked_need_ = need;
   is_asking_ = true;
@@ -95,6 +98,7 @@ void RateShare::on_answer(const RateAnswer& answer, Mono, Mono now) {
   if (answer.window < window_) return;  // granted in a window that is over here
   if (answer.window > window_) begin(answer.window);
   granted_ += answer.granted;
+  if (is_asked_alone_) return;
   left_ = answer.left;
   if (answer.granted >= asked_need_ || answer.left >= asked_need_) return;
   denied_need_ = now < denied_until_ ? std::min(denied_need_, asked_need_) : asked_need_;

@@ -53,6 +53,8 @@ class RateShare {
   bool is_low(const RateFleet& fleet, Mono now) const;
   /// Much more lies here than is needed.
   bool has_surplus(const RateFleet& fleet, Mono now) const;
+  /// More was used here than Redis knows of.
+  bool must_tell(Mono) const { return !is_asking_ && free() < 0; }
   /// For the regular look at every limit.
   bool wants_care(const RateFleet& fleet, Mono now) const { return is_low(fleet, now) || has_surplus(fleet, now); }
   /// Nothing is known here that Redis does not know.
@@ -77,6 +79,7 @@ class RateShare {
   Mono last_taken_{};
 
   bool is_asking_ = false;
+  bool is_asked_alone_ = false;  ///< only to tell: others may not have told yet, so the answer's left says too much
   std::int64_t asked_window_ = 0;
   std::int64_t asked_need_ = 0;
   std::int64_t parked_ = 0;  ///< on its way back (negative: told)

@@ -73,10 +73,13 @@ bool RateSlots::has_surplus(const RateFleet& fleet, Mono now) const {
   return !is_asking_ && held(now) - in_use_ > store(fleet, now);
 }
 
-bool RateSlots::wants_care(const RateFleet& fleet, Mono now) const {
+bool RateSlots::must_tell(Mono now) const {
   if (is_asking_) return false;
-  const bool must_renew = own_ > 0 && valid_until_ - now < kRenewBefore;
-  return must_renew || is_low(fleet, now) || has_surplus(fleet, now);
+  return held(now) < in_use_ || (own_ > 0 && valid_until_ - now < kRenewBefore);
+}
+
+bool RateSlots::wants_care(const RateFleet& fleet, Mono now) const {
+  return must_tell(now) || is_low(fleet, now) || has_surplus(fleet, now);
 }
 
 bool RateSlots::is_forgettable(Mono now) const {

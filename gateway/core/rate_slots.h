@@ -38,6 +38,8 @@ class RateSlots {
 
   bool is_low(const RateFleet& fleet, Mono now) const;
   bool has_surplus(const RateFleet& fleet, Mono now) const;
+  /// In use or held, and Redis does not know of it or is about to forget it.
+  bool must_tell(Mono now) const;
   bool wants_care(const RateFleet& fleet, Mono now) const;
   bool is_forgettable(Mono now) const;
 

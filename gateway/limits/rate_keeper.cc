@@ -107,11 +107,16 @@ awaitable<void> RateKeeper::talk() {
     const Mono now = parts_.clock.mono();
     std::optional<RateCall> call;
     Mono until;
+    bool is_shared = false;
+    std::int64_t gateways = 1;
     {
       const std::lock_guard lock(mutex_);
       call = limiter_.next_call(now);
       until = limiter_.next_wake();
+      is_shared = limiter_.is_shared();
+      gateways = limiter_.gateways();
     }
+    if (is_shared) note_mode(is_shared, gateways, "");
     if (!call) {
       co_await news_.wait_until(Deadline::at(until));
       continue;
@@ -125,14 +130,14 @@ awaitable<void> RateKeeper::talk() {
 
 void RateKeeper::note_answer(const Result<RateReply>& reply) {
   std::vector<Woken> woken;
-  bool was_shared = false;
+  bool is_shared = false;
   std::int64_t gateways = 1;
   std::size_t limits = 0;
   {
     const std::lock_guard lock(mutex_);
     const Mono now = parts_.clock.mono();
-    was_shared = limiter_.is_shared();
     woken = take_woken(reply ? limiter_.on_reply(*reply, now) : limiter_.on_failure(is_unsent(reply.error()), now));
+    is_shared = limiter_.is_shared();
     gateways = limiter_.gateways();
     limits = limiter_.limits_known();
   }
@@ -141,12 +146,17 @@ void RateKeeper::note_answer(const Result<RateReply>& reply) {
   (reply ? metrics.calls : metrics.calls_failed).add();
   metrics.gateways.set(static_cast<double>(gateways));
   metrics.limits.set(static_cast<double>(limits));
-  if (is_stopping_ || reply.has_value() == was_shared) return;
-  metrics.is_static.set(reply ? 0 : 1);
-  if (reply) {
+  note_mode(is_shared, gateways, reply ? std::string() : reply.error().to_string());
+}
+
+void RateKeeper::note_mode(bool is_shared, std::int64_t gateways, const std::string& why) {
+  if (is_stopping_ || is_shared == was_shared_) return;
+  was_shared_ = is_shared;
+  parts_.metrics.is_static.set(is_shared ? 0 : 1);
+  if (is_shared) {
     parts_.log.info("limits_shared", {kv("gateways", gateways)});
   } else {
-    parts_.log.warn("limits_static", {kv("why", reply.error().to_string()), kv("gateways", gateways)});
+    parts_.log.warn("limits_static", {kv("why", why), kv("gateways", gateways)});
   }
 }
 

@@ -73,6 +73,8 @@ class RateKeeper final : public RateGate, public std::enable_shared_from_this<Ra
   /// Decides at once or keeps `resume` for later.
   void wait(RateDemand demand, Mono began, Resume<RateDecision> resume);
   void note_answer(const Result<RateReply>& reply);
+  /// Tells metrics and log when the way limits are kept has changed.
+  void note_mode(bool is_shared, std::int64_t gateways, const std::string& why);
   /// Under the lock.
   std::vector<Woken> take_woken(std::vector<RateLimiter::Wake> wakes);
   /// Without the lock.
@@ -87,7 +89,8 @@ class RateKeeper final : public RateGate, public std::enable_shared_from_this<Ra
   AsyncSignal news_;                  ///< for talk()
   AsyncSignal waits_;                 ///< for watch_waits()
   std::atomic<bool> is_stopping_ = false;
-  int loops_ = 0;  ///< set by start(), then on the executor
+  bool was_shared_ = false;  ///< as last told; on the executor
+  int loops_ = 0;            ///< on the executor
   AsyncSignal loop_ended_;
 
   mutable std::mutex mutex_;
