@@ -22,6 +22,7 @@
 #include "billing/rpc/balance_service.h"
 #include "billing/rpc/budget_service.h"
 #include "billing/rpc/ledger_service.h"
+#include "billing/rpc/limit_service.h"
 #include "billing/rpc/meter_service.h"
 #include "billing/rpc/pricing_service.h"
 #include "billing/rpc/receipt_service.h"
@@ -83,6 +84,7 @@ struct Billing::Parts {
         meter(context, workers, rpc::AuthGate::required(config.cluster_token)),
         admin(context, workers, rpc::AuthGate::required(config.admin_key)),
         budgets(context, workers, rpc::AuthGate::required(config.admin_key)),
+        limits(context, workers, rpc::AuthGate::required(config.admin_key)),
         ledger(context, workers, rpc::AuthGate::required(config.admin_key)),
         statements(context, workers, rpc::AuthGate::required(config.admin_key), config.invoice_grace),
         pricing(context, workers, rpc::AuthGate::required(config.admin_key)),
@@ -103,6 +105,7 @@ struct Billing::Parts {
   MeterService meter;
   AdminService admin;
   BudgetService budgets;
+  LimitService limits;
   LedgerService ledger;
   StatementService statements;
   PricingService pricing;
@@ -153,8 +156,9 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   options.listen = {config.grpc_listen};
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
   TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets,
-                                                          &parts.ledger, &parts.statements, &parts.pricing, &parts.receipts,
-                                                          &parts.receipt_lookup, &parts.balance_lookup, &parts.audit}));
+                                                          &parts.limits, &parts.ledger, &parts.statements,
+                                                          &parts.pricing, &parts.receipts, &parts.receipt_lookup,
+                                                          &parts.balance_lookup, &parts.audit}));
   surroundings.log.info("listening", {kv("grpc", billing->address())});
   return billing;
 }

@@ -12,6 +12,7 @@ std::vector<Command> tenant_commands();
 std::vector<Command> key_commands();
 std::vector<Command> wallet_commands();
 std::vector<Command> cap_commands();
+std::vector<Command> limit_commands();
 std::vector<Command> grant_commands();
 std::vector<Command> alert_commands();
 std::vector<Command> price_commands();

@@ -82,6 +82,10 @@ v1::Budgets::Stub& Connection::budgets() {
   if (!budgets_) budgets_ = make_stub<v1::Budgets>(endpoint_.billing);
   return *budgets_;
 }
+v1::Limits::Stub& Connection::limits() {
+  if (!limits_) limits_ = make_stub<v1::Limits>(endpoint_.billing);
+  return *limits_;
+}
 v1::Ledger::Stub& Connection::ledger() {
   if (!ledger_) ledger_ = make_stub<v1::Ledger>(endpoint_.billing);
   return *ledger_;

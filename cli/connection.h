@@ -13,6 +13,7 @@
 #include "tidegate/v1/fleet.grpc.pb.h"
 #include "tidegate/v1/inference.grpc.pb.h"
 #include "tidegate/v1/ledger.grpc.pb.h"
+#include "tidegate/v1/limit.grpc.pb.h"
 #include "tidegate/v1/pricing.grpc.pb.h"
 #include "tidegate/v1/statement.grpc.pb.h"
 #include "tidegate/v1/receipt.grpc.pb.h"
@@ -39,6 +40,7 @@ class Connection {
 
   v1::BillingAdmin::Stub& billing();
   v1::Budgets::Stub& budgets();
+  v1::Limits::Stub& limits();
   v1::Ledger::Stub& ledger();
   v1::Statements::Stub& statements();
   v1::Pricing::Stub& pricing();
@@ -70,6 +72,7 @@ class Connection {
   Endpoint endpoint_;
   std::unique_ptr<v1::BillingAdmin::Stub> billing_;
   std::unique_ptr<v1::Budgets::Stub> budgets_;
+  std::unique_ptr<v1::Limits::Stub> limits_;
   std::unique_ptr<v1::Ledger::Stub> ledger_;
   std::unique_ptr<v1::Statements::Stub> statements_;
   std::unique_ptr<v1::Pricing::Stub> pricing_;

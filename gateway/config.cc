@@ -42,6 +42,10 @@ ConfigTable config_table(GatewayConfig& c) {
   table.required();
   table.text("billing.address", c.billing_address, "Billing: host:port or unix:path.");
   table.required();
+  table.text("redis.address", c.redis_address,
+             "Redis that gateways share rate limits through: unix:path or host:port. Empty: every gateway keeps to its "
+             "static part of each limit.");
+  table.secret_file("secrets.redis_password_file", c.redis_password, "Password of that Redis, if it wants one.");
   table.text("journal.dir", c.journal_dir, "Folder of the usage journal, on a disk that survives the process; one gateway each.");
   table.required();
   table.integer("journal.quota_bytes", c.journal_quota_bytes, std::int64_t{16} << 20, std::int64_t{1} << 40,
@@ -67,6 +71,12 @@ ConfigTable config_table(GatewayConfig& c) {
                 "Completion ceiling of requests that name none.");
   table.integer("limits.connections", c.connections_max, 1, 1'000'000, "Most open HTTP connections.");
   table.integer("limits.body_bytes", c.body_bytes_max, 1'024, 64 << 20, "Largest request body.");
+  table.integer("limits.gateways", c.limit_gateways, 1, 1'000,
+                "Gateways that share rate limits, until Redis has told how many there are; the larger number counts. "
+                "While Redis is away each keeps to the limit divided by it.");
+  table.milliseconds("limits.redis_wait_ms", c.limit_wait_max, 2, 1'000,
+                     "Longest wait of a request for a share of a rate limit; an answer of Redis that takes half of it "
+                     "counts as none.");
   table.milliseconds("limits.drain_ms", c.drain_max, 0, 600'000, "After SIGTERM: time for open answers to finish.");
   return table;
 }

@@ -19,6 +19,10 @@ struct GatewayConfig {
   std::string gateway_id = "gateway-1";
   std::string scheduler_address;
   std::string billing_address;
+  std::string redis_address;
+  std::string redis_password;
+  std::int64_t limit_gateways = 1;
+  std::chrono::milliseconds limit_wait_max{50};
   std::string journal_dir;
   std::int64_t journal_quota_bytes = std::int64_t{4} << 30;
   std::string pepper;

@@ -12,12 +12,14 @@
 #include "base/net/io_threads.h"
 #include "base/net/timer.h"
 #include "base/obs/admin_server.h"
+#include "base/redis/redis_client.h"
 #include "base/rpc/server.h"
 #include "gateway/adapters/billing_accounts.h"
 #include "gateway/dispatch/lane_dispatcher.h"
 #include "gateway/dispatch/route_watch.h"
 #include "gateway/http/http_api.h"
 #include "gateway/journal/posix_disk.h"
+#include "gateway/limits/rate_keeper.h"
 #include "gateway/metrics.h"
 #include "gateway/money/treasury.h"
 #include "gateway/rpc/inference_service.h"
@@ -51,8 +53,10 @@ struct GatewayProcess::Parts {
   Parts(const GatewayConfig& config, const Clock& clock)
       : ids(clock, entropy),
         control(1, "control"),
+        limits(1, "limits"),
         io(static_cast<std::size_t>(config.io_threads)),
         control_metrics(registry),
+        rate_metrics(registry),
         stopping(control.executor(0)),
         money_ready(readiness.add("money")),
         routes_ready(readiness.add("routes")) {}
@@ -63,8 +67,10 @@ struct GatewayProcess::Parts {
   UuidV7Source ids;
   PosixDisk disk;
   IoThreads control;  ///< money, routes, readiness
+  IoThreads limits;   ///< Redis alone: requests wait for it
   IoThreads io;       ///< requests
   GatewayMetrics control_metrics;
+  RateMetrics rate_metrics;
   Event stopping;
   Readiness::Check money_ready;
   Readiness::Check routes_ready;
@@ -75,6 +81,8 @@ struct GatewayProcess::Parts {
   std::unique_ptr<Balances> balances;
   std::shared_ptr<Treasury> treasury;  // shared with open charges
   bool is_money_drained = false;
+  std::unique_ptr<RedisClient> redis;  ///< null without redis.address; lives on `limits`
+  std::shared_ptr<RateKeeper> rates;   // shared with permits of open requests
   std::vector<std::unique_ptr<Lane>> lanes;
   std::unique_ptr<RouteWatch> watch;
   std::future<void> watch_ended;
@@ -96,6 +104,7 @@ Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayConfi
                                                               Log& log) {
   std::unique_ptr<GatewayProcess> process(new GatewayProcess(config, clock, log));
   TG_TRY(process->open_money());
+  TG_TRY(process->open_limits());
   process->open_lanes();
   process->watch_routes();
   TG_TRY(process->listen());
@@ -142,6 +151,35 @@ Status GatewayProcess::open_money() {
   return {};
 }
 
+Status GatewayProcess::open_limits() {
+  Parts& parts = *parts_;
+  const auto life = static_cast<std::uint64_t>(unix_micros(clock_.wall()));
+  if (!config_.redis_address.empty()) {
+    RedisOptions redis;
+    redis.address = config_.redis_address;
+    redis.password = config_.redis_password;
+    redis.service = "gateway";
+    auto connecting = [&] {
+      return RedisClient::start(parts.limits.executor(0), std::move(redis), log_, parts.registry, life);
+    };
+    TG_ASSIGN(parts.redis, parts.limits.run_on(0, connecting));
+  }
+  RateKeeperConfig config;
+  config.gateway_id = config_.gateway_id;
+  config.epoch = life;
+  config.gateways = config_.limit_gateways;
+  config.wait_max = config_.limit_wait_max;
+  RateKeeperParts with{.redis = parts.redis.get(),
+                       .rules = [treasury = parts.treasury.get()] { return treasury->feed().limits(); },
+                       .metrics = parts.rate_metrics,
+                       .clock = clock_,
+                       .log = log_,
+                       .executor = parts.limits.executor(0)};
+  parts.rates = std::make_shared<RateKeeper>(std::move(config), std::move(with));
+  parts.rates->start();
+  return {};
+}
+
 void GatewayProcess::open_lanes() {
   Parts& parts = *parts_;
   for (std::size_t i = 0; i < parts.io.size(); ++i) {
@@ -166,7 +204,7 @@ void GatewayProcess::open_lanes() {
                                                          parts.io.executor(i), clock_, log_, lane.metrics);
     });
     lane.serving.emplace(Serving{parts.treasury->meter(), *lane.dispatcher, lane.open_requests, clock_, log_,
-                                 lane.metrics, serving});
+                                 lane.metrics, serving, parts.rates.get()});
   }
 }
 
@@ -300,8 +338,14 @@ void GatewayProcess::shut_down() {
   for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
     parts.io.run_on(i, [&parts, i] { parts.lanes[i]->dispatcher.reset(); });
   }
+  if (parts.rates) {
+    const auto stop = [&parts] { return parts.rates->stop(); };
+    parts.limits.run_on(0, stop);
+  }
+  parts.limits.run_on(0, [&parts] { parts.redis.reset(); });
   parts.control.run_on(0, [&parts] { parts.signals.reset(); });
   parts.io.stop();
+  parts.limits.stop();
   parts.control.stop();
   parts_.reset();
 }

@@ -36,6 +36,7 @@ class GatewayProcess {
   struct Parts;
   GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log);
   Status open_money();
+  Status open_limits();
   void open_lanes();
   void watch_routes();
   Status listen();

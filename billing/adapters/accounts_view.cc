@@ -52,6 +52,14 @@ Result<AccountsSnapshot> load_accounts(pqxx::work& tx) {
     snapshot.caps.insert(snapshot.caps.end(), std::make_move_iterator(page.begin()),
                          std::make_move_iterator(page.end()));
   }
+  std::optional<Uuid> after_limit;
+  while (true) {
+    auto page = rate_limits_in_force(tx, after_limit, kPageOfKeys);
+    if (page.empty()) break;
+    after_limit = page.back().id;
+    snapshot.limits.insert(snapshot.limits.end(), std::make_move_iterator(page.begin()),
+                           std::make_move_iterator(page.end()));
+  }
   return snapshot;
 }
 
@@ -62,7 +70,7 @@ Result<AccountsDelta> load_accounts_delta(pqxx::work& tx, std::int64_t after) {
   const auto changes = read_changes(tx, after, kChangesMax);
   if (changes.empty()) return delta;
   delta.version = changes.back().version;
-  std::vector<std::string> keys, tenants, prices, wallets, caps;
+  std::vector<std::string> keys, tenants, prices, wallets, caps, limits;
   for (const auto& change : changes) {
     switch (change.kind) {
       case ChangeKind::kKey: keys.push_back(change.ref); break;
@@ -70,6 +78,7 @@ Result<AccountsDelta> load_accounts_delta(pqxx::work& tx, std::int64_t after) {
       case ChangeKind::kPrice: prices.push_back(change.ref); break;
       case ChangeKind::kWallet: wallets.push_back(change.ref); break;
       case ChangeKind::kCap: caps.push_back(change.ref); break;
+      case ChangeKind::kLimit: limits.push_back(change.ref); break;
     }
   }
   if (!keys.empty() || !tenants.empty()) {
@@ -90,6 +99,7 @@ Result<AccountsDelta> load_accounts_delta(pqxx::work& tx, std::int64_t after) {
     delta.topped_up.push_back(id);
   }
   if (!caps.empty()) delta.caps = caps_of(tx, caps);
+  if (!limits.empty()) delta.limits = rate_limits_of(tx, limits);
   return delta;
 }
 

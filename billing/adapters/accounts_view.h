@@ -9,6 +9,7 @@
 #include "billing/adapters/account_store.h"
 #include "billing/adapters/cap_store.h"
 #include "billing/adapters/price_store.h"
+#include "billing/adapters/rate_limit_store.h"
 
 namespace tidegate::billing {
 
@@ -18,6 +19,7 @@ struct AccountsSnapshot {
   std::vector<PrincipalRow> principals;  ///< live ones
   PublishedPrices prices;
   std::vector<CapRow> caps;  ///< those in force
+  std::vector<RateLimitRow> limits;  ///< those in force
 };
 /// On one snapshot of the database; the transaction must be fresh.
 Result<AccountsSnapshot> load_accounts(pqxx::work& tx);
@@ -34,6 +36,7 @@ struct AccountsDelta {
   std::vector<price::Modifier> modifiers;  ///< all of them when a price changed
   std::vector<WalletId> topped_up;
   std::vector<CapRow> caps;  ///< removed ones included
+  std::vector<RateLimitRow> limits;  ///< removed ones included
 };
 /// Takes at most 1,000 changes; ask again when there may be more. The transaction must be fresh.
 Result<AccountsDelta> load_accounts_delta(pqxx::work& tx, std::int64_t after);

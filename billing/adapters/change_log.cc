@@ -17,7 +17,7 @@ constexpr const char* kAppend = R"sql(
 constexpr const char* kRead = R"sql(
   SELECT version, kind, ref FROM changes WHERE version > $1 ORDER BY version LIMIT $2)sql";
 
-constexpr const char* kNames[] = {"key", "tenant", "price", "wallet", "cap"};
+constexpr const char* kNames[] = {"key", "tenant", "price", "wallet", "cap", "limit"};
 
 }  // namespace
 

@@ -9,7 +9,7 @@
 
 namespace tidegate::billing {
 
-enum class ChangeKind : std::uint8_t { kKey, kTenant, kPrice, kWallet, kCap };
+enum class ChangeKind : std::uint8_t { kKey, kTenant, kPrice, kWallet, kCap, kLimit };
 
 /// "Something about `ref` changed": readers look at its present state, so the order within a kind does not matter.
 struct Change {

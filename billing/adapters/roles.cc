@@ -58,6 +58,7 @@ constexpr TableRule kTables[] = {
     {"price_versions", TableUse::kChange, nullptr},
     {"price_windows", TableUse::kAppend, nullptr},
     {"projects", TableUse::kChange, kByTenant},
+    {"rate_limits", TableUse::kChange, kByTenant},
     {"receipt_batches", TableUse::kAppend, nullptr},
     {"receipt_chunks", TableUse::kAppend, nullptr},
     {"receipt_cuts", TableUse::kAppend, nullptr},

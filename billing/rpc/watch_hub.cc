@@ -2,6 +2,7 @@
 
 #include "billing/adapters/change_log.h"
 #include "billing/rpc/budget_messages.h"
+#include "billing/rpc/limit_messages.h"
 #include "billing/rpc/messages.h"
 
 namespace tidegate::billing {
@@ -30,6 +31,13 @@ v1::AccountsUpdate delta_message(const AccountsDelta& delta) {
       *out.add_caps() = rule_message(cap);
     }
   }
+  for (const auto& limit : delta.limits) {
+    if (limit.removed) {
+      out.add_removed_limits(std::string(limit.id.raw()));
+    } else {
+      *out.add_limits() = rule_message(limit);
+    }
+  }
   return out;
 }
 
@@ -44,6 +52,10 @@ std::vector<v1::AccountsUpdate> snapshot_messages(const AccountsSnapshot& snapsh
   for (const auto& cap : snapshot.caps) {
     if (static_cast<std::size_t>(out.back().caps_size()) == WatchHub::kCapsPerMessage) out.emplace_back();
     *out.back().add_caps() = rule_message(cap);
+  }
+  for (const auto& limit : snapshot.limits) {
+    if (static_cast<std::size_t>(out.back().limits_size()) == WatchHub::kLimitsPerMessage) out.emplace_back();
+    *out.back().add_limits() = rule_message(limit);
   }
   for (const auto& principal : snapshot.principals) {
     if (static_cast<std::size_t>(out.back().principals_size()) == WatchHub::kPrincipalsPerMessage) out.emplace_back();

@@ -29,6 +29,7 @@ class WatchHub {
   static constexpr auto kHeartbeat = std::chrono::milliseconds(1000);
   static constexpr std::size_t kPrincipalsPerMessage = 1000;
   static constexpr std::size_t kCapsPerMessage = 1000;
+  static constexpr std::size_t kLimitsPerMessage = 1000;
 
   WatchHub(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), workers_(workers) {}
   ~WatchHub() { stop(); }

@@ -164,6 +164,7 @@ gateway.id = gateway-1
 region = $TG_REGION
 scheduler.address = unix:$TG_SOCKETS/scheduler.sock
 billing.address = unix:$TG_SOCKETS/billing.sock
+redis.address = unix:$TG_SOCKETS/redis.sock
 journal.dir = $TG_VAR/journal
 secrets.pepper_file = $TG_SECRETS/pepper
 secrets.cluster_token_file = $TG_SECRETS/cluster_token

@@ -13,6 +13,7 @@ constexpr std::string_view kServer = "server_error";
 constexpr int kRetryLeastSeconds = 1;
 /// openai-node obeys any Retry-After, however long: keep ours short.
 constexpr int kRetryMostSeconds = 60;
+constexpr std::int64_t kDaySeconds = 86'400;
 
 struct Row {
   Code code;
@@ -63,6 +64,12 @@ ApiError to_api_error(const Refusal& refusal) {
     ApiError out{row.http_status, row.type, std::string(row.wire_code.empty() ? error.reason : row.wire_code),
                  error.message, error.field, row.retry_after_s, row.should_retry};
     if (row.should_retry && refusal.retry_after) out.retry_after_s = ceil_seconds(*refusal.retry_after);
+    // A day's limit is there again tomorrow: a client that waits in its call for that is told so, and not to.
+    if (row.http_status == 429 && row.should_retry && refusal.retry_after > std::chrono::seconds(kRetryMostSeconds)) {
+      const auto seconds = std::chrono::ceil<std::chrono::seconds>(*refusal.retry_after).count();
+      out.retry_after_s = static_cast<int>(std::min<std::int64_t>(seconds, kDaySeconds));
+      out.should_retry = false;
+    }
     return out;
   }
   return {500, kServer, "internal_error",

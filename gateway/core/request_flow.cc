@@ -31,6 +31,11 @@ FlowActions RequestFlow::on_admitted(const Status& status) {
   return {FlowAction::kEnqueue};
 }
 
+FlowActions RequestFlow::on_rate_refused(Refusal refusal) {
+  TG_CHECK(phase_ == FlowPhase::kAdmitting);
+  return refuse(std::move(refusal));
+}
+
 FlowActions RequestFlow::on_queue_refused(Refusal refusal) {
   if (phase_ != FlowPhase::kQueued) return {};
   refusal_ = std::move(refusal);

@@ -80,6 +80,8 @@ class RequestFlow {
   /// Key, model scope and size have been looked at.
   FlowActions on_checked(const std::optional<Refusal>& refused);
   FlowActions on_admitted(const Status& status);
+  /// A limit on rates said no, before there was a hold.
+  FlowActions on_rate_refused(Refusal refusal);
   FlowActions on_queue_refused(Refusal refusal);
   FlowActions on_dispatched();
   FlowActions on_worker_event(const FlowEvent& event);

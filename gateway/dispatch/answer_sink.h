@@ -6,6 +6,7 @@
 #include "base/core/result.h"
 #include "base/net/asio.h"
 #include "gateway/core/api_error.h"
+#include "gateway/core/rate_status.h"
 #include "gateway/core/usage.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/ports.h"
@@ -27,6 +28,9 @@ struct AnswerEnd {
 class AnswerSink {
  public:
   virtual ~AnswerSink() = default;
+  /// What the limits that bind the request have left; before on_admitted() or a refusal. Dialects without a place for it
+  /// leave it out.
+  virtual void on_limits(const RateStatus&) {}
   virtual void on_admitted(std::string_view price_band) = 0;
   /// Again after a retry: the last one counts.
   virtual void on_dispatched(const WorkerFacts& worker) = 0;

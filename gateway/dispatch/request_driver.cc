@@ -45,6 +45,7 @@ awaitable<void> RequestDriver::run() {
     // A stream that never falls silent has a deadline too. An end that has arrived wins.
     if (deadline_.is_expired(serving_.clock.mono())) co_await perform(flow_.on_deadline());
   }
+  permit_.reset();
   write_summary();
 }
 
@@ -81,6 +82,7 @@ awaitable<void> RequestDriver::perform(FlowActions actions) {
           leave_worker();
           break;
         case FlowAction::kReportAccepted:
+          if (permit_) permit_->shrink(flow_.usage().prompt + max_tokens_);
           charge_->on_accepted(flow_.usage(), worker_.worker_id);
           sink_.on_accepted(flow_.usage());
           break;
@@ -97,6 +99,19 @@ awaitable<void> RequestDriver::perform(FlowActions actions) {
   }
 }
 
+/// Requests and tokens a minute and the like, before any money moves: a refused request costs nobody a hold.
+awaitable<std::optional<Refusal>> RequestDriver::pass_limits(std::int64_t prompt_tokens_max) {
+  if (serving_.rates == nullptr) co_return std::nullopt;
+  RateRequest request;
+  request.principal = context_.principal;
+  request.model = pool_.model;
+  request.tokens_max = prompt_tokens_max + max_tokens_;
+  RateAdmission admission = co_await serving_.rates->admit(std::move(request));
+  sink_.on_limits(admission.status);
+  permit_ = std::move(admission.permit);
+  co_return std::move(admission.refused);
+}
+
 awaitable<FlowActions> RequestDriver::admit() {
   AdmissionRequest request;
   request.request = context_.request;
@@ -107,6 +122,14 @@ awaitable<FlowActions> RequestDriver::admit() {
   request.prompt_tokens_max = prompt_tokens_bound(context_.plan);
   if (pool_.context_max > 0) {
     request.prompt_tokens_max = std::min<std::int64_t>(request.prompt_tokens_max, pool_.context_max);
+  }
+  auto over_limit = co_await pass_limits(request.prompt_tokens_max);
+  if (over_limit) {
+    if (inbox_.is_client_gone()) {
+      flow_.on_client_gone();
+      serving_.metrics.cancelled(CancelPhase::kAdmitting).add();
+    }
+    co_return flow_.on_rate_refused(*std::move(over_limit));
   }
   request.completion_tokens_max = max_tokens_;
   request.budget = deadline_.remaining(serving_.clock.mono());
@@ -119,7 +142,10 @@ awaitable<FlowActions> RequestDriver::admit() {
     flow_.on_client_gone();
     serving_.metrics.cancelled(CancelPhase::kAdmitting).add();
   }
-  if (!admitted) co_return flow_.on_admitted(fail(std::move(admitted).error()));
+  if (!admitted) {
+    if (permit_) permit_->settle(0);
+    co_return flow_.on_admitted(fail(std::move(admitted).error()));
+  }
   charge_ = *std::move(admitted);
   pool_metrics_->inflight_requests->add(1);
   sink_.on_admitted(charge_->band());
@@ -215,6 +241,7 @@ awaitable<FlowActions> RequestDriver::settle() {
   charge_.reset();
   pool_metrics_->inflight_requests->add(-1);
   const TokenUsage& usage = flow_.usage();
+  if (permit_) permit_->settle(usage.total());
   pool_metrics_->tokens_prompt_hit->add(static_cast<double>(usage.cached));
   pool_metrics_->tokens_prompt_miss->add(static_cast<double>(usage.prompt - usage.cached));
   pool_metrics_->tokens_completion->add(static_cast<double>(usage.completion));

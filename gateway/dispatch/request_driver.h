@@ -15,6 +15,7 @@
 #include "gateway/dispatch/flow_inbox.h"
 #include "gateway/metrics.h"
 #include "gateway/ports.h"
+#include "gateway/rate_gate.h"
 
 namespace tidegate::gateway {
 
@@ -48,6 +49,7 @@ struct Serving {
   Log& log;
   GatewayMetrics& metrics;
   ServingLimits limits;
+  RateGate* rates = nullptr;  ///< null: requests have no rate limits
 };
 
 /// One request that has passed its dialect's parser.
@@ -76,6 +78,7 @@ class RequestDriver {
   std::optional<Refusal> check();
   awaitable<void> perform(FlowActions actions);
   awaitable<FlowActions> admit();
+  awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);
   awaitable<FlowActions> deliver();
   awaitable<FlowActions> settle();
   awaitable<void> reply_final();
@@ -97,6 +100,7 @@ class RequestDriver {
   ServingPool pool_;
   std::int32_t max_tokens_ = 0;
   PoolMetrics* pool_metrics_ = nullptr;  ///< set once the model is known
+  std::unique_ptr<RatePermit> permit_;  ///< null when no limit binds the request
   std::unique_ptr<Charge> charge_;
   std::optional<DispatchTicket> ticket_;
   WorkerFacts worker_;

@@ -4,6 +4,7 @@
 
 #include "base/core/encoding.h"
 #include "base/net/sse.h"
+#include "gateway/http/rate_headers.h"
 
 namespace tidegate::gateway {
 
@@ -35,6 +36,7 @@ HttpHeaders HttpSink::headers() const {
   HttpHeaders headers = answer_headers(shape_, head_.request, clock_.mono() - exchange_.request().received);
   if (!band_.empty()) headers.emplace_back("x-tidegate-price-band", band_);
   if (!head_.variant.empty()) headers.emplace_back("x-tidegate-variant", head_.variant);
+  append_rate_headers(headers, limits_);
   return headers;
 }
 

@@ -25,11 +25,13 @@ class HttpSink : public AnswerSink {
   HttpSink(HttpExchange& exchange, const Clock& clock, const DialectShape& shape, AnswerHead head,
            std::unique_ptr<AnswerDialect> dialect)
       : exchange_(exchange), clock_(clock), shape_(shape), head_(std::move(head)), dialect_(std::move(dialect)) {}
+  void on_limits(const RateStatus& limits) override { limits_ = limits; }
   void on_admitted(std::string_view price_band) override { band_ = price_band; }
   void on_dispatched(const WorkerFacts& worker) override;
   void on_accepted(const TokenUsage& usage) override { head_.accepted = usage; }
 
  protected:
+  /// Of the answer or of its refusal: also what the limits on rates have left.
   HttpHeaders headers() const;
   awaitable<Status> respond_error(const ApiError& error);
 
@@ -39,6 +41,7 @@ class HttpSink : public AnswerSink {
   AnswerHead head_;
   std::unique_ptr<AnswerDialect> dialect_;
   std::string band_;
+  RateStatus limits_;  ///< as they were at admission or at the refusal
   bool begun_ = false;  ///< the status 200 has left
 };
 

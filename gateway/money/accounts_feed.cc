@@ -27,7 +27,8 @@ AccountsFeed::AccountsFeed(Accounts& accounts, std::string gateway_id, Principal
       stopped_(executor),
       heard_(clock.mono()),
       prices_(std::make_shared<const price::PriceBook>()),
-      caps_(std::make_shared<const CapTable>()) {}
+      caps_(std::make_shared<const CapTable>()),
+      limits_(std::make_shared<const RateRules>()) {}
 
 awaitable<void> AccountsFeed::run() {
   while (!is_stopping_) {
@@ -82,6 +83,7 @@ void AccountsFeed::apply(v1::AccountsUpdate update) {
   if (has_keys) apply_keys(update);
   const bool has_prices = apply_prices(update);
   const bool has_caps = apply_caps(update);
+  const bool has_limits = apply_limits(update);
   if (update.end_of_snapshot()) {
     known_.is_whole = true;
     backoff_.reset();
@@ -91,6 +93,7 @@ void AccountsFeed::apply(v1::AccountsUpdate update) {
   if (!known_.is_whole) return;
   // Before the keys: nobody is known here before what limits it.
   if (has_caps || update.end_of_snapshot()) publish_caps();
+  if (has_limits || update.end_of_snapshot()) publish_limits();
   if (has_keys || update.end_of_snapshot()) publish_keys();
   if (has_prices || update.end_of_snapshot()) publish_prices();
   for (const std::string& raw : update.topped_up_wallets()) {
@@ -167,6 +170,18 @@ void AccountsFeed::publish_caps() {
     if (old_limit && limit && *old_limit != *limit) on_cap_changed_(*cap, *limit < *old_limit);
   }
   caps_published_ = known_.caps;
+}
+
+bool AccountsFeed::apply_limits(const v1::AccountsUpdate& update) {
+  for (const v1::RateLimitRule& wire : update.limits()) known_.limits[wire.limit_id()] = wire;
+  for (const std::string& raw : update.removed_limits()) known_.limits.erase(raw);
+  return update.limits_size() > 0 || update.removed_limits_size() > 0;
+}
+
+void AccountsFeed::publish_limits() {
+  std::size_t bad = 0;
+  limits_.set(rate_rules_from_wire(known_.limits, bad));
+  if (bad > 0) log_.error("limits_refused", {kv("count", bad)});
 }
 
 void AccountsFeed::publish_keys() {

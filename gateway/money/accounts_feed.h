@@ -13,11 +13,12 @@
 #include "gateway/money/clock_error.h"
 #include "gateway/money/money_metrics.h"
 #include "gateway/money/principal_cache.h"
+#include "gateway/money/rate_wire.h"
 
 namespace tidegate::gateway {
 
-/// Keeps keys, prices and caps as billing has them: snapshot, then changes; a new snapshot after every broken stream. Until
-/// a snapshot is whole, the last one stays in force (fail static). Lives on one executor, except where noted.
+/// Keeps keys, prices, caps and limits as billing has them: snapshot, then changes; a new snapshot after every broken
+/// stream. Until a snapshot is whole, the last one stays in force (fail static). Lives on one executor, except where noted.
 class AccountsFeed {
  public:
   using TopUp = std::function<void(WalletId)>;
@@ -36,6 +37,7 @@ class AccountsFeed {
   // Any thread.
   std::shared_ptr<const price::PriceBook> prices() const { return prices_.get(); }
   std::shared_ptr<const CapTable> caps() const { return caps_.get(); }
+  std::shared_ptr<const RateRules> limits() const { return limits_.get(); }
   bool has_prices() const { return has_prices_.load(std::memory_order_acquire); }
   std::chrono::microseconds clock_error() const { return clock_error_.bound(); }
 
@@ -47,6 +49,7 @@ class AccountsFeed {
     std::map<std::pair<std::string, std::int32_t>, v1::HolidayCalendar> calendars;
     std::vector<v1::PriceModifier> modifiers;
     CapRules caps;
+    RateRuleMap limits;
     bool is_whole = false;
   };
 
@@ -59,6 +62,8 @@ class AccountsFeed {
   void publish_prices();
   bool apply_caps(const v1::AccountsUpdate& update);
   void publish_caps();
+  bool apply_limits(const v1::AccountsUpdate& update);
+  void publish_limits();
 
   Accounts& accounts_;
   const std::string gateway_id_;
@@ -80,6 +85,7 @@ class AccountsFeed {
   std::atomic<bool> has_prices_ = false;
   CapRules caps_published_;
   Snapshot<CapTable> caps_;
+  Snapshot<RateRules> limits_;
 };
 
 }  // namespace tidegate::gateway

@@ -146,6 +146,22 @@ void FakeBilling::remove_cap(const Uuid& cap) {
   publish(update);
 }
 
+void FakeBilling::set_limit(v1::RateLimitRule rule) {
+  const std::lock_guard lock(mutex_);
+  v1::AccountsUpdate update;
+  *update.add_limits() = rule;
+  limits_[rule.limit_id()] = std::move(rule);
+  publish(update);
+}
+
+void FakeBilling::remove_limit(const std::string& limit_id) {
+  const std::lock_guard lock(mutex_);
+  limits_.erase(limit_id);
+  v1::AccountsUpdate update;
+  update.add_removed_limits(limit_id);
+  publish(update);
+}
+
 void FakeBilling::roll_periods(Wall end_of_next) {
   const std::lock_guard lock(mutex_);
   ++period_;
@@ -561,6 +577,7 @@ v1::AccountsUpdate FakeBilling::snapshot() const {
   update.set_has_modifiers(true);
   *update.mutable_modifiers() = {modifiers_.begin(), modifiers_.end()};
   for (const auto& [id, cap] : caps_) *update.add_caps() = cap.rule;
+  for (const auto& [id, rule] : limits_) *update.add_limits() = rule;
   update.set_end_of_snapshot(true);
   update.set_now_us(unix_micros(clock_.wall()));
   return update;

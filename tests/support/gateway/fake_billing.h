@@ -37,6 +37,9 @@ class FakeBilling final : public Accounts {
   Uuid add_cap(const std::string& tenant, v1::CapScope scope, const std::string& subject, Money limit);
   void set_cap_limit(const Uuid& cap, Money limit);
   void remove_cap(const Uuid& cap);
+  /// Added, or changed when its id is known.
+  void set_limit(v1::RateLimitRule rule);
+  void remove_limit(const std::string& limit_id);
   /// The present period of every cap ends; what it counted stays spent in the past.
   void roll_periods(Wall end_of_next);
   void set_gateways(std::int64_t gateways) { gateways_ = gateways; }
@@ -143,6 +146,7 @@ class FakeBilling final : public Accounts {
   std::map<WalletId, Wallet> wallets_;
   std::map<std::string, Lease> leases_;
   std::map<std::string, Cap> caps_;
+  std::map<std::string, v1::RateLimitRule> limits_;
   std::map<std::string, CapSpend> cap_nodes_;
   std::map<std::string, CapLease> cap_leases_;
   int period_ = 1;

@@ -42,6 +42,18 @@ TEST(ApiError, RetryAfterIsTheEstimateRoundedUpAndShort) {
   EXPECT_EQ(to_api_error(Refusal(error, std::chrono::hours(2))).retry_after_s, 60);
 }
 
+TEST(ApiError, ALimitOfADaySaysWhenItIsBackAndThatWaitingInTheCallIsInVain) {
+  const Error error(Code::kResourceExhausted, "rate_limit_exceeded", "m");
+  const ApiError soon = to_api_error(Refusal(error, std::chrono::milliseconds(11'200)));
+  EXPECT_EQ(soon.http_status, 429);
+  EXPECT_EQ(soon.type, "rate_limit_error");
+  EXPECT_EQ(soon.retry_after_s, 12);
+  EXPECT_TRUE(soon.should_retry);
+  const ApiError tomorrow = to_api_error(Refusal(error, std::chrono::hours(16)));
+  EXPECT_EQ(tomorrow.retry_after_s, 57'600);
+  EXPECT_FALSE(tomorrow.should_retry);
+}
+
 TEST(ApiError, InternalWordsDoNotLeak) {
   const ApiError error = to_api_error(Error(Code::kInternal, "null_lease", "pointer 0x1234 was null", "secret"));
   EXPECT_EQ(error.http_status, 500);

@@ -62,6 +62,45 @@ TEST_F(AccountsFeedTest, AKeysExpiryAndModelsAreThoseThatBillingToldOf) {
   EXPECT_FALSE((*known)->may_call("another"));
 }
 
+TEST_F(AccountsFeedTest, LimitsOnRatesAreAddedChangedRemovedAndOutliveABrokenStream) {
+  v1::RateLimitRule rule;
+  rule.set_limit_id(SequentialBytes(81));
+  rule.set_tenant_id(SequentialBytes(71));
+  rule.set_scope(v1::LIMIT_SCOPE_PROJECT);
+  rule.set_subject(SequentialBytes(72));
+  rule.set_model("tang-moe");
+  rule.set_requests_per_minute(600);
+  rule.set_tokens_per_day(5'000);
+  billing.set_limit(rule);
+  begin_and_wait();
+  const auto key = treasury->principals().authenticate(key_text);
+  ASSERT_TRUE(key);
+  const auto numbers = [&](const char* model) {
+    const auto rules = treasury->feed().limits();
+    std::vector<const RateRule*> found;
+    rules->find((*key)->tenant, (*key)->project, (*key)->key, model, found);
+    return found.size() == 1 ? found[0]->requests_per_minute + found[0]->tokens_per_day : 0;
+  };
+  EXPECT_EQ(numbers("tang-moe"), 5'600);
+  EXPECT_EQ(numbers("another"), 0);
+
+  rule.set_requests_per_minute(7);
+  billing.set_limit(rule);
+  EXPECT_TRUE(eventually([&] { return numbers("tang-moe") == 5'007; }));
+  v1::RateLimitRule unreadable;
+  unreadable.set_limit_id(SequentialBytes(82));
+  billing.set_limit(unreadable);
+  EXPECT_TRUE(eventually([&] { return log.has("limits_refused"); }));
+  EXPECT_EQ(numbers("tang-moe"), 5'007) << "one that cannot be read costs no other";
+
+  billing.set_down(true);
+  ASSERT_TRUE(eventually([&] { return log.has("accounts_watch_lost"); }));
+  EXPECT_EQ(numbers("tang-moe"), 5'007);
+  billing.set_down(false);
+  billing.remove_limit(rule.limit_id());
+  EXPECT_TRUE(eventually([&] { return numbers("tang-moe") == 0; }));
+}
+
 TEST_F(AccountsFeedTest, SecretsAndMacsStayOutOfTheLog) {
   begin_and_wait();
   EXPECT_FALSE(log.mentions(key_text));
