@@ -210,6 +210,10 @@ void scope_to_tenant(pqxx::work& tx, const std::string& tenant_uuid) {
   tx.exec0("SET LOCAL tidegate.tenant = " + tx.quote(tenant_uuid));
 }
 
+Result<bool> is_row_security_on(pqxx::work& tx) {
+  return pg::read_bool(tx.exec1("SELECT row_security_active('tenants') AND row_security_active('api_keys')")[0]);
+}
+
 std::string serving_dsn(const std::string& dsn, const std::string& role) {
   if (role.empty()) return dsn;
   // Whoever waits this long for a lock is better told than kept.

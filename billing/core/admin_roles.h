@@ -39,13 +39,13 @@ std::span<const MethodRule> method_rules();
 /// Fails: permission_denied/role_not_allowed naming the roles that may, permission_denied/tenant_not_allowed.
 Status check_method(std::string_view method, AdminRole role, bool is_of_one_tenant);
 
-/// Whether one key may make, or revoke, another: nobody reaches beyond the rights of the own key. `same_tenant`: the other
-/// key is of the caller's own tenant. Fails: permission_denied/role_not_allowed, permission_denied/tenant_not_allowed,
-/// invalid_argument/bad_role for an operator of one tenant.
 struct AdminKeyShape {
   AdminRole role = AdminRole::kViewer;
   bool is_of_one_tenant = false;
 };
+/// Whether one key may make, or revoke, another: nobody reaches beyond the rights of the own key. `same_tenant`: the other
+/// key is of the caller's own tenant. Fails: permission_denied/role_not_allowed, permission_denied/tenant_not_allowed,
+/// invalid_argument/bad_role for an operator of one tenant.
 Status check_delegation(const AdminKeyShape& caller, const AdminKeyShape& other, bool same_tenant);
 
 }  // namespace tidegate::billing
