@@ -13,6 +13,7 @@ struct GatewayConfig {
   std::string http_listen = "127.0.0.1:8080";
   std::string grpc_listen = "127.0.0.1:8081";
   std::string admin_listen = "127.0.0.1:8082";
+  std::string trusted_proxies;
   std::int64_t io_threads = 2;
   std::string region = "local";
   std::string pool = "cpu";
@@ -26,6 +27,10 @@ struct GatewayConfig {
   std::string cache_salt;
   std::string receipt_key;  ///< PEM
   std::string deployment = "tidegate";
+  std::string redis_address;  ///< empty: no Idempotency-Keys
+  std::string redis_password;
+  std::chrono::milliseconds idempotency_ttl{24 * 3'600'000};
+  std::int64_t idempotency_answer_bytes_max = 1024 * 1024;
 
   std::chrono::milliseconds request_max{600'000};
   std::chrono::milliseconds queue_wait_max{60'000};

@@ -12,10 +12,13 @@
 #include "base/net/io_threads.h"
 #include "base/net/timer.h"
 #include "base/obs/admin_server.h"
+#include "base/redis/redis_client.h"
 #include "base/rpc/server.h"
 #include "gateway/adapters/billing_accounts.h"
+#include "gateway/adapters/redis_idempotency.h"
 #include "gateway/dispatch/lane_dispatcher.h"
 #include "gateway/dispatch/route_watch.h"
+#include "gateway/http/idempotency_desk.h"
 #include "gateway/http/openai_api.h"
 #include "gateway/journal/posix_disk.h"
 #include "gateway/metrics.h"
@@ -38,6 +41,10 @@ struct Lane {
   OpenRequests open_requests;
   std::unique_ptr<LaneDispatcher> dispatcher;
   std::optional<Serving> serving;
+  std::unique_ptr<RedisClient> redis;  ///< null when none is configured, and so are the next two
+  std::unique_ptr<RedisIdempotency> idempotency_store;
+  std::unique_ptr<IdempotencyDesk> idempotency;
+  std::future<void> claims_kept;
 };
 
 awaitable<void> wait_until_answered(const OpenRequests& open, const Clock& clock, Deadline deadline) {
@@ -74,6 +81,7 @@ struct GatewayProcess::Parts {
   std::unique_ptr<ReceiptArchive> receipts;
   std::shared_ptr<Treasury> treasury;  // shared with open charges
   bool is_money_drained = false;
+  std::optional<IdempotencyMetrics> idempotency_metrics;
   std::vector<std::unique_ptr<Lane>> lanes;
   std::unique_ptr<RouteWatch> watch;
   std::future<void> watch_ended;
@@ -96,6 +104,7 @@ Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayConfi
   std::unique_ptr<GatewayProcess> process(new GatewayProcess(config, clock, log));
   TG_TRY(process->open_money());
   process->open_lanes();
+  TG_TRY(process->open_idempotency());
   process->watch_routes();
   TG_TRY(process->listen());
   log.info("gateway_started", {kv("http", process->http_address()), kv("grpc", process->grpc_address()),
@@ -168,6 +177,37 @@ void GatewayProcess::open_lanes() {
   }
 }
 
+/// Starts without Redis as well: only requests with the header need it, and they are told.
+Status GatewayProcess::open_idempotency() {
+  Parts& parts = *parts_;
+  parts.idempotency_metrics.emplace(parts.registry);
+  if (config_.redis_address.empty()) return {};
+  RedisIdempotencyOptions store;
+  store.time_to_live = config_.idempotency_ttl;
+  IdempotencyOptions desk;
+  desk.secret = derive_key(config_.pepper, "idempotent answers");
+  desk.answer_bytes_max = static_cast<std::size_t>(config_.idempotency_answer_bytes_max);
+  for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
+    Lane& lane = *parts.lanes[i];
+    RedisOptions redis;
+    redis.address = config_.redis_address;
+    redis.password = config_.redis_password;
+    redis.service = "gateway";
+    const auto start = [&] {
+      return RedisClient::start(parts.io.executor(i), redis, log_, parts.registry, static_cast<std::uint64_t>(i));
+    };
+    TG_ASSIGN(lane.redis, parts.io.run_on(i, start));
+    lane.idempotency_store = std::make_unique<RedisIdempotency>(*lane.redis, store, clock_);
+    lane.idempotency = std::make_unique<IdempotencyDesk>(*lane.idempotency_store, desk, clock_, parts.entropy, log_,
+                                                         *parts.idempotency_metrics, parts.io.executor(i));
+    lane.claims_kept = std::async(std::launch::async, [&parts, &lane, i] {
+      const auto keep = [&lane] { return lane.idempotency->keep_claims(); };
+      parts.io.run_on(i, keep);
+    });
+  }
+  return {};
+}
+
 void GatewayProcess::watch_routes() {
   Parts& parts = *parts_;
   RouteWatchOptions options;
@@ -197,8 +237,14 @@ Status GatewayProcess::listen() {
     servings.push_back(&*parts.lanes[i]->serving);
     serving_lanes.push_back({servings.back(), parts.io.executor(i)});
   }
+  OpenAiOptions options;
+  TG_ASSIGN(options.proxies, TrustedProxies::parse(config_.trusted_proxies));
+  for (const auto& lane : parts.lanes) {
+    if (lane->idempotency) options.idempotency.push_back(lane->idempotency.get());
+  }
+  const TrustedProxies proxies = options.proxies;
   parts.api = std::make_unique<OpenAiApi>(parts.treasury->principals(), parts.ids, clock_, std::move(servings),
-                                          parts.receipts.get());
+                                          parts.receipts.get(), std::move(options));
   parts.handler = [api = parts.api.get()](HttpExchange& exchange) { return api->handle(exchange); };
   HttpServerOptions http;
   http.listen = config_.http_listen;
@@ -209,7 +255,7 @@ Status GatewayProcess::listen() {
   TG_ASSIGN(parts.http, HttpServer::start(parts.io, std::move(http), parts.handler, clock_, log_, parts.registry));
 
   parts.inference =
-      std::make_unique<InferenceService>(parts.treasury->principals(), parts.ids, clock_, std::move(serving_lanes));
+      std::make_unique<InferenceService>(parts.treasury->principals(), parts.ids, clock_, std::move(serving_lanes), proxies);
   rpc::ServerOptions grpc;
   grpc.listen = {config_.grpc_listen};
   TG_ASSIGN(parts.grpc, rpc::RpcServer::start(grpc, {parts.inference.get()}));
@@ -283,6 +329,8 @@ void GatewayProcess::shut_down() {
   for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
     Lane& lane = *parts.lanes[i];
     parts.io.run_on(i, [&lane] { return lane.dispatcher->stop(); });
+    if (lane.idempotency) lane.idempotency->stop();
+    if (lane.claims_kept.valid()) lane.claims_kept.get();
   }
   if (parts.watch) {
     parts.control.run_on(0, [&parts] { parts.watch->stop(); });
@@ -296,7 +344,10 @@ void GatewayProcess::shut_down() {
   if (parts.readiness_ended.valid()) parts.readiness_ended.get();
   // Routes posted before the watch stopped have run once this returns.
   for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
-    parts.io.run_on(i, [&parts, i] { parts.lanes[i]->dispatcher.reset(); });
+    parts.io.run_on(i, [&parts, i] {
+      parts.lanes[i]->dispatcher.reset();
+      parts.lanes[i]->redis.reset();
+    });
   }
   parts.control.run_on(0, [&parts] { parts.signals.reset(); });
   parts.io.stop();

@@ -37,6 +37,7 @@ class GatewayProcess {
   GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log);
   Status open_money();
   void open_lanes();
+  Status open_idempotency();
   void watch_routes();
   Status listen();
   void drain();

@@ -165,6 +165,7 @@ region = $TG_REGION
 scheduler.address = unix:$TG_SOCKETS/scheduler.sock
 billing.address = unix:$TG_SOCKETS/billing.sock
 journal.dir = $TG_VAR/journal
+redis.address = unix:$TG_SOCKETS/redis.sock
 secrets.pepper_file = $TG_SECRETS/pepper
 secrets.cluster_token_file = $TG_SECRETS/cluster_token
 secrets.cache_salt_file = $TG_SECRETS/cache_salt

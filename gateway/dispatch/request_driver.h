@@ -56,6 +56,7 @@ struct RequestContext {
   std::shared_ptr<const Principal> principal;  ///< shared with the key cache, which moves on
   Plan plan;
   Mono received;
+  ChargeFence* fence = nullptr;  ///< asked before anything is handed over or charged; null = nothing to ask
 };
 
 /// Performs what RequestFlow decides: the only place where a request's I/O and its decisions meet. Lives inside the
@@ -77,6 +78,7 @@ class RequestDriver {
   awaitable<FlowActions> admit();
   awaitable<FlowActions> deliver();
   awaitable<FlowActions> settle();
+  awaitable<Status> pass_fence();
   awaitable<void> reply_final();
   awaitable<void> reply_error();
   FlowActions enqueue();
@@ -107,6 +109,7 @@ class RequestDriver {
   Duration queue_wait_{};
   std::optional<Mono> first_token_;
   bool is_finished_ = false;  ///< the answer's end was handed to the client
+  bool is_fence_passed_ = false;
 };
 
 }  // namespace tidegate::gateway

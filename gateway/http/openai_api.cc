@@ -6,6 +6,7 @@
 
 #include "base/core/encoding.h"
 #include "gateway/http/json_text.h"
+#include "gateway/http/key_use.h"
 #include "gateway/http/openai_chat_parse.h"
 #include "gateway/http/openai_models.h"
 #include "gateway/http/openai_sink.h"
@@ -69,12 +70,13 @@ std::string_view bearer_of(std::string_view authorization) {
 }
 
 OpenAiApi::OpenAiApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes,
-                     ReceiptArchive* receipts)
+                     ReceiptArchive* receipts, OpenAiOptions options)
     : principals_(principals),
       ids_(ids),
       clock_(clock),
       lanes_(std::move(lanes)),
       receipts_(receipts),
+      options_(std::move(options)),
       started_s_(unix_micros(clock.wall()) / 1'000'000) {}
 
 std::string OpenAiApi::render_error(const Error& error, int http_status) {
@@ -88,6 +90,35 @@ std::string OpenAiApi::render_error(const Error& error, int http_status) {
 awaitable<void> OpenAiApi::handle(HttpExchange& exchange) {
   Serving& serving = *lanes_[exchange.lane()];
   const RequestId request{ids_.next()};
+  const HttpRequest& http = exchange.request();
+  const PostRoute* post = nullptr;
+  if (http.method == "POST" && http.head.count(kIdempotencyHeader) > 0) post = find_post_route(without_version(http.path));
+  if (post == nullptr) co_return co_await route(exchange, serving, request, nullptr);
+  std::string key_text(key_text_of(http));
+  const auto caller = principals_.authenticate(key_text, key_use_of(http, post->scope, options_.proxies));
+  // Whoever may not call at all hears it from the route, in its own words.
+  if (!caller) co_return co_await route(exchange, serving, request, nullptr);
+  if (options_.idempotency.empty()) {
+    Refusal refusal(Error(Code::kUnimplemented, "unsupported_parameter",
+                          "This installation keeps no answers, so it takes no Idempotency-Key: leave the header out.",
+                          kIdempotencyHeader));
+    co_return co_await refuse(exchange, serving, request, post->surface, std::move(refusal));
+  }
+  const IdempotencyDesk::Work answer = [this, &exchange, &serving, request](ChargeFence* fence) {
+    return route(exchange, serving, request, fence);
+  };
+  IdempotencyDesk& desk = *options_.idempotency[exchange.lane()];
+  auto served = co_await desk.serve(exchange, **caller, std::move(key_text), request, answer);
+  switch (served.how) {
+    case IdempotencyDesk::How::kRun: break;
+    case IdempotencyDesk::How::kReplayed: serving.metrics.requests("", post->surface, served.status).add(); break;
+    case IdempotencyDesk::How::kRefused:
+      co_await refuse(exchange, serving, request, post->surface, std::move(served.refusal));
+      break;
+  }
+}
+
+awaitable<void> OpenAiApi::route(HttpExchange& exchange, Serving& serving, RequestId request, ChargeFence* fence) {
   const HttpRequest& http = exchange.request();
   const std::string_view path = without_version(http.path);
 
@@ -104,7 +135,7 @@ awaitable<void> OpenAiApi::handle(HttpExchange& exchange) {
                           "This path takes " + std::string(allowed) + " only."));
     co_await refuse(exchange, serving, request, kNoSurface, std::move(refusal), allowed);
   } else if (is_chat) {
-    co_await chat(exchange, serving, request);
+    co_await chat(exchange, serving, request, fence);
   } else if (is_receipt) {
     co_await receipts(exchange, serving, request, std::string(path.substr(kReceiptsPath.size())));
   } else {
@@ -113,9 +144,9 @@ awaitable<void> OpenAiApi::handle(HttpExchange& exchange) {
   }
 }
 
-awaitable<void> OpenAiApi::chat(HttpExchange& exchange, Serving& serving, RequestId request) {
+awaitable<void> OpenAiApi::chat(HttpExchange& exchange, Serving& serving, RequestId request, ChargeFence* fence) {
   const HttpRequest& http = exchange.request();
-  auto principal = principals_.authenticate(bearer_of(http.header("authorization")));
+  auto principal = caller_of(exchange, KeyScope::kChat);
   if (!principal) {
     Refusal refusal(std::move(principal).error());
     co_return co_await refuse(exchange, serving, request, kChatSurface, std::move(refusal));
@@ -142,6 +173,7 @@ awaitable<void> OpenAiApi::chat(HttpExchange& exchange, Serving& serving, Reques
   context.principal = *std::move(principal);
   context.plan = *std::move(plan);
   context.received = http.received;
+  context.fence = fence;
   RequestDriver driver(serving, std::move(context), *sink, exchange.executor());
   exchange.on_gone([inbox = &driver.inbox()] { inbox->on_client_gone(); });
   co_await driver.run();
@@ -149,7 +181,7 @@ awaitable<void> OpenAiApi::chat(HttpExchange& exchange, Serving& serving, Reques
 
 awaitable<void> OpenAiApi::models(HttpExchange& exchange, Serving& serving, RequestId request, std::string_view one) {
   const HttpRequest& http = exchange.request();
-  auto principal = principals_.authenticate(bearer_of(http.header("authorization")));
+  auto principal = caller_of(exchange, KeyScope::kModels);
   if (!principal) {
     Refusal refusal(std::move(principal).error());
     co_return co_await refuse(exchange, serving, request, kModelsSurface, std::move(refusal));
@@ -170,8 +202,9 @@ awaitable<void> OpenAiApi::models(HttpExchange& exchange, Serving& serving, Requ
   co_await exchange.respond(std::move(response));
 }
 
-Result<std::shared_ptr<const Principal>> OpenAiApi::caller_of(const HttpExchange& exchange) const {
-  return principals_.authenticate(bearer_of(exchange.request().header("authorization")));
+Result<std::shared_ptr<const Principal>> OpenAiApi::caller_of(const HttpExchange& exchange, KeyScope scope) const {
+  const HttpRequest& http = exchange.request();
+  return principals_.authenticate(bearer_of(http.header("authorization")), key_use_of(http, scope, options_.proxies));
 }
 
 awaitable<void> OpenAiApi::receipts(HttpExchange& exchange, Serving& serving, RequestId request, std::string one) {
@@ -186,7 +219,7 @@ awaitable<void> OpenAiApi::receipts(HttpExchange& exchange, Serving& serving, Re
       found = fail(keys.error());
     }
   } else {
-    const auto caller = caller_of(exchange);
+    const auto caller = caller_of(exchange, KeyScope::kReceipts);
     if (caller) {
       auto asking = receipts_->find((*caller)->tenant, one);
       const auto receipt = co_await std::move(asking);

@@ -199,7 +199,7 @@ TEST_F(AdminKeyTest, SecretsAreStoredAsMacsAndNeverLogged) {
   const auto made = make(v1::ADMIN_ROLE_OWNER);
   const std::string secret = made.secret().substr(13, 32);
   EXPECT_EQ(query("SELECT count(*) FROM admin_keys k WHERE k::text LIKE '%" + secret + "%'"), "0");
-  EXPECT_EQ(query("SELECT count(*) FROM audit_entries WHERE changes LIKE '%mac%' AND changes LIKE '%admin_keys%'"), "0");
+  EXPECT_EQ(query(R"(SELECT count(*) FROM audit_entries WHERE changes LIKE '%"mac"%' AND changes LIKE '%admin_keys%')"), "0");
   EXPECT_FALSE(log_.mentions(secret));
 }
 
