@@ -46,6 +46,24 @@ TEST_F(AccountsFeedTest, ABrokenPriceListLeavesTheLastGoodOneInForce) {
   EXPECT_TRUE(log.has("prices_refused"));
 }
 
+TEST_F(AccountsFeedTest, ScopesAndSourcesComeWithTheKeyAndAnUnreadableLimitShutsItOut) {
+  v1::Principal limited = key_for(wallet);
+  limited.add_scopes("models");
+  limited.add_scopes("teleport");  // of a newer billing
+  limited.add_sources("203.0.113.0/24");
+  billing.add_key(limited);
+  begin_and_wait();
+  const auto inside = IpAddress::parse("203.0.113.7");
+  const Principals& keys = treasury->principals();
+  EXPECT_TRUE(keys.authenticate(key_text, {KeyScope::kModels, inside}));
+  EXPECT_EQ(keys.authenticate(key_text, {KeyScope::kChat, inside}).error().reason, "scope_not_allowed");
+  EXPECT_EQ(keys.authenticate(key_text, {KeyScope::kModels, std::nullopt}).error().reason, "source_not_allowed");
+  limited.add_sources("everywhere");
+  billing.add_key(limited);
+  EXPECT_TRUE(eventually([&] { return log.has("principal_refused"); }));
+  EXPECT_TRUE(eventually([&] { return !keys.authenticate(key_text, {KeyScope::kModels, inside}); }));
+}
+
 TEST_F(AccountsFeedTest, SecretsAndMacsStayOutOfTheLog) {
   begin_and_wait();
   EXPECT_FALSE(log.mentions(key_text));

@@ -59,6 +59,21 @@ TEST_F(PrincipalCacheTest, SuspendedTenantsAreTold) {
   EXPECT_EQ(cache.authenticate(key.text, {}).error().code, Code::kPermissionDenied);
 }
 
+TEST_F(PrincipalCacheTest, AKeyIsGoodForItsScopesAndSourcesOnlyAndAWrongSecretLearnsNeither) {
+  auto principal = std::make_shared<Principal>();
+  principal->public_id = key.public_id;
+  principal->policy.scopes = KeyScopes();
+  principal->policy.scopes.add(KeyScope::kModels);
+  principal->policy.sources = {*IpRange::parse("203.0.113.0/24")};
+  load({.principal = principal, .mac = std::string(as_view(api_key_mac("pepper", key.text)))});
+  const auto inside = IpAddress::parse("203.0.113.7"), outside = IpAddress::parse("198.51.100.7");
+  EXPECT_TRUE(cache.authenticate(key.text, {KeyScope::kModels, inside}));
+  EXPECT_EQ(cache.authenticate(key.text, {KeyScope::kChat, inside}).error().reason, "scope_not_allowed");
+  EXPECT_EQ(cache.authenticate(key.text, {KeyScope::kModels, outside}).error().reason, "source_not_allowed");
+  EXPECT_EQ(cache.authenticate(key.text, {KeyScope::kModels, std::nullopt}).error().reason, "source_not_allowed");
+  EXPECT_EQ(cache.authenticate(key.text + "x", {KeyScope::kChat, outside}).error().reason, "invalid_api_key");
+}
+
 TEST_F(PrincipalCacheTest, BeforeTheFirstSnapshotNothingIsDecided) {
   EXPECT_EQ(cache.authenticate(key.text, {}).error().reason, "keys_not_loaded");
   EXPECT_FALSE(cache.is_loaded());
