@@ -55,7 +55,8 @@ Status create(const Arguments& arguments) {
     fmt::print("{}\n", message_json(made));
   } else {
     fmt::print("{}\n", made.secret());
-    fmt::print(stderr, "key {} of {} {}; the secret above is shown this once\n", made.key().public_id(), role_text(made.key().role()),
+    fmt::print(stderr, "key {} of {} {}; the secret above is shown this once\n", made.key().public_id(),
+               role_text(made.key().role()),
                made.key().tenant_name().empty() ? "for every tenant" : "for " + made.key().tenant_name());
   }
   return {};
@@ -73,8 +74,9 @@ Status list(const Arguments& arguments) {
   }
   TextTable table({"PUBLIC", "NAME", "ROLE", "TENANT", "KEY", "CREATED", "EXPIRES", "REVOKED"});
   for (const auto& key : keys.keys()) {
-    table.add({"tga_" + key.public_id(), key.name(), role_text(key.role()), key.tenant_name().empty() ? "all" : key.tenant_name(),
-               key.key_id(), time_text(key.created_us()), time_text(key.expires_us()), time_text(key.revoked_us())});
+    table.add({"tga_" + key.public_id(), key.name(), role_text(key.role()),
+               key.tenant_name().empty() ? "all" : key.tenant_name(), key.key_id(), time_text(key.created_us()),
+               time_text(key.expires_us()), time_text(key.revoked_us())});
   }
   fmt::print("{}", table.render());
   return {};
@@ -88,7 +90,8 @@ Status revoke(const Arguments& arguments) {
   if (arguments.wants_json()) {
     fmt::print("{}\n", message_json(key));
   } else {
-    fmt::print("administrator key {} revoked at {}; the next call with it is refused\n", key.public_id(), time_text(key.revoked_us()));
+    fmt::print("administrator key {} revoked at {}; the next call with it is refused\n", key.public_id(),
+               time_text(key.revoked_us()));
   }
   return {};
 }
@@ -97,14 +100,29 @@ Status revoke(const Arguments& arguments) {
 
 std::vector<Command> admin_key_commands() {
   return {
-      {"admin-key create", "Make a key for a person, with a role; its secret is printed once.",
+      {"admin-key create",
+       "Make a key for a person, with a role; its secret is printed once.",
        "--role operator|owner|billing|developer|viewer [--tenant TENANT] [--name NAME] [--expires INSTANT]",
        "  tidegate admin-key create --role viewer --tenant acme --name dashboards\n"
        "  tidegate admin-key create --role billing --name 'accounting' --expires 2027-01-01T00:00:00Z\n"
-       "  tidegate admin-key create --role owner --tenant acme   # what acme's own people may do; see docs/api/admin_keys.md\n",
-       {"role", "tenant", "name", "expires"}, {}, create},
-      {"admin-key list", "List the keys of people.", "[--tenant TENANT]", "  tidegate admin-key list\n", {"tenant"}, {}, list},
-      {"admin-key revoke", "Revoke a person's key for good.", "KEY_OR_PUBLIC_ID", "  tidegate admin-key revoke 7aB20cZx\n", {}, {},
+       "  tidegate admin-key create --role owner --tenant acme   # what acme's own people may do; see "
+       "docs/api/admin_keys.md\n",
+       {"role", "tenant", "name", "expires"},
+       {},
+       create},
+      {"admin-key list",
+       "List the keys of people.",
+       "[--tenant TENANT]",
+       "  tidegate admin-key list\n",
+       {"tenant"},
+       {},
+       list},
+      {"admin-key revoke",
+       "Revoke a person's key for good.",
+       "KEY_OR_PUBLIC_ID",
+       "  tidegate admin-key revoke 7aB20cZx\n",
+       {},
+       {},
        revoke},
   };
 }

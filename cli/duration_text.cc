@@ -14,11 +14,16 @@ constexpr std::int64_t kSecondsMax = std::int64_t{100} * 366 * 86'400;
 
 std::int64_t seconds_of(char unit) {
   switch (unit) {
-    case 's': return 1;
-    case 'm': return 60;
-    case 'h': return 3'600;
-    case 'd': return 86'400;
-    default: return 0;
+    case 's':
+      return 1;
+    case 'm':
+      return 60;
+    case 'h':
+      return 3'600;
+    case 'd':
+      return 86'400;
+    default:
+      return 0;
   }
 }
 

@@ -12,12 +12,18 @@ constexpr std::array kAll = {KeyScope::kChat,   KeyScope::kCompletions, KeyScope
 
 std::string_view key_scope_name(KeyScope scope) {
   switch (scope) {
-    case KeyScope::kChat: return "chat";
-    case KeyScope::kCompletions: return "completions";
-    case KeyScope::kEmbeddings: return "embeddings";
-    case KeyScope::kModels: return "models";
-    case KeyScope::kReceipts: return "receipts";
-    case KeyScope::kUsage: return "usage";
+    case KeyScope::kChat:
+      return "chat";
+    case KeyScope::kCompletions:
+      return "completions";
+    case KeyScope::kEmbeddings:
+      return "embeddings";
+    case KeyScope::kModels:
+      return "models";
+    case KeyScope::kReceipts:
+      return "receipts";
+    case KeyScope::kUsage:
+      return "usage";
   }
   return "";
 }

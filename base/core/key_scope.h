@@ -7,14 +7,15 @@
 
 namespace tidegate {
 
-/// What an API key may be used for: one vocabulary for billing, which stores it, gateways, which enforce it, and people.
+/// What an API key may be used for: one vocabulary for billing, which stores it, gateways, which enforce it, and
+/// people.
 enum class KeyScope : std::uint8_t {
   kChat,         ///< conversations, in whatever dialect
   kCompletions,  ///< plain text completions
   kEmbeddings,
-  kModels,       ///< the list of models with their prices
-  kReceipts,     ///< receipts of the tenant's own requests
-  kUsage,        ///< balance and usage: not of inference, so a key has it only when it was asked for
+  kModels,    ///< the list of models with their prices
+  kReceipts,  ///< receipts of the tenant's own requests
+  kUsage,     ///< balance and usage: not of inference, so a key has it only when it was asked for
 };
 
 /// "chat", "completions", "embeddings", "models", "receipts", "usage".

@@ -17,7 +17,9 @@ constexpr std::size_t kHeadBytes = 1 + kNonceBytes;
 using Context = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
 
 const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-unsigned char* bytes(std::string& text, std::size_t from) { return reinterpret_cast<unsigned char*>(text.data() + from); }
+unsigned char* bytes(std::string& text, std::size_t from) {
+  return reinterpret_cast<unsigned char*>(text.data() + from);
+}
 
 std::unexpected<Error> bad_seal() {
   return fail(Code::kDataLoss, "bad_seal", "the box was sealed with another key or for another place, or was changed");
@@ -35,7 +37,8 @@ std::string seal_box(const Digest& key, std::string_view plain, std::string_view
   // 96 bits is GCM's own length of a nonce: nothing to set.
   TG_CHECK(EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, key.data(), bytes(box, 1)) == 1);
   TG_CHECK(EVP_EncryptUpdate(cipher.get(), nullptr, &size, bytes(context), static_cast<int>(context.size())) == 1);
-  TG_CHECK(EVP_EncryptUpdate(cipher.get(), bytes(box, kHeadBytes), &size, bytes(plain), static_cast<int>(plain.size())) == 1);
+  TG_CHECK(EVP_EncryptUpdate(cipher.get(), bytes(box, kHeadBytes), &size, bytes(plain),
+                             static_cast<int>(plain.size())) == 1);
   TG_CHECK(static_cast<std::size_t>(size) == plain.size());
   TG_CHECK(EVP_EncryptFinal_ex(cipher.get(), bytes(box, kHeadBytes + plain.size()), &size) == 1);
   TG_CHECK(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, static_cast<int>(kTagBytes),

@@ -37,8 +37,8 @@ AdminKeyRow read_key(const pqxx::row& row) {
 
 void insert_admin_key(pqxx::work& tx, const AdminKeyRow& key, std::string_view mac) {
   tx.exec_params0(kInsert, pg::to_sql(key.id), key.public_id, pg::to_bytea(mac), key.name,
-                  std::string(admin_role_name(key.role)), key.tenant ? key.tenant->to_string() : "", pg::to_sql(key.created),
-                  key.expires ? pg::to_sql(*key.expires) : "");
+                  std::string(admin_role_name(key.role)), key.tenant ? key.tenant->to_string() : "",
+                  pg::to_sql(key.created), key.expires ? pg::to_sql(*key.expires) : "");
 }
 
 std::vector<AdminKeyRow> list_admin_keys(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page) {

@@ -21,8 +21,8 @@ constexpr std::uint8_t kMoney = kOwners | bit(AdminRole::kBilling);
 constexpr std::uint8_t kBuilders = kOwners | bit(AdminRole::kDeveloper);
 constexpr std::uint8_t kAll = kMoney | kBuilders | bit(AdminRole::kViewer);
 
-/// Reach::kTenant only where every table that the method reads has its rule of a tenant in adapters/roles.cc: a sum over
-/// rows of which some are hidden would be wrong without a word.
+/// Reach::kTenant only where every table that the method reads has its rule of a tenant in adapters/roles.cc: a sum
+/// over rows of which some are hidden would be wrong without a word.
 constexpr MethodRule kTable[] = {
     // BillingAdmin
     {"CreateTenant", kMoney, Reach::kHouse},
@@ -107,11 +107,16 @@ std::string names_of(std::uint8_t roles) {
 
 std::string_view admin_role_name(AdminRole role) {
   switch (role) {
-    case AdminRole::kOperator: return "operator";
-    case AdminRole::kOwner: return "owner";
-    case AdminRole::kBilling: return "billing";
-    case AdminRole::kDeveloper: return "developer";
-    case AdminRole::kViewer: return "viewer";
+    case AdminRole::kOperator:
+      return "operator";
+    case AdminRole::kOwner:
+      return "owner";
+    case AdminRole::kBilling:
+      return "billing";
+    case AdminRole::kDeveloper:
+      return "developer";
+    case AdminRole::kViewer:
+      return "viewer";
   }
   return "";
 }
@@ -130,10 +135,12 @@ Status check_method(std::string_view method, AdminRole role, bool is_of_one_tena
     return fail(Code::kPermissionDenied, "role_not_allowed", fmt::format("no role may call {}", method));
   }
   if ((rule->roles & bit(role)) == 0) {
-    return fail(Code::kPermissionDenied, "role_not_allowed",
-                fmt::format("{} is for {}; this key is of a {}: use another, or ask an owner for one (tidegate admin-key create)",
-                            method, names_of(rule->roles), admin_role_name(role)),
-                "authorization");
+    return fail(
+        Code::kPermissionDenied, "role_not_allowed",
+        fmt::format(
+            "{} is for {}; this key is of a {}: use another, or ask an owner for one (tidegate admin-key create)",
+            method, names_of(rule->roles), admin_role_name(role)),
+        "authorization");
   }
   if (is_of_one_tenant && rule->reach == Reach::kHouse) {
     return fail(Code::kPermissionDenied, "tenant_not_allowed",
@@ -144,15 +151,17 @@ Status check_method(std::string_view method, AdminRole role, bool is_of_one_tena
 
 Status check_delegation(const AdminKeyShape& caller, const AdminKeyShape& other, bool same_tenant) {
   if (other.role == AdminRole::kOperator && other.is_of_one_tenant) {
-    return fail(Code::kInvalidArgument, "bad_role", "an operator runs the installation and is of no tenant: leave the tenant out, or "
-                "make an owner", "role");
+    return fail(Code::kInvalidArgument, "bad_role",
+                "an operator runs the installation and is of no tenant: leave the tenant out, or "
+                "make an owner",
+                "role");
   }
   if (other.role == AdminRole::kOperator && caller.role != AdminRole::kOperator) {
     return fail(Code::kPermissionDenied, "role_not_allowed", "only operators make and revoke operators", "role");
   }
   if (caller.is_of_one_tenant && !(other.is_of_one_tenant && same_tenant)) {
-    return fail(Code::kPermissionDenied, "tenant_not_allowed", "a key of one tenant makes and revokes keys of that tenant: name it",
-                "tenant");
+    return fail(Code::kPermissionDenied, "tenant_not_allowed",
+                "a key of one tenant makes and revokes keys of that tenant: name it", "tenant");
   }
   return {};
 }

@@ -7,8 +7,8 @@
 
 #include "base/core/result.h"
 
-/// Who may call what of the admin API. Every method of its services has one row in the table of admin_roles.cc; a method
-/// without a row is refused to everybody, and a test goes through the services to find one.
+/// Who may call what of the admin API. Every method of its services has one row in the table of admin_roles.cc; a
+/// method without a row is refused to everybody, and a test goes through the services to find one.
 namespace tidegate::billing {
 
 enum class AdminRole : std::uint8_t {
@@ -43,9 +43,9 @@ struct AdminKeyShape {
   AdminRole role = AdminRole::kViewer;
   bool is_of_one_tenant = false;
 };
-/// Whether one key may make, or revoke, another: nobody reaches beyond the rights of the own key. `same_tenant`: the other
-/// key is of the caller's own tenant. Fails: permission_denied/role_not_allowed, permission_denied/tenant_not_allowed,
-/// invalid_argument/bad_role for an operator of one tenant.
+/// Whether one key may make, or revoke, another: nobody reaches beyond the rights of the own key. `same_tenant`: the
+/// other key is of the caller's own tenant. Fails: permission_denied/role_not_allowed,
+/// permission_denied/tenant_not_allowed, invalid_argument/bad_role for an operator of one tenant.
 Status check_delegation(const AdminKeyShape& caller, const AdminKeyShape& other, bool same_tenant);
 
 }  // namespace tidegate::billing

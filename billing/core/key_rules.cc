@@ -25,9 +25,10 @@ Result<std::vector<std::string>> read_scopes(const std::vector<std::string>& nam
   for (const auto& name : names) {
     const auto scope = parse_key_scope(name);
     if (!scope) {
-      return fail(Code::kInvalidArgument, "bad_scope",
-                  fmt::format("\"{}\" is no scope; there are chat, completions, embeddings, models, receipts and usage", name),
-                  "scopes");
+      return fail(
+          Code::kInvalidArgument, "bad_scope",
+          fmt::format("\"{}\" is no scope; there are chat, completions, embeddings, models, receipts and usage", name),
+          "scopes");
     }
     if (std::ranges::find(scopes, *scope) == scopes.end()) scopes.push_back(*scope);
   }
@@ -39,7 +40,8 @@ Result<std::vector<std::string>> read_scopes(const std::vector<std::string>& nam
 
 Result<std::vector<std::string>> read_sources(const std::vector<std::string>& ranges) {
   if (ranges.size() > kSourcesMax) {
-    return fail(Code::kInvalidArgument, "bad_ip_range", fmt::format("a key has at most {} ranges", kSourcesMax), "sources");
+    return fail(Code::kInvalidArgument, "bad_ip_range", fmt::format("a key has at most {} ranges", kSourcesMax),
+                "sources");
   }
   std::vector<std::string> out;
   for (const auto& text : ranges) {
@@ -53,7 +55,8 @@ Result<std::vector<std::string>> read_sources(const std::vector<std::string>& ra
 Result<Rotation> plan_rotation(const KeyLife& old, std::chrono::microseconds overlap, const std::optional<Wall>& wanted,
                                Wall now) {
   if (old.revoked || (old.expires && *old.expires <= now)) {
-    return fail(Code::kFailedPrecondition, "key_is_over", "the key is revoked or expired: make a new one instead", "key_id");
+    return fail(Code::kFailedPrecondition, "key_is_over", "the key is revoked or expired: make a new one instead",
+                "key_id");
   }
   if (!old.replaced_by.empty()) {
     return fail(Code::kFailedPrecondition, "already_rotated",

@@ -24,7 +24,7 @@ struct KeyLife {
   std::string replaced_by;  ///< empty: not yet
 };
 struct Rotation {
-  Wall old_ends;                         ///< now + overlap, or its own expiry where that comes first
+  Wall old_ends;  ///< now + overlap, or its own expiry where that comes first
   std::optional<Wall> successor_expires;
 };
 /// `wanted` is the expiry asked for the successor; nullopt: as the old key's. Fails: failed_precondition/key_is_over

@@ -15,7 +15,8 @@ std::unexpected<Error> bad_token() {
 /// What can be refused without a thread or the database: most of what is not a key at all.
 Status check_shape(const std::string& token) {
   if (token.empty()) {
-    return fail(Code::kUnauthenticated, "missing_token", "send the metadata 'authorization: Bearer tga_...'", "authorization");
+    return fail(Code::kUnauthenticated, "missing_token", "send the metadata 'authorization: Bearer tga_...'",
+                "authorization");
   }
   const auto parsed = parse_api_key(token);
   if (!parsed || parsed->kind != KeyKind::kAdmin) return bad_token();
@@ -48,7 +49,8 @@ Result<AdminCaller> AdminHost::caller_of(const std::string& token, Deadline dead
   const std::string actor = "admin/" + parsed->public_id;
   const Digest mac = api_key_mac(context_.pepper, token);
   const Digest operators = api_key_mac(context_.pepper, context_.admin_key);
-  if (equal_constant_time(as_view(mac), as_view(operators))) return AdminCaller{actor, AdminRole::kOperator, std::nullopt};
+  if (equal_constant_time(as_view(mac), as_view(operators)))
+    return AdminCaller{actor, AdminRole::kOperator, std::nullopt};
 
   auto find = [&](pqxx::work& tx) -> Result<std::optional<AdminKeySecret>> {
     return load_admin_secret(tx, parsed->public_id);
@@ -62,8 +64,9 @@ Result<AdminCaller> AdminHost::caller_of(const std::string& token, Deadline dead
   if (key.revoked || (key.expires && *key.expires <= context_.clock.wall())) return bad_token();
   // A tenant's key sees what the database lets it see. Without row-level security that would be everything.
   if (key.tenant && !context_.has_row_security) {
-    return fail(Code::kFailedPrecondition, "row_security_off",
-                "keys of one tenant work only where billing serves with a role of its own: set pg.role = tidegate_serve");
+    return fail(
+        Code::kFailedPrecondition, "row_security_off",
+        "keys of one tenant work only where billing serves with a role of its own: set pg.role = tidegate_serve");
   }
   return AdminCaller{actor, key.role, key.tenant};
 }

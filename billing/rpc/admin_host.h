@@ -37,17 +37,18 @@ class AdminHost {
  public:
   AdminHost(const ServiceContext& context, rpc::WorkPool& workers);
 
-  /// handler(const AdminCall&) -> Result<Response>. `method` is the name of the method that calls: it chooses the row of
-  /// the table, so a helper between the two hands its own caller's name on.
+  /// handler(const AdminCall&) -> Result<Response>. `method` is the name of the method that calls: it chooses the row
+  /// of the table, so a helper between the two hands its own caller's name on.
   template <typename Response, typename Handler>
   grpc::ServerUnaryReactor* serve(grpc::CallbackServerContext* call, Response* response, Handler handler,
                                   const char* method = __builtin_FUNCTION()) {
-    return host_.serve(call, response,
-                       [this, method, handler = std::move(handler)](const rpc::ServerCall& c) mutable -> Result<Response> {
-                         TG_ASSIGN(auto caller, admit(c, method));
-                         const AdminCall admitted(c, std::move(caller));
-                         return handler(admitted);
-                       });
+    return host_.serve(
+        call, response,
+        [this, method, handler = std::move(handler)](const rpc::ServerCall& c) mutable -> Result<Response> {
+          TG_ASSIGN(auto caller, admit(c, method));
+          const AdminCall admitted(c, std::move(caller));
+          return handler(admitted);
+        });
   }
 
  private:

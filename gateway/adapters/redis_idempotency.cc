@@ -28,8 +28,8 @@ Result<IdempotencyEntry> read_entry(RedisReply reply) {
 }  // namespace
 
 // KEYS[1] hash {state, digest, owner, lease, answer}; ARGV digest, owner, lease in ms, time to live in ms. Returns
-// {"claimed"} or what is held. A running claim whose lease has lapsed was never charged: it is taken over, by a request of
-// the same digest.
+// {"claimed"} or what is held. A running claim whose lease has lapsed was never charged: it is taken over, by a request
+// of the same digest.
 const std::string_view RedisIdempotency::kClaim = R"(
 local held = redis.call('HMGET', KEYS[1], 'state', 'digest', 'owner', 'lease', 'answer')
 local now = redis.call('TIME')
@@ -44,8 +44,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {'claimed'}
 )";
 
-// KEYS[1] as above; ARGV owner, verb ("release", "renew", "commit", or the state it ends in), milliseconds (of the lease,
-// or to live), answer. Returns 1, or 0 when the claim is another's or has ended.
+// KEYS[1] as above; ARGV owner, verb ("release", "renew", "commit", or the state it ends in), milliseconds (of the
+// lease, or to live), answer. Returns 1, or 0 when the claim is another's or has ended.
 const std::string_view RedisIdempotency::kStep = R"(
 local held = redis.call('HMGET', KEYS[1], 'owner', 'state')
 if held[1] ~= ARGV[1] or (held[2] ~= 'running' and held[2] ~= 'committed') then return 0 end

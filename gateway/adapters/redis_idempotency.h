@@ -15,15 +15,16 @@ struct RedisIdempotencyOptions {
   Duration wait_max = std::chrono::milliseconds(500);      ///< for Redis to answer; then the request gets 503
 };
 
-/// Idempotency keys in Redis: one hash a key, one Lua script a step, by the server's clock. A Redis that lost its memory
-/// has forgotten the keys, too: a repeat then runs again.
+/// Idempotency keys in Redis: one hash a key, one Lua script a step, by the server's clock. A Redis that lost its
+/// memory has forgotten the keys, too: a repeat then runs again.
 class RedisIdempotency final : public IdempotencyStore {
  public:
   /// `redis` and `clock` outlive it; it belongs to the executor of `redis`.
   RedisIdempotency(Redis& redis, const RedisIdempotencyOptions& options, const Clock& clock)
       : redis_(redis), options_(options), clock_(clock), claim_(kClaim), step_(kStep) {}
 
-  awaitable<Result<std::optional<IdempotencyEntry>>> claim(std::string name, std::string digest, std::string owner) override;
+  awaitable<Result<std::optional<IdempotencyEntry>>> claim(std::string name, std::string digest,
+                                                           std::string owner) override;
   awaitable<Status> renew(std::string name, std::string owner) override;
   awaitable<Status> commit(std::string name, std::string owner) override;
   awaitable<Status> finish(std::string name, std::string owner, AnswerState state, std::string answer) override;

@@ -18,16 +18,16 @@ Refusal in_flight() {
 Refusal outcome_unknown(const std::string& request_id) {
   return Error(Code::kFailedPrecondition, "idempotency_outcome_unknown",
                "The first request with this Idempotency-Key, " + request_id +
-                   ", ended without an answer that was kept. It was charged once at most: see GET /v1/receipts/" + request_id +
-                   ". To run it again, send a new Idempotency-Key.",
+                   ", ended without an answer that was kept. It was charged once at most: see GET /v1/receipts/" +
+                   request_id + ". To run it again, send a new Idempotency-Key.",
                kIdempotencyHeader);
 }
 
 Refusal not_kept(const std::string& request_id) {
   return Error(Code::kFailedPrecondition, "idempotency_answer_not_kept",
                "The first request with this Idempotency-Key, " + request_id +
-                   ", was answered and charged once, but its answer was too large to keep: see GET /v1/receipts/" + request_id +
-                   ". To run it again, send a new Idempotency-Key.",
+                   ", was answered and charged once, but its answer was too large to keep: see GET /v1/receipts/" +
+                   request_id + ". To run it again, send a new Idempotency-Key.",
                kIdempotencyHeader);
 }
 
@@ -35,11 +35,16 @@ Refusal not_kept(const std::string& request_id) {
 
 std::string_view answer_state_name(AnswerState state) {
   switch (state) {
-    case AnswerState::kRunning: return "running";
-    case AnswerState::kCommitted: return "committed";
-    case AnswerState::kKept: return "kept";
-    case AnswerState::kDropped: return "dropped";
-    case AnswerState::kUnknown: return "unknown";
+    case AnswerState::kRunning:
+      return "running";
+    case AnswerState::kCommitted:
+      return "committed";
+    case AnswerState::kKept:
+      return "kept";
+    case AnswerState::kDropped:
+      return "dropped";
+    case AnswerState::kUnknown:
+      return "unknown";
   }
   return "";
 }
@@ -62,18 +67,23 @@ Status check_idempotency_key(std::string_view key) {
 std::optional<Refusal> refusal_of_repeat(const IdempotencyEntry& entry, std::string_view digest) {
   // First: another request must learn nothing of how the first one ended.
   if (entry.digest != digest) {
-    return Error(Code::kInvalidArgument, "idempotency_key_reused",
-                 "This Idempotency-Key was used for a request with another body or path; send a new one with every new request.",
-                 kIdempotencyHeader);
+    return Error(
+        Code::kInvalidArgument, "idempotency_key_reused",
+        "This Idempotency-Key was used for a request with another body or path; send a new one with every new request.",
+        kIdempotencyHeader);
   }
   switch (entry.state) {
-    case AnswerState::kRunning: return in_flight();
+    case AnswerState::kRunning:
+      return in_flight();
     case AnswerState::kCommitted:
       if (entry.lease_left > Duration::zero()) return in_flight();
       return outcome_unknown(entry.request_id);
-    case AnswerState::kKept: return std::nullopt;
-    case AnswerState::kDropped: return not_kept(entry.request_id);
-    case AnswerState::kUnknown: return outcome_unknown(entry.request_id);
+    case AnswerState::kKept:
+      return std::nullopt;
+    case AnswerState::kDropped:
+      return not_kept(entry.request_id);
+    case AnswerState::kUnknown:
+      return outcome_unknown(entry.request_id);
   }
   return outcome_unknown(entry.request_id);
 }

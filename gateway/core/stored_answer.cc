@@ -62,7 +62,9 @@ std::string encode_answer(const StoredAnswer& answer) {
 }
 
 Result<StoredAnswer> decode_answer(std::string_view bytes) {
-  const auto bad = [] { return fail(Code::kDataLoss, "bad_answer", "the stored answer is not one this gateway can read"); };
+  const auto bad = [] {
+    return fail(Code::kDataLoss, "bad_answer", "the stored answer is not one this gateway can read");
+  };
   if (!bytes.starts_with(kFormat)) return bad();
   Reader reader(bytes.substr(1));
   StoredAnswer answer;

@@ -126,7 +126,9 @@ class IdempotencyDesk::Recorder final : public AnswerTap, public ChargeFence {
       co_return;
     }
     const Status released = co_await desk_.store_.release(name_, owner_);
-    if (!released) desk_.log_.warn("idempotent_claim_not_released", {kv("request_id", owner_), kv("reason", released.error().reason)});
+    if (!released)
+      desk_.log_.warn("idempotent_claim_not_released",
+                      {kv("request_id", owner_), kv("reason", released.error().reason)});
   }
 
   /// A store that does not take it leaves the claim committed: a repeat is told that nobody knows how it ended.
@@ -158,7 +160,7 @@ IdempotencyDesk::IdempotencyDesk(IdempotencyStore& store, const IdempotencyOptio
       stopped_(std::move(executor)) {}
 
 awaitable<IdempotencyDesk::Served> IdempotencyDesk::serve(HttpExchange& exchange, const Principal& principal,
-                                                           std::string key_text, RequestId request, const Work& work) {
+                                                          std::string key_text, RequestId request, const Work& work) {
   const HttpRequest& http = exchange.request();
   Served served;
   // Two of them are none: whoever reads the other one would not agree with us.
@@ -201,8 +203,8 @@ awaitable<IdempotencyDesk::Served> IdempotencyDesk::serve(HttpExchange& exchange
 }
 
 awaitable<IdempotencyDesk::Served> IdempotencyDesk::replay(HttpExchange& exchange, const IdempotencyEntry& entry,
-                                                            const std::string& name, const Digest& seal,
-                                                            RequestId request) {
+                                                           const std::string& name, const Digest& seal,
+                                                           RequestId request) {
   Served served;
   Result<StoredAnswer> answer = fail(Code::kDataLoss, "bad_answer", "");
   if (const auto opened = open_box(seal, entry.answer, name)) answer = decode_answer(*opened);
@@ -242,7 +244,8 @@ awaitable<void> IdempotencyDesk::keep_claims() {
       if (!open_.contains(name)) continue;
       const Status renewed = co_await store_.renew(name, owner);
       // The fence decides; until then a missed renewal costs nothing but a repeat that runs for itself.
-      if (!renewed) log_.warn("idempotent_claim_not_renewed", {kv("request_id", owner), kv("reason", renewed.error().reason)});
+      if (!renewed)
+        log_.warn("idempotent_claim_not_renewed", {kv("request_id", owner), kv("reason", renewed.error().reason)});
     }
   }
 }

@@ -19,8 +19,8 @@
 namespace tidegate::gateway {
 
 struct IdempotencyOptions {
-  Digest secret{};                              ///< of all gateways of the installation; everything below is derived from it
-  std::size_t answer_bytes_max = 1024 * 1024;  ///< of an answer with its headers; a larger one is not kept
+  Digest secret{};  ///< of all gateways of the installation; everything below is derived from it
+  std::size_t answer_bytes_max = 1024 * 1024;      ///< of an answer with its headers; a larger one is not kept
   Duration renew_every = std::chrono::seconds(5);  ///< well below the store's lease
 };
 
@@ -36,17 +36,17 @@ struct IdempotencyMetrics {
   Gauge& open_requests;
 };
 
-/// Runs a request once for its Idempotency-Key and gives its answer to every repeat, on whichever gateway it arrives. One
-/// per io thread.
+/// Runs a request once for its Idempotency-Key and gives its answer to every repeat, on whichever gateway it arrives.
+/// One per io thread.
 ///
-/// The store sees no key, no prompt and no answer: names and digests are HMACs, an answer is sealed under a key made of the
-/// installation's secret and the caller's own API key. The request's client may leave: whoever sends the header wants the
-/// answer kept, so it is finished and charged as if the client had stayed.
+/// The store sees no key, no prompt and no answer: names and digests are HMACs, an answer is sealed under a key made of
+/// the installation's secret and the caller's own API key. The request's client may leave: whoever sends the header
+/// wants the answer kept, so it is finished and charged as if the client had stayed.
 class IdempotencyDesk {
  public:
   /// References outlive the desk.
-  IdempotencyDesk(IdempotencyStore& store, const IdempotencyOptions& options, const Clock& clock, EntropySource& entropy,
-                  Log& log, IdempotencyMetrics& metrics, Executor executor);
+  IdempotencyDesk(IdempotencyStore& store, const IdempotencyOptions& options, const Clock& clock,
+                  EntropySource& entropy, Log& log, IdempotencyMetrics& metrics, Executor executor);
 
   /// Answers on the exchange; `fence` is what the request driver must ask before it hands over or charges anything.
   using Work = std::function<awaitable<void>(ChargeFence* fence)>;
@@ -59,7 +59,7 @@ class IdempotencyDesk {
   /// One request with the header, of an authenticated caller. `key_text` is the caller's API key, `request` its id if
   /// it is the first.
   awaitable<Served> serve(HttpExchange& exchange, const Principal& principal, std::string key_text, RequestId request,
-                           const Work& work);
+                          const Work& work);
 
   /// Keeps the claims of open requests from lapsing, until stop(). On the desk's executor.
   awaitable<void> keep_claims();
@@ -69,7 +69,7 @@ class IdempotencyDesk {
  private:
   class Recorder;
   awaitable<Served> replay(HttpExchange& exchange, const IdempotencyEntry& entry, const std::string& name,
-                            const Digest& seal, RequestId request);
+                           const Digest& seal, RequestId request);
 
   IdempotencyStore& store_;
   const IdempotencyOptions options_;

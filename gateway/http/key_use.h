@@ -18,7 +18,8 @@ struct PostRoute {
 /// `path` without /v1. Null for every other path.
 const PostRoute* find_post_route(std::string_view path);
 
-/// What follows "Bearer " (any case of the word) in Authorization, or the x-api-key of Anthropic's clients; "" for none.
+/// What follows "Bearer " (any case of the word) in Authorization, or the x-api-key of Anthropic's clients; "" for
+/// none.
 std::string_view key_text_of(const HttpRequest& http);
 
 /// For what, and from where, `http` uses its key.

@@ -78,7 +78,8 @@ TEST_F(AdminKeyTest, EveryMethodOfEveryAdminServiceHasItsRow) {
       const auto* service = file->service(s);
       if (service->name() == "ReceiptLookup") continue;  // the gateways'
       for (int m = 0; m < service->method_count(); ++m) {
-        EXPECT_TRUE(methods.insert(service->method(m)->name()).second) << service->method(m)->full_name() << ": a name twice";
+        EXPECT_TRUE(methods.insert(service->method(m)->name()).second)
+            << service->method(m)->full_name() << ": a name twice";
       }
     }
   }
@@ -152,7 +153,8 @@ TEST_F(AdminKeyTest, ATenantsKeySeesAndChangesThatTenantOnly) {
   rotate.set_key_id(made->key().key_id());
   const auto rotated = owner->ask(&AdminApi::RotateKey, rotate);
   EXPECT_TRUE(rotated) << rotated.error().to_string();
-  EXPECT_EQ(owner->ask(&AdminApi::TopUp, top_up("acme")).error().reason, "tenant_not_allowed") << "money comes from the house";
+  EXPECT_EQ(owner->ask(&AdminApi::TopUp, top_up("acme")).error().reason, "tenant_not_allowed")
+      << "money comes from the house";
 }
 
 TEST_F(AdminKeyTest, NobodyMakesAKeyWithMoreRightsThanTheOwn) {
@@ -161,7 +163,8 @@ TEST_F(AdminKeyTest, NobodyMakesAKeyWithMoreRightsThanTheOwn) {
   auto owner = person(v1::ADMIN_ROLE_OWNER, "acme");
   EXPECT_TRUE(owner->ask(&AdminApi::CreateAdminKey, wish(v1::ADMIN_ROLE_VIEWER, "acme")));
   EXPECT_EQ(owner->ask(&AdminApi::CreateAdminKey, wish(v1::ADMIN_ROLE_VIEWER)).error().reason, "tenant_not_allowed");
-  EXPECT_EQ(owner->ask(&AdminApi::CreateAdminKey, wish(v1::ADMIN_ROLE_VIEWER, "other")).error().reason, "unknown_tenant");
+  EXPECT_EQ(owner->ask(&AdminApi::CreateAdminKey, wish(v1::ADMIN_ROLE_VIEWER, "other")).error().reason,
+            "unknown_tenant");
   EXPECT_EQ(owner->ask(&AdminApi::CreateAdminKey, wish(v1::ADMIN_ROLE_OPERATOR, "acme")).error().reason, "bad_role");
   auto house = person(v1::ADMIN_ROLE_OWNER);
   EXPECT_EQ(house->ask(&AdminApi::CreateAdminKey, wish(v1::ADMIN_ROLE_OPERATOR)).error().reason, "role_not_allowed");
@@ -186,7 +189,8 @@ TEST_F(AdminKeyTest, ARevokedAnExpiredAndAWrongKeyAreTheSameStranger) {
   EXPECT_EQ(stranger.code, Code::kUnauthenticated);
 
   const auto other = make(v1::ADMIN_ROLE_VIEWER);
-  force("UPDATE admin_keys SET expires_at = now() - interval '1 second' WHERE public_id = '" + other.key().public_id() + "'");
+  force("UPDATE admin_keys SET expires_at = now() - interval '1 second' WHERE public_id = '" + other.key().public_id() +
+        "'");
   Person late(billing_->address(), other.secret());
   EXPECT_EQ(late.ask(&AdminApi::ListTenants, v1::ListTenantsRequest()).error(), stranger);
   Person unknown(billing_->address(), mint_api_key(entropy_, KeyKind::kAdmin).text);
@@ -199,7 +203,8 @@ TEST_F(AdminKeyTest, SecretsAreStoredAsMacsAndNeverLogged) {
   const auto made = make(v1::ADMIN_ROLE_OWNER);
   const std::string secret = made.secret().substr(13, 32);
   EXPECT_EQ(query("SELECT count(*) FROM admin_keys k WHERE k::text LIKE '%" + secret + "%'"), "0");
-  EXPECT_EQ(query(R"(SELECT count(*) FROM audit_entries WHERE changes LIKE '%"mac"%' AND changes LIKE '%admin_keys%')"), "0");
+  EXPECT_EQ(query(R"(SELECT count(*) FROM audit_entries WHERE changes LIKE '%"mac"%' AND changes LIKE '%admin_keys%')"),
+            "0");
   EXPECT_FALSE(log_.mentions(secret));
 }
 

@@ -104,7 +104,9 @@ TEST_F(KeysTest, ARotatedKeyLivesOnInItsSuccessorAndEndsAfterTheOverlap) {
   EXPECT_EQ(old.replaced_by(), successor.key_id());
   EXPECT_GE(old.expires_us(), before + 24 * 3'600'000'000LL);
   EXPECT_LE(old.expires_us(), unix_micros(clock_.wall()) + 24 * 3'600'000'000LL);
-  EXPECT_EQ(query("SELECT count(*) FROM caps WHERE scope = 'key' AND amount = 3 AND subject = '" + successor.key_id() + "'"), "1");
+  EXPECT_EQ(
+      query("SELECT count(*) FROM caps WHERE scope = 'key' AND amount = 3 AND subject = '" + successor.key_id() + "'"),
+      "1");
 
   const auto old_heard = heard(old.public_id()), successor_heard = heard(successor.public_id());
   ASSERT_TRUE(old_heard && successor_heard) << "both live on";
@@ -115,7 +117,8 @@ TEST_F(KeysTest, ARotatedKeyLivesOnInItsSuccessorAndEndsAfterTheOverlap) {
                   "%' AND changes LIKE '%replaced_by%'"),
             "1")
       << "one transaction, one entry";
-  EXPECT_EQ(query("SELECT count(*) FROM audit_entries WHERE changes LIKE '%" + rotated->secret().substr(13, 32) + "%'"), "0");
+  EXPECT_EQ(query("SELECT count(*) FROM audit_entries WHERE changes LIKE '%" + rotated->secret().substr(13, 32) + "%'"),
+            "0");
 }
 
 TEST_F(KeysTest, AKeyIsRotatedOnceAndOnlyWhileItLives) {

@@ -32,7 +32,8 @@ class IdempotencyStoreContract : public testing::TestWithParam<Part> {
   /// One more gateway on the same names.
   std::unique_ptr<IdempotencyStore> make(std::chrono::milliseconds lease,
                                          std::chrono::milliseconds time_to_live = std::chrono::hours(24)) {
-    if (GetParam() == Part::kFake) return std::make_unique<test::FakeIdempotencyStore>(names_, clock_, lease, time_to_live);
+    if (GetParam() == Part::kFake)
+      return std::make_unique<test::FakeIdempotencyStore>(names_, clock_, lease, time_to_live);
     if (!redis_) {
       RedisOptions options;
       options.address = shared_server().address();
@@ -131,7 +132,8 @@ TEST_P(IdempotencyStoreContract, OnlyTheOwnerOfAnOpenClaimMovesIt) {
 TEST_P(IdempotencyStoreContract, ARunningClaimLapsesWithItsGatewayForTheSameRequestOnly) {
   auto dying = make(std::chrono::milliseconds(30));
   ASSERT_TRUE(is_claimed(*dying, "first"));
-  ASSERT_TRUE(tidegate::test::eventually([&] { return held(*store_, "another digest").lease_left == Duration::zero(); }));
+  ASSERT_TRUE(
+      tidegate::test::eventually([&] { return held(*store_, "another digest").lease_left == Duration::zero(); }));
   EXPECT_TRUE(is_claimed(*store_, "second"));
   EXPECT_EQ(commit("first").error().reason, "claim_lost") << "a gateway that was only slow charges nothing";
   EXPECT_TRUE(commit("second"));

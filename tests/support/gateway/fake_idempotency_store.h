@@ -10,7 +10,8 @@
 
 namespace tidegate::gateway::test {
 
-/// What all gateways share: names in memory, by a clock. One thread; several FakeIdempotencyStores are several gateways.
+/// What all gateways share: names in memory, by a clock. One thread; several FakeIdempotencyStores are several
+/// gateways.
 struct SharedNames {
   struct Held {
     IdempotencyEntry entry;
@@ -26,7 +27,8 @@ class FakeIdempotencyStore final : public IdempotencyStore {
   static constexpr Duration kLease = std::chrono::seconds(20);
   static constexpr Duration kTimeToLive = std::chrono::hours(24);
 
-  FakeIdempotencyStore(SharedNames& names, const Clock& clock, Duration lease = kLease, Duration time_to_live = kTimeToLive)
+  FakeIdempotencyStore(SharedNames& names, const Clock& clock, Duration lease = kLease,
+                       Duration time_to_live = kTimeToLive)
       : names_(names), clock_(clock), lease_(lease), time_to_live_(time_to_live) {}
 
   /// The next calls of that kind fail; nothing is done. "claim" | "renew" | "commit" | "finish" | "release".
@@ -37,13 +39,15 @@ class FakeIdempotencyStore final : public IdempotencyStore {
     return found == calls_.end() ? 0 : found->second;
   }
 
-  awaitable<Result<std::optional<IdempotencyEntry>>> claim(std::string name, std::string digest, std::string owner) override {
+  awaitable<Result<std::optional<IdempotencyEntry>>> claim(std::string name, std::string digest,
+                                                           std::string owner) override {
     if (!answers("claim")) co_return fail(idempotency_unavailable());
     const Wall now = clock_.wall();
     if (const auto found = names_.held.find(name); found != names_.held.end() && now < found->second.forgotten) {
       IdempotencyEntry entry = found->second.entry;
       const bool is_open = entry.state == AnswerState::kRunning || entry.state == AnswerState::kCommitted;
-      entry.lease_left = is_open && now < found->second.lease_ends ? Duration(found->second.lease_ends - now) : Duration::zero();
+      entry.lease_left =
+          is_open && now < found->second.lease_ends ? Duration(found->second.lease_ends - now) : Duration::zero();
       const bool is_lapsed =
           entry.state == AnswerState::kRunning && entry.lease_left == Duration::zero() && entry.digest == digest;
       if (!is_lapsed) co_return std::optional<IdempotencyEntry>(std::move(entry));

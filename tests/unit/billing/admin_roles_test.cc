@@ -31,8 +31,9 @@ TEST(AdminRoles, EveryMethodStandsOnceAndIsOpenToOperatorsAndOwners) {
 
 TEST(AdminRoles, AViewerOnlyLooks) {
   for (const MethodRule& rule : method_rules()) {
-    const bool looks = rule.method.starts_with("List") || rule.method.starts_with("Get") || rule.method.starts_with("Sum") ||
-                       rule.method.starts_with("Prove") || rule.method.starts_with("Export") || rule.method == "PreviewInvoice";
+    const bool looks = rule.method.starts_with("List") || rule.method.starts_with("Get") ||
+                       rule.method.starts_with("Sum") || rule.method.starts_with("Prove") ||
+                       rule.method.starts_with("Export") || rule.method == "PreviewInvoice";
     if (!looks) {
       EXPECT_FALSE(may(rule.method, AdminRole::kViewer)) << rule.method;
     }
@@ -52,8 +53,8 @@ TEST(AdminRoles, MoneyAndKeysAreDifferentPeoplesWork) {
 }
 
 TEST(AdminRoles, ATenantsKeyMakesNoMoneyAndSeesNothingOfTheHouse) {
-  for (const char* method : {"TopUp", "CreateGrant", "SetCreditLimit", "Adjust", "SuspendTenant", "CreateTenant", "ListPrices",
-                             "ListAudit", "GetMargin", "Reconcile", "SaveBillingProfile"}) {
+  for (const char* method : {"TopUp", "CreateGrant", "SetCreditLimit", "Adjust", "SuspendTenant", "CreateTenant",
+                             "ListPrices", "ListAudit", "GetMargin", "Reconcile", "SaveBillingProfile"}) {
     EXPECT_EQ(check_method(method, AdminRole::kOwner, true).error().reason, "tenant_not_allowed") << method;
   }
   EXPECT_TRUE(may("ListKeys", AdminRole::kViewer, true));
@@ -71,7 +72,8 @@ TEST(AdminRoles, ARefusalNamesTheRolesThatMay) {
 }
 
 TEST(AdminRoles, NobodyDelegatesMoreThanTheOwnRights) {
-  const AdminKeyShape operator_key{AdminRole::kOperator, false}, owner{AdminRole::kOwner, false}, tenants_owner{AdminRole::kOwner, true};
+  const AdminKeyShape operator_key{AdminRole::kOperator, false}, owner{AdminRole::kOwner, false},
+      tenants_owner{AdminRole::kOwner, true};
   EXPECT_TRUE(check_delegation(operator_key, {AdminRole::kOperator, false}, false));
   EXPECT_FALSE(check_delegation(owner, {AdminRole::kOperator, false}, false));
   EXPECT_EQ(check_delegation(operator_key, {AdminRole::kOperator, true}, false).error().reason, "bad_role");

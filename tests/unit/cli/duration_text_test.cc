@@ -18,7 +18,8 @@ TEST(DurationText, SpansHaveAUnit) {
 }
 
 TEST(DurationText, AnythingElseIsRefusedByName) {
-  for (const char* text : {"", "h", "24", "24 h", "24hours", "-1h", "1.5h", "1w", "99999999999d", "9223372036854775807d"}) {
+  for (const char* text :
+       {"", "h", "24", "24 h", "24hours", "-1h", "1.5h", "1w", "99999999999d", "9223372036854775807d"}) {
     const auto span = parse_span(text, "overlap");
     ASSERT_FALSE(span) << text;
     EXPECT_EQ(span.error().reason, "bad_usage");

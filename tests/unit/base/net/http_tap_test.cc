@@ -20,7 +20,8 @@ class CopyTap final : public AnswerTap {
   explicit CopyTap(bool outlives) : outlives_(outlives) {}
   void on_head(int status, const std::string& content_type, const HttpHeaders& headers, bool is_stream) override {
     const std::lock_guard lock(mutex_);
-    head_ = std::to_string(status) + " " + content_type + " " + std::to_string(headers.size()) + (is_stream ? " stream" : "");
+    head_ = std::to_string(status) + " " + content_type + " " + std::to_string(headers.size()) +
+            (is_stream ? " stream" : "");
   }
   void on_body(std::string_view bytes) override {
     const std::lock_guard lock(mutex_);

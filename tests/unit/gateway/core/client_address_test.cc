@@ -23,7 +23,8 @@ TEST(ClientAddress, NobodysHeaderIsBelievedByDefault) {
 TEST(ClientAddress, ATrustedProxyTellsWhoCameBeforeIt) {
   EXPECT_EQ(client("10.0.0.0/8", "10.0.0.1", {"203.0.113.7"}), "203.0.113.7");
   EXPECT_EQ(client("10.0.0.0/8, 2001:db8::/32", "10.0.0.1", {"203.0.113.7, 2001:db8::5"}), "203.0.113.7");
-  EXPECT_EQ(client("10.0.0.0/8", "10.0.0.1", {"203.0.113.7, 10.1.1.1", "10.2.2.2"}), "203.0.113.7") << "fields in order";
+  EXPECT_EQ(client("10.0.0.0/8", "10.0.0.1", {"203.0.113.7, 10.1.1.1", "10.2.2.2"}), "203.0.113.7")
+      << "fields in order";
   EXPECT_EQ(client("10.0.0.0/8", "10.0.0.1", {}), "10.0.0.1");
   EXPECT_EQ(client("10.0.0.0/8", "10.0.0.1", {"10.3.3.3"}), "10.3.3.3") << "a client inside the proxies' own range";
 }

@@ -6,7 +6,11 @@ namespace tidegate::gateway {
 namespace {
 
 IdempotencyEntry entry(AnswerState state, Duration lease_left = {}) {
-  return {.state = state, .digest = "same", .request_id = "0198f000-0000-7000-8000-000000000001", .lease_left = lease_left, .answer = {}};
+  return {.state = state,
+          .digest = "same",
+          .request_id = "0198f000-0000-7000-8000-000000000001",
+          .lease_left = lease_left,
+          .answer = {}};
 }
 ApiError told(const IdempotencyEntry& held, const char* digest = "same") {
   const auto refusal = refusal_of_repeat(held, digest);
@@ -16,7 +20,8 @@ ApiError told(const IdempotencyEntry& held, const char* digest = "same") {
 TEST(Idempotency, KeysAreVisibleAsciiOfABoundedLength) {
   EXPECT_TRUE(check_idempotency_key("7f1c2c2e-9d3e-4b8e-8f2d-2f6a0c1d7e55"));
   EXPECT_TRUE(check_idempotency_key(std::string(255, '~')));
-  for (const std::string& key : {std::string(), std::string(256, 'a'), std::string("a b"), std::string("a\tb"), std::string("\xc3\xa9")}) {
+  for (const std::string& key :
+       {std::string(), std::string(256, 'a'), std::string("a b"), std::string("a\tb"), std::string("\xc3\xa9")}) {
     const Status status = check_idempotency_key(key);
     ASSERT_FALSE(status) << key;
     EXPECT_EQ(status.error().field, "Idempotency-Key");
@@ -41,7 +46,8 @@ TEST(Idempotency, AKeptAnswerIsForTheSameRequestOnly) {
 }
 
 TEST(Idempotency, AnotherRequestLearnsNothingOfTheFirstOnesOutcome) {
-  for (const auto state : {AnswerState::kRunning, AnswerState::kCommitted, AnswerState::kDropped, AnswerState::kUnknown}) {
+  for (const auto state :
+       {AnswerState::kRunning, AnswerState::kCommitted, AnswerState::kDropped, AnswerState::kUnknown}) {
     const ApiError error = told(entry(state, std::chrono::seconds(5)), "another body");
     EXPECT_EQ(error.code, "idempotency_key_reused");
     EXPECT_EQ(error.message.find("0198f000"), std::string::npos);
@@ -59,7 +65,8 @@ TEST(Idempotency, InFlightIsTheOnlyConflictAndSaysWhenToComeBack) {
 }
 
 TEST(Idempotency, WhatMayHaveBeenChargedIsNeverRunAgainAndNamesItsRequest) {
-  for (const auto& held : {entry(AnswerState::kCommitted), entry(AnswerState::kDropped), entry(AnswerState::kUnknown)}) {
+  for (const auto& held :
+       {entry(AnswerState::kCommitted), entry(AnswerState::kDropped), entry(AnswerState::kUnknown)}) {
     const ApiError error = told(held);
     EXPECT_EQ(error.http_status, 410) << answer_state_name(held.state);
     EXPECT_FALSE(error.should_retry);

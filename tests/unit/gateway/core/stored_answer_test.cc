@@ -24,7 +24,8 @@ TEST(StoredAnswer, ComesBackAsItWas) {
 
 TEST(StoredAnswer, NoCutOrLengthenedTextIsAnAnswer) {
   const std::string whole = encode_answer(sample());
-  for (std::size_t length = 0; length < whole.size(); ++length) EXPECT_FALSE(decode_answer(whole.substr(0, length))) << length;
+  for (std::size_t length = 0; length < whole.size(); ++length)
+    EXPECT_FALSE(decode_answer(whole.substr(0, length))) << length;
   EXPECT_FALSE(decode_answer(whole + "x"));
 }
 

@@ -1,4 +1,5 @@
-// Requests with an Idempotency-Key on real servers, one for each of two gateways that share a store; the test plays the worker.
+// Requests with an Idempotency-Key on real servers, one for each of two gateways that share a store; the test plays the
+// worker.
 #include "gateway/http/idempotency_desk.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,8 @@ Digest secret_of(std::uint8_t fill) {
   return secret;
 }
 
-/// A gateway's HTTP edge with idempotency, beside the harness's plain one. Everything of it lives on the harness's lane.
+/// A gateway's HTTP edge with idempotency, beside the harness's plain one. Everything of it lives on the harness's
+/// lane.
 class Edge {
  public:
   Edge(ApiHarness& house, SharedNames& names, const Clock& store_clock, IdempotencyOptions options = {})
@@ -39,8 +41,8 @@ class Edge {
     house_.on_lane([] {});  // what a handler still had to do is done
   }
 
-  HttpClientResponse post(const std::string& body, const std::string& key = "key-1", const std::string& secret = "good-key",
-                          const std::string& path = "/v1/chat/completions") {
+  HttpClientResponse post(const std::string& body, const std::string& key = "key-1",
+                          const std::string& secret = "good-key", const std::string& path = "/v1/chat/completions") {
     HttpClientRequest request("POST", path, body);
     request.headers = {{"Authorization", "Bearer " + secret}, {"Idempotency-Key", key}};
     auto response = http_fetch("http://" + server->address() + path, std::move(request), seconds(10));
@@ -156,7 +158,8 @@ TEST_F(IdempotencyDeskTest, WhileTheFirstRunsARepeatIsAConflictWithATimeToComeBa
 
 TEST_F(IdempotencyDeskTest, AnotherBodyOrPathUnderTheSameKeyIsRefusedByName) {
   ASSERT_EQ(first(chat_body(false)).status, 200);
-  for (const auto& [body, path] : {std::pair(chat_body(true), "/v1/chat/completions"), std::pair(chat_body(false), "/chat/completions")}) {
+  for (const auto& [body, path] :
+       {std::pair(chat_body(true), "/v1/chat/completions"), std::pair(chat_body(false), "/chat/completions")}) {
     const auto other = edge.post(body, "key-1", "good-key", path);
     EXPECT_EQ(other.status, 422) << path;
     EXPECT_EQ(code_of(other), "idempotency_key_reused");
@@ -175,7 +178,8 @@ TEST_F(IdempotencyDeskTest, EachApiKeyHasNamesOfItsOwn) {
 }
 
 TEST_F(IdempotencyDeskTest, AnErrorBeforeAnyChargeIsForgottenSoThatTheKeyMayTryAgain) {
-  house.meter.fail_next_admit(Error(Code::kResourceExhausted, "insufficient_balance", "The wallet is empty; top it up."));
+  house.meter.fail_next_admit(
+      Error(Code::kResourceExhausted, "insufficient_balance", "The wallet is empty; top it up."));
   EXPECT_EQ(edge.post(chat_body(false)).status, 402);
   EXPECT_EQ(edge.post("{").status, 400);
   EXPECT_TRUE(names.held.empty());
@@ -246,8 +250,8 @@ TEST_F(IdempotencyDeskTest, TheAnswerIsFinishedForAClientThatLeft) {
   {
     HttpClientRequest request("POST", "/v1/chat/completions", chat_body(true));
     request.headers = {{"Authorization", "Bearer good-key"}, {"Idempotency-Key", "key-1"}};
-    const auto gave_up =
-        http_fetch("http://" + edge.server->address() + "/v1/chat/completions", std::move(request), std::chrono::milliseconds(150));
+    const auto gave_up = http_fetch("http://" + edge.server->address() + "/v1/chat/completions", std::move(request),
+                                    std::chrono::milliseconds(150));
     EXPECT_FALSE(gave_up);
   }
   answer(0, "for later");
@@ -294,7 +298,9 @@ TEST_F(IdempotencyDeskTest, AStreamCutByItsWorkerIsRepeatedAsItWas) {
 }
 
 TEST_F(IdempotencyDeskTest, TheStoreSeesNoKeyNoPromptAndNoAnswer) {
-  ASSERT_EQ(first(R"({"model":"tang-moe","messages":[{"role":"user","content":"my secret plan"}]})", "secret answer").status, 200);
+  ASSERT_EQ(
+      first(R"({"model":"tang-moe","messages":[{"role":"user","content":"my secret plan"}]})", "secret answer").status,
+      200);
   const auto& [name, held] = *names.held.begin();
   for (const char* text : {"key-1", "good-key", "secret", "plan", "tang-moe", "chatcmpl"}) {
     EXPECT_EQ((name + held.entry.digest + held.entry.answer).find(text), std::string::npos) << text;

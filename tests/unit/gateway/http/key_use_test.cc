@@ -48,7 +48,8 @@ TEST(KeyUse, TheConnectionsAddressDecidesAndTheHeaderDoesNot) {
 TEST(KeyUse, ATrustedProxysHeaderIsBelievedInAllItsFields) {
   HttpRequest http;
   http.remote_address = "10.0.0.1";
-  const std::string raw = "GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 198.51.100.1, 203.0.113.7\r\nx-forwarded-for: 10.0.0.2\r\n\r\n";
+  const std::string raw =
+      "GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 198.51.100.1, 203.0.113.7\r\nx-forwarded-for: 10.0.0.2\r\n\r\n";
   ASSERT_TRUE(parse_head(raw, http.head));
   const auto proxies = TrustedProxies::parse("10.0.0.0/8");
   EXPECT_EQ(key_use_of(http, KeyScope::kChat, *proxies).client, IpAddress::parse("203.0.113.7"));
