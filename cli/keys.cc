@@ -52,11 +52,13 @@ Status key_list(const Arguments& arguments) {
     fmt::print("{}\n", message_json(list));
     return {};
   }
-  TextTable table({"PUBLIC", "NAME", "KEY", "PROJECT", "MODELS", "SCOPES", "SOURCES", "CREATED", "EXPIRES", "REVOKED", "SUCCESSOR"});
+  TextTable table({"PUBLIC", "NAME", "KEY", "PROJECT", "MODELS", "SCOPES", "SOURCES", "CREATED", "EXPIRES", "REVOKED",
+                   "SUCCESSOR"});
   for (const auto& key : list.keys()) {
     table.add({"tgk_" + key.public_id(), key.name(), key.key_id(), key.project_id(), list_text(key.models(), "all"),
                list_text(key.scopes(), "inference"), list_text(key.sources(), "any"), time_text(key.created_us()),
-               time_text(key.expires_us()), time_text(key.revoked_us()), key.replaced_by().empty() ? "-" : key.replaced_by()});
+               time_text(key.expires_us()), time_text(key.revoked_us()),
+               key.replaced_by().empty() ? "-" : key.replaced_by()});
   }
   fmt::print("{}", table.render());
   return {};
@@ -102,20 +104,40 @@ Status key_rotate(const Arguments& arguments) {
 
 std::vector<Command> key_commands() {
   return {
-      {"key create", "Make an API key; its secret is printed once.",
-       "--tenant TENANT --project PROJECT [--name NAME] [--models A,B] [--scopes A,B] [--sources RANGE,RANGE] [--expires INSTANT]",
+      {"key create",
+       "Make an API key; its secret is printed once.",
+       "--tenant TENANT --project PROJECT [--name NAME] [--models A,B] [--scopes A,B] [--sources RANGE,RANGE] "
+       "[--expires INSTANT]",
        "  tidegate key create --tenant acme --project search --name ci\n"
        "  tidegate key create --tenant acme --project search --models tang-moe --expires 2027-01-01T00:00:00Z\n"
-       "  tidegate key create --tenant acme --project search --scopes chat,models --sources 203.0.113.0/24,2001:db8::/32\n",
-       {"tenant", "project", "name", "models", "scopes", "sources", "expires"}, {}, key_create},
-      {"key list", "List API keys.", "[--tenant TENANT]", "  tidegate key list --tenant acme\n", {"tenant"}, {}, key_list},
-      {"key rotate", "Make a successor with the same rights; the old key ends after the overlap.",
+       "  tidegate key create --tenant acme --project search --scopes chat,models --sources "
+       "203.0.113.0/24,2001:db8::/32\n",
+       {"tenant", "project", "name", "models", "scopes", "sources", "expires"},
+       {},
+       key_create},
+      {"key list",
+       "List API keys.",
+       "[--tenant TENANT]",
+       "  tidegate key list --tenant acme\n",
+       {"tenant"},
+       {},
+       key_list},
+      {"key rotate",
+       "Make a successor with the same rights; the old key ends after the overlap.",
        "KEY_OR_PUBLIC_ID --overlap SPAN [--expires INSTANT]",
        "  tidegate key rotate 4fQ81kLm --overlap 24h\n"
        "  tidegate key rotate 4fQ81kLm --overlap 0          # leaked: the old key ends now\n"
        "  tidegate key rotate 4fQ81kLm --overlap 7d --expires 2027-06-01T00:00:00Z\n",
-       {"overlap", "expires"}, {}, key_rotate},
-      {"key revoke", "Revoke a key for good.", "KEY_OR_PUBLIC_ID", "  tidegate key revoke 4fQ81kLm\n", {}, {}, key_revoke},
+       {"overlap", "expires"},
+       {},
+       key_rotate},
+      {"key revoke",
+       "Revoke a key for good.",
+       "KEY_OR_PUBLIC_ID",
+       "  tidegate key revoke 4fQ81kLm\n",
+       {},
+       {},
+       key_revoke},
   };
 }
 

@@ -31,9 +31,10 @@ std::string secret_problem(std::string_view name, const std::string& secret) {
 ConfigTable config_table(GatewayConfig& c) {
   ConfigTable table("tidegate-gateway");
   table.text("http.listen", c.http_listen, "Address and port of the HTTP API.");
-  table.text("http.trusted_proxies", c.trusted_proxies,
-             "Proxies whose X-Forwarded-For is believed when a key is limited to source addresses: CIDR ranges with commas. "
-             "Empty: nobody's.");
+  table.text(
+      "http.trusted_proxies", c.trusted_proxies,
+      "Proxies whose X-Forwarded-For is believed when a key is limited to source addresses: CIDR ranges with commas. "
+      "Empty: nobody's.");
   table.text("grpc.listen", c.grpc_listen,
              "Address and port of the gRPC API. Inside only: a public one stands behind a proxy.");
   table.text("admin.listen", c.admin_listen, "Address and port of /metrics, /livez, /readyz. Inside only.");
@@ -63,7 +64,8 @@ ConfigTable config_table(GatewayConfig& c) {
       "file and restart; the old public key stays published.");
   table.required();
   table.text("redis.address", c.redis_address,
-             "Redis, which keeps answers for Idempotency-Key: unix:/path or host:port. Empty: requests with the header are refused.");
+             "Redis, which keeps answers for Idempotency-Key: unix:/path or host:port. Empty: requests with the header "
+             "are refused.");
   table.secret_file("secrets.redis_password_file", c.redis_password, "Password of Redis; none when left out.");
   table.milliseconds("idempotency.ttl_ms", c.idempotency_ttl, 60'000, 604'800'000,
                      "How long a request with an Idempotency-Key and its answer are remembered.");

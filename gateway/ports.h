@@ -45,8 +45,8 @@ class Principals {
   /// `key_text` is what followed "Bearer "; `use` says for what and from where. shared_ptr: a request keeps its
   /// principal while the cache moves on.
   /// Fails: unauthenticated/invalid_api_key (one text for missing, malformed, unknown, revoked, expired),
-  /// permission_denied/tenant_suspended, source_not_allowed or scope_not_allowed, unavailable/keys_not_loaded before the
-  /// first snapshot. Models are checked later, when the request's is known.
+  /// permission_denied/tenant_suspended, source_not_allowed or scope_not_allowed, unavailable/keys_not_loaded before
+  /// the first snapshot. Models are checked later, when the request's is known.
   virtual Result<std::shared_ptr<const Principal>> authenticate(std::string_view key_text, const KeyUse& use) const = 0;
 };
 

@@ -254,8 +254,8 @@ Status GatewayProcess::listen() {
   http.limits.body_bytes = static_cast<std::uint64_t>(config_.body_bytes_max);
   TG_ASSIGN(parts.http, HttpServer::start(parts.io, std::move(http), parts.handler, clock_, log_, parts.registry));
 
-  parts.inference =
-      std::make_unique<InferenceService>(parts.treasury->principals(), parts.ids, clock_, std::move(serving_lanes), proxies);
+  parts.inference = std::make_unique<InferenceService>(parts.treasury->principals(), parts.ids, clock_,
+                                                       std::move(serving_lanes), proxies);
   rpc::ServerOptions grpc;
   grpc.listen = {config_.grpc_listen};
   TG_ASSIGN(parts.grpc, rpc::RpcServer::start(grpc, {parts.inference.get()}));

@@ -84,7 +84,7 @@ KeyRow read_key(const pqxx::row& row) {
 
 PrincipalRow read_principal(const pqxx::row& row) {
   return {read_key(row),          pg::read_bytea(row[12]), pg::read_id<WalletId>(row[13]), pg::read_text(row[14]),
-          pg::read_text(row[15]), pg::read_text(row[16]), pg::read_bool(row[17])};
+          pg::read_text(row[15]), pg::read_text(row[16]),  pg::read_bool(row[17])};
 }
 
 KeyRow load_key(pqxx::work& tx, ApiKeyId id) {
@@ -203,7 +203,8 @@ Result<RotatedKeys> rotate_key(pqxx::work& tx, const RotateKey& wanted, Wall now
   successor.expires = plan.successor_expires;
   // Before the key: no gateway knows a key before what limits it.
   std::vector<std::string> caps;
-  for (const auto& row : tx.exec_params(kCopyCaps, pg::to_sql(keys.old.id), pg::to_sql(successor.id), pg::to_sql(now))) {
+  for (const auto& row :
+       tx.exec_params(kCopyCaps, pg::to_sql(keys.old.id), pg::to_sql(successor.id), pg::to_sql(now))) {
     caps.push_back(pg::read_text(row[0]));
   }
   append_changes(tx, ChangeKind::kCap, caps);

@@ -155,15 +155,16 @@ AdminService::Reactor* AdminService::RotateKey(Call* call, const v1::RotateKeyRe
   wanted.mac = std::string(as_view(api_key_mac(context_.pepper, minted.text)));
   wanted.overlap = std::chrono::microseconds(request->overlap_us());
   wanted.expires = instant(request->expires_us());
-  return serve(call, response, [wanted, now, text = minted.text, request](pqxx::work& tx) mutable -> Result<v1::RotateKeyResponse> {
-    wanted.key = request->key_id();
-    TG_ASSIGN(const auto keys, rotate_key(tx, wanted, now));
-    v1::RotateKeyResponse out;
-    *out.mutable_key() = to_message(keys.successor);
-    *out.mutable_replaced() = to_message(keys.old);
-    out.set_secret(text);
-    return out;
-  });
+  return serve(call, response,
+               [wanted, now, text = minted.text, request](pqxx::work& tx) mutable -> Result<v1::RotateKeyResponse> {
+                 wanted.key = request->key_id();
+                 TG_ASSIGN(const auto keys, rotate_key(tx, wanted, now));
+                 v1::RotateKeyResponse out;
+                 *out.mutable_key() = to_message(keys.successor);
+                 *out.mutable_replaced() = to_message(keys.old);
+                 out.set_secret(text);
+                 return out;
+               });
 }
 
 AdminService::Reactor* AdminService::CreateAdminKey(Call* call, const v1::CreateAdminKeyRequest* request,
@@ -176,7 +177,8 @@ AdminService::Reactor* AdminService::CreateAdminKey(Call* call, const v1::Create
   row.name = request->name();
   row.created = context_.clock.wall();
   row.expires = instant(request->expires_us());
-  auto handler = [this, row, mac, text = minted.text, request](const AdminCall& c) mutable -> Result<v1::CreateAdminKeyResponse> {
+  auto handler = [this, row, mac, text = minted.text,
+                  request](const AdminCall& c) mutable -> Result<v1::CreateAdminKeyResponse> {
     TG_TRY(check_key(row.name, {}, row.created, row.expires));
     TG_ASSIGN(row.role, read_admin_role(request->role()));
     const AdminCaller& caller = c.caller();

@@ -9,8 +9,7 @@ namespace tidegate::billing {
 /// The service people and the command line call; see proto/tidegate/v1/admin.proto for the contract.
 class AdminService final : public v1::BillingAdmin::CallbackService {
  public:
-  AdminService(const ServiceContext& context, rpc::WorkPool& workers)
-      : context_(context), host_(context, workers) {}
+  AdminService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;

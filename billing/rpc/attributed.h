@@ -9,8 +9,8 @@
 
 namespace tidegate::billing {
 
-/// `work` with its caller's name and limits on it: what it changes is audited as that administrator's, and a caller of one
-/// tenant sees that tenant's rows only, whatever `work` asks for. Every handler of an admin service wraps its
+/// `work` with its caller's name and limits on it: what it changes is audited as that administrator's, and a caller of
+/// one tenant sees that tenant's rows only, whatever `work` asks for. Every handler of an admin service wraps its
 /// transaction in this; a change without it is audited too, as "unattributed/<database user>".
 template <typename Work>
 auto attributed(const AdminCall& call, Work work) {

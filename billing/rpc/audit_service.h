@@ -9,8 +9,7 @@ namespace tidegate::billing {
 /// See proto/tidegate/v1/audit.proto for the contract.
 class AuditService final : public v1::AuditLog::CallbackService {
  public:
-  AuditService(const ServiceContext& context, rpc::WorkPool& workers)
-      : context_(context), host_(context, workers) {}
+  AuditService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;

@@ -9,8 +9,7 @@ namespace tidegate::billing {
 /// Limits on spending, for people and the command line; see proto/tidegate/v1/budget.proto for the contract.
 class BudgetService final : public v1::Budgets::CallbackService {
  public:
-  BudgetService(const ServiceContext& context, rpc::WorkPool& workers)
-      : context_(context), host_(context, workers) {}
+  BudgetService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;

@@ -10,8 +10,7 @@ namespace tidegate::billing {
 /// Corrections and re-rating for people and the command line; see proto/tidegate/v1/ledger.proto for the contract.
 class LedgerService final : public v1::Ledger::CallbackService {
  public:
-  LedgerService(const ServiceContext& context, rpc::WorkPool& workers)
-      : context_(context), host_(context, workers) {}
+  LedgerService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   grpc::ServerUnaryReactor* Adjust(grpc::CallbackServerContext* call, const v1::AdjustRequest* request,
                                    v1::AdjustResponse* response) override;

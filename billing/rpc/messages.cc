@@ -34,11 +34,16 @@ v1::PriceBasis to_message(price::Basis basis) {
 
 v1::AdminRole to_message(AdminRole role) {
   switch (role) {
-    case AdminRole::kOperator: return v1::ADMIN_ROLE_OPERATOR;
-    case AdminRole::kOwner: return v1::ADMIN_ROLE_OWNER;
-    case AdminRole::kBilling: return v1::ADMIN_ROLE_BILLING;
-    case AdminRole::kDeveloper: return v1::ADMIN_ROLE_DEVELOPER;
-    case AdminRole::kViewer: return v1::ADMIN_ROLE_VIEWER;
+    case AdminRole::kOperator:
+      return v1::ADMIN_ROLE_OPERATOR;
+    case AdminRole::kOwner:
+      return v1::ADMIN_ROLE_OWNER;
+    case AdminRole::kBilling:
+      return v1::ADMIN_ROLE_BILLING;
+    case AdminRole::kDeveloper:
+      return v1::ADMIN_ROLE_DEVELOPER;
+    case AdminRole::kViewer:
+      return v1::ADMIN_ROLE_VIEWER;
   }
   return v1::ADMIN_ROLE_UNSPECIFIED;
 }
@@ -339,11 +344,16 @@ Result<Money> read_amount(const std::string& text, const std::string& field, boo
 
 Result<AdminRole> read_admin_role(v1::AdminRole role) {
   switch (role) {
-    case v1::ADMIN_ROLE_OPERATOR: return AdminRole::kOperator;
-    case v1::ADMIN_ROLE_OWNER: return AdminRole::kOwner;
-    case v1::ADMIN_ROLE_BILLING: return AdminRole::kBilling;
-    case v1::ADMIN_ROLE_DEVELOPER: return AdminRole::kDeveloper;
-    case v1::ADMIN_ROLE_VIEWER: return AdminRole::kViewer;
+    case v1::ADMIN_ROLE_OPERATOR:
+      return AdminRole::kOperator;
+    case v1::ADMIN_ROLE_OWNER:
+      return AdminRole::kOwner;
+    case v1::ADMIN_ROLE_BILLING:
+      return AdminRole::kBilling;
+    case v1::ADMIN_ROLE_DEVELOPER:
+      return AdminRole::kDeveloper;
+    case v1::ADMIN_ROLE_VIEWER:
+      return AdminRole::kViewer;
     default:
       return fail(Code::kInvalidArgument, "bad_role", "role is operator, owner, billing, developer or viewer", "role");
   }

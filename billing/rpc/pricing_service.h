@@ -9,8 +9,7 @@ namespace tidegate::billing {
 /// Withdrawal and preview of prices, and allowances; see proto/tidegate/v1/pricing.proto for the contract.
 class PricingService final : public v1::Pricing::CallbackService {
  public:
-  PricingService(const ServiceContext& context, rpc::WorkPool& workers)
-      : context_(context), host_(context, workers) {}
+  PricingService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   grpc::ServerUnaryReactor* WithdrawPrice(grpc::CallbackServerContext* call, const v1::WithdrawPriceRequest* request,
                                           v1::WithdrawPriceResponse* response) override;

@@ -10,8 +10,7 @@ namespace tidegate::billing {
 /// Receipts for people; see proto/tidegate/v1/receipt.proto for the contract.
 class ReceiptService final : public v1::Receipts::CallbackService {
  public:
-  ReceiptService(const ServiceContext& context, rpc::WorkPool& workers)
-      : context_(context), host_(context, workers) {}
+  ReceiptService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;

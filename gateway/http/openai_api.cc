@@ -92,7 +92,8 @@ awaitable<void> OpenAiApi::handle(HttpExchange& exchange) {
   const RequestId request{ids_.next()};
   const HttpRequest& http = exchange.request();
   const PostRoute* post = nullptr;
-  if (http.method == "POST" && http.head.count(kIdempotencyHeader) > 0) post = find_post_route(without_version(http.path));
+  if (http.method == "POST" && http.head.count(kIdempotencyHeader) > 0)
+    post = find_post_route(without_version(http.path));
   if (post == nullptr) co_return co_await route(exchange, serving, request, nullptr);
   std::string key_text(key_text_of(http));
   const auto caller = principals_.authenticate(key_text, key_use_of(http, post->scope, options_.proxies));
@@ -110,8 +111,11 @@ awaitable<void> OpenAiApi::handle(HttpExchange& exchange) {
   IdempotencyDesk& desk = *options_.idempotency[exchange.lane()];
   auto served = co_await desk.serve(exchange, **caller, std::move(key_text), request, answer);
   switch (served.how) {
-    case IdempotencyDesk::How::kRun: break;
-    case IdempotencyDesk::How::kReplayed: serving.metrics.requests("", post->surface, served.status).add(); break;
+    case IdempotencyDesk::How::kRun:
+      break;
+    case IdempotencyDesk::How::kReplayed:
+      serving.metrics.requests("", post->surface, served.status).add();
+      break;
     case IdempotencyDesk::How::kRefused:
       co_await refuse(exchange, serving, request, post->surface, std::move(served.refusal));
       break;

@@ -19,7 +19,7 @@ void PrincipalCache::replace(std::shared_ptr<const KeyTable> table) {
 }
 
 Result<std::shared_ptr<const Principal>> PrincipalCache::authenticate(std::string_view key_text,
-                                                                       const KeyUse& use) const {
+                                                                      const KeyUse& use) const {
   const auto parsed = parse_api_key(key_text);
   if (!parsed || parsed->kind != KeyKind::kTenant) return invalid_key();
   if (!is_loaded()) {

@@ -20,8 +20,8 @@ constexpr std::size_t kEventsWaitingMax = 64;
 
 using Writer = rpc::StreamWriter<v1::ChatEvent>;
 
-/// "ipv4:203.0.113.7:4711" and "ipv6:%5B2001:db8::1%5D:4711", as gRPC names peers, to what comes before the port; "" for
-/// every other kind.
+/// "ipv4:203.0.113.7:4711" and "ipv6:%5B2001:db8::1%5D:4711", as gRPC names peers, to what comes before the port; ""
+/// for every other kind.
 std::string peer_address(const std::string& peer) {
   if (!peer.starts_with("ipv4:") && !peer.starts_with("ipv6:")) return {};
   std::string address = peer.substr(5);
