@@ -62,11 +62,11 @@ class IdempotencyDesk::Recorder final : public AnswerTap, public ChargeFence {
  public:
   Recorder(IdempotencyDesk& desk, std::string name, std::string owner, const Digest& seal)
       : desk_(desk), name_(std::move(name)), owner_(std::move(owner)), seal_(seal) {
-    desk_.open_.emplace(name_, owner_);
+    desk_.open_.emplace(owner_, name_);
     desk_.metrics_.open_requests.add(1);
   }
   ~Recorder() override {
-    desk_.open_.erase(name_);
+    desk_.open_.erase(owner_);
     desk_.metrics_.open_requests.add(-1);
   }
 
@@ -126,9 +126,8 @@ class IdempotencyDesk::Recorder final : public AnswerTap, public ChargeFence {
       co_return;
     }
     const Status released = co_await desk_.store_.release(name_, owner_);
-    if (!released)
-      desk_.log_.warn("idempotent_claim_not_released",
-                      {kv("request_id", owner_), kv("reason", released.error().reason)});
+    if (released) co_return;
+    desk_.log_.warn("idempotent_claim_not_released", {kv("request_id", owner_), kv("reason", released.error().reason)});
   }
 
   /// A store that does not take it leaves the claim committed: a repeat is told that nobody knows how it ended.
@@ -240,12 +239,12 @@ awaitable<void> IdempotencyDesk::keep_claims() {
   while (!co_await stopped_.wait_until(Deadline::after(clock_.mono(), options_.renew_every))) {
     // Requests end while others are renewed: a copy, looked up again.
     const std::vector<std::pair<std::string, std::string>> claims(open_.begin(), open_.end());
-    for (const auto& [name, owner] : claims) {
-      if (!open_.contains(name)) continue;
-      const Status renewed = co_await store_.renew(name, owner);
+    for (const auto& claim : claims) {
+      if (!open_.contains(claim.first)) continue;
+      const Status renewed = co_await store_.renew(claim.second, claim.first);
+      if (renewed) continue;
       // The fence decides; until then a missed renewal costs nothing but a repeat that runs for itself.
-      if (!renewed)
-        log_.warn("idempotent_claim_not_renewed", {kv("request_id", owner), kv("reason", renewed.error().reason)});
+      log_.warn("idempotent_claim_not_renewed", {kv("request_id", claim.first), kv("reason", renewed.error().reason)});
     }
   }
 }

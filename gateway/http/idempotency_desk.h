@@ -78,7 +78,7 @@ class IdempotencyDesk {
   Log& log_;
   IdempotencyMetrics& metrics_;
   Event stopped_;
-  std::map<std::string, std::string> open_;  ///< name to owner, of requests under way
+  std::map<std::string, std::string> open_;  ///< owner to name, of requests under way
 };
 
 }  // namespace tidegate::gateway

@@ -32,7 +32,7 @@ TEST(KeyRules, RotationLetsTheOldKeyEndAfterTheOverlap) {
   const auto plan = plan_rotation({}, hours(24), std::nullopt, kNow);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->old_ends, kNow + hours(24));
-  EXPECT_EQ(plan->successor_expires, std::nullopt);
+  EXPECT_FALSE(plan->successor_expires);
 }
 
 TEST(KeyRules, AnExpiryIsNeverPutOffByTheOverlapAndIsInherited) {

@@ -78,12 +78,12 @@ class HttpTap : public testing::TestWithParam<bool> {
       exchange.begin_stream(200, "text/plain");
       ++begun_;
       while (!go_on_) co_await test::turn();
-      for (const char* chunk : {"one ", "two "}) {
-        const Status sent = co_await exchange.write(chunk);
-        count(sent);
-      }
-      const Status sent = co_await exchange.end_stream("end");
-      count(sent);
+      const Status one = co_await exchange.write("one ");
+      count(one);
+      const Status two = co_await exchange.write("two ");
+      count(two);
+      const Status end = co_await exchange.end_stream("end");
+      count(end);
     }
     ++done_;
   }
