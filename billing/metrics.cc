@@ -14,6 +14,7 @@ BillingMetrics::BillingMetrics(MetricRegistry& r)
       leases_refused(r.counter("tidegate_billing_leases_refused_total", "Lease grants refused because the wallet is exhausted.")),
       lease_seconds(r.histogram("tidegate_billing_lease_seconds", "Time to grant or return a lease.", latency_bounds_seconds())),
       top_ups(r.counter("tidegate_billing_top_ups_total", "Wallet top-ups accepted.")),
+      admin_refusals(r.counter("tidegate_billing_admin_refusals_total", "Admin calls refused for their key, role or tenant.")),
       watchers(r.gauge("tidegate_billing_watchers", "Gateways that watch accounts and prices.")),
       watch_updates(r.counter("tidegate_billing_watch_updates_total", "Changes handed to gateways.")),
       watch_lag_seconds(r.histogram("tidegate_billing_watch_lag_seconds", "From noticing a change to handing it out.", latency_bounds_seconds())),

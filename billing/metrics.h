@@ -19,6 +19,7 @@ struct BillingMetrics {
   Counter& leases_refused;           ///< wallet exhausted
   Histogram& lease_seconds;
   Counter& top_ups;
+  Counter& admin_refusals;           ///< calls of people refused for their key, role or tenant
   Gauge& watchers;
   Counter& watch_updates;
   Histogram& watch_lag_seconds;      ///< from noticing a change to handing it to the streams

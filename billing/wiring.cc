@@ -3,7 +3,6 @@
 #include <fstream>
 
 #include "base/core/ids.h"
-#include "base/crypto/api_key.h"
 #include "base/pg/pool.h"
 #include "base/rpc/server.h"
 #include "base/rpc/work_pool.h"
@@ -75,23 +74,32 @@ struct Billing::Parts {
         ids(around.clock, around.entropy),
         pool(pool_options(config), {&metrics.pool_queued, &metrics.pool_wait_seconds, &metrics.pool_run_seconds,
                                     &metrics.pool_retries, &metrics.pool_reconnects}),
-        context{pool, around.clock, ids, around.entropy, around.log, metrics, prices, config.pepper,
-                tzdata_version(config.tzdata_file), config.price_lead, config.lease_ttl,
-                parse_api_key(config.admin_key).value().public_id},
+        context{pool,
+                around.clock,
+                ids,
+                around.entropy,
+                around.log,
+                metrics,
+                prices,
+                config.pepper,
+                tzdata_version(config.tzdata_file),
+                config.price_lead,
+                config.lease_ttl,
+                config.admin_key},
         workers(static_cast<std::size_t>(config.worker_threads), static_cast<std::size_t>(config.queue_max), "billing"),
         hub(context, workers),
         accounts(context, workers, rpc::AuthGate::required(config.cluster_token), hub),
         meter(context, workers, rpc::AuthGate::required(config.cluster_token)),
-        admin(context, workers, rpc::AuthGate::required(config.admin_key)),
-        budgets(context, workers, rpc::AuthGate::required(config.admin_key)),
-        limits(context, workers, rpc::AuthGate::required(config.admin_key)),
-        ledger(context, workers, rpc::AuthGate::required(config.admin_key)),
-        statements(context, workers, rpc::AuthGate::required(config.admin_key), config.invoice_grace),
-        pricing(context, workers, rpc::AuthGate::required(config.admin_key)),
-        receipts(context, workers, rpc::AuthGate::required(config.admin_key)),
+        admin(context, workers),
+        budgets(context, workers),
+        limits(context, workers),
+        ledger(context, workers),
+        statements(context, workers, config.invoice_grace),
+        pricing(context, workers),
+        receipts(context, workers),
         receipt_lookup(context, workers, rpc::AuthGate::required(config.cluster_token)),
         balance_lookup(context, workers, rpc::AuthGate::required(config.cluster_token)),
-        audit(context, workers, rpc::AuthGate::required(config.admin_key)) {}
+        audit(context, workers) {}
 
   Config config;
   BillingMetrics metrics;
@@ -134,6 +142,8 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   TG_TRY(grant_roles(owner_dsn, Deadline::after(surroundings.clock.mono(), kMigrateLimit)));
   auto billing = std::unique_ptr<Billing>(new Billing(std::make_unique<Parts>(config, surroundings)));
   Parts& parts = *billing->parts_;
+  TG_ASSIGN(parts.context.has_row_security,
+            parts.pool.run_blocking(Deadline::after(surroundings.clock.mono(), kMigrateLimit), is_row_security_on));
   parts.hub.start(config.pg_dsn);
   if (config.reconcile_interval.count() > 0) {
     parts.reconcile = std::make_unique<ReconcileJob>(parts.context, parts.ids.next().to_string(), config.reconcile_interval);

@@ -10,6 +10,7 @@ namespace tidegate::cli {
 std::vector<Command> status_commands();
 std::vector<Command> tenant_commands();
 std::vector<Command> key_commands();
+std::vector<Command> admin_key_commands();
 std::vector<Command> wallet_commands();
 std::vector<Command> cap_commands();
 std::vector<Command> limit_commands();

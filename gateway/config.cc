@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/crypto/ed25519.h"
+#include "gateway/core/client_address.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -30,6 +31,10 @@ std::string secret_problem(std::string_view name, const std::string& secret) {
 ConfigTable config_table(GatewayConfig& c) {
   ConfigTable table("tidegate-gateway");
   table.text("http.listen", c.http_listen, "Address and port of the HTTP API.");
+  table.text(
+      "http.trusted_proxies", c.trusted_proxies,
+      "Proxies whose X-Forwarded-For is believed when a key is limited to source addresses: CIDR ranges with commas. "
+      "Empty: nobody's.");
   table.text("grpc.listen", c.grpc_listen,
              "Address and port of the gRPC API. Inside only: a public one stands behind a proxy.");
   table.text("admin.listen", c.admin_listen, "Address and port of /metrics, /livez, /readyz. Inside only.");
@@ -43,9 +48,9 @@ ConfigTable config_table(GatewayConfig& c) {
   table.text("billing.address", c.billing_address, "Billing: host:port or unix:path.");
   table.required();
   table.text("redis.address", c.redis_address,
-             "Redis that gateways share rate limits through: unix:path or host:port. Empty: every gateway keeps to its "
-             "static part of each limit.");
-  table.secret_file("secrets.redis_password_file", c.redis_password, "Password of that Redis, if it wants one.");
+             "Redis of all gateways: unix:path or host:port. They share rate limits through it, and it keeps answers for "
+             "Idempotency-Key. Empty: every gateway keeps to its static part of each limit, and requests with the header "
+             "are refused.");
   table.text("journal.dir", c.journal_dir, "Folder of the usage journal, on a disk that survives the process; one gateway each.");
   table.required();
   table.integer("journal.quota_bytes", c.journal_quota_bytes, std::int64_t{16} << 20, std::int64_t{1} << 40,
@@ -62,6 +67,11 @@ ConfigTable config_table(GatewayConfig& c) {
       "Key that signs this gateway's receipts, made by: tidegate receipt-key mint. To rotate, replace the "
       "file and restart; the old public key stays published.");
   table.required();
+  table.secret_file("secrets.redis_password_file", c.redis_password, "Password of Redis; none when left out.");
+  table.milliseconds("idempotency.ttl_ms", c.idempotency_ttl, 60'000, 604'800'000,
+                     "How long a request with an Idempotency-Key and its answer are remembered.");
+  table.integer("idempotency.answer_bytes", c.idempotency_answer_bytes_max, 1'024, 16 << 20,
+                "Largest answer that is kept; of a larger one only that it was given and charged.");
   table.text("deployment.name", c.deployment, "Name of this installation, printed on every receipt.");
   table.milliseconds("limits.request_ms", c.request_max, 1'000, 3'600'000, "Longest life of a request.");
   table.milliseconds("limits.queue_wait_ms", c.queue_wait_max, 100, 600'000, "Longest wait for a worker; then 503.");
@@ -94,6 +104,9 @@ Status check_config(const GatewayConfig& config) {
   }
   if (config.deployment.empty() || config.deployment.size() > kDeploymentBytesMax) {
     problems += fmt::format("deployment.name: give it 1 to {} characters\n", kDeploymentBytesMax);
+  }
+  if (const auto proxies = TrustedProxies::parse(config.trusted_proxies); !proxies) {
+    problems += "http.trusted_proxies: " + proxies.error().message + "\n";
   }
   if (!problems.empty()) return fail(Code::kInvalidArgument, "bad_config", std::move(problems));
   return {};

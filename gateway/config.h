@@ -13,13 +13,14 @@ struct GatewayConfig {
   std::string http_listen = "127.0.0.1:8080";
   std::string grpc_listen = "127.0.0.1:8081";
   std::string admin_listen = "127.0.0.1:8082";
+  std::string trusted_proxies;
   std::int64_t io_threads = 2;
   std::string region = "local";
   std::string pool = "cpu";
   std::string gateway_id = "gateway-1";
   std::string scheduler_address;
   std::string billing_address;
-  std::string redis_address;
+  std::string redis_address;  ///< empty: no Redis; limits are kept by static parts, and no Idempotency-Keys are taken
   std::string redis_password;
   std::int64_t limit_gateways = 1;
   std::chrono::milliseconds limit_wait_max{50};
@@ -30,6 +31,8 @@ struct GatewayConfig {
   std::string cache_salt;
   std::string receipt_key;  ///< PEM
   std::string deployment = "tidegate";
+  std::chrono::milliseconds idempotency_ttl{24 * 3'600'000};
+  std::int64_t idempotency_answer_bytes_max = 1024 * 1024;
 
   std::chrono::milliseconds request_max{600'000};
   std::chrono::milliseconds queue_wait_max{60'000};

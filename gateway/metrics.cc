@@ -13,13 +13,15 @@ const std::vector<double> kInterTokenBounds = {.002, .005, .01, .015, .02, .025,
 const std::vector<double> kRequestBounds = {.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640};
 
 /// Reasons that may be a label. Everything else, also what a worker makes up, is "other".
-constexpr std::array<std::string_view, 28> kReasons = {
+constexpr auto kReasons = std::to_array<std::string_view>({
     "invalid_json",         "missing_field",      "wrong_type",          "invalid_value",     "unsupported_parameter",
     "invalid_api_key",      "tenant_suspended",   "keys_not_loaded",     "model_not_allowed", "model_not_found",
     "model_not_ready",      "routes_not_loaded",  "not_found",           "method_not_allowed", "context_length_exceeded",
     "insufficient_balance", "budget_exceeded",    "price_missing",       "billing_unreachable", "journal_full",
     "journal_failed",       "queue_full",         "queue_timeout",       "worker_lost",       "worker_cancelled",
-    "deadline_exceeded",    "gateway_stopping",   "rate_limit_exceeded"};
+    "deadline_exceeded",    "gateway_stopping",   "rate_limit_exceeded", "scope_not_allowed", "source_not_allowed",
+    "idempotency_key_reused", "idempotency_in_flight", "idempotency_answer_not_kept", "idempotency_outcome_unknown",
+    "idempotency_unavailable"});
 
 std::string_view phase_name(CancelPhase phase) {
   switch (phase) {

@@ -12,6 +12,8 @@
 #include "base/core/money.h"
 #include "base/core/result.h"
 #include "base/net/asio.h"
+#include "gateway/core/idempotency.h"
+#include "gateway/core/key_policy.h"
 #include "gateway/core/usage.h"
 
 /// What the gateway's edge (http/, rpc/) needs from its other halves. Fakes are in tests/support/gateway.
@@ -26,6 +28,7 @@ struct Principal {
   WalletId wallet;
   std::string currency;
   std::vector<std::string> models;  ///< allow-list; empty = all
+  KeyPolicy policy;
   std::string tenant_text;  ///< the tenant's id as price versions name it
   std::string tenant_name;
   std::string project_name;
@@ -39,10 +42,12 @@ struct Principal {
 class Principals {
  public:
   virtual ~Principals() = default;
-  /// `key_text` is what followed "Bearer ". shared_ptr: a request keeps its principal while the cache moves on.
+  /// `key_text` is what followed "Bearer "; `use` says for what and from where. shared_ptr: a request keeps its
+  /// principal while the cache moves on.
   /// Fails: unauthenticated/invalid_api_key (one text for missing, malformed, unknown, revoked, expired),
-  /// permission_denied/tenant_suspended, unavailable/keys_not_loaded before the first snapshot.
-  virtual Result<std::shared_ptr<const Principal>> authenticate(std::string_view key_text) const = 0;
+  /// permission_denied/tenant_suspended, source_not_allowed or scope_not_allowed, unavailable/keys_not_loaded before
+  /// the first snapshot. Models are checked later, when the request's is known.
+  virtual Result<std::shared_ptr<const Principal>> authenticate(std::string_view key_text, const KeyUse& use) const = 0;
 };
 
 struct AdmissionRequest {
@@ -114,6 +119,36 @@ class Balances {
   /// What gateways hold on lease is still the wallet's. Usage of the last seconds may not be posted yet.
   /// Fails: not_found/unknown_wallet (also another tenant's), unavailable/...
   virtual awaitable<Result<Balance>> find(TenantId tenant, WalletId wallet) = 0;
+};
+
+/// What must be remembered of a request before anything of it may be charged or handed over.
+class ChargeFence {
+ public:
+  virtual ~ChargeFence() = default;
+  /// Once a request at most. When it fails nothing may be charged or handed over.
+  virtual awaitable<Status> before_charge() = 0;
+};
+
+/// Idempotency keys, over all gateways. Belongs to one executor. Every call is one atomic step and one round trip, and
+/// fails within its time limit with unavailable/idempotency_unavailable; then whether it was done is not known.
+/// `name` hides the caller's key and whose it is, `owner` is the id of the request that claims.
+class IdempotencyStore {
+ public:
+  virtual ~IdempotencyStore() = default;
+  /// nullopt: the name is `owner`'s from here on, as running, for the lease; or what is remembered under it. A running
+  /// claim of the same digest whose lease has lapsed is taken over.
+  virtual awaitable<Result<std::optional<IdempotencyEntry>>> claim(std::string name, std::string digest,
+                                                                   std::string owner) = 0;
+  // Each of these only while the claim is the owner's and neither kept, dropped nor unknown.
+  // Fails also: aborted/claim_lost.
+  /// A new lease.
+  virtual awaitable<Status> renew(std::string name, std::string owner) = 0;
+  /// Running becomes committed, with a new lease.
+  virtual awaitable<Status> commit(std::string name, std::string owner) = 0;
+  /// The end: `state` is kKept, with the sealed answer, kDropped or kUnknown. Remembered for the store's time to live.
+  virtual awaitable<Status> finish(std::string name, std::string owner, AnswerState state, std::string answer) = 0;
+  /// Nothing was charged: forgets the claim.
+  virtual awaitable<Status> release(std::string name, std::string owner) = 0;
 };
 
 /// Receipts that billing keeps for ever. Thread-safe; every call is a round trip.

@@ -15,9 +15,11 @@
 #include "base/redis/redis_client.h"
 #include "base/rpc/server.h"
 #include "gateway/adapters/billing_accounts.h"
+#include "gateway/adapters/redis_idempotency.h"
 #include "gateway/dispatch/lane_dispatcher.h"
 #include "gateway/dispatch/route_watch.h"
 #include "gateway/http/http_api.h"
+#include "gateway/http/idempotency_desk.h"
 #include "gateway/journal/posix_disk.h"
 #include "gateway/limits/rate_keeper.h"
 #include "gateway/metrics.h"
@@ -40,6 +42,10 @@ struct Lane {
   OpenRequests open_requests;
   std::unique_ptr<LaneDispatcher> dispatcher;
   std::optional<Serving> serving;
+  std::unique_ptr<RedisClient> redis;  ///< null without redis.address, and so are the next two
+  std::unique_ptr<RedisIdempotency> idempotency_store;
+  std::unique_ptr<IdempotencyDesk> idempotency;
+  std::future<void> claims_kept;
 };
 
 awaitable<void> wait_until_answered(const OpenRequests& open, const Clock& clock, Deadline deadline) {
@@ -57,6 +63,7 @@ struct GatewayProcess::Parts {
         io(static_cast<std::size_t>(config.io_threads)),
         control_metrics(registry),
         rate_metrics(registry),
+        idempotency_metrics(registry),
         stopping(control.executor(0)),
         money_ready(readiness.add("money")),
         routes_ready(readiness.add("routes")) {}
@@ -71,6 +78,7 @@ struct GatewayProcess::Parts {
   IoThreads io;       ///< requests
   GatewayMetrics control_metrics;
   RateMetrics rate_metrics;
+  IdempotencyMetrics idempotency_metrics;
   Event stopping;
   Readiness::Check money_ready;
   Readiness::Check routes_ready;
@@ -106,6 +114,7 @@ Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayConfi
   TG_TRY(process->open_money());
   TG_TRY(process->open_limits());
   process->open_lanes();
+  TG_TRY(process->open_idempotency());
   process->watch_routes();
   TG_TRY(process->listen());
   log.info("gateway_started", {kv("http", process->http_address()), kv("grpc", process->grpc_address()),
@@ -151,22 +160,27 @@ Status GatewayProcess::open_money() {
   return {};
 }
 
+/// Null without redis.address. Each thread has a connection of its own.
+Result<std::unique_ptr<RedisClient>> GatewayProcess::connect_redis(IoThreads& threads, std::size_t thread) {
+  if (config_.redis_address.empty()) return std::unique_ptr<RedisClient>();
+  RedisOptions options;
+  options.address = config_.redis_address;
+  options.password = config_.redis_password;
+  options.service = "gateway";
+  // Of the jitter: no two connections of the installation come back in step.
+  const auto seed = static_cast<std::uint64_t>(unix_micros(clock_.wall())) + thread;
+  const auto start = [&] {
+    return RedisClient::start(threads.executor(thread), options, log_, parts_->registry, seed);
+  };
+  return threads.run_on(thread, start);
+}
+
 Status GatewayProcess::open_limits() {
   Parts& parts = *parts_;
-  const auto life = static_cast<std::uint64_t>(unix_micros(clock_.wall()));
-  if (!config_.redis_address.empty()) {
-    RedisOptions redis;
-    redis.address = config_.redis_address;
-    redis.password = config_.redis_password;
-    redis.service = "gateway";
-    auto connecting = [&] {
-      return RedisClient::start(parts.limits.executor(0), std::move(redis), log_, parts.registry, life);
-    };
-    TG_ASSIGN(parts.redis, parts.limits.run_on(0, connecting));
-  }
+  TG_ASSIGN(parts.redis, connect_redis(parts.limits, 0));
   RateKeeperConfig config;
   config.gateway_id = config_.gateway_id;
-  config.epoch = life;
+  config.epoch = static_cast<std::uint64_t>(unix_micros(clock_.wall()));
   config.gateways = config_.limit_gateways;
   config.wait_max = config_.limit_wait_max;
   RateKeeperParts with{.redis = parts.redis.get(),
@@ -208,6 +222,29 @@ void GatewayProcess::open_lanes() {
   }
 }
 
+/// Starts without Redis as well: only requests with the header need it, and they are told.
+Status GatewayProcess::open_idempotency() {
+  Parts& parts = *parts_;
+  if (config_.redis_address.empty()) return {};
+  RedisIdempotencyOptions store;
+  store.time_to_live = config_.idempotency_ttl;
+  IdempotencyOptions desk;
+  desk.secret = derive_key(config_.pepper, "idempotent answers");
+  desk.answer_bytes_max = static_cast<std::size_t>(config_.idempotency_answer_bytes_max);
+  for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
+    Lane& lane = *parts.lanes[i];
+    TG_ASSIGN(lane.redis, connect_redis(parts.io, i));
+    lane.idempotency_store = std::make_unique<RedisIdempotency>(*lane.redis, store, clock_);
+    lane.idempotency = std::make_unique<IdempotencyDesk>(*lane.idempotency_store, desk, clock_, parts.entropy, log_,
+                                                         parts.idempotency_metrics, parts.io.executor(i));
+    lane.claims_kept = std::async(std::launch::async, [&parts, &lane, i] {
+      const auto keep = [&lane] { return lane.idempotency->keep_claims(); };
+      parts.io.run_on(i, keep);
+    });
+  }
+  return {};
+}
+
 void GatewayProcess::watch_routes() {
   Parts& parts = *parts_;
   RouteWatchOptions options;
@@ -237,8 +274,16 @@ Status GatewayProcess::listen() {
     servings.push_back(&*parts.lanes[i]->serving);
     serving_lanes.push_back({servings.back(), parts.io.executor(i)});
   }
+  HttpApiParts behind;
+  behind.receipts = parts.receipts.get();
+  behind.balances = parts.balances.get();
+  for (const auto& lane : parts.lanes) {
+    if (lane->idempotency) behind.desks.push_back(lane->idempotency.get());
+  }
+  TG_ASSIGN(const auto proxies, TrustedProxies::parse(config_.trusted_proxies));
+  behind.proxies = proxies;
   parts.api = std::make_unique<HttpApi>(parts.treasury->principals(), parts.ids, clock_, std::move(servings),
-                                        parts.receipts.get(), parts.balances.get());
+                                        std::move(behind));
   parts.handler = [api = parts.api.get()](HttpExchange& exchange) { return api->handle(exchange); };
   HttpServerOptions http;
   http.listen = config_.http_listen;
@@ -248,8 +293,8 @@ Status GatewayProcess::listen() {
   http.limits.body_bytes = static_cast<std::uint64_t>(config_.body_bytes_max);
   TG_ASSIGN(parts.http, HttpServer::start(parts.io, std::move(http), parts.handler, clock_, log_, parts.registry));
 
-  parts.inference =
-      std::make_unique<InferenceService>(parts.treasury->principals(), parts.ids, clock_, std::move(serving_lanes));
+  parts.inference = std::make_unique<InferenceService>(parts.treasury->principals(), parts.ids, clock_,
+                                                       std::move(serving_lanes), proxies);
   rpc::ServerOptions grpc;
   grpc.listen = {config_.grpc_listen};
   TG_ASSIGN(parts.grpc, rpc::RpcServer::start(grpc, {parts.inference.get()}));
@@ -323,6 +368,8 @@ void GatewayProcess::shut_down() {
   for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
     Lane& lane = *parts.lanes[i];
     parts.io.run_on(i, [&lane] { return lane.dispatcher->stop(); });
+    if (lane.idempotency) lane.idempotency->stop();
+    if (lane.claims_kept.valid()) lane.claims_kept.get();
   }
   if (parts.watch) {
     parts.control.run_on(0, [&parts] { parts.watch->stop(); });
@@ -336,7 +383,10 @@ void GatewayProcess::shut_down() {
   if (parts.readiness_ended.valid()) parts.readiness_ended.get();
   // Routes posted before the watch stopped have run once this returns.
   for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
-    parts.io.run_on(i, [&parts, i] { parts.lanes[i]->dispatcher.reset(); });
+    parts.io.run_on(i, [&parts, i] {
+      parts.lanes[i]->dispatcher.reset();
+      parts.lanes[i]->redis.reset();
+    });
   }
   if (parts.rates) {
     const auto stop = [&parts] { return parts.rates->stop(); };

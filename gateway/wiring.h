@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,6 +10,11 @@
 #include "base/core/log.h"
 #include "base/core/result.h"
 #include "gateway/config.h"
+
+namespace tidegate {
+class IoThreads;
+class RedisClient;
+}  // namespace tidegate
 
 namespace tidegate::gateway {
 
@@ -36,8 +42,10 @@ class GatewayProcess {
   struct Parts;
   GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log);
   Status open_money();
+  Result<std::unique_ptr<RedisClient>> connect_redis(IoThreads& threads, std::size_t thread);
   Status open_limits();
   void open_lanes();
+  Status open_idempotency();
   void watch_routes();
   Status listen();
   void drain();

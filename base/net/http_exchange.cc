@@ -21,14 +21,52 @@ constexpr std::size_t kKeptBufferBytesMax = 256 * 1024;
 const HttpRequest& HttpExchange::request() const { return connection_.request(); }
 Executor HttpExchange::executor() const { return connection_.lane().executor; }
 std::size_t HttpExchange::lane() const { return connection_.lane().index; }
-awaitable<Status> HttpExchange::respond(HttpResponse response) { return connection_.respond(std::move(response)); }
+awaitable<Status> HttpExchange::respond(HttpResponse response) {
+  // Without a tap the connection's own coroutine is handed out: no frame of ours per write.
+  if (tap_ == nullptr) return connection_.respond(std::move(response));
+  return respond_tapped(std::move(response));
+}
 void HttpExchange::begin_stream(int status, std::string content_type, HttpHeaders headers) {
+  if (tap_ != nullptr) tap_->on_head(status, content_type, headers, /*is_stream=*/true);
   connection_.begin_stream(status, content_type, headers);
 }
-awaitable<Status> HttpExchange::write(std::string_view chunk) { return connection_.write(chunk); }
-awaitable<Status> HttpExchange::end_stream(std::string_view last) { return connection_.end_stream(last); }
-bool HttpExchange::is_client_gone() const { return connection_.is_gone(); }
-void HttpExchange::on_gone(std::function<void()> callback) { connection_.on_gone(std::move(callback)); }
+awaitable<Status> HttpExchange::write(std::string_view chunk) {
+  if (tap_ == nullptr) return connection_.write(chunk);
+  return write_tapped(chunk);
+}
+awaitable<Status> HttpExchange::end_stream(std::string_view last) {
+  if (tap_ == nullptr) return connection_.end_stream(last);
+  return end_tapped(last);
+}
+bool HttpExchange::is_client_gone() const { return connection_.is_gone() && !hides_leaving(); }
+void HttpExchange::on_gone(std::function<void()> callback) {
+  if (!hides_leaving()) connection_.on_gone(std::move(callback));
+}
+
+awaitable<Status> HttpExchange::respond_tapped(HttpResponse response) {
+  tap_->on_head(response.status, response.content_type, response.headers, /*is_stream=*/false);
+  tap_->on_body(response.body);
+  co_await tap_->on_end();
+  Status sent = co_await connection_.respond(std::move(response));
+  if (!sent && hides_leaving()) sent = Status();
+  co_return sent;
+}
+
+awaitable<Status> HttpExchange::write_tapped(std::string_view chunk) {
+  tap_->on_body(chunk);
+  Status sent = co_await connection_.write(chunk);
+  if (!sent && hides_leaving()) sent = Status();
+  co_return sent;
+}
+
+awaitable<Status> HttpExchange::end_tapped(std::string_view last) {
+  tap_->on_body(last);
+  co_await tap_->on_end();
+  Status sent = co_await connection_.end_stream(last);
+  if (!sent && hides_leaving()) sent = Status();
+  co_return sent;
+}
+
 int HttpExchange::status() const { return connection_.status(); }
 
 std::string render_plain_error(const Error& error, int) {

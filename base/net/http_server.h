@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <boost/asio/ip/tcp.hpp>
 
@@ -20,6 +21,20 @@ namespace tidegate {
 
 class HttpConnection;
 struct HttpCore;
+
+/// Sees an answer on its way out, for instance to keep a copy. Called on the connection's executor.
+class AnswerTap {
+ public:
+  virtual ~AnswerTap() = default;
+  /// Once, first. Nothing of the answer has left.
+  virtual void on_head(int status, const std::string& content_type, const HttpHeaders& headers, bool is_stream) = 0;
+  /// The next bytes of the body, before they are sent.
+  virtual void on_body(std::string_view bytes) = 0;
+  /// Everything was seen; the last bytes are held back until this returns.
+  virtual awaitable<void> on_end() = 0;
+  /// While true the handler does not notice that its client left: the answer is wanted all the same.
+  virtual bool outlives_client() const = 0;
+};
 
 /// One request and its answer, in the hands of a handler. Belongs to the connection's executor; everything on it is
 /// called there. Answer with respond(), or with begin_stream() ... write() ... end_stream().
@@ -57,8 +72,17 @@ class HttpExchange {
   /// Status sent so far, or 0.
   int status() const;
 
+  /// From here on `tap` sees the answer; null ends that. Before the answer begins; the tap outlives it.
+  void set_tap(AnswerTap* tap) { tap_ = tap; }
+
  private:
+  awaitable<Status> respond_tapped(HttpResponse response);
+  awaitable<Status> write_tapped(std::string_view chunk);
+  awaitable<Status> end_tapped(std::string_view last);
+  bool hides_leaving() const { return tap_ != nullptr && tap_->outlives_client(); }
+
   HttpConnection& connection_;
+  AnswerTap* tap_ = nullptr;
 };
 
 /// Runs once per request, one at a time per connection. If it returns without an answer, or throws, the client gets

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/core/result.h"
 
@@ -23,6 +25,13 @@ class AuthGate {
   static AuthGate required(std::string token) { return AuthGate(std::move(token)); }
   /// Lets everybody in: for services that check their callers themselves (API keys).
   static AuthGate open() { return AuthGate(std::nullopt); }
+  /// Lets in whom `check` lets in, called with the token, "" when there is none. Cheap and without waiting: it runs on
+  /// gRPC's threads. For services that look at the token again, where they may wait.
+  static AuthGate checked_by(std::function<Status(const std::string& token)> check) {
+    AuthGate gate(std::nullopt);
+    gate.check_ = std::move(check);
+    return gate;
+  }
 
   /// Fails: unauthenticated/missing_token, unauthenticated/bad_token.
   Status check(const grpc::ServerContextBase& context) const;
@@ -31,6 +40,7 @@ class AuthGate {
  private:
   explicit AuthGate(std::optional<std::string> token) : token_(std::move(token)) {}
   std::optional<std::string> token_;
+  std::function<Status(const std::string&)> check_;
 };
 
 }  // namespace tidegate::rpc

@@ -104,7 +104,7 @@ struct Bench {
 
   awaitable<bool> admit_once(bool is_counted) {
     const auto t0 = Clocked::now();
-    const auto who = treasury->principals().authenticate(key_text);
+    const auto who = treasury->principals().authenticate(key_text, {});
     const auto t1 = Clocked::now();
     const auto table = treasury->feed().caps();
     std::vector<NodeId> path;

@@ -4,6 +4,7 @@
 
 #include "base/pg/types.h"
 #include "billing/adapters/change_log.h"
+#include "billing/core/key_rules.h"
 
 namespace tidegate::billing {
 
@@ -31,11 +32,22 @@ constexpr const char* kInsertProject = R"sql(
 constexpr const char* kKeyColumns = R"sql(
   k.id, k.project_id, p.tenant_id, k.public_id, k.name, array_to_string(k.models, E'\n'),
   (extract(epoch FROM k.created_at) * 1000000)::bigint, (extract(epoch FROM k.expires_at) * 1000000)::bigint,
-  (extract(epoch FROM k.revoked_at) * 1000000)::bigint)sql";
+  (extract(epoch FROM k.revoked_at) * 1000000)::bigint, array_to_string(k.scopes, E'\n'), array_to_string(k.sources, E'\n'),
+  coalesce(k.replaced_by::text, ''))sql";
 constexpr const char* kKeyFrom = " FROM api_keys k JOIN projects p ON p.id = k.project_id ";
 constexpr const char* kInsertKey = R"sql(
-  INSERT INTO api_keys (id, project_id, public_id, mac, name, models, created_at, expires_at)
-  VALUES ($1, $2, $3, $4::bytea, $5, $6::text[], $7, nullif($8, '')::timestamptz))sql";
+  INSERT INTO api_keys (id, project_id, public_id, mac, name, models, created_at, expires_at, scopes, sources)
+  VALUES ($1, $2, $3, $4::bytea, $5, $6::text[], $7, nullif($8, '')::timestamptz, $9::text[], $10::cidr[]))sql";
+/// Locks the key: of two rotations one sees the other's successor.
+constexpr const char* kLockKey = "SELECT id FROM api_keys WHERE id::text = $1 OR public_id = $1 FOR UPDATE";
+constexpr const char* kReplaceKey = R"sql(
+  UPDATE api_keys SET replaced_by = $2, expires_at = $3::timestamptz WHERE id = $1)sql";
+/// Limits of the old key are limits of the new one; each counts for itself.
+constexpr const char* kCopyCaps = R"sql(
+  INSERT INTO caps (id, tenant_id, scope, subject, period, amount, created_at)
+  SELECT gen_random_uuid(), c.tenant_id, c.scope, $2::uuid, c.period, c.amount, $3::timestamptz
+    FROM caps c WHERE c.scope = 'key' AND c.subject = $1::uuid AND c.removed_at IS NULL
+  RETURNING id)sql";
 constexpr const char* kRevokeKey = R"sql(
   UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2::timestamptz) WHERE id::text = $1 OR public_id = $1 RETURNING id)sql";
 
@@ -64,12 +76,24 @@ KeyRow read_key(const pqxx::row& row) {
   key.created = pg::read_wall(row[6]);
   key.expires = pg::read_wall_if(row[7]);
   key.revoked = pg::read_wall_if(row[8]);
+  key.scopes = pg::read_list(row[9], '\n');
+  key.sources = pg::read_list(row[10], '\n');
+  key.replaced_by = pg::read_text(row[11]);
   return key;
 }
 
 PrincipalRow read_principal(const pqxx::row& row) {
-  return {read_key(row),          pg::read_bytea(row[9]),  pg::read_id<WalletId>(row[10]), pg::read_text(row[11]),
-          pg::read_text(row[12]), pg::read_text(row[13]), pg::read_bool(row[14])};
+  return {read_key(row),          pg::read_bytea(row[12]), pg::read_id<WalletId>(row[13]), pg::read_text(row[14]),
+          pg::read_text(row[15]), pg::read_text(row[16]),  pg::read_bool(row[17])};
+}
+
+KeyRow load_key(pqxx::work& tx, ApiKeyId id) {
+  static const std::string kFind = std::string("SELECT ") + kKeyColumns + kKeyFrom + "WHERE k.id = $1";
+  return read_key(tx.exec_params1(kFind, pg::to_sql(id)));
+}
+
+std::unexpected<Error> unknown_key(const std::string& key) {
+  return fail(Code::kNotFound, "unknown_key", fmt::format("there is no key \"{}\"", key), "key_id");
 }
 
 std::string after_text(const PageOf& page) { return page.after ? page.after->to_string() : std::string(); }
@@ -143,7 +167,8 @@ std::vector<ProjectRow> list_projects(pqxx::work& tx, const std::optional<Tenant
 
 Result<KeyRow> insert_key(pqxx::work& tx, const KeyRow& key, std::string_view mac) {
   tx.exec_params0(kInsertKey, pg::to_sql(key.id), pg::to_sql(key.project), key.public_id, pg::to_bytea(mac), key.name,
-                  pg::array_of(key.models), pg::to_sql(key.created), key.expires ? pg::to_sql(*key.expires) : "");
+                  pg::array_of(key.models), pg::to_sql(key.created), key.expires ? pg::to_sql(*key.expires) : "",
+                  pg::array_of(key.scopes), pg::array_of(key.sources));
   append_changes(tx, ChangeKind::kKey, {key.id.to_string()});
   return key;
 }
@@ -157,12 +182,38 @@ std::vector<KeyRow> list_keys(pqxx::work& tx, const std::optional<TenantId>& ten
 
 Result<KeyRow> revoke_key(pqxx::work& tx, const std::string& key, Wall now) {
   const auto revoked = tx.exec_params(kRevokeKey, key, pg::to_sql(now));
-  if (revoked.empty()) return fail(Code::kNotFound, "unknown_key", fmt::format("there is no key \"{}\"", key), "key_id");
-  static const std::string kFind = std::string("SELECT ") + kKeyColumns + kKeyFrom + "WHERE k.id = $1";
+  if (revoked.empty()) return unknown_key(key);
   const auto id = pg::read_id<ApiKeyId>(revoked[0][0]);
-  KeyRow row = read_key(tx.exec_params1(kFind, pg::to_sql(id)));
+  KeyRow row = load_key(tx, id);
   append_changes(tx, ChangeKind::kKey, {id.to_string()});
   return row;
+}
+
+Result<RotatedKeys> rotate_key(pqxx::work& tx, const RotateKey& wanted, Wall now) {
+  const auto locked = tx.exec_params(kLockKey, wanted.key);
+  if (locked.empty()) return unknown_key(wanted.key);
+  RotatedKeys keys;
+  keys.old = load_key(tx, pg::read_id<ApiKeyId>(locked[0][0]));
+  const KeyLife life{keys.old.expires, keys.old.revoked, keys.old.replaced_by};
+  TG_ASSIGN(const Rotation plan, plan_rotation(life, wanted.overlap, wanted.expires, now));
+  KeyRow successor = keys.old;
+  successor.id = wanted.successor;
+  successor.public_id = wanted.public_id;
+  successor.created = now;
+  successor.expires = plan.successor_expires;
+  // Before the key: no gateway knows a key before what limits it.
+  std::vector<std::string> caps;
+  for (const auto& row :
+       tx.exec_params(kCopyCaps, pg::to_sql(keys.old.id), pg::to_sql(successor.id), pg::to_sql(now))) {
+    caps.push_back(pg::read_text(row[0]));
+  }
+  append_changes(tx, ChangeKind::kCap, caps);
+  TG_ASSIGN(keys.successor, insert_key(tx, successor, wanted.mac));
+  tx.exec_params0(kReplaceKey, pg::to_sql(keys.old.id), pg::to_sql(successor.id), pg::to_sql(plan.old_ends));
+  keys.old.expires = plan.old_ends;
+  keys.old.replaced_by = successor.id.to_string();
+  append_changes(tx, ChangeKind::kKey, {keys.old.id.to_string()});
+  return keys;
 }
 
 std::vector<PrincipalRow> list_principals(pqxx::work& tx, const std::optional<Uuid>& after, int limit) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <pqxx/transaction>
@@ -40,6 +41,9 @@ struct KeyRow {
   std::vector<std::string> models;
   Wall created;
   std::optional<Wall> expires, revoked;
+  std::vector<std::string> scopes;   ///< names of base/core/key_scope.h; empty = inference
+  std::vector<std::string> sources;  ///< CIDR ranges; empty = anywhere
+  std::string replaced_by;           ///< id of the successor, or empty
 };
 
 /// `tenant` is an id or a name. Fails: not_found/unknown_tenant.
@@ -61,6 +65,21 @@ Result<KeyRow> insert_key(pqxx::work& tx, const KeyRow& key, std::string_view ma
 std::vector<KeyRow> list_keys(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page);
 /// By id or public id; revoking twice keeps the first instant. Fails: not_found/unknown_key.
 Result<KeyRow> revoke_key(pqxx::work& tx, const std::string& key, Wall now);
+
+/// The key, which lives on in `successor`: with its project, name, models, scopes, sources and caps, and with the id,
+/// public id and expiry that `successor` brings. The key itself ends after the overlap. Both rows as they are now, the
+/// old one first. Fails: not_found/unknown_key, and as plan_rotation().
+struct RotateKey {
+  std::string key;  ///< id or public id
+  ApiKeyId successor;
+  std::string public_id, mac;
+  std::chrono::microseconds overlap{};
+  std::optional<Wall> expires;  ///< of the successor; nullopt: as the key's
+};
+struct RotatedKeys {
+  KeyRow old, successor;
+};
+Result<RotatedKeys> rotate_key(pqxx::work& tx, const RotateKey& wanted, Wall now);
 
 /// A key as gateways need it.
 struct PrincipalRow {

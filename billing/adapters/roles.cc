@@ -18,6 +18,7 @@ constexpr const char* kByWallet = "wallet_id IN (SELECT id FROM wallets WHERE te
 /// Every table, in the order of the alphabet. Views read with the caller's rights and need no rule.
 constexpr TableRule kTables[] = {
     {"accelerator_use", TableUse::kAppend, nullptr},
+    {"admin_keys", TableUse::kChange, kByTenant},
     {"alerts", TableUse::kChange, kByTenant},
     {"allowance_counts", TableUse::kChange, kByWallet},
     {"allowance_plans", TableUse::kChange, nullptr},
@@ -110,7 +111,10 @@ constexpr const char* kSchema = R"sql(
   GRANT USAGE ON SCHEMA public TO tidegate_serve, tidegate_read;
   GRANT SELECT ON ALL TABLES IN SCHEMA public TO tidegate_read;
   REVOKE SELECT ON api_keys FROM tidegate_read;
-  GRANT SELECT (id, project_id, public_id, name, models, created_at, expires_at, revoked_at) ON api_keys TO tidegate_read;
+  GRANT SELECT (id, project_id, public_id, name, models, created_at, expires_at, revoked_at, scopes, sources, replaced_by)
+    ON api_keys TO tidegate_read;
+  REVOKE SELECT ON admin_keys FROM tidegate_read;
+  GRANT SELECT (id, public_id, name, role, tenant_id, created_at, expires_at, revoked_at) ON admin_keys TO tidegate_read;
   REVOKE SELECT ON webhooks FROM tidegate_read;
   GRANT SELECT (tenant_id, url, changed_at) ON webhooks TO tidegate_read;
   GRANT SELECT ON usage_events, rated_lines, usage_hourly, all_ratings, live_ratings, live_lines, live_hours TO tidegate_serve;
@@ -205,6 +209,10 @@ std::vector<std::string> tables_without_rule(pqxx::work& tx) {
 
 void scope_to_tenant(pqxx::work& tx, const std::string& tenant_uuid) {
   tx.exec0("SET LOCAL tidegate.tenant = " + tx.quote(tenant_uuid));
+}
+
+Result<bool> is_row_security_on(pqxx::work& tx) {
+  return pg::read_bool(tx.exec1("SELECT row_security_active('tenants') AND row_security_active('api_keys')")[0]);
 }
 
 std::string serving_dsn(const std::string& dsn, const std::string& role) {

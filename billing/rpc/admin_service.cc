@@ -5,6 +5,7 @@
 #include "base/crypto/api_key.h"
 #include "base/price/price_file.h"
 #include "billing/core/account_rules.h"
+#include "billing/core/key_rules.h"
 #include "billing/rpc/attributed.h"
 #include "billing/rpc/messages.h"
 
@@ -31,10 +32,11 @@ void add_all(const Rows& rows, google::protobuf::RepeatedPtrField<Message>* out)
 }  // namespace
 
 template <typename Response, typename Work>
-AdminService::Reactor* AdminService::serve(Call* call, Response* response, Work work) {
-  return host_.serve(call, response, [this, work = std::move(work)](const rpc::ServerCall& c) -> Result<Response> {
-    return context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
-  });
+AdminService::Reactor* AdminService::serve(Call* call, Response* response, Work work, const char* method) {
+  auto handler = [this, work = std::move(work)](const AdminCall& c) -> Result<Response> {
+    return context_.pool.run_blocking(c.deadline(), attributed(c, work));
+  };
+  return host_.serve(call, response, std::move(handler), method);
 }
 
 AdminService::Reactor* AdminService::CreateTenant(Call* call, const v1::CreateTenantRequest* request, v1::Tenant* response) {
@@ -111,6 +113,8 @@ AdminService::Reactor* AdminService::CreateKey(Call* call, const v1::CreateKeyRe
   const Digest mac = api_key_mac(context_.pepper, minted.text);
   return serve(call, response, [row, mac, text = minted.text, request](pqxx::work& tx) mutable -> Result<v1::CreateKeyResponse> {
     TG_TRY(check_key(row.name, row.models, row.created, row.expires));
+    TG_ASSIGN(row.scopes, read_scopes({request->scopes().begin(), request->scopes().end()}));
+    TG_ASSIGN(row.sources, read_sources({request->sources().begin(), request->sources().end()}));
     TG_ASSIGN(const auto tenant, find_tenant(tx, request->tenant()));
     TG_ASSIGN(const auto project, find_project(tx, tenant.id, request->project()));
     row.tenant = tenant.id;
@@ -139,6 +143,87 @@ AdminService::Reactor* AdminService::RevokeKey(Call* call, const v1::RevokeKeyRe
     TG_ASSIGN(const auto row, revoke_key(tx, request->key_id(), now));
     return to_message(row);
   });
+}
+
+AdminService::Reactor* AdminService::RotateKey(Call* call, const v1::RotateKeyRequest* request,
+                                               v1::RotateKeyResponse* response) {
+  const MintedKey minted = mint_api_key(context_.entropy, KeyKind::kTenant);
+  const Wall now = context_.clock.wall();
+  billing::RotateKey wanted;
+  wanted.successor = ApiKeyId{context_.ids.next()};
+  wanted.public_id = minted.public_id;
+  wanted.mac = std::string(as_view(api_key_mac(context_.pepper, minted.text)));
+  wanted.overlap = std::chrono::microseconds(request->overlap_us());
+  wanted.expires = instant(request->expires_us());
+  return serve(call, response,
+               [wanted, now, text = minted.text, request](pqxx::work& tx) mutable -> Result<v1::RotateKeyResponse> {
+                 wanted.key = request->key_id();
+                 TG_ASSIGN(const auto keys, rotate_key(tx, wanted, now));
+                 v1::RotateKeyResponse out;
+                 *out.mutable_key() = to_message(keys.successor);
+                 *out.mutable_replaced() = to_message(keys.old);
+                 out.set_secret(text);
+                 return out;
+               });
+}
+
+AdminService::Reactor* AdminService::CreateAdminKey(Call* call, const v1::CreateAdminKeyRequest* request,
+                                                    v1::CreateAdminKeyResponse* response) {
+  const MintedKey minted = mint_api_key(context_.entropy, KeyKind::kAdmin);
+  const Digest mac = api_key_mac(context_.pepper, minted.text);
+  AdminKeyRow row;
+  row.id = context_.ids.next();
+  row.public_id = minted.public_id;
+  row.name = request->name();
+  row.created = context_.clock.wall();
+  row.expires = instant(request->expires_us());
+  auto handler = [this, row, mac, text = minted.text,
+                  request](const AdminCall& c) mutable -> Result<v1::CreateAdminKeyResponse> {
+    TG_TRY(check_key(row.name, {}, row.created, row.expires));
+    TG_ASSIGN(row.role, read_admin_role(request->role()));
+    const AdminCaller& caller = c.caller();
+    auto work = [&](pqxx::work& tx) -> Result<v1::CreateAdminKeyResponse> {
+      if (!request->tenant().empty()) {
+        TG_ASSIGN(const auto tenant, find_tenant(tx, request->tenant()));
+        row.tenant = tenant.id;
+        row.tenant_name = tenant.name;
+      }
+      TG_TRY(check_delegation(caller.shape(), {row.role, row.tenant.has_value()}, row.tenant == caller.tenant));
+      insert_admin_key(tx, row, as_view(mac));
+      v1::CreateAdminKeyResponse out;
+      *out.mutable_key() = to_message(row);
+      out.set_secret(text);
+      return out;
+    };
+    return context_.pool.run_blocking(c.deadline(), attributed(c, work));
+  };
+  return host_.serve(call, response, std::move(handler));
+}
+
+AdminService::Reactor* AdminService::ListAdminKeys(Call* call, const v1::ListAdminKeysRequest* request,
+                                                   v1::ListAdminKeysResponse* response) {
+  return serve(call, response, [request](pqxx::work& tx) -> Result<v1::ListAdminKeysResponse> {
+    TG_ASSIGN(const auto page, read_page(request->page()));
+    TG_ASSIGN(const auto tenant, tenant_filter(tx, request->tenant()));
+    v1::ListAdminKeysResponse out;
+    add_all(list_admin_keys(tx, tenant, page), out.mutable_keys());
+    return out;
+  });
+}
+
+AdminService::Reactor* AdminService::RevokeAdminKey(Call* call, const v1::RevokeAdminKeyRequest* request,
+                                                    v1::AdminKey* response) {
+  const Wall now = context_.clock.wall();
+  auto handler = [this, request, now](const AdminCall& c) -> Result<v1::AdminKey> {
+    const AdminCaller& caller = c.caller();
+    auto work = [&](pqxx::work& tx) -> Result<v1::AdminKey> {
+      TG_ASSIGN(const auto key, find_admin_key(tx, request->key_id()));
+      TG_TRY(check_delegation(caller.shape(), {key.role, key.tenant.has_value()}, key.tenant == caller.tenant));
+      return to_message(revoke_admin_key(tx, key.id, now));
+    };
+    return context_.pool.run_blocking(c.deadline(), attributed(c, work));
+  };
+  return host_.serve(call, response, std::move(handler));
 }
 
 AdminService::Reactor* AdminService::ListWallets(Call* call, const v1::ListWalletsRequest* request,
@@ -174,8 +259,8 @@ AdminService::Reactor* AdminService::TopUp(Call* call, const v1::TopUpRequest* r
     TG_ASSIGN(const auto wallet, top_up(tx, wanted, now));
     return to_message(wallet);
   };
-  return host_.serve(call, response, [this, work](const rpc::ServerCall& c) -> Result<v1::Wallet> {
-    auto wallet = context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
+  return host_.serve(call, response, [this, work](const AdminCall& c) -> Result<v1::Wallet> {
+    auto wallet = context_.pool.run_blocking(c.deadline(), attributed(c, work));
     if (wallet) {
       context_.metrics.top_ups.add();
       context_.log.info("topped_up", {kv("wallet", wallet->wallet_id()), kv("balance", wallet->balance())});
@@ -186,11 +271,11 @@ AdminService::Reactor* AdminService::TopUp(Call* call, const v1::TopUpRequest* r
 
 AdminService::Reactor* AdminService::LoadPrices(Call* call, const v1::LoadPricesRequest* request,
                                                 v1::LoadPricesResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) -> Result<v1::LoadPricesResponse> {
+  return host_.serve(call, response, [this, request](const AdminCall& c) -> Result<v1::LoadPricesResponse> {
     TG_ASSIGN(const auto file, price::parse_price_file(request->file_json()));
     const Wall now = context_.clock.wall();
     auto job = [&](pqxx::work& tx) { return publish_prices(tx, file, now, context_.price_lead); };
-    TG_ASSIGN(const auto plan, context_.pool.run_blocking(c.deadline(), attributed(context_, c, job)));
+    TG_ASSIGN(const auto plan, context_.pool.run_blocking(c.deadline(), attributed(c, job)));
     context_.log.info("prices_published", {kv("added", plan.add.size()), kv("ended", plan.ends.size()),
                                            kv("unchanged", plan.unchanged)});
     v1::LoadPricesResponse out;
@@ -267,7 +352,7 @@ AdminService::Reactor* AdminService::ListLedger(Call* call, const v1::ListLedger
 }
 
 AdminService::Reactor* AdminService::Reconcile(Call* call, const v1::ReconcileRequest*, v1::ReconcileResponse* response) {
-  return host_.serve(call, response, [this](const rpc::ServerCall& c) -> Result<v1::ReconcileResponse> {
+  return host_.serve(call, response, [this](const AdminCall& c) -> Result<v1::ReconcileResponse> {
     auto job = [](pqxx::work& tx) -> Result<ReconcileReport> { return reconcile(tx); };
     TG_ASSIGN(const auto report, context_.pool.run_blocking(c.deadline(), job));
     context_.metrics.reconcile_runs.add();

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/rpc/unary_host.h"
+#include "billing/rpc/admin_host.h"
 #include "billing/rpc/context.h"
 #include "tidegate/v1/admin.grpc.pb.h"
 
@@ -9,8 +9,7 @@ namespace tidegate::billing {
 /// The service people and the command line call; see proto/tidegate/v1/admin.proto for the contract.
 class AdminService final : public v1::BillingAdmin::CallbackService {
  public:
-  AdminService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
-      : context_(context), host_(workers, std::move(gate)) {}
+  AdminService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -23,6 +22,10 @@ class AdminService final : public v1::BillingAdmin::CallbackService {
   Reactor* CreateKey(Call*, const v1::CreateKeyRequest*, v1::CreateKeyResponse*) override;
   Reactor* ListKeys(Call*, const v1::ListKeysRequest*, v1::ListKeysResponse*) override;
   Reactor* RevokeKey(Call*, const v1::RevokeKeyRequest*, v1::ApiKey*) override;
+  Reactor* RotateKey(Call*, const v1::RotateKeyRequest*, v1::RotateKeyResponse*) override;
+  Reactor* CreateAdminKey(Call*, const v1::CreateAdminKeyRequest*, v1::CreateAdminKeyResponse*) override;
+  Reactor* ListAdminKeys(Call*, const v1::ListAdminKeysRequest*, v1::ListAdminKeysResponse*) override;
+  Reactor* RevokeAdminKey(Call*, const v1::RevokeAdminKeyRequest*, v1::AdminKey*) override;
   Reactor* ListWallets(Call*, const v1::ListWalletsRequest*, v1::ListWalletsResponse*) override;
   Reactor* TopUp(Call*, const v1::TopUpRequest*, v1::Wallet*) override;
   Reactor* LoadPrices(Call*, const v1::LoadPricesRequest*, v1::LoadPricesResponse*) override;
@@ -36,10 +39,10 @@ class AdminService final : public v1::BillingAdmin::CallbackService {
   /// One transaction per call: work(tx) -> Result<Response>. What it needs besides `tx` (ids, secrets, the time) is
   /// made before, since a transaction may run more than once.
   template <typename Response, typename Work>
-  Reactor* serve(Call* call, Response* response, Work work);
+  Reactor* serve(Call* call, Response* response, Work work, const char* method = __builtin_FUNCTION());
 
   const ServiceContext& context_;
-  rpc::UnaryHost host_;
+  AdminHost host_;
 };
 
 }  // namespace tidegate::billing

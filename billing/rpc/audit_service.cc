@@ -11,7 +11,7 @@ constexpr int kLimitMax = 1000;
 
 AuditService::Reactor* AuditService::ListAudit(Call* call, const v1::ListAuditRequest* request,
                                                v1::ListAuditResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) -> Result<v1::ListAuditResponse> {
+  return host_.serve(call, response, [this, request](const AdminCall& c) -> Result<v1::ListAuditResponse> {
     const int limit = request->limit() == 0 ? kLimitDefault : request->limit();
     if (limit < 1 || limit > kLimitMax) {
       return fail(Code::kInvalidArgument, "bad_limit", "limit must be 1 to 1000, or 0 for 100", "limit");
@@ -36,7 +36,7 @@ AuditService::Reactor* AuditService::ListAudit(Call* call, const v1::ListAuditRe
 
 AuditService::Reactor* AuditService::GetAuditCheckpoint(Call* call, const v1::GetAuditCheckpointRequest*,
                                                         v1::AuditCheckpoint* response) {
-  return host_.serve(call, response, [this](const rpc::ServerCall& c) {
+  return host_.serve(call, response, [this](const AdminCall& c) {
     auto job = [](pqxx::work& tx) -> Result<v1::AuditCheckpoint> {
       v1::AuditCheckpoint out;
       out.set_checkpoint(newest_audit_checkpoint(tx));
@@ -48,7 +48,7 @@ AuditService::Reactor* AuditService::GetAuditCheckpoint(Call* call, const v1::Ge
 
 AuditService::Reactor* AuditService::ProveAudit(Call* call, const v1::ProveAuditRequest* request,
                                                 v1::AuditProof* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) {
+  return host_.serve(call, response, [this, request](const AdminCall& c) {
     auto job = [request](pqxx::work& tx) -> Result<v1::AuditProof> {
       TG_ASSIGN(const auto path, prove_audit(tx, static_cast<std::int64_t>(request->old_size()),
                                              static_cast<std::int64_t>(request->new_size())));

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/rpc/unary_host.h"
+#include "billing/rpc/admin_host.h"
 #include "billing/rpc/context.h"
 #include "tidegate/v1/audit.grpc.pb.h"
 
@@ -9,8 +9,7 @@ namespace tidegate::billing {
 /// See proto/tidegate/v1/audit.proto for the contract.
 class AuditService final : public v1::AuditLog::CallbackService {
  public:
-  AuditService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
-      : context_(context), host_(workers, std::move(gate)) {}
+  AuditService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -21,7 +20,7 @@ class AuditService final : public v1::AuditLog::CallbackService {
 
  private:
   const ServiceContext& context_;
-  rpc::UnaryHost host_;
+  AdminHost host_;
 };
 
 }  // namespace tidegate::billing

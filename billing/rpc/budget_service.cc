@@ -64,11 +64,11 @@ Result<Uuid> read_grant_id(const std::string& text, const Uuid& fresh) {
 }  // namespace
 
 template <typename Response, typename Work>
-BudgetService::Reactor* BudgetService::serve(Call* call, Response* response, Work work) {
-  return host_.serve(call, response,
-                     [this, work = std::move(work)](const rpc::ServerCall& c) -> Result<Response> {
-                       return context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
-                     });
+BudgetService::Reactor* BudgetService::serve(Call* call, Response* response, Work work, const char* method) {
+  auto handler = [this, work = std::move(work)](const AdminCall& c) -> Result<Response> {
+    return context_.pool.run_blocking(c.deadline(), attributed(c, work));
+  };
+  return host_.serve(call, response, std::move(handler), method);
 }
 
 BudgetService::Reactor* BudgetService::SetCap(Call* call, const v1::SetCapRequest* request,

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/rpc/unary_host.h"
+#include "billing/rpc/admin_host.h"
 #include "billing/rpc/context.h"
 #include "tidegate/v1/budget.grpc.pb.h"
 
@@ -9,8 +9,7 @@ namespace tidegate::billing {
 /// Limits on spending, for people and the command line; see proto/tidegate/v1/budget.proto for the contract.
 class BudgetService final : public v1::Budgets::CallbackService {
  public:
-  BudgetService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
-      : context_(context), host_(workers, std::move(gate)) {}
+  BudgetService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -29,10 +28,10 @@ class BudgetService final : public v1::Budgets::CallbackService {
  private:
   /// One transaction per call: work(tx) -> Result<Response>; it may run more than once.
   template <typename Response, typename Work>
-  Reactor* serve(Call* call, Response* response, Work work);
+  Reactor* serve(Call* call, Response* response, Work work, const char* method = __builtin_FUNCTION());
 
   const ServiceContext& context_;
-  rpc::UnaryHost host_;
+  AdminHost host_;
 };
 
 }  // namespace tidegate::billing

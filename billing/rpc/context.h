@@ -26,7 +26,9 @@ struct ServiceContext {
   std::string tzdata;  ///< version of the zone data, e.g. "2025b"
   std::chrono::milliseconds price_lead{};
   std::chrono::milliseconds lease_ttl{};
-  std::string admin_id;  ///< public part of the admin key: who an administrative change is audited as
+  std::string admin_key;  ///< the installation's own, of its operator
+  /// Whether the database shows a session of one tenant that tenant's rows only: not for the owner of its tables.
+  bool has_row_security = false;
 };
 
 }  // namespace tidegate::billing

@@ -54,10 +54,10 @@ v1::RerateResponse to_message(const RerateProgress& progress, const std::string&
 
 grpc::ServerUnaryReactor* LedgerService::Adjust(grpc::CallbackServerContext* call, const v1::AdjustRequest* request,
                                                 v1::AdjustResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) { return adjust_wallet(*request, c); });
+  return host_.serve(call, response, [this, request](const AdminCall& c) { return adjust_wallet(*request, c); });
 }
 
-Result<v1::AdjustResponse> LedgerService::adjust_wallet(const v1::AdjustRequest& request, const rpc::ServerCall& call) {
+Result<v1::AdjustResponse> LedgerService::adjust_wallet(const v1::AdjustRequest& request, const AdminCall& call) {
   Adjustment wanted;
   TG_ASSIGN(wanted.kind, read_kind(request.kind()));
   TG_ASSIGN(wanted.amount, read_amount(request.amount(), "amount"));
@@ -71,7 +71,7 @@ Result<v1::AdjustResponse> LedgerService::adjust_wallet(const v1::AdjustRequest&
     wanted.wallet = tenant.wallet;
     return adjust(tx, wanted, now, dimensions_);
   };
-  TG_ASSIGN(const auto adjusted, context_.pool.run_blocking(call.deadline(), attributed(context_, call, job)));
+  TG_ASSIGN(const auto adjusted, context_.pool.run_blocking(call.deadline(), attributed(call, job)));
   context_.log.info("adjusted", {kv("kind", std::string(adjustment_name(wanted.kind))), kv("wallet", adjusted.wallet.id.to_string()),
                                  kv("amount", wanted.amount.to_string()), kv("tx", adjusted.tx_id.to_string()), kv("actor", wanted.actor)});
   return to_message(adjusted);
@@ -79,10 +79,10 @@ Result<v1::AdjustResponse> LedgerService::adjust_wallet(const v1::AdjustRequest&
 
 grpc::ServerUnaryReactor* LedgerService::Reverse(grpc::CallbackServerContext* call, const v1::ReverseRequest* request,
                                                  v1::AdjustResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) { return reverse_tx(*request, c); });
+  return host_.serve(call, response, [this, request](const AdminCall& c) { return reverse_tx(*request, c); });
 }
 
-Result<v1::AdjustResponse> LedgerService::reverse_tx(const v1::ReverseRequest& request, const rpc::ServerCall& call) {
+Result<v1::AdjustResponse> LedgerService::reverse_tx(const v1::ReverseRequest& request, const AdminCall& call) {
   Reversal wanted;
   TG_ASSIGN(wanted.reverses, read_uuid(request.tx_id(), "tx_id"));
   TG_ASSIGN(wanted.request_id, read_uuid(request.request_id(), "request_id"));
@@ -91,17 +91,17 @@ Result<v1::AdjustResponse> LedgerService::reverse_tx(const v1::ReverseRequest& r
   wanted.note = request.note();
   const Wall now = context_.clock.wall();
   auto job = [&](pqxx::work& tx) { return reverse(tx, wanted, now, dimensions_); };
-  TG_ASSIGN(const auto adjusted, context_.pool.run_blocking(call.deadline(), attributed(context_, call, job)));
+  TG_ASSIGN(const auto adjusted, context_.pool.run_blocking(call.deadline(), attributed(call, job)));
   context_.log.info("reversed", {kv("reverses", request.tx_id()), kv("tx", adjusted.tx_id.to_string()), kv("actor", wanted.actor)});
   return to_message(adjusted);
 }
 
 grpc::ServerUnaryReactor* LedgerService::Rerate(grpc::CallbackServerContext* call, const v1::RerateRequest* request,
                                                 v1::RerateResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) { return rerate(*request, c); });
+  return host_.serve(call, response, [this, request](const AdminCall& c) { return rerate(*request, c); });
 }
 
-Result<v1::RerateResponse> LedgerService::rerate(const v1::RerateRequest& request, const rpc::ServerCall& call) {
+Result<v1::RerateResponse> LedgerService::rerate(const v1::RerateRequest& request, const AdminCall& call) {
   RerateRequest wanted{{}, wall_from_unix_micros(request.from_us()), wall_from_unix_micros(request.to_us()), request.model(),
                        request.allow_debit(), request.actor(), request.note()};
   RerateProgress progress;
@@ -109,7 +109,7 @@ Result<v1::RerateResponse> LedgerService::rerate(const v1::RerateRequest& reques
     TG_ASSIGN(wanted.run, read_uuid(request.run_id(), "run_id"));
     const Wall now = context_.clock.wall();
     auto begin = [&](pqxx::work& tx) { return start_rerate(tx, wanted, now); };
-    TG_ASSIGN(progress, context_.pool.run_blocking(call.deadline(), attributed(context_, call, begin)));
+    TG_ASSIGN(progress, context_.pool.run_blocking(call.deadline(), attributed(call, begin)));
   }
   while (!progress.is_finished) {
     if (call.deadline().remaining(context_.clock.mono()) < kStepReserve) break;
@@ -117,7 +117,7 @@ Result<v1::RerateResponse> LedgerService::rerate(const v1::RerateRequest& reques
     auto step = [&](pqxx::work& tx) {
       return request.dry_run() ? rerate_dry_step(tx, wanted, progress, usage) : rerate_step(tx, wanted, usage);
     };
-    TG_ASSIGN(progress, context_.pool.run_blocking(call.deadline(), attributed(context_, call, step)));
+    TG_ASSIGN(progress, context_.pool.run_blocking(call.deadline(), attributed(call, step)));
   }
   context_.log.info("rerated", {kv("run", request.run_id()), kv("dry_run", request.dry_run()), kv("finished", progress.is_finished),
                                 kv("scanned", progress.scanned), kv("changed", progress.changed)});

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "base/rpc/unary_host.h"
 #include "billing/adapters/rerate.h"
+#include "billing/rpc/admin_host.h"
 #include "billing/rpc/context.h"
 #include "tidegate/v1/ledger.grpc.pb.h"
 
@@ -10,8 +10,7 @@ namespace tidegate::billing {
 /// Corrections and re-rating for people and the command line; see proto/tidegate/v1/ledger.proto for the contract.
 class LedgerService final : public v1::Ledger::CallbackService {
  public:
-  LedgerService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
-      : context_(context), host_(workers, std::move(gate)) {}
+  LedgerService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   grpc::ServerUnaryReactor* Adjust(grpc::CallbackServerContext* call, const v1::AdjustRequest* request,
                                    v1::AdjustResponse* response) override;
@@ -21,13 +20,13 @@ class LedgerService final : public v1::Ledger::CallbackService {
                                    v1::RerateResponse* response) override;
 
  private:
-  Result<v1::AdjustResponse> adjust_wallet(const v1::AdjustRequest& request, const rpc::ServerCall& call);
-  Result<v1::AdjustResponse> reverse_tx(const v1::ReverseRequest& request, const rpc::ServerCall& call);
-  Result<v1::RerateResponse> rerate(const v1::RerateRequest& request, const rpc::ServerCall& call);
+  Result<v1::AdjustResponse> adjust_wallet(const v1::AdjustRequest& request, const AdminCall& call);
+  Result<v1::AdjustResponse> reverse_tx(const v1::ReverseRequest& request, const AdminCall& call);
+  Result<v1::RerateResponse> rerate(const v1::RerateRequest& request, const AdminCall& call);
 
   const ServiceContext& context_;
   UsageDimensions dimensions_;
-  rpc::UnaryHost host_;
+  AdminHost host_;
 };
 
 }  // namespace tidegate::billing

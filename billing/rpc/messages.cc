@@ -32,6 +32,22 @@ v1::PriceBasis to_message(price::Basis basis) {
   return v1::PRICE_BASIS_UNSPECIFIED;
 }
 
+v1::AdminRole to_message(AdminRole role) {
+  switch (role) {
+    case AdminRole::kOperator:
+      return v1::ADMIN_ROLE_OPERATOR;
+    case AdminRole::kOwner:
+      return v1::ADMIN_ROLE_OWNER;
+    case AdminRole::kBilling:
+      return v1::ADMIN_ROLE_BILLING;
+    case AdminRole::kDeveloper:
+      return v1::ADMIN_ROLE_DEVELOPER;
+    case AdminRole::kViewer:
+      return v1::ADMIN_ROLE_VIEWER;
+  }
+  return v1::ADMIN_ROLE_UNSPECIFIED;
+}
+
 v1::UsageStatus to_message(UsageStatus status) {
   switch (status) {
     case UsageStatus::kCompleted: return v1::USAGE_STATUS_COMPLETED;
@@ -132,6 +148,23 @@ v1::ApiKey to_message(const KeyRow& row) {
   out.set_created_us(unix_micros(row.created));
   out.set_expires_us(micros_or_zero(row.expires));
   out.set_revoked_us(micros_or_zero(row.revoked));
+  for (const auto& scope : row.scopes) out.add_scopes(scope);
+  for (const auto& source : row.sources) out.add_sources(source);
+  out.set_replaced_by(row.replaced_by);
+  return out;
+}
+
+v1::AdminKey to_message(const AdminKeyRow& row) {
+  v1::AdminKey out;
+  out.set_key_id(row.id.to_string());
+  out.set_public_id(row.public_id);
+  out.set_name(row.name);
+  out.set_role(to_message(row.role));
+  if (row.tenant) out.set_tenant_id(row.tenant->to_string());
+  out.set_tenant_name(row.tenant_name);
+  out.set_created_us(unix_micros(row.created));
+  out.set_expires_us(micros_or_zero(row.expires));
+  out.set_revoked_us(micros_or_zero(row.revoked));
   return out;
 }
 
@@ -222,6 +255,8 @@ v1::Principal to_message(const PrincipalRow& row) {
   out.set_wallet_id(std::string(row.wallet.raw()));
   out.set_currency(row.currency);
   for (const auto& model : row.key.models) out.add_models(model);
+  for (const auto& scope : row.key.scopes) out.add_scopes(scope);
+  for (const auto& source : row.key.sources) out.add_sources(source);
   out.set_expires_us(micros_or_zero(row.key.expires));
   out.set_tenant_name(row.tenant_name);
   out.set_project_name(row.project_name);
@@ -305,6 +340,23 @@ Result<Money> read_amount(const std::string& text, const std::string& field, boo
   if (amount) return amount;
   return fail(Code::kInvalidArgument, "bad_amount",
               fmt::format("{} must be a decimal with at most 12 places, such as \"12.5\"", field), field);
+}
+
+Result<AdminRole> read_admin_role(v1::AdminRole role) {
+  switch (role) {
+    case v1::ADMIN_ROLE_OPERATOR:
+      return AdminRole::kOperator;
+    case v1::ADMIN_ROLE_OWNER:
+      return AdminRole::kOwner;
+    case v1::ADMIN_ROLE_BILLING:
+      return AdminRole::kBilling;
+    case v1::ADMIN_ROLE_DEVELOPER:
+      return AdminRole::kDeveloper;
+    case v1::ADMIN_ROLE_VIEWER:
+      return AdminRole::kViewer;
+    default:
+      return fail(Code::kInvalidArgument, "bad_role", "role is operator, owner, billing, developer or viewer", "role");
+  }
 }
 
 Result<PageOf> read_page(const v1::Page& page) {

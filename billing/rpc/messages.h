@@ -1,6 +1,7 @@
 #pragma once
 
 #include "billing/adapters/accounts_view.h"
+#include "billing/adapters/admin_key_store.h"
 #include "billing/adapters/lease_store.h"
 #include "billing/adapters/reconcile.h"
 #include "billing/adapters/usage_query.h"
@@ -15,6 +16,7 @@ namespace tidegate::billing {
 v1::Tenant to_message(const TenantRow& row);
 v1::Project to_message(const ProjectRow& row);
 v1::ApiKey to_message(const KeyRow& row);
+v1::AdminKey to_message(const AdminKeyRow& row);
 v1::Wallet to_message(const WalletRow& row);
 v1::LedgerTx to_message(const LedgerTxRow& row);
 v1::UsageRow to_message(const UsageRow& row);
@@ -30,6 +32,8 @@ Result<UsageBatch> read_batch(const v1::UsageBatch& batch);
 Result<UsageEvent> read_event(const v1::UsageEvent& event, std::size_t index);
 /// "" is zero when `is_optional`. Fails: invalid_argument/bad_amount.
 Result<Money> read_amount(const std::string& text, const std::string& field, bool is_optional = false);
+/// Fails: invalid_argument/bad_role.
+Result<AdminRole> read_admin_role(v1::AdminRole role);
 Result<PageOf> read_page(const v1::Page& page);
 
 }  // namespace tidegate::billing

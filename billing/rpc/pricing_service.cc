@@ -57,11 +57,11 @@ v1::PreviewPricesResponse to_message(const PreviewProgress& progress) {
 grpc::ServerUnaryReactor* PricingService::WithdrawPrice(grpc::CallbackServerContext* call,
                                                         const v1::WithdrawPriceRequest* request,
                                                         v1::WithdrawPriceResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) { return withdraw(*request, c); });
+  return host_.serve(call, response, [this, request](const AdminCall& c) { return withdraw(*request, c); });
 }
 
 Result<v1::WithdrawPriceResponse> PricingService::withdraw(const v1::WithdrawPriceRequest& request,
-                                                           const rpc::ServerCall& call) {
+                                                           const AdminCall& call) {
   if ((request.price_version() != 0) == (request.modifier() != 0)) {
     return fail(Code::kInvalidArgument, "bad_withdrawal", "name a price version or a modifier, by its number", "id");
   }
@@ -78,7 +78,7 @@ Result<v1::WithdrawPriceResponse> PricingService::withdraw(const v1::WithdrawPri
     if (plan.resumed) out.set_resumed_version(plan.resumed->id);
     return out;
   };
-  TG_ASSIGN(auto out, context_.pool.run_blocking(call.deadline(), attributed(context_, call, job)));
+  TG_ASSIGN(auto out, context_.pool.run_blocking(call.deadline(), attributed(call, job)));
   context_.log.info("price_withdrawn", {kv("version", request.price_version()), kv("modifier", request.modifier()),
                                         kv("resumed", out.resumed_version())});
   return out;
@@ -87,11 +87,11 @@ Result<v1::WithdrawPriceResponse> PricingService::withdraw(const v1::WithdrawPri
 grpc::ServerUnaryReactor* PricingService::PreviewPrices(grpc::CallbackServerContext* call,
                                                         const v1::PreviewPricesRequest* request,
                                                         v1::PreviewPricesResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) { return preview(*request, c); });
+  return host_.serve(call, response, [this, request](const AdminCall& c) { return preview(*request, c); });
 }
 
 Result<v1::PreviewPricesResponse> PricingService::preview(const v1::PreviewPricesRequest& request,
-                                                          const rpc::ServerCall& call) {
+                                                          const AdminCall& call) {
   TG_ASSIGN(const auto file, price::parse_price_file(request.file_json()));
   const Wall from = wall_from_unix_micros(request.from_us()), to = wall_from_unix_micros(request.to_us());
   PreviewProgress progress;
@@ -113,11 +113,11 @@ Result<v1::PreviewPricesResponse> PricingService::preview(const v1::PreviewPrice
 grpc::ServerUnaryReactor* PricingService::LoadAllowances(grpc::CallbackServerContext* call,
                                                          const v1::LoadAllowancesRequest* request,
                                                          v1::LoadAllowancesResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) -> Result<v1::LoadAllowancesResponse> {
+  return host_.serve(call, response, [this, request](const AdminCall& c) -> Result<v1::LoadAllowancesResponse> {
     TG_ASSIGN(const auto plans, parse_allowance_file(request->file_json()));
     const Wall now = context_.clock.wall();
     auto job = [&](pqxx::work& tx) { return publish_allowances(tx, plans, now); };
-    TG_ASSIGN(const auto done, context_.pool.run_blocking(c.deadline(), attributed(context_, c, job)));
+    TG_ASSIGN(const auto done, context_.pool.run_blocking(c.deadline(), attributed(c, job)));
     context_.log.info("allowances_published", {kv("added", done.add.size()), kv("ended", done.ends.size())});
     v1::LoadAllowancesResponse out;
     out.set_added(static_cast<std::int32_t>(done.add.size()));
@@ -130,7 +130,7 @@ grpc::ServerUnaryReactor* PricingService::LoadAllowances(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* PricingService::ListAllowances(grpc::CallbackServerContext* call,
                                                          const v1::ListAllowancesRequest* request,
                                                          v1::ListAllowancesResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) -> Result<v1::ListAllowancesResponse> {
+  return host_.serve(call, response, [this, request](const AdminCall& c) -> Result<v1::ListAllowancesResponse> {
     auto job = [](pqxx::work& tx) -> Result<std::vector<AllowancePlan>> { return load_allowances(tx); };
     TG_ASSIGN(const auto plans, context_.pool.run_blocking(c.deadline(), job));
     const Wall now = context_.clock.wall();

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/rpc/unary_host.h"
+#include "billing/rpc/admin_host.h"
 #include "billing/rpc/context.h"
 #include "tidegate/v1/pricing.grpc.pb.h"
 
@@ -9,8 +9,7 @@ namespace tidegate::billing {
 /// Withdrawal and preview of prices, and allowances; see proto/tidegate/v1/pricing.proto for the contract.
 class PricingService final : public v1::Pricing::CallbackService {
  public:
-  PricingService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
-      : context_(context), host_(workers, std::move(gate)) {}
+  PricingService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   grpc::ServerUnaryReactor* WithdrawPrice(grpc::CallbackServerContext* call, const v1::WithdrawPriceRequest* request,
                                           v1::WithdrawPriceResponse* response) override;
@@ -22,11 +21,11 @@ class PricingService final : public v1::Pricing::CallbackService {
                                            v1::ListAllowancesResponse* response) override;
 
  private:
-  Result<v1::WithdrawPriceResponse> withdraw(const v1::WithdrawPriceRequest& request, const rpc::ServerCall& call);
-  Result<v1::PreviewPricesResponse> preview(const v1::PreviewPricesRequest& request, const rpc::ServerCall& call);
+  Result<v1::WithdrawPriceResponse> withdraw(const v1::WithdrawPriceRequest& request, const AdminCall& call);
+  Result<v1::PreviewPricesResponse> preview(const v1::PreviewPricesRequest& request, const AdminCall& call);
 
   const ServiceContext& context_;
-  rpc::UnaryHost host_;
+  AdminHost host_;
 };
 
 }  // namespace tidegate::billing

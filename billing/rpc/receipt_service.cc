@@ -4,6 +4,7 @@
 #include "billing/adapters/receipt_days.h"
 #include "billing/adapters/receipt_store.h"
 #include "billing/adapters/usage_query.h"
+#include "billing/rpc/attributed.h"
 #include "billing/rpc/messages.h"
 
 namespace tidegate::billing {
@@ -50,15 +51,15 @@ auto reading(Work work) {
 
 ReceiptService::Reactor* ReceiptService::GetReceipt(Call* call, const v1::GetReceiptRequest* request,
                                                     v1::ReceiptItem* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) {
+  return host_.serve(call, response, [this, request](const AdminCall& c) {
     auto job = reading([request](pqxx::work& tx) { return load_item(tx, request->request_id(), std::nullopt); });
-    return context_.pool.run_blocking(c.deadline(), job);
+    return context_.pool.run_blocking(c.deadline(), attributed(c, job));
   });
 }
 
 ReceiptService::Reactor* ReceiptService::ListReceipts(Call* call, const v1::ListReceiptsRequest* request,
                                                       v1::ListReceiptsResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) {
+  return host_.serve(call, response, [this, request](const AdminCall& c) {
     auto job = reading([request](pqxx::work& tx) -> Result<v1::ListReceiptsResponse> {
       v1::Page wanted;
       wanted.set_after(request->after());
@@ -81,13 +82,13 @@ ReceiptService::Reactor* ReceiptService::ListReceipts(Call* call, const v1::List
       }
       return out;
     });
-    return context_.pool.run_blocking(c.deadline(), job);
+    return context_.pool.run_blocking(c.deadline(), attributed(c, job));
   });
 }
 
 ReceiptService::Reactor* ReceiptService::ProveReceipt(Call* call, const v1::ProveReceiptRequest* request,
                                                       v1::ReceiptProof* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) {
+  return host_.serve(call, response, [this, request](const AdminCall& c) {
     auto job = reading([request](pqxx::work& tx) -> Result<v1::ReceiptProof> {
       TG_ASSIGN(const auto id, RequestId::parse(request->request_id()));
       TG_ASSIGN(const auto place, find_receipt(tx, id, std::nullopt));
@@ -100,13 +101,13 @@ ReceiptService::Reactor* ReceiptService::ProveReceipt(Call* call, const v1::Prov
       out.set_checkpoint(proof.day.checkpoint);
       return out;
     });
-    return context_.pool.run_blocking(c.deadline(), job);
+    return context_.pool.run_blocking(c.deadline(), attributed(c, job));
   });
 }
 
 ReceiptService::Reactor* ReceiptService::ListReceiptDays(Call* call, const v1::ListReceiptDaysRequest* request,
                                                          v1::ListReceiptDaysResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) -> Result<v1::ListReceiptDaysResponse> {
+  return host_.serve(call, response, [this, request](const AdminCall& c) -> Result<v1::ListReceiptDaysResponse> {
     const int limit = request->limit() == 0 ? kDaysDefault : request->limit();
     if (limit < 1 || limit > kDaysMax) {
       return fail(Code::kInvalidArgument, "bad_limit", "limit must be 1 to 1000, or 0 for 31", "limit");
@@ -128,7 +129,7 @@ ReceiptService::Reactor* ReceiptService::ListReceiptDays(Call* call, const v1::L
 ReceiptService::Reactor* ReceiptService::ListReceiptKeys(Call* call, const v1::ListReceiptKeysRequest*,
                                                          v1::ListReceiptKeysResponse* response) {
   return host_.serve(call, response,
-                     [this](const rpc::ServerCall& c) { return context_.pool.run_blocking(c.deadline(), load_keys); });
+                     [this](const AdminCall& c) { return context_.pool.run_blocking(c.deadline(), load_keys); });
 }
 
 grpc::ServerUnaryReactor* ReceiptLookupService::FindReceipt(grpc::CallbackServerContext* call,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/rpc/unary_host.h"
+#include "billing/rpc/admin_host.h"
 #include "billing/rpc/context.h"
 #include "tidegate/v1/receipt.grpc.pb.h"
 
@@ -9,8 +10,7 @@ namespace tidegate::billing {
 /// Receipts for people; see proto/tidegate/v1/receipt.proto for the contract.
 class ReceiptService final : public v1::Receipts::CallbackService {
  public:
-  ReceiptService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
-      : context_(context), host_(workers, std::move(gate)) {}
+  ReceiptService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -23,7 +23,7 @@ class ReceiptService final : public v1::Receipts::CallbackService {
 
  private:
   const ServiceContext& context_;
-  rpc::UnaryHost host_;
+  AdminHost host_;
 };
 
 /// The same for gateways.

@@ -80,21 +80,22 @@ Result<v1::InvoiceDocument> make_document(pqxx::work& tx, const InvoiceContent& 
 }  // namespace
 
 template <typename Response, typename Work>
-StatementService::Reactor* StatementService::serve(Call* call, Response* response, Work work) {
-  return host_.serve(call, response, [this, work = std::move(work)](const rpc::ServerCall& c) -> Result<Response> {
-    return context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
-  });
+StatementService::Reactor* StatementService::serve(Call* call, Response* response, Work work, const char* method) {
+  auto handler = [this, work = std::move(work)](const AdminCall& c) -> Result<Response> {
+    return context_.pool.run_blocking(c.deadline(), attributed(c, work));
+  };
+  return host_.serve(call, response, std::move(handler), method);
 }
 
 template <typename Work>
 StatementService::Reactor* StatementService::serve_logged(Call* call, v1::Invoice* response, const char* event,
-                                                          Work work) {
-  return host_.serve(call, response,
-                     [this, event, work = std::move(work)](const rpc::ServerCall& c) -> Result<v1::Invoice> {
-                       auto invoice = context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
-                       if (invoice) log_invoice(event, *invoice);
-                       return invoice;
-                     });
+                                                          Work work, const char* method) {
+  auto handler = [this, event, work = std::move(work)](const AdminCall& c) -> Result<v1::Invoice> {
+    auto invoice = context_.pool.run_blocking(c.deadline(), attributed(c, work));
+    if (invoice) log_invoice(event, *invoice);
+    return invoice;
+  };
+  return host_.serve(call, response, std::move(handler), method);
 }
 
 void StatementService::log_invoice(const char* event, const v1::Invoice& invoice) const {
@@ -144,11 +145,11 @@ StatementService::Reactor* StatementService::GetBillingProfile(Call* call, const
 
 StatementService::Reactor* StatementService::CloseInvoices(Call* call, const v1::CloseInvoicesRequest* request,
                                                            v1::CloseInvoicesResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall& c) -> Result<v1::CloseInvoicesResponse> {
+  return host_.serve(call, response, [this, request](const AdminCall& c) -> Result<v1::CloseInvoicesResponse> {
     ClosingRequest wanted;
     auto find = [request](pqxx::work& tx) { return tenant_filter(tx, request->tenant()); };
     TG_ASSIGN(wanted.tenant, context_.pool.run_blocking(c.deadline(), find));
-    wanted.actor = admin_actor(context_);
+    wanted.actor = c.caller().actor;
     wanted.origin = c.context().peer();
     wanted.is_draft = request->is_draft();
     wanted.grace = request->grace_us() < 0 ? grace_ : std::chrono::microseconds(request->grace_us());

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/rpc/unary_host.h"
+#include "billing/rpc/admin_host.h"
 #include "billing/rpc/context.h"
 #include "tidegate/v1/statement.grpc.pb.h"
 
@@ -10,9 +10,8 @@ namespace tidegate::billing {
 class StatementService final : public v1::Statements::CallbackService {
  public:
   /// `grace`: after a month's end before the closing job, or a call that asks for the same, closes it.
-  StatementService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate,
-                   std::chrono::microseconds grace)
-      : context_(context), host_(workers, std::move(gate)), grace_(grace) {}
+  StatementService(const ServiceContext& context, rpc::WorkPool& workers, std::chrono::microseconds grace)
+      : context_(context), host_(context, workers), grace_(grace) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -37,14 +36,15 @@ class StatementService final : public v1::Statements::CallbackService {
   /// One transaction per call: work(tx) -> Result<Response>. Ids and the time are made before, since a transaction may
   /// run more than once.
   template <typename Response, typename Work>
-  Reactor* serve(Call* call, Response* response, Work work);
+  Reactor* serve(Call* call, Response* response, Work work, const char* method = __builtin_FUNCTION());
   /// The same, with a line in the log once it is committed.
   template <typename Work>
-  Reactor* serve_logged(Call* call, v1::Invoice* response, const char* event, Work work);
+  Reactor* serve_logged(Call* call, v1::Invoice* response, const char* event, Work work,
+                        const char* method = __builtin_FUNCTION());
   void log_invoice(const char* event, const v1::Invoice& invoice) const;
 
   const ServiceContext& context_;
-  rpc::UnaryHost host_;
+  AdminHost host_;
   const std::chrono::microseconds grace_;
 };
 

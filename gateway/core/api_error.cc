@@ -30,6 +30,7 @@ constexpr std::array kTable = {
     Row{Code::kInvalidArgument, "request_too_large", 413, kInvalid, "", false, 0},
     Row{Code::kOutOfRange, "request_too_large", 413, kInvalid, "", false, 0},
     Row{Code::kInvalidArgument, "unsupported_media_type", 415, kInvalid, "", false, 0},
+    Row{Code::kInvalidArgument, "idempotency_key_reused", 422, kInvalid, "", false, 0},
     Row{Code::kInvalidArgument, "", 400, kInvalid, "", false, 0},
     Row{Code::kOutOfRange, "", 400, kInvalid, "", false, 0},
     Row{Code::kUnauthenticated, "", 401, "authentication_error", "invalid_api_key", false, 0},
@@ -43,6 +44,9 @@ constexpr std::array kTable = {
     Row{Code::kAborted, "", 409, "conflict", "", true, kRetryLeastSeconds},
     Row{Code::kResourceExhausted, "rate_limit_exceeded", 429, "rate_limit_error", "", true, kRetryLeastSeconds},
     Row{Code::kResourceExhausted, "", 503, kServer, "server_overloaded", true, kRetryLeastSeconds},
+    // Charged, and not to be run again by a client that retries by itself.
+    Row{Code::kFailedPrecondition, "idempotency_answer_not_kept", 410, kInvalid, "", false, 0},
+    Row{Code::kFailedPrecondition, "idempotency_outcome_unknown", 410, kInvalid, "", false, 0},
     Row{Code::kFailedPrecondition, "", 503, kServer, "", true, 10},
     Row{Code::kUnavailable, "", 503, kServer, "", true, kRetryLeastSeconds},
     // The request's own time is spent: sending it again would spend it again.

@@ -137,6 +137,13 @@ FlowActions RequestFlow::on_settled(const Status& status) {
   return {reply_ == Reply::kFinal ? FlowAction::kReplyFinal : FlowAction::kReplyError};
 }
 
+FlowActions RequestFlow::on_unfenced(Refusal refusal) {
+  if (phase_ != FlowPhase::kStreaming) return {};
+  usage_ = {};
+  refusal_ = std::move(refusal);
+  return settle(Outcome::kFailed, "error", Reply::kError, true);
+}
+
 FlowActions RequestFlow::give_up(Refusal refusal) {
   switch (phase_) {
     case FlowPhase::kAdmitting: given_up_ = std::move(refusal); return {};

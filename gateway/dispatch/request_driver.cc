@@ -213,7 +213,19 @@ awaitable<FlowActions> RequestDriver::on_silence() {
   co_return FlowActions();
 }
 
+/// Once, before the first of the two: text of a stream leaves, or something is charged.
+awaitable<Status> RequestDriver::pass_fence() {
+  if (context_.fence == nullptr || is_fence_passed_) co_return Status();
+  Status passed = co_await context_.fence->before_charge();
+  is_fence_passed_ = passed.has_value();
+  co_return passed;
+}
+
 awaitable<FlowActions> RequestDriver::deliver() {
+  if (context_.plan.is_stream) {
+    Status passed = co_await pass_fence();
+    if (!passed) co_return flow_.on_unfenced(std::move(passed).error());
+  }
   const Mono now = serving_.clock.mono();
   if (!first_token_) {
     first_token_ = now;
@@ -237,10 +249,18 @@ awaitable<FlowActions> RequestDriver::settle() {
   report.variant = worker_.variant;
   report.worker_id = worker_.worker_id;
   report.weights_digest = worker_.weights_digest;
+  Status passed;
+  if (report.usage.total() > 0) passed = co_await pass_fence();
+  if (!passed) {
+    // What could not be remembered is not charged: its repeat would pay again.
+    report.outcome = Outcome::kFailed;
+    report.finish_reason = "error";
+    report.usage = {};
+  }
+  const TokenUsage usage = report.usage;
   auto settled = co_await charge_->settle(std::move(report));
   charge_.reset();
   pool_metrics_->inflight_requests->add(-1);
-  const TokenUsage& usage = flow_.usage();
   if (permit_) permit_->settle(usage.total());
   pool_metrics_->tokens_prompt_hit->add(static_cast<double>(usage.cached));
   pool_metrics_->tokens_prompt_miss->add(static_cast<double>(usage.prompt - usage.cached));
@@ -254,7 +274,7 @@ awaitable<FlowActions> RequestDriver::settle() {
     co_return flow_.on_settled(fail(std::move(settled).error()));
   }
   settlement_ = *std::move(settled);
-  co_return flow_.on_settled({});
+  co_return flow_.on_settled(std::move(passed));
 }
 
 awaitable<void> RequestDriver::reply_final() {

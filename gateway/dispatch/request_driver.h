@@ -59,6 +59,7 @@ struct RequestContext {
   std::shared_ptr<const Principal> principal;  ///< shared with the key cache, which moves on
   Plan plan;
   Mono received;
+  ChargeFence* fence = nullptr;  ///< asked before anything is handed over or charged; null = nothing to ask
 };
 
 /// Performs what RequestFlow decides: the only place where a request's I/O and its decisions meet. Lives inside the
@@ -81,6 +82,7 @@ class RequestDriver {
   awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);
   awaitable<FlowActions> deliver();
   awaitable<FlowActions> settle();
+  awaitable<Status> pass_fence();
   awaitable<void> reply_final();
   awaitable<void> reply_error();
   FlowActions enqueue();
@@ -113,6 +115,7 @@ class RequestDriver {
   std::optional<Mono> first_token_;
   Mono last_token_{};
   bool is_finished_ = false;  ///< the answer's end was handed to the client
+  bool is_fence_passed_ = false;
 };
 
 }  // namespace tidegate::gateway

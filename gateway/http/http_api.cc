@@ -8,6 +8,7 @@
 #include "gateway/http/completion_answer.h"
 #include "gateway/http/completion_parse.h"
 #include "gateway/http/deepseek_balance.h"
+#include "gateway/http/key_use.h"
 #include "gateway/http/openai_chat_parse.h"
 #include "gateway/http/openai_models.h"
 #include "gateway/http/openapi.h"
@@ -58,24 +59,46 @@ Result<Ask> read_responses(std::string_view body) {
 }
 
 /// From a body to the last byte of its answer.
-awaitable<void> generate(HttpCall call, std::shared_ptr<const Principal> caller, ReadAsk read_ask) {
+awaitable<void> generate(HttpCall call, std::shared_ptr<const Principal> caller, ReadAsk read_ask,
+                         ChargeFence* fence) {
   auto ask = read_ask(call.exchange.request().body);
   if (!ask) {
     Refusal refusal(std::move(ask).error());
     co_return co_await refuse_call(call, std::move(refusal));
   }
-  co_await serve_plan(call, std::move(caller), std::move(ask->plan), std::move(ask->dialect));
+  co_await serve_plan(call, std::move(caller), std::move(ask->plan), std::move(ask->dialect), fence);
+}
+
+/// The same for a request with an Idempotency-Key: once for all its repeats. `desk` is null where no answers are kept.
+awaitable<void> generate_once(HttpCall call, std::shared_ptr<const Principal> caller, std::string key_text,
+                              ReadAsk read_ask, IdempotencyDesk* desk) {
+  if (desk == nullptr) {
+    Refusal refusal(Error(Code::kUnimplemented, "unsupported_parameter",
+                          "This installation keeps no answers, so it takes no Idempotency-Key: leave the header out.",
+                          kIdempotencyHeader));
+    co_return co_await refuse_call(call, std::move(refusal));
+  }
+  const IdempotencyDesk::Work work = [&call, &caller, read_ask](ChargeFence* fence) {
+    return generate(call, caller, read_ask, fence);
+  };
+  auto served = co_await desk->serve(call.exchange, *caller, std::move(key_text), call.request, work);
+  switch (served.how) {
+    case IdempotencyDesk::How::kRun: break;
+    case IdempotencyDesk::How::kReplayed:
+      call.serving.metrics.requests("", call.surface, served.status).add();
+      break;
+    case IdempotencyDesk::How::kRefused: co_await refuse_call(call, std::move(served.refusal)); break;
+  }
 }
 
 }  // namespace
 
 HttpApi::HttpApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes,
-                 ReceiptArchive* receipts, Balances* balances)
+                 HttpApiParts parts)
     : principals_(principals),
       ids_(ids),
       lanes_(std::move(lanes)),
-      receipts_(receipts),
-      balances_(balances),
+      parts_(std::move(parts)),
       started_s_(unix_micros(clock.wall()) / 1'000'000) {}
 
 std::string HttpApi::render_error(const Error& error, int http_status) {
@@ -94,9 +117,9 @@ awaitable<void> HttpApi::handle(HttpExchange& exchange) {
     co_return co_await refuse_call(call, *std::move(refusal), match.allow);
   }
   call.surface = match.route->surface;
-  std::shared_ptr<const Principal> caller;
-  if (match.route->needs_key) {
-    auto found = caller_of(call);
+  Caller caller;
+  if (match.route->needs_key()) {
+    auto found = caller_of(call, *match.route->scope);
     if (!found) {
       Refusal refusal(std::move(found).error());
       co_return co_await refuse_call(call, std::move(refusal));
@@ -111,14 +134,18 @@ awaitable<void> HttpApi::handle(HttpExchange& exchange) {
     case RouteId::kMessages: read_ask = read_messages; break;
     case RouteId::kResponses: read_ask = read_responses; break;
     case RouteId::kModelList:
-    case RouteId::kModel: body = models(call, *caller, match.argument); break;
-    case RouteId::kBalance: body = co_await balance(*caller); break;
+    case RouteId::kModel: body = models(call, *caller.principal, match.argument); break;
+    case RouteId::kBalance: body = co_await balance(*caller.principal); break;
     case RouteId::kReceiptKeys: body = co_await receipt_keys(); break;
-    case RouteId::kReceipt: body = co_await receipt(*caller, match.argument); break;
+    case RouteId::kReceipt: body = co_await receipt(*caller.principal, match.argument); break;
     case RouteId::kOpenApi: body = openapi_document(); break;
   }
-  if (read_ask != nullptr) co_return co_await generate(call, std::move(caller), read_ask);
-  co_await reply_call(call, std::move(body));
+  if (read_ask == nullptr) co_return co_await reply_call(call, std::move(body));
+  if (http.head.count(kIdempotencyHeader) == 0) {
+    co_return co_await generate(call, std::move(caller.principal), read_ask, nullptr);
+  }
+  std::string key_text(caller.key_text);
+  co_await generate_once(call, std::move(caller.principal), std::move(key_text), read_ask, desk_of(call));
 }
 
 std::optional<Refusal> HttpApi::refusal_of(const RouteMatch& match) const {
@@ -131,9 +158,9 @@ std::optional<Refusal> HttpApi::refusal_of(const RouteMatch& match) const {
 
 bool HttpApi::has_route(const HttpRoute& route) const {
   switch (route.id) {
-    case RouteId::kBalance: return balances_ != nullptr;
+    case RouteId::kBalance: return parts_.balances != nullptr;
     case RouteId::kReceiptKeys:
-    case RouteId::kReceipt: return receipts_ != nullptr;
+    case RouteId::kReceipt: return parts_.receipts != nullptr;
     case RouteId::kChat:
     case RouteId::kCompletions:
     case RouteId::kMessages:
@@ -145,17 +172,21 @@ bool HttpApi::has_route(const HttpRoute& route) const {
   return false;
 }
 
-Result<std::shared_ptr<const Principal>> HttpApi::caller_of(const HttpCall& call) const {
+Result<HttpApi::Caller> HttpApi::caller_of(const HttpCall& call, KeyScope scope) const {
   const HttpRequest& http = call.exchange.request();
-  const std::string_view bearer = bearer_of(http.header("authorization"));
-  std::string_view own;
-  if (!call.shape.key_header.empty()) own = http.header(call.shape.key_header);
-  // A client behind a proxy may carry both, one of them meant for somebody else: either may be ours.
-  if (!own.empty()) {
-    auto principal = principals_.authenticate(own);
-    if (principal || bearer.empty() || principal.error().code != Code::kUnauthenticated) return principal;
+  const KeyUse use = key_use_of(http, scope, parts_.proxies);
+  Error refused;
+  for (const std::string_view text : key_texts_of(http, call.shape.key_header)) {
+    auto principal = principals_.authenticate(text, use);
+    if (principal) return Caller{*std::move(principal), text};
+    refused = std::move(principal).error();
+    if (refused.code != Code::kUnauthenticated) break;  // it is ours, and may not do this
   }
-  return principals_.authenticate(bearer);
+  return fail(std::move(refused));
+}
+
+IdempotencyDesk* HttpApi::desk_of(const HttpCall& call) const {
+  return parts_.desks.empty() ? nullptr : parts_.desks[call.exchange.lane()];
 }
 
 Result<std::string> HttpApi::models(const HttpCall& call, const Principal& caller, std::string_view one) const {
@@ -167,21 +198,21 @@ Result<std::string> HttpApi::models(const HttpCall& call, const Principal& calle
 }
 
 awaitable<Result<std::string>> HttpApi::balance(const Principal& caller) const {
-  auto asking = balances_->find(caller.tenant, caller.wallet);
+  auto asking = parts_.balances->find(caller.tenant, caller.wallet);
   const auto found = co_await std::move(asking);
   if (!found) co_return fail(found.error());
   co_return deepseek_balance(*found);
 }
 
 awaitable<Result<std::string>> HttpApi::receipt(const Principal& caller, std::string_view request_id) const {
-  auto asking = receipts_->find(caller.tenant, std::string(request_id));
+  auto asking = parts_.receipts->find(caller.tenant, std::string(request_id));
   const auto found = co_await std::move(asking);
   if (!found) co_return fail(found.error());
   co_return receipt_json(request_id, *found);
 }
 
 awaitable<Result<std::string>> HttpApi::receipt_keys() const {
-  auto asking = receipts_->keys();
+  auto asking = parts_.receipts->keys();
   const auto found = co_await std::move(asking);
   if (!found) co_return fail(found.error());
   co_return receipt_keys_json(*found);

@@ -9,21 +9,30 @@
 
 #include "base/core/ids.h"
 #include "base/net/http_server.h"
+#include "gateway/core/client_address.h"
 #include "gateway/dispatch/request_driver.h"
 #include "gateway/http/http_call.h"
+#include "gateway/http/idempotency_desk.h"
 #include "gateway/http/routes.h"
 #include "gateway/ports.h"
 
 namespace tidegate::gateway {
+
+/// What stands behind the routes beside money and workers. By default nothing: what is missing is not served.
+struct HttpApiParts {
+  ReceiptArchive* receipts = nullptr;   ///< null: its routes do not exist
+  Balances* balances = nullptr;         ///< null: its route does not exist
+  std::vector<IdempotencyDesk*> desks;  ///< one a lane, or none: then requests with an Idempotency-Key are refused
+  TrustedProxies proxies;               ///< whose X-Forwarded-For is believed, for keys limited to source addresses
+};
 
 /// Everything the gateway says over HTTP: every route of gateway/http/routes.h, each in its dialect. One object for all
 /// lanes; every request uses the Serving of the lane its connection lives on.
 class HttpApi {
  public:
   /// `lanes[i]` belongs to io thread i. All references outlive the server.
-  /// `receipts` and `balances` may be null: then their routes do not exist.
   HttpApi(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<Serving*> lanes,
-          ReceiptArchive* receipts = nullptr, Balances* balances = nullptr);
+          HttpApiParts parts = {});
 
   /// Answers every request: also the ones for routes it does not have (404) and wrong methods (405).
   awaitable<void> handle(HttpExchange& exchange);
@@ -36,7 +45,14 @@ class HttpApi {
   /// Why the path and the method are not served; nullopt when they are.
   std::optional<Refusal> refusal_of(const RouteMatch& match) const;
   bool has_route(const HttpRoute& route) const;
-  Result<std::shared_ptr<const Principal>> caller_of(const HttpCall& call) const;
+  /// Who calls, and by which of the request's key texts: what is kept for a caller is sealed under it.
+  struct Caller {
+    std::shared_ptr<const Principal> principal;  // shared with the key cache, which moves on
+    std::string_view key_text;                   // a view into the request
+  };
+  Result<Caller> caller_of(const HttpCall& call, KeyScope scope) const;
+  /// Null when the installation keeps no answers.
+  IdempotencyDesk* desk_of(const HttpCall& call) const;
 
   Result<std::string> models(const HttpCall& call, const Principal& caller, std::string_view one) const;
   awaitable<Result<std::string>> balance(const Principal& caller) const;
@@ -46,8 +62,7 @@ class HttpApi {
   const Principals& principals_;
   IdSource& ids_;
   const std::vector<Serving*> lanes_;
-  ReceiptArchive* const receipts_;
-  Balances* const balances_;
+  const HttpApiParts parts_;
   const std::int64_t started_s_;  ///< what models call `created`
 };
 

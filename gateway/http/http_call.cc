@@ -3,21 +3,12 @@
 #include <chrono>
 #include <utility>
 
-#include "base/net/http_head.h"
 #include "gateway/http/http_sink.h"
 
 namespace tidegate::gateway {
 
-std::string_view bearer_of(std::string_view authorization) {
-  constexpr std::string_view kScheme = "bearer ";
-  if (!equals_ignore_case(authorization.substr(0, kScheme.size()), kScheme)) return {};
-  std::string_view token = authorization.substr(kScheme.size());
-  while (!token.empty() && token.front() == ' ') token.remove_prefix(1);
-  return token;
-}
-
 awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> principal, Plan plan,
-                           std::unique_ptr<AnswerDialect> dialect) {
+                           std::unique_ptr<AnswerDialect> dialect, ChargeFence* fence) {
   const Clock& clock = call.serving.clock;
   AnswerHead head;
   head.request = call.request;
@@ -36,6 +27,7 @@ awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> princ
   context.principal = std::move(principal);
   context.plan = std::move(plan);
   context.received = call.exchange.request().received;
+  context.fence = fence;
   RequestDriver driver(call.serving, std::move(context), *sink, call.exchange.executor());
   call.exchange.on_gone([inbox = &driver.inbox()] { inbox->on_client_gone(); });
   co_await driver.run();

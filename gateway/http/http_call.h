@@ -24,13 +24,10 @@ struct HttpCall {
   RequestId request;
 };
 
-/// What follows "Bearer " (any case of the word); "" when the field is missing or of another kind.
-std::string_view bearer_of(std::string_view authorization);
-
 /// Serves what a dialect's parser made of the request: money, queue, worker, answer, log line. Returns after the last
-/// byte.
+/// byte. `fence` is asked before anything is handed over or charged; null = nothing to ask.
 awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> principal, Plan plan,
-                           std::unique_ptr<AnswerDialect> dialect);
+                           std::unique_ptr<AnswerDialect> dialect, ChargeFence* fence);
 
 /// 200 with this JSON, counted; or the refusal.
 awaitable<void> reply_call(HttpCall call, Result<std::string> body);

@@ -18,16 +18,20 @@ constexpr std::array<std::string_view, 4> kAnthropic = {"/v1", "", "/anthropic/v
 constexpr std::array<std::string_view, 1> kRoot = {""};
 
 constexpr std::array kRoutes = {
-    HttpRoute{RouteId::kChat, "POST", "/chat/completions", "http.chat", Dialect::kOpenAi, kBeta},
-    HttpRoute{RouteId::kCompletions, "POST", "/completions", "http.completions", Dialect::kOpenAi, kBeta},
-    HttpRoute{RouteId::kMessages, "POST", "/messages", "http.messages", Dialect::kAnthropic, kAnthropic},
-    HttpRoute{RouteId::kResponses, "POST", "/responses", "http.responses", Dialect::kResponses, kUsual},
-    HttpRoute{RouteId::kModelList, "GET", "/models", "http.models", Dialect::kOpenAi, kUsual},
-    HttpRoute{RouteId::kModel, "GET", "/models/{model}", "http.models", Dialect::kOpenAi, kUsual},
-    HttpRoute{RouteId::kBalance, "GET", "/user/balance", "http.balance", Dialect::kOpenAi, kUsual},
-    HttpRoute{RouteId::kReceiptKeys, "GET", "/receipts/keys", "http.receipts", Dialect::kOpenAi, kUsual, false},
-    HttpRoute{RouteId::kReceipt, "GET", "/receipts/{request_id}", "http.receipts", Dialect::kOpenAi, kUsual},
-    HttpRoute{RouteId::kOpenApi, "GET", "/openapi.json", "http.openapi", Dialect::kOpenAi, kUsual, false},
+    HttpRoute{RouteId::kChat, "POST", "/chat/completions", "http.chat", Dialect::kOpenAi, kBeta, KeyScope::kChat},
+    HttpRoute{RouteId::kCompletions, "POST", "/completions", "http.completions", Dialect::kOpenAi, kBeta,
+              KeyScope::kCompletions},
+    HttpRoute{RouteId::kMessages, "POST", "/messages", "http.messages", Dialect::kAnthropic, kAnthropic,
+              KeyScope::kChat},
+    HttpRoute{RouteId::kResponses, "POST", "/responses", "http.responses", Dialect::kResponses, kUsual,
+              KeyScope::kChat},
+    HttpRoute{RouteId::kModelList, "GET", "/models", "http.models", Dialect::kOpenAi, kUsual, KeyScope::kModels},
+    HttpRoute{RouteId::kModel, "GET", "/models/{model}", "http.models", Dialect::kOpenAi, kUsual, KeyScope::kModels},
+    HttpRoute{RouteId::kBalance, "GET", "/user/balance", "http.balance", Dialect::kOpenAi, kUsual, KeyScope::kUsage},
+    HttpRoute{RouteId::kReceiptKeys, "GET", "/receipts/keys", "http.receipts", Dialect::kOpenAi, kUsual, std::nullopt},
+    HttpRoute{RouteId::kReceipt, "GET", "/receipts/{request_id}", "http.receipts", Dialect::kOpenAi, kUsual,
+              KeyScope::kReceipts},
+    HttpRoute{RouteId::kOpenApi, "GET", "/openapi.json", "http.openapi", Dialect::kOpenAi, kUsual, std::nullopt},
 };
 
 constexpr std::string_view kNoSuchPath = "This path does not exist here; GET /openapi.json lists those that do.";

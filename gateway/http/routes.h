@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "base/core/key_scope.h"
 
 /// What the gateway serves over HTTP, as one table: the router goes by it, and docs/api/openapi.json is held against
 /// it.
@@ -36,7 +39,9 @@ struct HttpRoute {
   std::string_view surface;  ///< for logs, metrics and bills
   Dialect dialect = Dialect::kOpenAi;
   std::span<const std::string_view> mounts;  ///< what may stand before the path; "" among them
-  bool needs_key = true;
+  std::optional<KeyScope> scope;  ///< what its key must be for; nullopt: it takes no key
+
+  bool needs_key() const { return scope.has_value(); }
 };
 
 /// In the order in which they are tried.

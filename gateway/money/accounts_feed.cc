@@ -10,6 +10,24 @@ constexpr Duration kSilenceMax = std::chrono::seconds(3);
 constexpr Duration kRetryLeast = std::chrono::milliseconds(50);
 constexpr Duration kRetryMost = std::chrono::seconds(1);
 
+/// nullopt when a range cannot be read: a limit that is not understood must not become no limit.
+std::optional<KeyPolicy> policy_of(const v1::Principal& wire) {
+  KeyPolicy policy;
+  if (wire.scopes_size() > 0) {
+    policy.scopes = KeyScopes();
+    // A scope of a newer billing stands for something that this gateway does not serve.
+    for (const std::string& name : wire.scopes()) {
+      if (const auto scope = parse_key_scope(name)) policy.scopes.add(*scope);
+    }
+  }
+  for (const std::string& text : wire.sources()) {
+    auto range = IpRange::parse(text);
+    if (!range) return std::nullopt;
+    policy.sources.push_back(*std::move(range));
+  }
+  return policy;
+}
+
 }  // namespace
 
 AccountsFeed::AccountsFeed(Accounts& accounts, std::string gateway_id, PrincipalCache& principals,
@@ -116,7 +134,10 @@ void AccountsFeed::add_key(const v1::Principal& wire) {
   const auto tenant = TenantId::from_bytes(wire.tenant_id());
   const auto project = ProjectId::from_bytes(wire.project_id());
   const auto wallet = WalletId::from_bytes(wire.wallet_id());
-  if (!key || !tenant || !project || !wallet || wire.key_mac().size() != Digest().size()) {
+  auto policy = policy_of(wire);
+  if (!key || !tenant || !project || !wallet || !policy || wire.key_mac().size() != Digest().size()) {
+    // What was known of it until now may be more than it may do from now on.
+    known_.keys.erase(wire.public_id());
     log_.error("principal_refused", {kv("public_id", wire.public_id())});
     return;
   }
@@ -129,6 +150,7 @@ void AccountsFeed::add_key(const v1::Principal& wire) {
   principal->wallet = *wallet;
   principal->currency = wire.currency();
   principal->models = {wire.models().begin(), wire.models().end()};
+  principal->policy = *std::move(policy);
   principal->tenant_name = wire.tenant_name();
   principal->project_name = wire.project_name();
   known_.public_id_of[wire.key_id()] = wire.public_id();

@@ -18,7 +18,8 @@ void PrincipalCache::replace(std::shared_ptr<const KeyTable> table) {
   is_loaded_.store(true, std::memory_order_release);
 }
 
-Result<std::shared_ptr<const Principal>> PrincipalCache::authenticate(std::string_view key_text) const {
+Result<std::shared_ptr<const Principal>> PrincipalCache::authenticate(std::string_view key_text,
+                                                                      const KeyUse& use) const {
   const auto parsed = parse_api_key(key_text);
   if (!parsed || parsed->kind != KeyKind::kTenant) return invalid_key();
   if (!is_loaded()) {
@@ -35,6 +36,7 @@ Result<std::shared_ptr<const Principal>> PrincipalCache::authenticate(std::strin
   if (found->second.is_suspended) {
     return fail(Code::kPermissionDenied, "tenant_suspended", "this account is suspended; ask its administrator");
   }
+  TG_TRY(check_use(found->second.principal->policy, use));
   return found->second.principal;
 }
 

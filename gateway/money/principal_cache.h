@@ -28,7 +28,7 @@ class PrincipalCache final : public Principals {
   /// `clock` outlives the cache. `pepper` is the secret that billing made the MACs with.
   PrincipalCache(std::string pepper, const Clock& clock);
 
-  Result<std::shared_ptr<const Principal>> authenticate(std::string_view key_text) const override;
+  Result<std::shared_ptr<const Principal>> authenticate(std::string_view key_text, const KeyUse& use) const override;
 
   /// Any thread.
   void replace(std::shared_ptr<const KeyTable> table);

@@ -4,7 +4,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <optional>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/rpc/auth_gate.h"
 #include "base/rpc/stream_writer.h"
@@ -17,6 +19,17 @@ constexpr std::string_view kSurface = "grpc.chat";
 constexpr std::size_t kEventsWaitingMax = 64;
 
 using Writer = rpc::StreamWriter<v1::ChatEvent>;
+
+/// "ipv4:203.0.113.7:4711" and "ipv6:%5B2001:db8::1%5D:4711", as gRPC names peers, to what comes before the port; ""
+/// for every other kind.
+std::string peer_address(const std::string& peer) {
+  if (!peer.starts_with("ipv4:") && !peer.starts_with("ipv6:")) return {};
+  std::string address = peer.substr(5);
+  for (const auto& [escape, character] : {std::pair("%5B", '['), std::pair("%5D", ']')}) {
+    if (const auto at = address.find(escape); at != std::string::npos) address.replace(at, 3, 1, character);
+  }
+  return address;
+}
 
 /// The gRPC way of answering: events in order, then the status.
 class GrpcSink final : public AnswerSink {
@@ -63,6 +76,7 @@ struct InferenceService::Call {
   const ServingLane* lane = nullptr;
   RequestId request;
   std::string token;
+  KeyUse use;
   v1::ChatRequest message;
   Mono received;
   std::optional<Writer> writer;
@@ -71,8 +85,8 @@ struct InferenceService::Call {
 };
 
 InferenceService::InferenceService(const Principals& principals, IdSource& ids, const Clock& clock,
-                                   std::vector<ServingLane> lanes)
-    : principals_(principals), ids_(ids), clock_(clock), lanes_(std::move(lanes)) {}
+                                   std::vector<ServingLane> lanes, TrustedProxies proxies)
+    : principals_(principals), ids_(ids), clock_(clock), lanes_(std::move(lanes)), proxies_(std::move(proxies)) {}
 
 InferenceService::~InferenceService() = default;
 
@@ -86,6 +100,7 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
   call->lane = &next_lane();
   call->request = RequestId{ids_.next()};
   call->token = rpc::bearer_token(*context);
+  call->use = use_of(*context, KeyScope::kChat);
   call->message = *request;
   call->received = clock_.mono();
   context->AddInitialMetadata("x-request-id", call->request.to_string());
@@ -111,7 +126,7 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
 
 awaitable<void> InferenceService::serve(std::shared_ptr<Call> call) {
   Serving& serving = *call->lane->serving;
-  auto principal = principals_.authenticate(call->token);
+  auto principal = principals_.authenticate(call->token, call->use);
   if (!principal) {
     count_refusal(serving, *call, principal.error());
     call->writer->finish(fail(std::move(principal).error()));
@@ -150,8 +165,9 @@ grpc::ServerUnaryReactor* InferenceService::ListModels(grpc::CallbackServerConte
   auto* reactor = context->DefaultReactor();
   const ServingLane& lane = next_lane();
   // Routes belong to the lane.
-  asio::post(lane.executor, [this, context, reactor, response, &lane, token = rpc::bearer_token(*context)] {
-    auto listed = list(*lane.serving, token);
+  asio::post(lane.executor, [this, context, reactor, response, &lane, token = rpc::bearer_token(*context),
+                             use = use_of(*context, KeyScope::kModels)] {
+    auto listed = list(*lane.serving, token, use);
     if (!listed) {
       reactor->Finish(rpc::to_grpc(*context, listed.error()));
       return;
@@ -162,8 +178,22 @@ grpc::ServerUnaryReactor* InferenceService::ListModels(grpc::CallbackServerConte
   return reactor;
 }
 
-Result<v1::ListModelsResponse> InferenceService::list(const Serving& serving, const std::string& token) const {
-  TG_ASSIGN(const auto principal, principals_.authenticate(token));
+/// A unix socket's peer has no address: a key limited to sources is refused there.
+KeyUse InferenceService::use_of(const grpc::ServerContextBase& context, KeyScope scope) const {
+  KeyUse use;
+  use.scope = scope;
+  std::vector<std::string_view> forwarded;
+  if (!proxies_.empty()) {
+    const auto [first, last] = context.client_metadata().equal_range("x-forwarded-for");
+    for (auto field = first; field != last; ++field) forwarded.emplace_back(field->second.data(), field->second.size());
+  }
+  use.client = proxies_.client_of(peer_address(context.peer()), forwarded);
+  return use;
+}
+
+Result<v1::ListModelsResponse> InferenceService::list(const Serving& serving, const std::string& token,
+                                                      const KeyUse& use) const {
+  TG_ASSIGN(const auto principal, principals_.authenticate(token, use));
   v1::ListModelsResponse response;
   for (const std::string& id : serving.dispatcher.routes().models()) {
     if (!principal->may_call(id)) continue;

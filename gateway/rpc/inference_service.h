@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/core/ids.h"
+#include "gateway/core/client_address.h"
 #include "gateway/dispatch/request_driver.h"
 #include "gateway/ports.h"
 #include "tidegate/v1/inference.grpc.pb.h"
@@ -25,7 +26,9 @@ struct ServingLane {
 class InferenceService final : public v1::Inference::CallbackService {
  public:
   /// All references outlive the server that runs this service.
-  InferenceService(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<ServingLane> lanes);
+  /// `proxies`: whose x-forwarded-for metadata is believed, for keys limited to source addresses.
+  InferenceService(const Principals& principals, IdSource& ids, const Clock& clock, std::vector<ServingLane> lanes,
+                   TrustedProxies proxies = {});
   ~InferenceService() override;
 
   grpc::ServerWriteReactor<v1::ChatEvent>* Chat(grpc::CallbackServerContext* context,
@@ -38,12 +41,14 @@ class InferenceService final : public v1::Inference::CallbackService {
   const ServingLane& next_lane();
   awaitable<void> serve(std::shared_ptr<Call> call);
   void count_refusal(Serving& serving, const Call& call, const Error& error);
-  Result<v1::ListModelsResponse> list(const Serving& serving, const std::string& token) const;
+  Result<v1::ListModelsResponse> list(const Serving& serving, const std::string& token, const KeyUse& use) const;
+  KeyUse use_of(const grpc::ServerContextBase& context, KeyScope scope) const;
 
   const Principals& principals_;
   IdSource& ids_;
   const Clock& clock_;
   const std::vector<ServingLane> lanes_;
+  const TrustedProxies proxies_;
   std::atomic<std::size_t> turn_ = 0;
 };
 

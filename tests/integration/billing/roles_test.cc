@@ -67,7 +67,7 @@ TEST_F(RolesTest, WhoServesOwnsNothingAndCannotRewriteHistory) {
 
 TEST_F(RolesTest, WhoReadsChangesNothingAndSeesNoMac) {
   for (const char* sql : {"UPDATE tenants SET name = 'x'", "INSERT INTO gateways VALUES ('x')", "DELETE FROM caps",
-                          "SELECT mac FROM api_keys", "SELECT * FROM api_keys"}) {
+                          "SELECT mac FROM api_keys", "SELECT * FROM api_keys", "SELECT mac FROM admin_keys"}) {
     EXPECT_EQ(as(kReadRole, sql), "denied") << sql;
   }
   EXPECT_EQ(as(kReadRole, "SELECT public_id FROM api_keys"), "");

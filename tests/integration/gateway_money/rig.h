@@ -66,7 +66,7 @@ struct RealBilling : billing::House {
     return std::make_unique<Gateway>(id, folder.file(id), billing_->address(), config_, clock_, entropy_, log_);
   }
   Result<std::shared_ptr<const Principal>> who(Gateway& gateway) {
-    return gateway.treasury->principals().authenticate(customer.key.secret());
+    return gateway.treasury->principals().authenticate(customer.key.secret(), {});
   }
   AdmissionRequest request(Gateway& gateway, std::int64_t prompt_max, std::int64_t completion_max) {
     AdmissionRequest wanted;

@@ -15,7 +15,8 @@ namespace tidegate::gateway::test {
 class FakePrincipals final : public Principals {
  public:
   /// Adds a key of a tenant of its own; an empty allow-list means every model.
-  std::shared_ptr<const Principal> add(const std::string& key_text, std::vector<std::string> models = {}) {
+  std::shared_ptr<const Principal> add(const std::string& key_text, std::vector<std::string> models = {},
+                                       KeyPolicy policy = {}) {
     auto principal = std::make_shared<Principal>();
     const std::lock_guard lock(mutex_);
     principal->key = ApiKeyId{tidegate::test::SequentialIds::make(++minted_)};
@@ -25,6 +26,7 @@ class FakePrincipals final : public Principals {
     principal->public_id = "pub" + std::to_string(minted_);
     principal->currency = "USD";
     principal->models = std::move(models);
+    principal->policy = std::move(policy);
     keys_[key_text] = principal;
     return principal;
   }
@@ -37,11 +39,12 @@ class FakePrincipals final : public Principals {
     error_ = std::move(error);
   }
 
-  Result<std::shared_ptr<const Principal>> authenticate(std::string_view key_text) const override {
+  Result<std::shared_ptr<const Principal>> authenticate(std::string_view key_text, const KeyUse& use) const override {
     const std::lock_guard lock(mutex_);
     if (error_) return fail(*error_);
     const auto found = keys_.find(key_text);
     if (found == keys_.end()) return fail(Code::kUnauthenticated, "invalid_api_key", "The API key is not valid.");
+    TG_TRY(check_use(found->second->policy, use));
     return found->second;
   }
 

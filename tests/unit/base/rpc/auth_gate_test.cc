@@ -32,6 +32,16 @@ TEST(AuthGateTest, RefusalNeverRepeatsTheToken) {
   EXPECT_EQ(status.error().to_string().find("s3cret"), std::string::npos);
 }
 
+TEST(AuthGateTest, ACheckOfOnesOwnSeesTheTokenAndDecides) {
+  const auto gate = AuthGate::checked_by([](const std::string& token) -> Status {
+    if (token == "fine") return {};
+    return fail(Code::kUnauthenticated, token.empty() ? "nothing" : "something", "m");
+  });
+  EXPECT_TRUE(gate.check_token("fine"));
+  EXPECT_EQ(reason(gate.check_token("")), "nothing");
+  EXPECT_EQ(reason(gate.check_token("other")), "something");
+}
+
 TEST(AuthGateTest, OpenGateAsksNothing) { EXPECT_TRUE(AuthGate::open().check_token("")); }
 
 }  // namespace

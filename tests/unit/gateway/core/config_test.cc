@@ -60,6 +60,17 @@ TEST(GatewayConfig, RequiredOptionsAreMissedByName) {
   EXPECT_FALSE(table.parse_text("no.such = 1\n", "test"));
 }
 
+TEST(GatewayConfig, TrustedProxiesAreRanges) {
+  GatewayConfig config = valid();
+  config.trusted_proxies = "10.0.0.0/8, 2001:db8::/32";
+  EXPECT_TRUE(check_config(config));
+  config.trusted_proxies = "10.0.0.0/8,proxy.internal";
+  const Status status = check_config(config);
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find("http.trusted_proxies"), std::string::npos);
+  EXPECT_NE(status.error().message.find("proxy.internal"), std::string::npos);
+}
+
 TEST(GatewayConfig, DescriptionHoldsNoSecret) {
   const GatewayConfig config = valid();
   const std::string text = describe_config(config);

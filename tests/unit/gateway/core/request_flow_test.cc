@@ -262,6 +262,19 @@ TEST(RequestFlow, UnjournalledAnswerNeverLooksComplete) {
   EXPECT_EQ(flow.refusal().error.reason, "journal_failed");
 }
 
+TEST(RequestFlow, AStreamThatCouldNotBeRememberedCostsNothingAndSaysWhy) {
+  RequestFlow flow = starting();
+  flow.on_worker_event(accepted(10));
+  EXPECT_THAT(v(flow.on_worker_event(text(10, 1))), ElementsAre(kReportProgress, kDeliver));
+  EXPECT_THAT(v(flow.on_unfenced(Error(Code::kUnavailable, "idempotency_unavailable", "m"))),
+              ElementsAre(kLeaveWorker, kSettle));
+  EXPECT_EQ(flow.usage(), TokenUsage{});
+  EXPECT_EQ(flow.outcome(), Outcome::kFailed);
+  EXPECT_THAT(v(flow.on_settled({})), ElementsAre(kReplyError));
+  EXPECT_EQ(flow.refusal().error.reason, "idempotency_unavailable");
+  EXPECT_THAT(v(flow.on_unfenced(Error(Code::kUnavailable, "again", "m"))), IsEmpty());
+}
+
 TEST(RequestFlow, LateQueueAnswersAreIgnored) {
   RequestFlow flow = queued();
   flow.on_client_gone();

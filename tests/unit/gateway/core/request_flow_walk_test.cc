@@ -12,11 +12,11 @@ namespace {
 
 enum class Step {
   kAdmitOk, kAdmitFail, kQueueRefused, kDispatched, kAccepted, kText, kStop, kEngineError, kWorkerLost, kClientGone,
-  kDeadline, kShutdown, kSettleOk, kSettleFail,
+  kDeadline, kShutdown, kUnfenced, kSettleOk, kSettleFail,
 };
 constexpr Step kSteps[] = {Step::kAdmitOk, Step::kAdmitFail, Step::kQueueRefused, Step::kDispatched, Step::kAccepted,
                            Step::kText, Step::kStop, Step::kEngineError, Step::kWorkerLost, Step::kClientGone,
-                           Step::kDeadline, Step::kShutdown, Step::kSettleOk, Step::kSettleFail};
+                           Step::kDeadline, Step::kShutdown, Step::kUnfenced, Step::kSettleOk, Step::kSettleFail};
 
 struct World {
   explicit World(bool is_stream) : flow(is_stream) {}
@@ -71,6 +71,7 @@ struct World {
       case Step::kClientGone: actions = flow.on_client_gone(); break;
       case Step::kDeadline: actions = flow.on_deadline(); break;
       case Step::kShutdown: actions = flow.on_shutdown(); break;
+      case Step::kUnfenced: actions = flow.on_unfenced(Error(Code::kUnavailable, "u", "m")); break;
       case Step::kSettleOk: settling = false; settled_well = true; actions = flow.on_settled({}); break;
       case Step::kSettleFail:
         settling = false;

@@ -29,7 +29,7 @@ class ApiHarness {
       : dispatcher(models),
         metrics(registry),
         serving{meter, dispatcher, open_requests, clock, log, metrics, limits},
-        api(principals, ids, clock, {&serving}, &receipts, &balances) {
+        api(principals, ids, clock, {&serving}, behind(receipts, balances)) {
     principals.add("good-key");
     HttpServerOptions options;
     options.service = "gateway";
@@ -101,6 +101,13 @@ class ApiHarness {
   std::unique_ptr<HttpServer> server;
 
  private:
+  static HttpApiParts behind(ReceiptArchive& receipts, Balances& balances) {
+    HttpApiParts parts;
+    parts.receipts = &receipts;
+    parts.balances = &balances;
+    return parts;
+  }
+
   HttpHandler handler_;
 };
 

@@ -9,6 +9,13 @@ namespace {
 
 Money money(const char* text) { return Money::parse(text).value(); }
 
+/// Keys have this scope only when it was asked for.
+KeyPolicy usage_too() {
+  KeyPolicy policy;
+  policy.scopes.add(KeyScope::kUsage);
+  return policy;
+}
+
 TEST(DeepSeekBalance, IsTheirShapeWithExactStringsThatAddUp) {
   const Balances::Balance balance{
       .currency = "USD", .granted = money("1.5"), .topped_up = money("100.000091652"), .is_available = true};
@@ -26,7 +33,7 @@ TEST(DeepSeekBalance, CreditInUseIsBelowZero) {
 
 TEST(BalanceRoute, TellsTheWalletOfTheKeyThatAsks) {
   ApiHarness api;
-  const auto principal = api.principals.add("rich-key");
+  const auto principal = api.principals.add("rich-key", {}, usage_too());
   Balances::Balance balance;
   balance.currency = "USD";
   balance.topped_up = money("5");
@@ -47,10 +54,15 @@ TEST(BalanceRoute, TellsTheWalletOfTheKeyThatAsks) {
 
 TEST(BalanceRoute, NeedsAKeyAndSaysWhenBillingIsOutOfReach) {
   ApiHarness api;
+  api.principals.add("usage-key", {}, usage_too());
+  const HttpHeaders usage{{"Authorization", "Bearer usage-key"}};
   EXPECT_EQ(api.fetch("GET", "/user/balance", "", {{"Authorization", "Bearer wrong"}}).status, 401);
+  const auto plain = api.fetch("GET", "/user/balance");
+  EXPECT_EQ(plain.status, 403) << "a key that names no scopes is for inference";
+  EXPECT_NE(plain.body.find("scope_not_allowed"), std::string::npos) << plain.body;
   EXPECT_EQ(api.fetch("POST", "/user/balance", "{}").status, 405);
   api.balances.fail_next(Error(Code::kUnavailable, "rpc_unavailable", "Billing does not answer."));
-  const auto response = api.fetch("GET", "/user/balance");
+  const auto response = api.fetch("GET", "/user/balance", "", usage);
   EXPECT_EQ(response.status, 503);
   EXPECT_EQ(response.header("Retry-After"), "1");
 }

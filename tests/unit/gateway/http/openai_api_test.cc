@@ -188,7 +188,7 @@ TEST(OpenAiApi, TheEndUserThatARequestNamesIsToldToTheMeter) {
 TEST(OpenAiApi, ReadingCostsNothingHoweverOftenAndShowsNobodyElsesReceipt) {
   ApiHarness api;
   const std::string id = RequestId{tidegate::test::SequentialIds::make(77)}.to_string();
-  const auto caller = api.principals.authenticate("good-key");
+  const auto caller = api.principals.authenticate("good-key", {});
   api.receipts.add((*caller)->tenant, id, "signed");
   api.principals.add("other-key");
   const std::string paths[] = {"/v1/receipts/" + id, "/v1/receipts/keys", "/v1/models", "/v1/models/tang-moe"};

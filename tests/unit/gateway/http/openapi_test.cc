@@ -98,7 +98,7 @@ TEST(OpenApi, SaysWhichRoutesNeedAKeyAndWhereItMayStand) {
     const json::object& operation = root.at("paths").at(route.path).at(lower(route.method)).as_object();
     const json::value* own = operation.if_contains("security");
     const json::array& ways = (own != nullptr ? *own : root.at("security")).as_array();
-    EXPECT_EQ(!ways.empty(), route.needs_key) << route.path;
+    EXPECT_EQ(!ways.empty(), route.needs_key()) << route.path;
     std::set<std::string> headers;
     for (const json::value& way : ways) {
       const json::object& scheme = schemes.at(way.as_object().begin()->key()).as_object();
@@ -106,9 +106,9 @@ TEST(OpenApi, SaysWhichRoutesNeedAKeyAndWhereItMayStand) {
       headers.emplace(name != nullptr ? std::string_view(name->as_string()) : std::string_view("Authorization"));
     }
     std::set<std::string> wanted;
-    if (route.needs_key) wanted.emplace("Authorization");
+    if (route.needs_key()) wanted.emplace("Authorization");
     const std::string_view key_header = shape_of(route.dialect).key_header;
-    if (route.needs_key && !key_header.empty()) wanted.emplace(key_header);
+    if (route.needs_key() && !key_header.empty()) wanted.emplace(key_header);
     EXPECT_EQ(headers, wanted) << route.path;
   }
 }
@@ -121,7 +121,7 @@ TEST(OpenApi, EveryOperationHasANameAnAnswerAndItsErrors) {
     EXPECT_TRUE(names.emplace(operation.at("operationId").as_string()).second) << route.path;
     const json::object& responses = operation.at("responses").as_object();
     EXPECT_TRUE(responses.contains("200")) << route.path;
-    EXPECT_EQ(responses.contains("401"), route.needs_key) << route.path;
+    EXPECT_EQ(responses.contains("401"), route.needs_key()) << route.path;
   }
 }
 

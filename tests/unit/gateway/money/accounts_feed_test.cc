@@ -14,17 +14,17 @@ struct AccountsFeedTest : test::MoneyWorld {};
 
 TEST_F(AccountsFeedTest, ARevokedKeyStopsWorking) {
   begin_and_wait();
-  ASSERT_TRUE(treasury->principals().authenticate(key_text));
+  ASSERT_TRUE(treasury->principals().authenticate(key_text, {}));
   billing.remove_key(key_id);
-  EXPECT_TRUE(eventually([&] { return !treasury->principals().authenticate(key_text); }));
+  EXPECT_TRUE(eventually([&] { return !treasury->principals().authenticate(key_text, {}); }));
 }
 
 TEST_F(AccountsFeedTest, KeysAndPricesOutliveABrokenStream) {
   begin_and_wait();
   billing.set_down(true);
   ASSERT_TRUE(eventually([&] { return log.has("accounts_watch_lost"); }));
-  EXPECT_TRUE(treasury->principals().authenticate(key_text));
-  EXPECT_TRUE(treasury->meter().quote(**treasury->principals().authenticate(key_text), "tang-moe"));
+  EXPECT_TRUE(treasury->principals().authenticate(key_text, {}));
+  EXPECT_TRUE(treasury->meter().quote(**treasury->principals().authenticate(key_text, {}), "tang-moe"));
 }
 
 TEST_F(AccountsFeedTest, AKeyRevokedDuringAnOutageIsGoneAfterTheNextSnapshot) {
@@ -32,7 +32,7 @@ TEST_F(AccountsFeedTest, AKeyRevokedDuringAnOutageIsGoneAfterTheNextSnapshot) {
   billing.set_down(true);
   billing.remove_key(key_id);
   billing.set_down(false);
-  EXPECT_TRUE(eventually([&] { return !treasury->principals().authenticate(key_text); }));
+  EXPECT_TRUE(eventually([&] { return !treasury->principals().authenticate(key_text, {}); }));
 }
 
 TEST_F(AccountsFeedTest, ABrokenPriceListLeavesTheLastGoodOneInForce) {
@@ -40,7 +40,7 @@ TEST_F(AccountsFeedTest, ABrokenPriceListLeavesTheLastGoodOneInForce) {
   v1::PriceVersion overlapping = flat_price(2, 7'000'000);  // the same model at the same time
   billing.add_price(overlapping);
   ASSERT_TRUE(eventually([&] { return metric("tidegate_gateway_price_refusals_total") == 1; }));
-  const auto quote = treasury->meter().quote(**treasury->principals().authenticate(key_text), "tang-moe");
+  const auto quote = treasury->meter().quote(**treasury->principals().authenticate(key_text, {}), "tang-moe");
   ASSERT_TRUE(quote);
   EXPECT_EQ(quote->price_version, "test-book/1");
   EXPECT_TRUE(log.has("prices_refused"));
@@ -52,11 +52,11 @@ TEST_F(AccountsFeedTest, AKeysExpiryAndModelsAreThoseThatBillingToldOf) {
   principal.set_expires_us(unix_micros(clock.wall()) - 1);
   billing.add_key(principal);
   begin_and_wait();
-  EXPECT_EQ(treasury->principals().authenticate(key_text).error().reason, "invalid_api_key") << "expired";
+  EXPECT_EQ(treasury->principals().authenticate(key_text, {}).error().reason, "invalid_api_key") << "expired";
   principal.set_expires_us(unix_micros(clock.wall() + std::chrono::hours(1)));
   billing.add_key(principal);
-  ASSERT_TRUE(eventually([&] { return treasury->principals().authenticate(key_text).has_value(); }));
-  const auto known = treasury->principals().authenticate(key_text);
+  ASSERT_TRUE(eventually([&] { return treasury->principals().authenticate(key_text, {}).has_value(); }));
+  const auto known = treasury->principals().authenticate(key_text, {});
   ASSERT_TRUE(known);
   EXPECT_TRUE((*known)->may_call("tang-moe"));
   EXPECT_FALSE((*known)->may_call("another"));
@@ -73,7 +73,7 @@ TEST_F(AccountsFeedTest, LimitsOnRatesAreAddedChangedRemovedAndOutliveABrokenStr
   rule.set_tokens_per_day(5'000);
   billing.set_limit(rule);
   begin_and_wait();
-  const auto key = treasury->principals().authenticate(key_text);
+  const auto key = treasury->principals().authenticate(key_text, {});
   ASSERT_TRUE(key);
   const auto numbers = [&](const char* model) {
     const auto rules = treasury->feed().limits();
@@ -99,6 +99,24 @@ TEST_F(AccountsFeedTest, LimitsOnRatesAreAddedChangedRemovedAndOutliveABrokenStr
   billing.set_down(false);
   billing.remove_limit(rule.limit_id());
   EXPECT_TRUE(eventually([&] { return numbers("tang-moe") == 0; }));
+}
+
+TEST_F(AccountsFeedTest, ScopesAndSourcesComeWithTheKeyAndAnUnreadableLimitShutsItOut) {
+  v1::Principal limited = key_for(wallet);
+  limited.add_scopes("models");
+  limited.add_scopes("teleport");  // of a newer billing
+  limited.add_sources("203.0.113.0/24");
+  billing.add_key(limited);
+  begin_and_wait();
+  const auto inside = IpAddress::parse("203.0.113.7");
+  const Principals& keys = treasury->principals();
+  EXPECT_TRUE(keys.authenticate(key_text, {KeyScope::kModels, inside}));
+  EXPECT_EQ(keys.authenticate(key_text, {KeyScope::kChat, inside}).error().reason, "scope_not_allowed");
+  EXPECT_EQ(keys.authenticate(key_text, {KeyScope::kModels, std::nullopt}).error().reason, "source_not_allowed");
+  limited.add_sources("everywhere");
+  billing.add_key(limited);
+  EXPECT_TRUE(eventually([&] { return log.has("principal_refused"); }));
+  EXPECT_TRUE(eventually([&] { return !keys.authenticate(key_text, {KeyScope::kModels, inside}); }));
 }
 
 TEST_F(AccountsFeedTest, SecretsAndMacsStayOutOfTheLog) {

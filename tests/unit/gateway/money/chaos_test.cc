@@ -64,7 +64,7 @@ struct ChaosTest : test::MoneyWorld, testing::WithParamInterface<std::uint64_t> 
   }
 
   void serve(std::uint64_t seed) {
-    const auto principal = treasury->principals().authenticate(key_text);
+    const auto principal = treasury->principals().authenticate(key_text, {});
     ASSERT_TRUE(principal);
     std::vector<std::future<void>> clients;
     for (std::uint64_t i = 0; i < 8; ++i) {

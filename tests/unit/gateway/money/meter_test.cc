@@ -87,7 +87,7 @@ TEST_F(MeterTest, APriceThatEndsBeforeTheDeadlineIsAMissingPrice) {
 }
 
 TEST_F(MeterTest, QuotePrintsRatesPerMillion) {
-  const auto principal = treasury->principals().authenticate(key_text);
+  const auto principal = treasury->principals().authenticate(key_text, {});
   const auto quote = treasury->meter().quote(**principal, "tang-moe");
   ASSERT_TRUE(quote);
   EXPECT_EQ(quote->prompt_hit, "0.1");

@@ -134,7 +134,7 @@ struct MoneyWorld : testing::Test {
   }
 
   AdmissionRequest request(std::int64_t prompt = 1000, std::int64_t completion = 1000) {
-    auto principal = treasury->principals().authenticate(key_text);
+    auto principal = treasury->principals().authenticate(key_text, {});
     EXPECT_TRUE(principal) << principal.error().to_string();
     return {.request = request_id(next_request++),
             .principal = principal ? *principal : nullptr,

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/core/clock.h"
+#include "base/core/ids.h"
+#include "base/core/log.h"
+#include "base/core/metrics.h"
+#include "base/core/random.h"
+#include "base/crypto/sha256.h"
+#include "base/net/http_server.h"
+#include "base/net/signal.h"
+#include "gateway/ports.h"
+
+namespace tidegate::gateway {
+
+struct IdempotencyOptions {
+  Digest secret{};  ///< of all gateways of the installation; everything below is derived from it
+  std::size_t answer_bytes_max = 1024 * 1024;      ///< of an answer with its headers; a larger one is not kept
+  Duration renew_every = std::chrono::seconds(5);  ///< well below the store's lease
+};
+
+/// What an operator sees of Idempotency-Keys. Names are an API: tests/golden lists them.
+struct IdempotencyMetrics {
+  explicit IdempotencyMetrics(MetricRegistry& registry);
+  Counter& run;          ///< first requests
+  Counter& replayed;     ///< repeats that got the kept answer
+  Counter& refused;      ///< repeats that got an error: in flight, another body, not kept, unknown
+  Counter& unavailable;  ///< the store could not be asked: 503
+  Counter& not_kept;     ///< answers larger than the limit
+  Counter& not_stored;   ///< charged answers that the store did not take: their repeats are told 410
+  Gauge& open_requests;
+};
+
+/// Runs a request once for its Idempotency-Key and gives its answer to every repeat, on whichever gateway it arrives.
+/// One per io thread.
+///
+/// The store sees no key, no prompt and no answer: names and digests are HMACs, an answer is sealed under a key made of
+/// the installation's secret and the caller's own API key. The request's client may leave: whoever sends the header
+/// wants the answer kept, so it is finished and charged as if the client had stayed.
+class IdempotencyDesk {
+ public:
+  /// References outlive the desk.
+  IdempotencyDesk(IdempotencyStore& store, const IdempotencyOptions& options, const Clock& clock,
+                  EntropySource& entropy, Log& log, IdempotencyMetrics& metrics, Executor executor);
+
+  /// Answers on the exchange; `fence` is what the request driver must ask before it hands over or charges anything.
+  using Work = std::function<awaitable<void>(ChargeFence* fence)>;
+  enum class How : std::uint8_t { kRun, kReplayed, kRefused };
+  struct Served {
+    How how = How::kRefused;
+    Refusal refusal;  ///< when kRefused: nothing was answered yet
+    int status = 0;   ///< when kReplayed
+  };
+  /// One request with the header, of an authenticated caller. `key_text` is the caller's API key, `request` its id if
+  /// it is the first.
+  awaitable<Served> serve(HttpExchange& exchange, const Principal& principal, std::string key_text, RequestId request,
+                          const Work& work);
+
+  /// Keeps the claims of open requests from lapsing, until stop(). On the desk's executor.
+  awaitable<void> keep_claims();
+  /// Any thread.
+  void stop() { stopped_.set(); }
+
+ private:
+  class Recorder;
+  awaitable<Served> replay(HttpExchange& exchange, const IdempotencyEntry& entry, const std::string& name,
+                           const Digest& seal, RequestId request);
+
+  IdempotencyStore& store_;
+  const IdempotencyOptions options_;
+  const Clock& clock_;
+  EntropySource& entropy_;
+  Log& log_;
+  IdempotencyMetrics& metrics_;
+  Event stopped_;
+  std::map<std::string, std::string> open_;  ///< owner to name, of requests under way
+};
+
+}  // namespace tidegate::gateway
