@@ -42,11 +42,18 @@ constexpr const char* kInsertKey = R"sql(
 constexpr const char* kLockKey = "SELECT id FROM api_keys WHERE id::text = $1 OR public_id = $1 FOR UPDATE";
 constexpr const char* kReplaceKey = R"sql(
   UPDATE api_keys SET replaced_by = $2, expires_at = $3::timestamptz WHERE id = $1)sql";
-/// Limits of the old key are limits of the new one; each counts for itself.
+/// What limits the old key limits the new one; each counts for itself.
 constexpr const char* kCopyCaps = R"sql(
   INSERT INTO caps (id, tenant_id, scope, subject, period, amount, created_at)
   SELECT gen_random_uuid(), c.tenant_id, c.scope, $2::uuid, c.period, c.amount, $3::timestamptz
     FROM caps c WHERE c.scope = 'key' AND c.subject = $1::uuid AND c.removed_at IS NULL
+  RETURNING id)sql";
+constexpr const char* kCopyLimits = R"sql(
+  INSERT INTO rate_limits (id, tenant_id, scope, subject, model, requests_per_minute, tokens_per_minute, tokens_per_day,
+                           concurrency, created_at)
+  SELECT gen_random_uuid(), l.tenant_id, l.scope, $2::uuid, l.model, l.requests_per_minute, l.tokens_per_minute,
+         l.tokens_per_day, l.concurrency, $3::timestamptz
+    FROM rate_limits l WHERE l.scope = 'key' AND l.subject = $1::uuid AND l.removed_at IS NULL
   RETURNING id)sql";
 constexpr const char* kRevokeKey = R"sql(
   UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2::timestamptz) WHERE id::text = $1 OR public_id = $1 RETURNING id)sql";
@@ -94,6 +101,15 @@ KeyRow load_key(pqxx::work& tx, ApiKeyId id) {
 
 std::unexpected<Error> unknown_key(const std::string& key) {
   return fail(Code::kNotFound, "unknown_key", fmt::format("there is no key \"{}\"", key), "key_id");
+}
+
+/// What `copy` copies from one key to the other is told to gateways as `kind`.
+void copy_between_keys(pqxx::work& tx, const char* copy, ChangeKind kind, ApiKeyId from, ApiKeyId to, Wall now) {
+  std::vector<std::string> ids;
+  for (const auto& row : tx.exec_params(copy, pg::to_sql(from), pg::to_sql(to), pg::to_sql(now))) {
+    ids.push_back(pg::read_text(row[0]));
+  }
+  append_changes(tx, kind, ids);
 }
 
 std::string after_text(const PageOf& page) { return page.after ? page.after->to_string() : std::string(); }
@@ -202,12 +218,8 @@ Result<RotatedKeys> rotate_key(pqxx::work& tx, const RotateKey& wanted, Wall now
   successor.created = now;
   successor.expires = plan.successor_expires;
   // Before the key: no gateway knows a key before what limits it.
-  std::vector<std::string> caps;
-  for (const auto& row :
-       tx.exec_params(kCopyCaps, pg::to_sql(keys.old.id), pg::to_sql(successor.id), pg::to_sql(now))) {
-    caps.push_back(pg::read_text(row[0]));
-  }
-  append_changes(tx, ChangeKind::kCap, caps);
+  copy_between_keys(tx, kCopyCaps, ChangeKind::kCap, keys.old.id, successor.id, now);
+  copy_between_keys(tx, kCopyLimits, ChangeKind::kLimit, keys.old.id, successor.id, now);
   TG_ASSIGN(keys.successor, insert_key(tx, successor, wanted.mac));
   tx.exec_params0(kReplaceKey, pg::to_sql(keys.old.id), pg::to_sql(successor.id), pg::to_sql(plan.old_ends));
   keys.old.expires = plan.old_ends;

@@ -56,6 +56,10 @@ constexpr MethodRule kTable[] = {
     {"SetCreditLimit", kMoney, Reach::kHouse},
     {"ListAlerts", kAll, Reach::kTenant},
     {"SetWebhook", kMoney | kBuilders, Reach::kTenant},
+    // Limits: the house sets them, or a tenant would lift its own
+    {"SetLimit", kBuilders, Reach::kHouse},
+    {"RemoveLimit", kBuilders, Reach::kHouse},
+    {"ListLimits", kAll, Reach::kTenant},
     // Ledger
     {"Adjust", kMoney, Reach::kHouse},
     {"Reverse", kMoney, Reach::kHouse},

@@ -15,7 +15,7 @@ enum class AdminRole : std::uint8_t {
   kOperator,   ///< runs the installation: everything, and makes operators
   kOwner,      ///< everything else
   kBilling,    ///< money: prices, wallets, grants, invoices, corrections
-  kDeveloper,  ///< projects, keys, caps
+  kDeveloper,  ///< projects, keys, caps, limits on rates
   kViewer,     ///< looks
 };
 /// "operator", "owner", ...: as stored and as the command line says it.

@@ -42,11 +42,11 @@ Result<Uuid> read_limit_id(const std::string& text) {
 }  // namespace
 
 template <typename Response, typename Work>
-LimitService::Reactor* LimitService::serve(Call* call, Response* response, Work work) {
-  return host_.serve(call, response,
-                     [this, work = std::move(work)](const rpc::ServerCall& c) -> Result<Response> {
-                       return context_.pool.run_blocking(c.deadline(), attributed(context_, c, work));
-                     });
+LimitService::Reactor* LimitService::serve(Call* call, Response* response, Work work, const char* method) {
+  auto handler = [this, work = std::move(work)](const AdminCall& c) -> Result<Response> {
+    return context_.pool.run_blocking(c.deadline(), attributed(c, work));
+  };
+  return host_.serve(call, response, std::move(handler), method);
 }
 
 LimitService::Reactor* LimitService::SetLimit(Call* call, const v1::SetLimitRequest* request,

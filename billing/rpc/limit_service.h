@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/rpc/unary_host.h"
+#include "billing/rpc/admin_host.h"
 #include "billing/rpc/context.h"
 #include "tidegate/v1/limit.grpc.pb.h"
 
@@ -9,8 +9,7 @@ namespace tidegate::billing {
 /// Limits on rates, for people and the command line; see proto/tidegate/v1/limit.proto for the contract.
 class LimitService final : public v1::Limits::CallbackService {
  public:
-  LimitService(const ServiceContext& context, rpc::WorkPool& workers, rpc::AuthGate gate)
-      : context_(context), host_(workers, std::move(gate)) {}
+  LimitService(const ServiceContext& context, rpc::WorkPool& workers) : context_(context), host_(context, workers) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -22,10 +21,10 @@ class LimitService final : public v1::Limits::CallbackService {
  private:
   /// One transaction per call: work(tx) -> Result<Response>; it may run more than once.
   template <typename Response, typename Work>
-  Reactor* serve(Call* call, Response* response, Work work);
+  Reactor* serve(Call* call, Response* response, Work work, const char* method = __builtin_FUNCTION());
 
   const ServiceContext& context_;
-  rpc::UnaryHost host_;
+  AdminHost host_;
 };
 
 }  // namespace tidegate::billing

@@ -8,6 +8,7 @@
 #include "tests/integration/billing/house.h"
 #include "tidegate/v1/audit.pb.h"
 #include "tidegate/v1/ledger.pb.h"
+#include "tidegate/v1/limit.grpc.pb.h"
 #include "tidegate/v1/pricing.pb.h"
 #include "tidegate/v1/receipt.grpc.pb.h"
 #include "tidegate/v1/statement.pb.h"
@@ -15,17 +16,25 @@
 namespace tidegate::billing {
 namespace {
 
+using LimitsApi = class v1::Limits::Stub::async;
 using ReceiptsApi = class v1::Receipts::Stub::async;
 
 /// One person with a key of their own.
 class Person {
  public:
   Person(const std::string& address, const std::string& secret)
-      : channel_(rpc::make_channel(address, {.token = secret}).value()), admin_(channel_), receipts_(channel_) {}
+      : channel_(rpc::make_channel(address, {.token = secret}).value()),
+        admin_(channel_),
+        limits_(channel_),
+        receipts_(channel_) {}
   ~Person() { channel_->shut(); }
   template <typename Request, typename Response>
   Result<Response> ask(rpc::UnaryMethod<AdminApi, Request, Response> method, Request request) {
     return admin_.call_blocking(method, std::move(request), soon());
+  }
+  template <typename Request, typename Response>
+  Result<Response> limits(rpc::UnaryMethod<LimitsApi, Request, Response> method, Request request) {
+    return limits_.call_blocking(method, std::move(request), soon());
   }
   template <typename Request, typename Response>
   Result<Response> receipts(rpc::UnaryMethod<ReceiptsApi, Request, Response> method, Request request) {
@@ -35,6 +44,7 @@ class Person {
  private:
   std::shared_ptr<rpc::Channel> channel_;
   rpc::Client<v1::BillingAdmin> admin_;
+  rpc::Client<v1::Limits> limits_;
   rpc::Client<v1::Receipts> receipts_;
 };
 
@@ -71,9 +81,9 @@ TEST_F(AdminKeyTest, EveryMethodOfEveryAdminServiceHasItsRow) {
   std::set<std::string> rows, methods;
   for (const MethodRule& rule : method_rules()) rows.insert(std::string(rule.method));
   for (const auto* file : {v1::CreateTenantRequest::descriptor()->file(), v1::SetCapRequest::descriptor()->file(),
-                           v1::AdjustRequest::descriptor()->file(), v1::Issuer::descriptor()->file(),
-                           v1::WithdrawPriceRequest::descriptor()->file(), v1::GetReceiptRequest::descriptor()->file(),
-                           v1::ListAuditRequest::descriptor()->file()}) {
+                           v1::SetLimitRequest::descriptor()->file(), v1::AdjustRequest::descriptor()->file(),
+                           v1::Issuer::descriptor()->file(), v1::WithdrawPriceRequest::descriptor()->file(),
+                           v1::GetReceiptRequest::descriptor()->file(), v1::ListAuditRequest::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       const auto* service = file->service(s);
       if (service->name() == "ReceiptLookup") continue;  // the gateways'
@@ -155,6 +165,33 @@ TEST_F(AdminKeyTest, ATenantsKeySeesAndChangesThatTenantOnly) {
   EXPECT_TRUE(rotated) << rotated.error().to_string();
   EXPECT_EQ(owner->ask(&AdminApi::TopUp, top_up("acme")).error().reason, "tenant_not_allowed")
       << "money comes from the house";
+}
+
+TEST_F(AdminKeyTest, ATenantsKeyListsItsRateLimitsAndLiftsNone) {
+  const auto of_tenant = [](const std::string& tenant) {
+    v1::SetLimitRequest request;
+    request.set_tenant(tenant);
+    request.set_requests_per_minute(5);
+    return request;
+  };
+  auto developer = person(v1::ADMIN_ROLE_DEVELOPER);
+  v1::RemoveLimitRequest removal;
+  for (const char* tenant : {"acme", "globex"}) {
+    make_customer(tenant, "0");
+    const auto limit = developer->limits(&LimitsApi::SetLimit, of_tenant(tenant));
+    ASSERT_TRUE(limit) << limit.error().to_string();
+    removal.set_limit_id(limit->limit_id());
+  }
+  auto owner = person(v1::ADMIN_ROLE_OWNER, "acme");
+  const auto listed = owner->limits(&LimitsApi::ListLimits, v1::ListLimitsRequest());
+  ASSERT_TRUE(listed) << listed.error().to_string();
+  ASSERT_EQ(listed->limits_size(), 1);
+  EXPECT_EQ(listed->limits(0).tenant_name(), "acme");
+  EXPECT_EQ(owner->limits(&LimitsApi::SetLimit, of_tenant("acme")).error().reason, "tenant_not_allowed");
+  EXPECT_EQ(owner->limits(&LimitsApi::RemoveLimit, removal).error().reason, "tenant_not_allowed");
+  auto viewer = person(v1::ADMIN_ROLE_VIEWER);
+  EXPECT_EQ(viewer->limits(&LimitsApi::SetLimit, of_tenant("acme")).error().reason, "role_not_allowed");
+  EXPECT_TRUE(developer->limits(&LimitsApi::RemoveLimit, removal));
 }
 
 TEST_F(AdminKeyTest, NobodyMakesAKeyWithMoreRightsThanTheOwn) {

@@ -86,6 +86,35 @@ TEST_F(RateLimitTest, ARemovedLimitIsListedOnlyWhenAskedForAndANewOneIsAnother) 
   EXPECT_EQ(remove("01990000-0000-7000-8000-000000000001").error().reason, "unknown_limit");
 }
 
+TEST_F(RateLimitTest, ARotatedKeysSuccessorHasItsLimits) {
+  const auto acme = make_customer("acme", "0");
+  auto of_key = wish(5, 900);
+  of_key.set_key(acme.key.key().public_id());
+  of_key.set_model("m");
+  of_key.set_concurrency(2);
+  set(of_key);
+  auto ended = wish(1);
+  ended.set_key(acme.key.key().public_id());
+  ASSERT_TRUE(remove(set(ended).limit_id()));
+
+  v1::RotateKeyRequest request;
+  request.set_key_id(acme.key.key().key_id());
+  request.set_overlap_us(3'600'000'000);
+  const auto rotated = admin(&AdminApi::RotateKey, request);
+  ASSERT_TRUE(rotated) << rotated.error().to_string();
+  const auto listed = list();
+  ASSERT_EQ(listed.limits_size(), 2) << "the old key's go on for the overlap; what was removed is not copied";
+  const v1::RateLimit& copy = listed.limits(listed.limits(0).subject() == rotated->key().key_id() ? 0 : 1);
+  EXPECT_EQ(copy.subject(), rotated->key().key_id());
+  EXPECT_EQ(copy.scope(), "key");
+  EXPECT_EQ(copy.model(), "m");
+  EXPECT_EQ(copy.requests_per_minute(), 5);
+  EXPECT_EQ(copy.tokens_per_minute(), 900);
+  EXPECT_EQ(copy.concurrency(), 2);
+  EXPECT_EQ(query("SELECT count(*) FROM changes WHERE kind = 'limit' AND ref = '" + copy.limit_id() + "'"), "1")
+      << "gateways are told";
+}
+
 TEST_F(RateLimitTest, RequestsThatMakeNoSenseAreRefusedByName) {
   make_customer("acme", "0");
   EXPECT_EQ(limits(&LimitApi::SetLimit, wish(0)).error().reason, "bad_limit");

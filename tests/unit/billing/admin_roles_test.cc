@@ -46,7 +46,7 @@ TEST(AdminRoles, MoneyAndKeysAreDifferentPeoplesWork) {
     EXPECT_TRUE(may(method, AdminRole::kBilling)) << method;
     EXPECT_FALSE(may(method, AdminRole::kDeveloper)) << method;
   }
-  for (const char* method : {"CreateProject", "CreateKey", "RotateKey", "RevokeKey"}) {
+  for (const char* method : {"CreateProject", "CreateKey", "RotateKey", "RevokeKey", "SetLimit"}) {
     EXPECT_TRUE(may(method, AdminRole::kDeveloper)) << method;
     EXPECT_FALSE(may(method, AdminRole::kBilling)) << method;
   }
@@ -54,10 +54,12 @@ TEST(AdminRoles, MoneyAndKeysAreDifferentPeoplesWork) {
 
 TEST(AdminRoles, ATenantsKeyMakesNoMoneyAndSeesNothingOfTheHouse) {
   for (const char* method : {"TopUp", "CreateGrant", "SetCreditLimit", "Adjust", "SuspendTenant", "CreateTenant",
-                             "ListPrices", "ListAudit", "GetMargin", "Reconcile", "SaveBillingProfile"}) {
+                             "ListPrices", "ListAudit", "GetMargin", "Reconcile", "SaveBillingProfile", "SetLimit",
+                             "RemoveLimit"}) {
     EXPECT_EQ(check_method(method, AdminRole::kOwner, true).error().reason, "tenant_not_allowed") << method;
   }
   EXPECT_TRUE(may("ListKeys", AdminRole::kViewer, true));
+  EXPECT_TRUE(may("ListLimits", AdminRole::kViewer, true));
   EXPECT_TRUE(may("CreateKey", AdminRole::kDeveloper, true));
 }
 
