@@ -48,9 +48,9 @@ ConfigTable config_table(GatewayConfig& c) {
   table.text("billing.address", c.billing_address, "Billing: host:port or unix:path.");
   table.required();
   table.text("redis.address", c.redis_address,
-             "Redis of all gateways: unix:path or host:port. They share rate limits through it, and it keeps answers for "
-             "Idempotency-Key. Empty: every gateway keeps to its static part of each limit, and requests with the header "
-             "are refused.");
+             "Redis of all gateways: unix:path or host:port. They share rate limits through it, and it keeps answers "
+             "for Idempotency-Key. Empty: every gateway keeps to its static part of each limit, and requests with the "
+             "header are refused.");
   table.text("journal.dir", c.journal_dir, "Folder of the usage journal, on a disk that survives the process; one gateway each.");
   table.required();
   table.integer("journal.quota_bytes", c.journal_quota_bytes, std::int64_t{16} << 20, std::int64_t{1} << 40,

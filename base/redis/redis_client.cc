@@ -45,7 +45,7 @@ Deadline after(std::chrono::milliseconds span) { return Deadline::at(std::chrono
 struct Metrics {
   Metrics(MetricRegistry& registry, const std::string& service) {
     const std::string prefix = "tidegate_" + service + "_redis_";
-    up = &registry.gauge(prefix + "up", "1 while connected to Redis");
+    up = &registry.gauge(prefix + "up", "Connections to Redis that are up: one a thread that uses it");
     in_flight = &registry.gauge(prefix + "commands_in_flight", "Redis commands waiting for their reply");
     commands = &registry.counter(prefix + "commands_total", "Redis commands", {{"result", "ok"}});
     failures = &registry.counter(prefix + "commands_total", "Redis commands", {{"result", "failed"}});
@@ -159,7 +159,7 @@ Result<std::unique_ptr<RedisClient>> RedisClient::start(Executor executor, Redis
         was_down = false;
         self->backoff.reset();
         self->metrics.connects->add();
-        self->metrics.up->set(1);
+        self->metrics.up->add(1);
         self->connection = *connected;
         self->is_connected = true;
         self->changed.notify();
@@ -167,7 +167,7 @@ Result<std::unique_ptr<RedisClient>> RedisClient::start(Executor executor, Redis
         self->connection = nullptr;
         self->is_connected = false;
         if (self->stopped.is_set()) co_return;  // log and metrics may be gone with their owner
-        self->metrics.up->set(0);
+        self->metrics.up->add(-1);
         self->log.warn("redis_lost", {kv("why", (*connected)->why_closed())});
       }
       co_await self->stopped.wait_until(Deadline::at(std::chrono::steady_clock::now() + self->backoff.next()));
@@ -181,7 +181,10 @@ RedisClient::RedisClient(std::shared_ptr<State> state) : state_(std::move(state)
 
 RedisClient::~RedisClient() {
   state_->stopped.set();
-  if (const auto connection = state_->connection) connection->close("the client was closed");
+  const auto connection = state_->connection;
+  if (!connection) return;
+  state_->metrics.up->add(-1);
+  connection->close("the client was closed");
 }
 
 bool RedisClient::is_connected() const { return state_->is_connected; }

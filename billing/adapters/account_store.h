@@ -67,8 +67,8 @@ std::vector<KeyRow> list_keys(pqxx::work& tx, const std::optional<TenantId>& ten
 Result<KeyRow> revoke_key(pqxx::work& tx, const std::string& key, Wall now);
 
 /// The key, which lives on in `successor`: with its project, name, models, scopes, sources, caps and rate limits, and
-/// with the id, public id and expiry that `successor` brings. The key itself ends after the overlap. Both rows as they are now, the
-/// old one first. Fails: not_found/unknown_key, and as plan_rotation().
+/// with the id, public id and expiry that `successor` brings. The key itself ends after the overlap. Both rows as they
+/// are now, the old one first. Fails: not_found/unknown_key, and as plan_rotation().
 struct RotateKey {
   std::string key;  ///< id or public id
   ApiKeyId successor;

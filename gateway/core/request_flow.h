@@ -91,8 +91,8 @@ class RequestFlow {
   /// The gateway is stopping and the time for open answers is up.
   FlowActions on_shutdown();
   FlowActions on_settled(const Status& status);
-  /// Instead of the first delivery of a stream: what must be remembered before anything may be charged was not. Nothing
-  /// was handed over, so nothing is charged.
+  /// Before the first progress of a stream is reported: what must be remembered before anything may be charged was not.
+  /// Nothing was handed over, so nothing is charged.
   FlowActions on_unfenced(Refusal refusal);
 
   FlowPhase phase() const { return phase_; }

@@ -28,7 +28,7 @@ struct AnswerEnd {
 class AnswerSink {
  public:
   virtual ~AnswerSink() = default;
-  /// What the limits that bind the request have left; before on_admitted() or a refusal. Dialects without a place for it
+  /// What the limits that bind the request have left; before on_admitted() or a refusal. Edges without a place for it
   /// leave it out.
   virtual void on_limits(const RateStatus&) {}
   virtual void on_admitted(std::string_view price_band) = 0;

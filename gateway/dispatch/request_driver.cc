@@ -86,7 +86,7 @@ awaitable<void> RequestDriver::perform(FlowActions actions) {
           charge_->on_accepted(flow_.usage(), worker_.worker_id);
           sink_.on_accepted(flow_.usage());
           break;
-        case FlowAction::kReportProgress: charge_->on_progress(flow_.usage()); break;
+        case FlowAction::kReportProgress: more = co_await report_progress(); break;
         case FlowAction::kDeliver: more = co_await deliver(); break;
         case FlowAction::kSettle: more = co_await settle(); break;
         case FlowAction::kReplyFinal: co_await reply_final(); break;
@@ -213,7 +213,7 @@ awaitable<FlowActions> RequestDriver::on_silence() {
   co_return FlowActions();
 }
 
-/// Once, before the first of the two: text of a stream leaves, or something is charged.
+/// Once, before anything is charged or handed over.
 awaitable<Status> RequestDriver::pass_fence() {
   if (context_.fence == nullptr || is_fence_passed_) co_return Status();
   Status passed = co_await context_.fence->before_charge();
@@ -221,11 +221,16 @@ awaitable<Status> RequestDriver::pass_fence() {
   co_return passed;
 }
 
+/// Before text of a stream leaves. The fence first: the next life of this gateway charges what was journalled.
+awaitable<FlowActions> RequestDriver::report_progress() {
+  Status passed = co_await pass_fence();
+  if (!passed) co_return flow_.on_unfenced(std::move(passed).error());
+  charge_->on_progress(flow_.usage());
+  co_return FlowActions();
+}
+
 awaitable<FlowActions> RequestDriver::deliver() {
-  if (context_.plan.is_stream) {
-    Status passed = co_await pass_fence();
-    if (!passed) co_return flow_.on_unfenced(std::move(passed).error());
-  }
+  if (flow_.phase() != FlowPhase::kStreaming) co_return FlowActions();  // the fence held it back
   const Mono now = serving_.clock.mono();
   if (!first_token_) {
     first_token_ = now;

@@ -80,6 +80,7 @@ class RequestDriver {
   awaitable<void> perform(FlowActions actions);
   awaitable<FlowActions> admit();
   awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);
+  awaitable<FlowActions> report_progress();
   awaitable<FlowActions> deliver();
   awaitable<FlowActions> settle();
   awaitable<Status> pass_fence();
@@ -102,7 +103,7 @@ class RequestDriver {
   ServingPool pool_;
   std::int32_t max_tokens_ = 0;
   PoolMetrics* pool_metrics_ = nullptr;  ///< set once the model is known
-  std::unique_ptr<RatePermit> permit_;  ///< null when no limit binds the request
+  std::unique_ptr<RatePermit> permit_;   ///< null when no limit binds the request
   std::unique_ptr<Charge> charge_;
   std::optional<DispatchTicket> ticket_;
   WorkerFacts worker_;

@@ -14,6 +14,8 @@ namespace {
 constexpr std::string_view kHeader = "idempotency-key";
 /// Says of an answer that it is an earlier one's; Stripe's name for it.
 constexpr const char* kReplayedHeader = "idempotent-replayed";
+/// What keeps a connection awake is no part of an answer.
+constexpr std::string_view kBlankLine = "\n";
 
 /// HMACs, not plain digests: whoever reads the store can guess keys and prompts, and must not be able to check a guess.
 std::string name_of(const Digest& secret, const Principal& principal, std::string_view key) {
@@ -84,7 +86,7 @@ class IdempotencyDesk::Recorder final : public AnswerTap, public ChargeFence {
     for (const auto& [name, value] : headers) bytes_ += name.size() + value.size();
   }
   void on_body(std::string_view bytes) override {
-    if (bytes == sse::kKeepAlive) return;
+    if (bytes == sse::kKeepAlive || bytes == kBlankLine) return;
     bytes_ += bytes.size();
     if (is_too_large()) {
       answer_.body = std::string();  // gives the memory back
@@ -94,7 +96,8 @@ class IdempotencyDesk::Recorder final : public AnswerTap, public ChargeFence {
   }
   awaitable<void> on_end() override {
     is_ended_ = true;
-    const bool is_good = answer_.status / 100 == 2;
+    // A stream that had begun may still fail before anything was charged: its status says nothing of that.
+    const bool is_good = is_committed_ && answer_.status / 100 == 2;
     if (is_good && !is_too_large()) {
       std::string box = seal_box(seal_, encode_answer(answer_), name_, desk_.entropy_);
       co_await finish(AnswerState::kKept, std::move(box));

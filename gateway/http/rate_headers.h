@@ -8,8 +8,8 @@
 
 namespace tidegate::gateway {
 
-/// OpenAI's x-ratelimit-{limit,remaining,reset}-{requests,tokens}, and ours for tokens a day and requests at once. Only of
-/// limits that bind the request: no header says -1 or 0 for "none".
+/// OpenAI's x-ratelimit-{limit,remaining,reset}-{requests,tokens}, and ours for tokens a day and requests at once. Only
+/// of limits that bind the request: no header says -1 or 0 for "none".
 void append_rate_headers(HttpHeaders& headers, const RateStatus& status);
 
 /// "120ms", "1s", "6m0s", "23h59m59s": as OpenAI writes spans. Rounded up, at least 1 ms.

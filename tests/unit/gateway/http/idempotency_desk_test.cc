@@ -43,8 +43,11 @@ class Edge {
 
   HttpClientResponse post(const std::string& body, const std::string& key = "key-1",
                           const std::string& secret = "good-key", const std::string& path = "/v1/chat/completions") {
+    return send(path, body, {{"Authorization", "Bearer " + secret}, {"Idempotency-Key", key}});
+  }
+  HttpClientResponse send(const std::string& path, const std::string& body, HttpHeaders headers) {
     HttpClientRequest request("POST", path, body);
-    request.headers = {{"Authorization", "Bearer " + secret}, {"Idempotency-Key", key}};
+    request.headers = std::move(headers);
     auto response = http_fetch("http://" + server->address() + path, std::move(request), seconds(10));
     if (response) return *std::move(response);
     HttpClientResponse failed;
@@ -168,6 +171,51 @@ TEST_F(IdempotencyDeskTest, AnotherBodyOrPathUnderTheSameKeyIsRefusedByName) {
   }
 }
 
+TEST_F(IdempotencyDeskTest, EveryDialectRunsOnceAndIsRepeatedInItsOwnWords) {
+  const std::pair<const char*, const char*> asks[] = {
+      {"/v1/chat/completions", R"({"model":"tang-moe","messages":[{"role":"user","content":"hi"}])"},
+      {"/v1/completions", R"({"model":"tang-moe","prompt":"hi")"},
+      {"/v1/messages", R"({"model":"tang-moe","max_tokens":9,"messages":[{"role":"user","content":"hi"}])"},
+      {"/v1/responses", R"({"model":"tang-moe","input":"hi")"},
+  };
+  std::size_t n = 0;
+  for (const auto& [path, begun] : asks) {
+    for (const char* ending : {"}", R"(,"stream":true})"}) {
+      const std::string body = std::string(begun) + ending, key = "key-" + std::to_string(n), where = path;
+      auto soon = std::async(std::launch::async, [&] { return edge.post(body, key, "good-key", where); });
+      answer(n);
+      const auto one = soon.get();
+      ASSERT_EQ(one.status, 200) << one.body;
+      const auto two = edge.post(body, key, "good-key", where);
+      EXPECT_EQ(two.status, 200) << path << ending;
+      EXPECT_EQ(two.header("idempotent-replayed"), "true") << path << ending;
+      EXPECT_EQ(two.body, one.body) << path << ending;
+      const auto other = edge.post(body + " ", key, "good-key", where);
+      EXPECT_EQ(other.status, 422) << path << ending;
+      EXPECT_NE(other.body.find("idempotency_key_reused"), std::string::npos) << other.body;
+      ++n;
+    }
+  }
+  EXPECT_EQ(house.meter.settled_count(), n);
+  EXPECT_EQ(house.dispatcher.submitted_count(), n);
+}
+
+TEST_F(IdempotencyDeskTest, AKeyInADialectsOwnHeaderIsTheSameKey) {
+  const std::string body = R"({"model":"tang-moe","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})";
+  const HttpHeaders own{{"x-api-key", "good-key"}, {"Authorization", "Bearer of-a-proxy"}, {"Idempotency-Key", "k"}};
+  auto soon = std::async(std::launch::async, [&] { return edge.send("/v1/messages", body, own); });
+  answer(0);
+  const auto one = soon.get();
+  ASSERT_EQ(one.status, 200) << one.body;
+  const auto two = edge.post(body, "k", "good-key", "/v1/messages");
+  EXPECT_EQ(two.body, one.body) << "the answer is sealed under the key, wherever it stands";
+  const auto reused = edge.post(body + " ", "k", "good-key", "/v1/messages");
+  EXPECT_EQ(reused.status, 422);
+  EXPECT_NE(reused.body.find(R"({"type":"error","error":{"type":"invalid_request_error",)"), std::string::npos)
+      << reused.body;
+  EXPECT_EQ(reused.header("request-id"), reused.header("x-request-id"));
+}
+
 TEST_F(IdempotencyDeskTest, EachApiKeyHasNamesOfItsOwn) {
   house.principals.add("other-key");
   ASSERT_EQ(first(chat_body(false)).status, 200);
@@ -184,6 +232,22 @@ TEST_F(IdempotencyDeskTest, AnErrorBeforeAnyChargeIsForgottenSoThatTheKeyMayTryA
   EXPECT_EQ(edge.post("{").status, 400);
   EXPECT_TRUE(names.held.empty());
   EXPECT_EQ(first(chat_body(false)).status, 200);
+}
+
+TEST_F(IdempotencyDeskTest, AStreamThatFailsBeforeAnyChargeIsForgottenThoughItHadBegun) {
+  ServingLimits talkative;
+  talkative.keep_alive = std::chrono::milliseconds(5);
+  ApiHarness waiting(talkative);
+  SharedNames its;
+  Edge door(waiting, its, store_clock);
+  auto soon = door.post_soon(chat_body(true));
+  waiting.submitted();
+  ASSERT_TRUE(eventually([&] { return waiting.registry.value("tidegate_gateway_keep_alives_total") > 0; }));
+  waiting.on_lane([&] { waiting.open_requests.shut_all(); });
+  const auto cut = soon.get();
+  EXPECT_EQ(cut.status, 200) << "the comment had sent it";
+  EXPECT_NE(cut.body.find("gateway_stopping"), std::string::npos) << cut.body;
+  EXPECT_TRUE(its.held.empty()) << "nothing was charged, so the same key may try again";
 }
 
 TEST_F(IdempotencyDeskTest, AStoreThatIsAwayIs503AtOnceAndNothingRuns) {
@@ -211,6 +275,7 @@ TEST_F(IdempotencyDeskTest, AnAnswerThatCannotBeRememberedIsNotCharged) {
     ASSERT_EQ(entry.settled.size(), 1U);
     EXPECT_EQ(entry.settled[0].usage, TokenUsage{});
     EXPECT_EQ(entry.settled[0].outcome, Outcome::kFailed);
+    EXPECT_TRUE(entry.progress.empty()) << "the next life of this gateway would charge what was journalled";
   }
   EXPECT_TRUE(names.held.empty()) << "and forgotten";
 }

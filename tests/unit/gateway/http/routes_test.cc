@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +33,22 @@ TEST(Routes, EveryPathIsServedBehindItsMountsAndNoOther) {
         EXPECT_EQ(match.dialect, route.dialect) << sent;
       }
     }
+  }
+}
+
+TEST(Routes, EveryRouteSaysWhatItsKeyMustBeFor) {
+  const std::pair<RouteId, std::optional<KeyScope>> wanted[] = {
+      {RouteId::kChat, KeyScope::kChat},          {RouteId::kCompletions, KeyScope::kCompletions},
+      {RouteId::kMessages, KeyScope::kChat},      {RouteId::kResponses, KeyScope::kChat},
+      {RouteId::kModelList, KeyScope::kModels},   {RouteId::kModel, KeyScope::kModels},
+      {RouteId::kBalance, KeyScope::kUsage},      {RouteId::kReceiptKeys, std::nullopt},
+      {RouteId::kReceipt, KeyScope::kReceipts},   {RouteId::kOpenApi, std::nullopt},
+  };
+  ASSERT_EQ(http_routes().size(), std::size(wanted));
+  for (const auto& [id, scope] : wanted) {
+    const auto route = std::ranges::find(http_routes(), id, &HttpRoute::id);
+    ASSERT_NE(route, http_routes().end());
+    EXPECT_EQ(route->scope, scope) << route->path;
   }
 }
 

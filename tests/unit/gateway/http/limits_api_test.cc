@@ -1,5 +1,7 @@
-// Limits on rates as an HTTP client sees them: headers, 429, and what a request gives back.
+// Limits on rates as HTTP clients of every dialect see them: headers, 429, and what a request gives back.
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "gateway/http/rate_headers.h"
 #include "tests/support/gateway/fake_rate_gate.h"
@@ -22,7 +24,23 @@ RateGauge gauge(std::int64_t limit, std::int64_t remaining, Duration reset = {})
   return out;
 }
 
-TEST(OpenAiLimits, HeadersTellWhatBindingLimitsHaveLeft) {
+/// One request of a dialect, without its last brace, and how that dialect says that a rate is used up.
+struct Ask {
+  const char* path;
+  const char* body;
+  const char* refusal;
+};
+constexpr Ask kAsks[] = {
+    {"/v1/chat/completions", R"({"model":"tang-moe","messages":[{"role":"user","content":"hi"}])",
+     R"("type":"rate_limit_error","param":null,"code":"rate_limit_exceeded")"},
+    {"/v1/completions", R"({"model":"tang-moe","prompt":"hi")",
+     R"("type":"rate_limit_error","param":null,"code":"rate_limit_exceeded")"},
+    {"/v1/messages", R"({"model":"tang-moe","max_tokens":9,"messages":[{"role":"user","content":"hi"}])",
+     R"({"type":"error","error":{"type":"rate_limit_error",)"},
+    {"/v1/responses", R"({"model":"tang-moe","input":"hi")", R"("code":"rate_limit_exceeded")"},
+};
+
+TEST(LimitsApi, HeadersTellWhatBindingLimitsHaveLeft) {
   LimitedApi limited;
   ApiHarness& api = limited.api;
   RateStatus status;
@@ -47,7 +65,7 @@ TEST(OpenAiLimits, HeadersTellWhatBindingLimitsHaveLeft) {
   EXPECT_EQ(response.header("x-ratelimit-limit-tokens-day"), "") << "no limit, no header";
 }
 
-TEST(OpenAiLimits, ARefusalIs429WithRetryAfterBeforeAnyMoneyIsHeld) {
+TEST(LimitsApi, ARefusalIs429WithRetryAfterBeforeAnyMoneyIsHeld) {
   LimitedApi limited;
   RateStatus status;
   status.requests = gauge(600, 0, std::chrono::milliseconds(11'200));
@@ -65,7 +83,50 @@ TEST(OpenAiLimits, ARefusalIs429WithRetryAfterBeforeAnyMoneyIsHeld) {
   EXPECT_EQ(limited.api.registry.value("tidegate_gateway_refusals_total", {{"reason", "rate_limit_exceeded"}}), 1);
 }
 
-TEST(OpenAiLimits, APermitShrinksToThePromptSettlesToTheUsageAndEndsWithTheAnswer) {
+TEST(LimitsApi, EveryDialectTellsWhatIsLeftStreamedOrNot) {
+  LimitedApi limited;
+  RateStatus status;
+  status.requests = gauge(600, 599, std::chrono::seconds(30));
+  limited.gate.set_status(status);
+  std::size_t n = 0;
+  for (const Ask& ask : kAsks) {
+    for (const char* ending : {"}", R"(,"stream":true})"}) {
+      auto answer = limited.api.post(ask.path, std::string(ask.body) + ending);
+      limited.api.submitted(n);
+      limited.api.dispatch(n);
+      limited.api.tell(n, accepted_delta(10));
+      limited.api.tell(n, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 5}, "ok"));
+      const auto response = answer.get();
+      ASSERT_EQ(response.status, 200) << response.body;
+      EXPECT_EQ(response.header("x-ratelimit-limit-requests"), "600") << ask.path << ending;
+      EXPECT_EQ(response.header("x-ratelimit-remaining-requests"), "599") << ask.path << ending;
+      ++n;
+    }
+  }
+}
+
+TEST(LimitsApi, EveryDialectRefusesInItsOwnWordsAndSaysWhenToComeBack) {
+  LimitedApi limited;
+  RateStatus status;
+  status.tokens = gauge(9'000, 0, std::chrono::milliseconds(11'200));
+  limited.gate.set_status(status);
+  for (const Ask& ask : kAsks) {
+    for (const char* ending : {"}", R"(,"stream":true})"}) {
+      limited.gate.refuse_next(Refusal(Error(Code::kResourceExhausted, "rate_limit_exceeded", "Rate limit reached."),
+                                       std::chrono::milliseconds(11'200)));
+      const auto response = limited.api.fetch("POST", ask.path, std::string(ask.body) + ending);
+      EXPECT_EQ(response.status, 429) << ask.path << ending;
+      EXPECT_NE(response.body.find(ask.refusal), std::string::npos) << response.body;
+      EXPECT_EQ(response.header("Retry-After"), "12") << ask.path << ending;
+      EXPECT_EQ(response.header("x-ratelimit-limit-tokens"), "9000") << ask.path << ending;
+      EXPECT_EQ(response.header("x-ratelimit-remaining-tokens"), "0") << ask.path << ending;
+      EXPECT_EQ(response.header("x-ratelimit-reset-tokens"), "12s") << ask.path << ending;
+    }
+  }
+  EXPECT_TRUE(limited.api.meter.entries().empty());
+}
+
+TEST(LimitsApi, APermitShrinksToThePromptSettlesToTheUsageAndEndsWithTheAnswer) {
   LimitedApi limited;
   ApiHarness& api = limited.api;
   auto answer = api.post_chat(chat_body(true, R"(,"max_tokens":50)"));
@@ -84,7 +145,7 @@ TEST(OpenAiLimits, APermitShrinksToThePromptSettlesToTheUsageAndEndsWithTheAnswe
   EXPECT_EQ(limited.gate.entry(0).settled, (std::vector<std::int64_t>{15}));
 }
 
-TEST(OpenAiLimits, AnEmptyWalletGivesTheTokensBack) {
+TEST(LimitsApi, AnEmptyWalletGivesTheTokensBack) {
   LimitedApi limited;
   limited.api.meter.fail_next_admit(Error(Code::kResourceExhausted, "insufficient_balance", "Empty."));
   EXPECT_EQ(limited.api.fetch("POST", "/v1/chat/completions", chat_body(true)).status, 402);
