@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstddef>
 #include <map>
 #include <set>
 #include <span>
@@ -10,11 +12,13 @@
 #include <utility>
 
 #include "base/json/json.h"
+#include "gateway/core/idempotency.h"
 #include "gateway/core/plan.h"
 #include "gateway/http/anthropic_parse.h"
 #include "gateway/http/completion_parse.h"
 #include "gateway/http/dialect_shape.h"
 #include "gateway/http/openai_chat_parse.h"
+#include "gateway/http/rate_headers.h"
 #include "gateway/http/responses_parse.h"
 #include "gateway/http/routes.h"
 
@@ -122,6 +126,51 @@ TEST(OpenApi, EveryOperationHasANameAnAnswerAndItsErrors) {
     const json::object& responses = operation.at("responses").as_object();
     EXPECT_TRUE(responses.contains("200")) << route.path;
     EXPECT_EQ(responses.contains("401"), route.needs_key()) << route.path;
+    EXPECT_EQ(responses.contains("403"), route.needs_key()) << route.path << ": a key has scopes and sources";
+  }
+}
+
+TEST(OpenApi, WhatGeneratesTakesAnIdempotencyKeyAndSaysHowItsRepeatsEnd) {
+  const json::object root = document();
+  const json::value& header = root.at("components").at("parameters").at("IdempotencyKey");
+  EXPECT_EQ(std::string_view(header.at("name").as_string()), kIdempotencyHeader);
+  EXPECT_EQ(header.at("schema").at("maxLength").to_number<std::size_t>(), kIdempotencyKeyBytesMax);
+  for (const HttpRoute& route : http_routes()) {
+    const json::object& operation = root.at("paths").at(route.path).at(lower(route.method)).as_object();
+    const bool generates = route.method == "POST";
+    std::set<std::string> references;
+    if (const json::value* parameters = operation.if_contains("parameters")) collect_references(*parameters, references);
+    EXPECT_EQ(references.contains("#/components/parameters/IdempotencyKey"), generates) << route.path;
+    const json::object& responses = operation.at("responses").as_object();
+    for (const char* status : {"409", "410", "422", "429"}) {
+      EXPECT_EQ(responses.contains(status), generates) << route.path << ' ' << status;
+    }
+  }
+}
+
+std::set<std::string> rate_headers_of(const json::value& headers) {
+  std::set<std::string> names;
+  for (const auto& member : headers.as_object()) {
+    if (member.key().starts_with("x-ratelimit-")) names.emplace(member.key());
+  }
+  return names;
+}
+
+TEST(OpenApi, HeadersOfLimitsAreThoseThatAreSent) {
+  const RateGauge window{.limit = 9, .remaining = 8, .reset = std::chrono::seconds(7)};
+  const RateGauge slots{.limit = 9, .remaining = 8, .reset = {}};
+  HttpHeaders sent;
+  append_rate_headers(sent, {.requests = window, .tokens = window, .daily_tokens = window, .concurrency = slots});
+  std::set<std::string> names;
+  for (const auto& [name, value] : sent) names.insert(name);
+  const json::object root = document();
+  const json::value& errors = root.at("components").at("responses");
+  EXPECT_EQ(rate_headers_of(errors.at("LimitReached").at("headers")), names);
+  EXPECT_EQ(rate_headers_of(errors.at("MessagesError").at("headers")), names);
+  for (const HttpRoute& route : http_routes()) {
+    if (route.method != "POST") continue;
+    const json::value& answer = root.at("paths").at(route.path).at("post").at("responses").at("200");
+    EXPECT_EQ(rate_headers_of(answer.at("headers")), names) << route.path;
   }
 }
 
