@@ -387,9 +387,15 @@ test('prefix: an answer goes on where its client began it, without thinking firs
   assert.equal((await refusal('/beta/chat/completions', ask({ messages: [{ ...messages[0], prefix: true }] }), 400)).param, 'messages[0].prefix');
 });
 
-test('balance: DeepSeek\'s shape, in exact strings that add up', async () => {
+test('balance: DeepSeek\'s shape, in exact strings that add up, for a key that may see it', async () => {
+  const name = `saver${Date.now().toString(36)}`;
+  await stack.cli('tenant', 'create', name);
+  await stack.cli('project', 'create', 'main', '--tenant', name);
+  await stack.cli('wallet', 'top-up', name, '1');
+  const { secret } = await stack.cli('key', 'create', '--tenant', name, '--project', 'main', '--scopes', 'usage');
+  await until('the key to be known', 10, async () => (await get('/user/balance', secret)).status === 200);
   for (const path of ['/user/balance', '/v1/user/balance']) {
-    const balance = await (await get(path)).json();
+    const balance = await (await get(path, secret)).json();
     assert.equal(balance.is_available, true);
     const [info] = balance.balance_infos;
     for (const member of ['total_balance', 'granted_balance', 'topped_up_balance']) assert.match(info[member], /^-?\d+\.\d{2,12}$/);
@@ -397,6 +403,7 @@ test('balance: DeepSeek\'s shape, in exact strings that add up', async () => {
     assert.ok(Number(info.total_balance) > 0, info.total_balance);
   }
   assert.equal((await get('/user/balance', 'nonsense')).status, 401);
+  assert.equal((await get('/user/balance')).status, 403, 'the usual key is for inference');
 });
 
 test('the document lists every path, and each of them answers', async () => {

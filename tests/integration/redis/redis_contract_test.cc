@@ -5,9 +5,10 @@
 #include <memory>
 #include <string>
 
-#include "base/redis/limit_share.h"
 #include "base/redis/redis_client.h"
+#include "base/redis/script.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/redis/counting_script.h"
 #include "tests/support/redis/fake_redis.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/run_coro.h"
@@ -29,7 +30,9 @@ class RedisContract : public testing::TestWithParam<Part> {
  protected:
   void SetUp() override {
     if (GetParam() == Part::kFake) {
-      redis_ = std::make_unique<test::FakeRedis>(clock_);
+      auto fake = std::make_unique<test::FakeRedis>(clock_);
+      test::add_counting_script(*fake);
+      redis_ = std::move(fake);
       return;
     }
     RedisOptions options;
@@ -40,6 +43,10 @@ class RedisContract : public testing::TestWithParam<Part> {
     redis_ = *std::move(client);
   }
   Result<RedisReply> ask(RedisArgs args) { return test::run_coro(context_, redis_->command(std::move(args), soon())); }
+  Result<RedisReply> count(Script& script, int wanted, int most) {
+    RedisArgs keys{key("counted")}, arguments{std::to_string(wanted), std::to_string(most)};
+    return test::run_coro(context_, script.run(*redis_, std::move(keys), std::move(arguments), soon()));
+  }
   /// A name no other test uses.
   static std::string key(const std::string& name) {
     return std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ":" + name;
@@ -87,59 +94,19 @@ TEST_P(RedisContract, CountersAndTheirErrors) {
 
 TEST_P(RedisContract, AnUnknownScriptIsNamedAndLoadedAgain) {
   EXPECT_EQ(ask({"EVALSHA", std::string(40, '0'), "0"}).error().reason, "redis_noscript");
-  LimitShares shares(*redis_);
-  const LimitShareRequest request(key("k"), 1000, 1, 1);
-  ASSERT_TRUE(test::run_coro(context_, shares.take(request, soon())));
+  Script script(test::kCountUpTo);
+  EXPECT_EQ(count(script, 1, 10)->integer, 1);
   ASSERT_EQ(ask({"SCRIPT", "FLUSH"})->text, "OK");
-  EXPECT_TRUE(test::run_coro(context_, shares.take(request, soon())));
+  EXPECT_EQ(count(script, 1, 10)->integer, 1);
 }
 
-TEST_P(RedisContract, SharesOfALimitAddUpToIt) {
-  LimitShares shares(*redis_);
-  LimitShareRequest request(key("k"), 10, 4, 1);
-  request.window = std::chrono::hours(1);
-  const auto take = [&] { return *test::run_coro(context_, shares.take(request, soon())); };
-  LimitShare share = take();
-  EXPECT_EQ(share.granted, 4);
-  EXPECT_EQ(share.left, 6);
-  EXPECT_GT(share.reset.count(), 0);
-  EXPECT_LE(share.reset, request.window);
-  EXPECT_EQ(take().granted, 4);
-  request.least = 3;
-  EXPECT_EQ(take().granted, 0) << "two are left, fewer than are of use";
-  request.least = 1;
-  share = take();
-  EXPECT_EQ(share.granted, 2);
-  EXPECT_EQ(share.left, 0);
-  EXPECT_EQ(take().granted, 0);
-}
-
-TEST_P(RedisContract, ANewWindowGrantsAnew) {
-  LimitShares shares(*redis_);
-  LimitShareRequest request(key("k"), 5, 5, 5);
-  request.window = std::chrono::milliseconds(50);
-  int windows = 0;
-  EXPECT_TRUE(test::eventually([&] {
-    const auto share = *test::run_coro(context_, shares.take(request, soon()));
-    EXPECT_TRUE(share.granted == 0 || share.granted == 5);
-    windows += share.granted == 5 ? 1 : 0;
-    return windows == 4;
-  }));
-}
-
-TEST_P(RedisContract, EachLimitHasACountAndAWindowOfItsOwn) {
-  LimitShares shares(*redis_);
-  LimitShareRequest requests(key("requests"), 3, 3, 1), tokens(key("tokens"), 100, 100, 1);
-  requests.window = std::chrono::hours(24);
-  tokens.window = std::chrono::milliseconds(50);
-  const auto take = [&](const LimitShareRequest& what) { return *test::run_coro(context_, shares.take(what, soon())); };
-  EXPECT_EQ(take(requests).granted, 3);
-  int windows = 0;
-  EXPECT_TRUE(test::eventually([&] {
-    windows += take(tokens).granted == 100 ? 1 : 0;
-    return windows == 3;
-  })) << "what the other limit has used is nothing to this one";
-  EXPECT_EQ(take(requests).granted, 0) << "nor do the windows that passed there end the one here";
+TEST_P(RedisContract, AScriptIsOneStepThatSeesAndChanges) {
+  Script script(test::kCountUpTo);
+  EXPECT_EQ(count(script, 4, 10)->integer, 4);
+  EXPECT_EQ(count(script, 4, 10)->integer, 4);
+  EXPECT_EQ(count(script, 4, 10)->integer, 2);
+  EXPECT_EQ(count(script, 4, 10)->integer, 0);
+  EXPECT_EQ(ask({"GET", key("counted")})->text, "10");
 }
 
 INSTANTIATE_TEST_SUITE_P(Parts, RedisContract, testing::Values(Part::kFake, Part::kReal),

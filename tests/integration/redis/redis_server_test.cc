@@ -5,10 +5,11 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include "base/redis/limit_share.h"
 #include "base/redis/redis_client.h"
+#include "base/redis/script.h"
 #include "tests/support/coro_wait.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/redis/counting_script.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/run_coro.h"
 
@@ -65,25 +66,25 @@ TEST_F(RealRedis, AFrozenServerCostsOneDeadlineThenFailsAtOnce) {
   EXPECT_EQ(ask({"PING"})->text, "PONG");
 }
 
-TEST_F(RealRedis, TenThousandPipelinedSharesAreExact) {
-  int granted = 0, done = 0;
-  LimitShares shares(*client_);
-  const auto taker = [&](int takes) -> awaitable<void> {
-    for (int i = 0; i < takes; ++i) {
-      LimitShareRequest request("load", 7000, 1, 1);
-      request.window = std::chrono::hours(1);
-      const auto share = co_await shares.take(std::move(request), soon());
-      EXPECT_TRUE(share) << share.error().to_string();
-      if (share) granted += static_cast<int>(share->granted);
+TEST_F(RealRedis, TenThousandPipelinedStepsAreExact) {
+  std::int64_t counted = 0;
+  int done = 0;
+  Script script(test::kCountUpTo);
+  const auto counter = [&](int steps) -> awaitable<void> {
+    for (int i = 0; i < steps; ++i) {
+      RedisArgs keys{"load"}, arguments{"1", "7000"};
+      const auto added = co_await script.run(*client_, std::move(keys), std::move(arguments), soon());
+      EXPECT_TRUE(added) << added.error().to_string();
+      if (added) counted += added->integer;
     }
     ++done;
   };
   const auto all = [&]() -> awaitable<void> {
-    for (int i = 0; i < 100; ++i) asio::co_spawn(context_, taker(100), asio::detached);
+    for (int i = 0; i < 100; ++i) asio::co_spawn(context_, counter(100), asio::detached);
     while (done < 100) co_await test::turn();
   };
   test::run_coro(context_, all());
-  EXPECT_EQ(granted, 7000);
+  EXPECT_EQ(counted, 7000);
   EXPECT_EQ(metrics_.value("tidegate_redis_redis_commands_in_flight"), 0);
 }
 

@@ -1,9 +1,6 @@
 #include "tests/support/redis/fake_redis.h"
 
-#include <algorithm>
 #include <charconv>
-
-#include "base/redis/limit_share.h"
 
 namespace tidegate::test {
 
@@ -21,12 +18,6 @@ std::optional<std::int64_t> to_integer(const std::string& text) {
 }
 
 }  // namespace
-
-FakeRedis::FakeRedis(const Clock& clock) : clock_(clock) {
-  add_script(std::string(LimitShares::kSource), [](FakeRedis& self, const Keys& keys, const Keys& arguments) {
-    return self.take_share(keys, arguments);
-  });
-}
 
 awaitable<Result<RedisReply>> FakeRedis::command(RedisArgs args, Deadline) {
   ++commands_;
@@ -70,7 +61,6 @@ Result<RedisReply> FakeRedis::run(const RedisArgs& args) {
   Entry* entry = find(args[1]);
   if (name == "GET") {
     if (entry == nullptr) return RedisReply::nil();
-    if (!entry->hash.empty()) return refuse("WRONGTYPE Operation against a key holding the wrong kind of value");
     return RedisReply::of_text(entry->text);
   }
   if (name == "DEL") return RedisReply::of_integer(static_cast<std::int64_t>(entries_.erase(args[1])));
@@ -130,29 +120,6 @@ Result<RedisReply> FakeRedis::evaluate(const RedisArgs& args) {
   const auto keys = static_cast<std::ptrdiff_t>(to_integer(args[2]).value_or(0));
   const auto first = args.begin() + 3;
   return model->second(*this, Keys(first, first + keys), Keys(first + keys, args.end()));
-}
-
-Result<RedisReply> FakeRedis::take_share(const Keys& keys, const Keys& arguments) {
-  const auto number = [&](std::size_t i) { return *to_integer(arguments.at(i)); };
-  const std::int64_t limit = number(0), want = number(1), least = number(2), span = number(3);
-  const std::int64_t window = now_ms() / span;
-  std::int64_t used = 0;
-  if (Entry* entry = find(keys.at(0)); entry != nullptr && entry->hash["window"] == std::to_string(window)) {
-    used = *to_integer(entry->hash["used"]);
-  }
-  std::int64_t granted = std::min(want, std::max<std::int64_t>(limit - used, 0));
-  if (granted < least) granted = 0;
-  if (granted > 0) {
-    Entry& entry = entries_[keys[0]];
-    entry.hash["window"] = std::to_string(window);
-    entry.hash["used"] = std::to_string(used + granted);
-    entry.expires_ms = now_ms() + 2 * span;
-  }
-  std::vector<RedisReply> numbers;
-  numbers.push_back(RedisReply::of_integer(granted));
-  numbers.push_back(RedisReply::of_integer(std::max<std::int64_t>(limit - used - granted, 0)));
-  numbers.push_back(RedisReply::of_integer((window + 1) * span - now_ms()));
-  return RedisReply::of_array(std::move(numbers));
 }
 
 }  // namespace tidegate::test

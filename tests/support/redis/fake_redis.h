@@ -12,12 +12,11 @@
 
 namespace tidegate::test {
 
-/// Redis in memory: PING, SET (NX, PX), GET, DEL, INCRBY, PTTL, SCRIPT LOAD/FLUSH and EVALSHA of scripts it has a
-/// native model of (LimitShares). Time is the given clock. The contract test holds it against the real server.
-/// One thread.
+/// Redis in memory: PING, SET (NX, PX), GET, DEL, INCRBY, PTTL, SCRIPT LOAD/FLUSH and EVALSHA of scripts it was given a
+/// model of. Time is the given clock. The contract test holds it against the real server. One thread.
 class FakeRedis final : public Redis {
  public:
-  explicit FakeRedis(const Clock& clock);
+  explicit FakeRedis(const Clock& clock) : clock_(clock) {}
 
   awaitable<Result<RedisReply>> command(RedisArgs args, Deadline deadline) override;
   bool is_connected() const override { return is_connected_; }
@@ -37,19 +36,18 @@ class FakeRedis final : public Redis {
   using Model = std::function<Result<RedisReply>(FakeRedis&, const Keys& keys, const Keys& arguments)>;
   /// What the fake does when a script with this source runs.
   void add_script(std::string source, Model model) { models_[std::move(source)] = std::move(model); }
+  /// One command at once; for models.
+  Result<RedisReply> run(const RedisArgs& args);
 
  private:
   struct Entry {
     std::string text;
-    std::map<std::string, std::string> hash;
     std::optional<std::int64_t> expires_ms;
   };
-  Result<RedisReply> run(const RedisArgs& args);
   Result<RedisReply> set(const RedisArgs& args);
   Result<RedisReply> increment(const RedisArgs& args);
   Result<RedisReply> script(const RedisArgs& args);
   Result<RedisReply> evaluate(const RedisArgs& args);
-  Result<RedisReply> take_share(const Keys& keys, const Keys& arguments);
   Entry* find(const std::string& key);
   std::int64_t now_ms() const { return unix_micros(clock_.wall()) / 1000; }
 

@@ -139,7 +139,8 @@ TEST(OpenApi, WhatGeneratesTakesAnIdempotencyKeyAndSaysHowItsRepeatsEnd) {
     const json::object& operation = root.at("paths").at(route.path).at(lower(route.method)).as_object();
     const bool generates = route.method == "POST";
     std::set<std::string> references;
-    if (const json::value* parameters = operation.if_contains("parameters")) collect_references(*parameters, references);
+    const json::value* parameters = operation.if_contains("parameters");
+    if (parameters != nullptr) collect_references(*parameters, references);
     EXPECT_EQ(references.contains("#/components/parameters/IdempotencyKey"), generates) << route.path;
     const json::object& responses = operation.at("responses").as_object();
     for (const char* status : {"409", "410", "422", "429"}) {
