@@ -63,6 +63,15 @@ TEST(RequestFlow, HappyStreamFromCheckToFinal) {
   EXPECT_TRUE(flow.is_done());
 }
 
+TEST(RequestFlow, ARequestOverARateLimitIsRefusedBeforeThereIsAHold) {
+  RequestFlow flow(true);
+  EXPECT_THAT(v(flow.on_checked(std::nullopt)), ElementsAre(kAdmit));
+  EXPECT_THAT(v(flow.on_rate_refused(Error(Code::kResourceExhausted, "rate_limit_exceeded", "m"))),
+              ElementsAre(kReplyError));
+  EXPECT_TRUE(flow.is_done());
+  EXPECT_EQ(flow.refusal().error.reason, "rate_limit_exceeded");
+}
+
 TEST(RequestFlow, CollectedAnswerReportsNoProgressBecauseNothingLeft) {
   RequestFlow flow = starting(false);
   flow.on_worker_event(accepted(10));
