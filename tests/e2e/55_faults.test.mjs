@@ -1,6 +1,6 @@
 // Everything that breaks in a year, in one hour: kills, freezes, a database that is away for a minute, an emptied Redis,
-// a full journal disk, batches that come twice or late, lost answers, cut connections. TIDEGATE_FAULTS sets how many (24),
-// TIDEGATE_CLIENTS the load (12), TIDEGATE_SEED replays a run.
+// a full journal disk, batches that come twice or late, lost answers, cut connections. TIDEGATE_FAULTS sets how many
+// (24; from 20 on each kind is among them), TIDEGATE_CLIENTS the load (12), TIDEGATE_SEED replays a run.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
