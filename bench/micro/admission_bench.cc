@@ -96,6 +96,7 @@ struct Bench {
     config.gateway_id = "gw-bench";
     config.pepper = kPepper;
     config.journal_folder = "/journal";
+    config.receipts = ReceiptIssuer{"bench", Ed25519Key::mint(entropy)};
     TreasuryParts parts{billing, disk, clock, entropy, registry, log, threads.executor(0), {}};
     treasury = Treasury::open(std::move(config), std::move(parts)).value();
     treasury->start();
