@@ -14,7 +14,6 @@ const kWorth = 1000n;
 const seed = Number(process.env.TIDEGATE_SEED ?? Date.now() % 1e6);
 const next = random(seed);
 const pick = (list) => list[Math.floor(next() * list.length)];
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const gateways = [];
 
 before(async () => {
@@ -31,7 +30,6 @@ after(async () => {
 /** A customer with one wallet and everything that was said about it. */
 class Spender {
   told = new Map(); // request id -> what its client was told it cost
-  refused = 0;
   broken = 0; // answers that ended in an error, or by the gateway's death
   cancelled = 0;
 
@@ -64,10 +62,7 @@ class Spender {
     try {
       const answer = fetch(`${gateway.baseUrl}/chat/completions`,
         { method: 'POST', headers: this.#headers(), body, signal: AbortSignal.any([leaving.signal, AbortSignal.timeout(30_000)]) });
-      if (leaves) {
-        await Promise.race([answer, pause(next() * 20)]);
-        leaving.abort();
-      }
+      if (leaves) setTimeout(() => leaving.abort(), next() * 20);
       const response = await answer;
       const said = await response.json();
       if (response.status === 402) return 'refused';
@@ -83,13 +78,14 @@ class Spender {
   async spend() {
     for (let refused = 0; refused < 3;) {
       const leaves = next() < 1 / 64;
-      const outcome = await this.ask(pick(gateways), { leaves });
+      const gateway = pick(gateways);
+      const outcome = await this.ask(gateway, { leaves });
       if (leaves) this.cancelled += 1;
       if (outcome === 'refused') refused += 1;
       if (outcome === 'served') refused = 0;
       if (outcome === 'broken' && !leaves) {
         this.broken += 1;
-        await pause(50);
+        await gateway.ready();
       }
     }
   }
