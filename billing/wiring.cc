@@ -45,12 +45,14 @@ std::string tzdata_version(const std::string& path) {
 
 pg::PoolOptions pool_options(const Config& config) {
   pg::PoolOptions options;
-  options.connection = serving_dsn(config.pg_dsn, config.pg_role);
+  options.connection = config.pg_dsn;
+  options.role = config.pg_role;
   options.application = "tidegate-billing";
   options.connections = static_cast<std::size_t>(config.pg_connections);
   options.queue_max = static_cast<std::size_t>(config.queue_max);
   options.statement_timeout = std::chrono::minutes(5);  // calls bring their own, shorter deadline
   options.idle_in_transaction_timeout = std::chrono::seconds(30);
+  options.lock_timeout = std::chrono::seconds(10);  // whoever waits that long is better told than kept
   return options;
 }
 

@@ -17,12 +17,13 @@ std::string quoted(const std::string& text) {
 
 std::string keywords(const ConnectOptions& options) {
   const auto seconds = std::max<std::int64_t>(2, std::chrono::ceil<std::chrono::seconds>(options.connect_timeout).count());
-  const std::string settings = "-c statement_timeout=" + std::to_string(options.statement_timeout.count()) +
+  std::string settings = "-c statement_timeout=" + std::to_string(options.statement_timeout.count()) +
                                " -c idle_in_transaction_session_timeout=" +
-                               std::to_string(options.idle_in_transaction_timeout.count()) + " -c timezone=UTC" +
+                               std::to_string(options.idle_in_transaction_timeout.count()) + " -c lock_timeout=" + std::to_string(options.lock_timeout.count()) + " -c timezone=UTC" +
                                " -c client_min_messages=warning"
                                // Compiling a statement takes a third of a second; ours are done before that.
                                " -c jit=off";
+  if (!options.role.empty()) settings += " -c role=" + options.role;
   return options.connection + " application_name=" + quoted(options.application) +
          " connect_timeout=" + std::to_string(seconds) + " options=" + quoted(settings) +
          " keepalives_idle=2 keepalives_interval=1 keepalives_count=3 tcp_user_timeout=5000";

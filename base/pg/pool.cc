@@ -208,6 +208,8 @@ class Pool::Impl {
     ConnectOptions connect_options;
     connect_options.connection = options_.connection;
     connect_options.application = options_.application;
+    connect_options.role = options_.role;
+    connect_options.lock_timeout = options_.lock_timeout;
     connect_options.connect_timeout = options_.connect_timeout;
     connect_options.statement_timeout = options_.statement_timeout;
     connect_options.idle_in_transaction_timeout = options_.idle_in_transaction_timeout;

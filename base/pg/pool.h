@@ -22,12 +22,15 @@ struct PoolOptions {
   std::string connection;
   /// For pg_stat_activity.
   std::string application = "tidegate";
+  /// Taken by every session, with its rights alone. Empty: the user's own.
+  std::string role;
   std::size_t connections = 4;
   /// Jobs waiting for a connection. Full: resource_exhausted, the database is not touched.
   std::size_t queue_max = 256;
   /// The server stops a statement after this long, or at the job's deadline when that is sooner.
   std::chrono::milliseconds statement_timeout{10'000};
   std::chrono::milliseconds idle_in_transaction_timeout{15'000};
+  std::chrono::milliseconds lock_timeout{0};  ///< longest wait for one lock; 0: as long as the statement may take
   std::chrono::milliseconds connect_timeout{2'000};  ///< libpq counts whole seconds, at least 2
   /// Between attempts to connect, with full jitter.
   std::chrono::milliseconds reconnect_least{20};

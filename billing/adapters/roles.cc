@@ -215,10 +215,4 @@ Result<bool> is_row_security_on(pqxx::work& tx) {
   return pg::read_bool(tx.exec1("SELECT row_security_active('tenants') AND row_security_active('api_keys')")[0]);
 }
 
-std::string serving_dsn(const std::string& dsn, const std::string& role) {
-  if (role.empty()) return dsn;
-  // Whoever waits this long for a lock is better told than kept.
-  return dsn + fmt::format(" options='-c role={} -c lock_timeout=10000'", role);
-}
-
 }  // namespace tidegate::billing

@@ -44,7 +44,4 @@ void scope_to_tenant(pqxx::work& tx, const std::string& tenant_uuid);
 /// Whether scope_to_tenant() hides anything from this session's role: it does not from the owner of the tables.
 Result<bool> is_row_security_on(pqxx::work& tx);
 
-/// `dsn` with the serving role and its time limits, for connections that serve.
-std::string serving_dsn(const std::string& dsn, const std::string& role);
-
 }  // namespace tidegate::billing

@@ -55,6 +55,28 @@ TEST_F(PoolTest, ValueCommits) {
   EXPECT_EQ(count_entries(), 1);
 }
 
+/// A keyword of the DSN that another one follows would be lost without a word: the session itself says what holds.
+TEST_F(PoolTest, ASessionHasTheRoleAndTheLimitsThatThePoolWasGiven) {
+  const Status made = pool_.run_blocking(soon_enough(), [](pqxx::work& tx) -> Status {
+    tx.exec0("DO $$ BEGIN CREATE ROLE pool_test_role; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
+    return {};
+  });
+  ASSERT_TRUE(made) << made.error().to_string();
+  PoolOptions options = options_for(connection_, 1);
+  options.role = "pool_test_role";
+  options.lock_timeout = std::chrono::milliseconds(7'000);
+  options.statement_timeout = std::chrono::milliseconds(9'000);
+  Pool pool(options);
+  const auto held = pool.run_blocking(soon_enough(), [](pqxx::work& tx) -> Result<std::string> {
+    const auto row = tx.exec1(
+        "SELECT current_user || ' ' || current_setting('lock_timeout') || ' ' || current_setting('statement_timeout')"
+        " || ' ' || current_setting('jit') || ' ' || current_setting('TimeZone')");
+    return std::string(row[0].c_str());
+  });
+  ASSERT_TRUE(held) << held.error().to_string();
+  EXPECT_EQ(*held, "pool_test_role 7s 9s off UTC");
+}
+
 TEST_F(PoolTest, ErrorRollsBackAndComesThroughUnchanged) {
   make_table();
   const Error wanted(Code::kFailedPrecondition, "wallet_closed", "the wallet is closed", "wallet");
