@@ -26,6 +26,8 @@ namespace {
 constexpr Duration kLookEvery = std::chrono::milliseconds(20);
 constexpr Duration kExpireEvery = std::chrono::milliseconds(100);
 constexpr std::size_t kEventsAtOnce = 512;
+constexpr std::uint32_t kReads = EPOLLIN;
+constexpr std::uint32_t kWrites = EPOLLOUT;
 constexpr Duration kRetryWithoutHeader = std::chrono::seconds(1);
 
 bool is_refusal(int status) { return status == 429 || status == 503; }
@@ -175,7 +177,7 @@ class LoadRun {
     slot.target = target;
     slot.is_armed_for_write = true;
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT;
+    event.events = kReads | kWrites;
     event.data.u64 = (std::uint64_t{slot.generation} << 32) | index;
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, slot.connection->fd(), &event);
     ++open_;
@@ -188,7 +190,7 @@ class LoadRun {
     if (wants == slot.is_armed_for_write) return;
     slot.is_armed_for_write = wants;
     epoll_event event{};
-    event.events = wants ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    event.events = wants ? kReads | kWrites : kReads;
     event.data.u64 = (std::uint64_t{slot.generation} << 32) | index;
     ::epoll_ctl(epoll_, EPOLL_CTL_MOD, slot.connection->fd(), &event);
   }
@@ -308,8 +310,8 @@ class LoadRun {
       const auto generation = static_cast<std::uint32_t>(event.data.u64 >> 32);
       // An event before this one may have closed it, and the place may have another owner.
       const auto is_there = [&] { return slots_[index].connection && slots_[index].generation == generation; };
-      if (is_there() && (event.events & EPOLLOUT) != 0) on_progress(index, slots_[index].connection->flush());
-      if (is_there() && (event.events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) {
+      if (is_there() && (event.events & kWrites) != 0) on_progress(index, slots_[index].connection->flush());
+      if (is_there() && (event.events & ~kWrites) != 0) {
         on_progress(index, slots_[index].connection->read());
       }
     }
