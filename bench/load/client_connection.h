@@ -42,7 +42,8 @@ class ClientConnection {
  public:
   enum class Progress : std::uint8_t { kWaiting, kDone, kLost };
 
-  /// Begins to connect. `clock` and `listener` outlive it. Fails: unavailable/connect_failed.
+  /// Begins to connect; whether it can shows with the first request. `clock` and `listener` outlive it.
+  /// Fails: invalid_argument/bad_address, resource_exhausted/no_socket.
   static Result<std::unique_ptr<ClientConnection>> open(const Target& target, bool reads_events, const Clock& clock,
                                                         TokenListener& listener);
   /// Use open().

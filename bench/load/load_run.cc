@@ -244,7 +244,7 @@ class LoadRun {
         later_.push({again});
       }
     } else {
-      recorder_.on_failed(exchange.ask, status);
+      recorder_.on_failed(exchange.ask, status == 200 ? 0 : status);
     }
     // An answer that came before all of the question was sent leaves no room for the next one.
     if (connection.reader().closes() || connection.wants_write()) {

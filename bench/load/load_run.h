@@ -8,8 +8,8 @@
 namespace tidegate::bench {
 
 /// Runs the plan on the calling thread, one epoll for all connections, and returns when its last answer has come or
-/// drain_max has passed. Fails: what plan_arrivals fails with, unavailable/connect_failed when nothing listens at the
-/// start, internal/no_epoll.
+/// drain_max has passed. A server that cannot be reached is failed requests. Fails: what plan_arrivals fails with,
+/// invalid_argument/bad_address, resource_exhausted/no_socket, internal/no_epoll.
 Result<LoadFigures> run_load(const LoadPlan& plan, const Clock& clock);
 
 }  // namespace tidegate::bench

@@ -35,6 +35,12 @@ Tick& Recorder::tick(Mono at) {
   return figures_.ticks[std::min(index, figures_.ticks.size() - 1)];
 }
 
+/// An answer that never came is as slow as can be: a tick without slow answers is one in which all came.
+void Recorder::note_never(const Ask& ask) {
+  Tick& begun = tick(ask.due);
+  begun.slowest_first_token = std::max(begun.slowest_first_token, plan_.answer_max);
+}
+
 void Recorder::begin_phase(Mono now) { before_ = sample(now); }
 
 void Recorder::end_phase(Mono now, std::uint64_t streams_open) {
@@ -115,6 +121,7 @@ void Recorder::on_refused(const Exchange& exchange, Mono now, int status, Durati
 
 void Recorder::on_failed(const Ask& ask, int status) {
   PhaseFigures& phase = figures_.phases[ask.phase];
+  note_never(ask);
   if (ask.tries > 1) return;
   if (ask.tries == 1) {
     ++phase.came_back;
@@ -125,6 +132,7 @@ void Recorder::on_failed(const Ask& ask, int status) {
 }
 
 void Recorder::on_unfinished(const Ask& ask) {
+  note_never(ask);
   if (ask.tries == 0) ++figures_.phases[ask.phase].unfinished;
 }
 

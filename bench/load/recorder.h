@@ -28,7 +28,7 @@ class Recorder final : public TokenListener {
   void on_answered(const Exchange& exchange, Mono now, std::int64_t tokens);
   /// `wait` is what the server said to wait; `comes_back` that the client will.
   void on_refused(const Exchange& exchange, Mono now, int status, Duration wait, bool comes_back);
-  /// `status` 0: the connection broke.
+  /// `status` 0: the connection broke, or a stream ended without its end.
   void on_failed(const Ask& ask, int status);
   void on_unfinished(const Ask& ask);
 
@@ -44,6 +44,7 @@ class Recorder final : public TokenListener {
   /// Null between the end of the last phase and the end of the run.
   PhaseFigures* running();
   Tick& tick(Mono at);
+  void note_never(const Ask& ask);
 
   const LoadPlan& plan_;
   const Mono began_;

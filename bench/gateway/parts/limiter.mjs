@@ -43,13 +43,13 @@ export async function limiter(lab) {
     });
     if (Math.floor(Date.now() / 60_000) !== minute) throw new Error('the run crossed the turn of a minute; run it again');
     const phase = measured.phase('measure');
-    const let_in = phase.answered + probed;
+    const letIn = phase.answered + probed;
     const others = Object.keys(phase.statuses).filter((status) => status !== '200' && status !== '429');
     if (others.length > 0 || phase.unfinished > 0) throw new Error(`other answers than 200 and 429: ${JSON.stringify(phase.statuses)}, ${phase.unfinished} not finished`);
-    lab.say(`limiter: ${phase.due} requests in ${seconds} s, ${let_in} of ${kPerMinute} let in`);
-    row('limiter', `let in of ${kPerMinute} a minute, ${kTimes}x offered, ${kGateways} gateways`, '', { tidegate: let_in });
-    row('limiter', 'error', '%', { goal: kGoal, tidegate: (Math.abs(let_in - kPerMinute) / kPerMinute) * 100 });
-    row('limiter', 'let in beyond the limit', '', { goal: { most: 0 }, tidegate: Math.max(0, let_in - kPerMinute) });
+    lab.say(`limiter: ${phase.due} requests in ${seconds} s, ${letIn} of ${kPerMinute} let in`);
+    row('limiter', `let in of ${kPerMinute} a minute, ${kTimes}x offered, ${kGateways} gateways`, '', { tidegate: letIn });
+    row('limiter', 'error', '%', { goal: kGoal, tidegate: (Math.abs(letIn - kPerMinute) / kPerMinute) * 100 });
+    row('limiter', 'let in beyond the limit', '', { goal: { most: 0 }, tidegate: Math.max(0, letIn - kPerMinute) });
     row('limiter', 'refusal p99, from sending to the last byte', 'ms', { tidegate: phase.refusal_service_us.p99 / 1000 });
     note(`limiter: offered for ${seconds} s of the minute at ${(kTimes * kPerMinute) / 60} requests/s; the limit is used up after ${60 / kTimes} s`);
   });
