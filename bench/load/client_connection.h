@@ -68,8 +68,8 @@ class ClientConnection {
 
   const Exchange& exchange() const { return exchange_; }
   const ResponseReader& reader() const { return reader_; }
-  /// Of a stream, that it came to its end; of any other answer true.
-  bool is_whole() const { return !is_stream_answer() || events_.is_done(); }
+  /// Of a stream, that it came to its end and not to an error; of any other answer true.
+  bool is_whole() const { return !is_stream_answer() || (events_.is_done() && !events_.is_cut()); }
   std::int64_t completion_tokens() const;
 
  private:

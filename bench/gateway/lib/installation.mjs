@@ -17,17 +17,13 @@ const binaries = process.env.TIDEGATE_BIN ?? path.join(root, 'build/release/bin'
 export const binary = (name) => path.join(binaries, name);
 const say = (text) => process.stderr.write(`${text}\n`);
 
-const kPrograms = {
-  tidegate: 'tidegate', tidegate_billing: 'tidegate-billing', tidegate_scheduler: 'tidegate-scheduler',
-  tidegate_gateway: 'tidegate-gateway', tidegate_worker: 'tidegate-worker', tidegate_load: 'tidegate-load',
-  tidegate_bench_upstream: 'tidegate-bench-upstream', tidegate_bench_worker: 'tidegate-bench-worker',
-  tidegate_bench_session: 'tidegate-bench-session',
-};
+const kPrograms = ['tidegate', 'tidegate-billing', 'tidegate-scheduler', 'tidegate-gateway', 'tidegate-worker', 'tidegate-load',
+  'tidegate-bench-upstream', 'tidegate-bench-worker', 'tidegate-bench-session'];
 
 function build() {
-  const missing = Object.keys(kPrograms).filter((target) => !fs.existsSync(binary(kPrograms[target])));
+  const missing = kPrograms.filter((name) => !fs.existsSync(binary(name)));
   if (missing.length === 0) return;
-  if (process.env.TIDEGATE_BIN) throw new Error(`${binaries} lacks ${missing.map((target) => kPrograms[target]).join(', ')}`);
+  if (process.env.TIDEGATE_BIN) throw new Error(`${binaries} lacks ${missing.join(', ')}`);
   const script = 'source "$0/deploy/lib/house.sh"; source "$0/deploy/lib/build.sh"; tg_build release "$@"';
   execFileSync('bash', ['-c', script, root, ...missing], { stdio: ['ignore', 2, 2] });
 }

@@ -9,7 +9,9 @@ let runs = 0;
 function write(plan, body) {
   const name = path.join(folder, `plan-${++runs}`);
   fs.writeFileSync(`${name}.body`, typeof body === 'string' ? body : JSON.stringify(body));
-  fs.writeFileSync(`${name}.json`, JSON.stringify({ ...plan, body_file: `${name}.body` }));
+  fs.writeFileSync(`${name}.json`, JSON.stringify({
+    ...plan, phases: plan.phases.map((phase) => ({ ...phase, ms: Math.round(phase.ms) })), body_file: `${name}.body`,
+  }));
   return `${name}.json`;
 }
 
