@@ -93,6 +93,15 @@ export class Gateway {
     return stack.pid(this.name);
   }
 
+  /** Nothing is under way and billing has heard of everything: what ran before costs what comes next nothing. */
+  async settled() {
+    await until(`${this.name} to have shipped everything`, 60, async () => {
+      const text = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
+      const value = (name) => Number(text.match(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm'))?.[1] ?? NaN);
+      return value('tidegate_gateway_meter_open_requests') === 0 && value('tidegate_gateway_shipper_backlog_events') === 0;
+    });
+  }
+
   async stop() {
     running.delete(this);
     const supervisor = path.join(folder, 'run', `${this.name}.supervisor`);

@@ -21,13 +21,15 @@ const half = (lab, plan, rate, run = load) => run(lab.cpus.others, {
   phases: [{ name: 'warm', ms: lab.ms(1000), rate }, { name: 'measure', ms: lab.ms(3000), rate }],
 });
 
-async function figures(lab, name, plan, clients, floor) {
+async function figures(lab, name, plan, clients, floor, settle = () => {}) {
   const full = (await saturate(lab, plan, clients)).phase('measure');
+  await settle();
   mustAnswer(`${name} at saturation`, full);
   const perSecond = full.answers_ended / full.seconds;
   const own = name === 'tidegate' ? 'gateway' : name;
   const calm = (await half(lab, plan, perSecond / 2)).phase('measure');
   mustAnswer(`${name} at half load`, calm);
+  await settle();
   const base = (await floor(perSecond / 2)).phase('measure');
   mustAnswer(`direct at half of ${name}'s load`, base);
   lab.say(`${name}: ${Math.round(perSecond)} requests/s; cores busy ${cores(full)}`);
@@ -42,7 +44,8 @@ export async function nonstream(lab) {
   const out = {};
   await lab.withGateways({ worker: { step_us: 1000, content_tokens: kTokens, sequences_max: 2 * kOurClients } }, async (it) => {
     const plan = { ports: it.ports, tenants: [it.tenant], body, watched: it.watched };
-    out.tidegate = await figures(lab, 'tidegate', plan, kOurClients, (rate) => half(lab, { body }, rate, (cpus, each) => direct(cpus, it.worker, each)));
+    out.tidegate = await figures(lab, 'tidegate', plan, kOurClients,
+      (rate) => half(lab, { body }, rate, (cpus, each) => direct(cpus, it.worker, each)), () => it.gateway.settled());
     if (Math.abs(out.tidegate.tokens - kTokens) > 0.5) throw new Error(`answers had ${out.tidegate.tokens} tokens, not ${kTokens}`);
   });
   await lab.withPeers({ upstream: { frames: kTokens, frame_ms: 20 } }, {
