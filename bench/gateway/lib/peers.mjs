@@ -1,6 +1,6 @@
 // The gateways beside which ours is measured, each in front of the same made-up provider. None of them is part of
 // Tidegate: they are fetched into a scratch folder when they are missing, and a peer that cannot be had says why.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';

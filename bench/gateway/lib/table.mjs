@@ -1,11 +1,27 @@
-// Goal, figure and baselines side by side.
+// Goal, figure and baselines side by side; of several runs the median.
+const kColumns = ['tidegate', 'direct', 'nginx', 'Portkey'];
 const rows = [];
 const notes = [];
 
-/** `goal`: {least} or {most} with a number, or null; values are numbers, undefined (not applicable) or a text. */
-export function row(part, what, unit, { goal = null, tidegate, direct, nginx, Portkey }) {
-  rows.push({ part, what, unit, goal, tidegate, direct, nginx, Portkey });
+/**
+ * `goal`: {least} or {most} with a number, or null; values are numbers, undefined (not applicable) or a text. The same
+ * row of another run joins the first one.
+ */
+export function row(part, what, unit, { goal = null, ...values }) {
+  let found = rows.find((each) => each.part === part && each.what === what);
+  if (!found) rows.push(found = { part, what, unit, goal, samples: Object.fromEntries(kColumns.map((name) => [name, []])) });
+  for (const name of kColumns) if (values[name] !== undefined && values[name] !== null) found.samples[name].push(values[name]);
 }
+
+/** Of the numbers; without any, the last text. */
+function median(samples) {
+  const numbers = samples.filter((each) => typeof each === 'number').sort((a, b) => a - b);
+  if (numbers.length === 0) return samples.at(-1);
+  const middle = numbers.length / 2;
+  return numbers.length % 2 === 1 ? numbers[Math.floor(middle)] : (numbers[middle - 1] + numbers[middle]) / 2;
+}
+
+const medians = ({ samples, ...rest }) => ({ ...rest, ...Object.fromEntries(kColumns.map((name) => [name, median(samples[name])])) });
 
 export const note = (text) => { if (!notes.includes(text)) notes.push(text); };
 export const results = () => ({ rows, notes });
@@ -32,7 +48,7 @@ function verdict({ goal, tidegate }) {
 
 export function print() {
   const header = ['part', 'figure', 'unit', 'goal', 'tidegate', '', 'direct', 'nginx', 'Portkey'];
-  const lines = rows.map((each) => [each.part, each.what, each.unit, goalText(each.goal), shown(each.tidegate), verdict(each),
+  const lines = rows.map(medians).map((each) => [each.part, each.what, each.unit, goalText(each.goal), shown(each.tidegate), verdict(each),
     shown(each.direct), shown(each.nginx), shown(each.Portkey)]);
   const widths = header.map((title, i) => Math.max(title.length, ...lines.map((line) => line[i].length)));
   const show = (line) => line.map((cell, i) => (i < 3 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ').trimEnd();
