@@ -42,9 +42,10 @@ Result<std::vector<Arrival>> plan_arrivals(const std::vector<Phase>& phases, Spa
                                : gap(spacing, rng) / rate;
       for (double at = shift; at < length; at += gap(spacing, rng) / rate) {
         if (out.size() == kArrivalsMax) {
-          return fail(Code::kInvalidArgument, "too_many_arrivals",
-                      fmt::format("the phases hold more than {} requests; shorten them or lower their rates", kArrivalsMax),
-                      "phases");
+          return fail(
+              Code::kInvalidArgument, "too_many_arrivals",
+              fmt::format("the phases hold more than {} requests; shorten them or lower their rates", kArrivalsMax),
+              "phases");
         }
         out.push_back({begin + from_seconds(at), static_cast<std::uint32_t>(p), static_cast<std::uint32_t>(t)});
       }

@@ -21,8 +21,8 @@ TEST(PlanArrivals, ConstantArrivalsAreEvenAndTenantsAreShiftedAgainstEachOther) 
 }
 
 TEST(PlanArrivals, EachPhaseHasItsRateAndStaysInItsTime) {
-  const auto plan = plan_arrivals({{"quiet", seconds(10), {50}}, {"spike", seconds(10), {500}}, {"off", seconds(1), {0}}},
-                                  Spacing::kPoisson, 3);
+  const auto plan = plan_arrivals(
+      {{"quiet", seconds(10), {50}}, {"spike", seconds(10), {500}}, {"off", seconds(1), {0}}}, Spacing::kPoisson, 3);
   ASSERT_TRUE(plan);
   std::int64_t counts[3] = {0, 0, 0};
   for (const Arrival& arrival : *plan) {
@@ -34,7 +34,8 @@ TEST(PlanArrivals, EachPhaseHasItsRateAndStaysInItsTime) {
   EXPECT_NEAR(static_cast<double>(counts[0]), 500, 112);
   EXPECT_NEAR(static_cast<double>(counts[1]), 5000, 354);
   EXPECT_EQ(counts[2], 0);
-  EXPECT_TRUE(std::is_sorted(plan->begin(), plan->end(), [](const Arrival& a, const Arrival& b) { return a.at < b.at; }));
+  EXPECT_TRUE(
+      std::is_sorted(plan->begin(), plan->end(), [](const Arrival& a, const Arrival& b) { return a.at < b.at; }));
 }
 
 TEST(PlanArrivals, TheSameSeedReplaysTheRunAndAnotherTenantsRateMovesNobody) {

@@ -13,8 +13,8 @@
 
 namespace tidegate::bench {
 
-Result<std::unique_ptr<ClientConnection>> ClientConnection::open(const Target& target, bool reads_events, const Clock& clock,
-                                                                 TokenListener& listener) {
+Result<std::unique_ptr<ClientConnection>> ClientConnection::open(const Target& target, bool reads_events,
+                                                                 const Clock& clock, TokenListener& listener) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(target.port);

@@ -30,7 +30,8 @@ struct Exchange {
   Mono last_token{};
 };
 
-/// Hears every token event at the moment it was read. `gap` is from the one before in the same stream; negative for the first.
+/// Hears every token event at the moment it was read. `gap` is from the one before in the same stream; negative for the
+/// first.
 class TokenListener {
  public:
   virtual ~TokenListener() = default;

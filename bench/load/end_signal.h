@@ -6,7 +6,8 @@
 
 namespace tidegate::bench {
 
-/// SIGTERM and SIGINT end a bench server. Make it first in main: threads started later inherit that the two wait for it.
+/// SIGTERM and SIGINT end a bench server. Make it first in main: threads started later inherit that the two wait for
+/// it.
 class EndSignal {
  public:
   EndSignal() {

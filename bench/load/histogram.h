@@ -8,9 +8,9 @@
 
 namespace tidegate::bench {
 
-/// Durations counted in log-linear buckets, as HdrHistogram does: nanoseconds below 256 are exact, above that each power
-/// of two has 128 buckets, so a percentile is at most 1/128 (0.8 %) above the true value and never below it. Memory
-/// follows the largest value (58 KiB at most), not the number of values. One thread.
+/// Durations counted in log-linear buckets, as HdrHistogram does: nanoseconds below 256 are exact, above that each
+/// power of two has 128 buckets, so a percentile is at most 1/128 (0.8 %) above the true value and never below it.
+/// Memory follows the largest value (58 KiB at most), not the number of values. One thread.
 class LatencyHistogram {
  public:
   /// A negative span counts as zero.

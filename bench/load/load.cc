@@ -1,5 +1,5 @@
-// tidegate-load PLAN.json: runs one load plan and prints its figures as one JSON object. The plan's members and what the
-// figures mean: bench/load/README.md.
+// tidegate-load PLAN.json: runs one load plan and prints its figures as one JSON object. The plan's members and what
+// the figures mean: bench/load/README.md.
 #include <fmt/format.h>
 
 #include <cstdio>

@@ -23,8 +23,8 @@ struct ProcessFigures {
   double rss_mib = 0;  ///< at the end
 };
 
-/// Two ways to count, both needed: requests belong to the phase in which they were DUE (latencies, answers), and work to
-/// the phase in which it HAPPENED (what CPU time is divided by).
+/// Two ways to count, both needed: requests belong to the phase in which they were DUE (latencies, answers), and work
+/// to the phase in which it HAPPENED (what CPU time is divided by).
 struct PhaseFigures {
   std::string name;
   double seconds = 0;

@@ -39,7 +39,8 @@ struct LoadPlan {
   /// 0: open loop, requests start when the phases' rates say so. Above: so many clients without a pause between an
   /// answer and the next request; then the rates say nothing and phases only cut the figures.
   std::int64_t clients = 0;
-  /// Most connections at once. A request that finds none free waits for one, and its latency counts from when it was due.
+  /// Most connections at once. A request that finds none free waits for one, and its latency counts from when it was
+  /// due.
   std::int64_t connections_max = 1'000;
   Duration answer_max = std::chrono::seconds(30);
   Duration drain_max = std::chrono::seconds(5);  ///< after the last phase, for answers under way; then they are dropped

@@ -33,8 +33,9 @@ constexpr Duration kRetryWithoutHeader = std::chrono::seconds(1);
 bool is_refusal(int status) { return status == 429 || status == 503; }
 
 std::string request_text(const LoadPlan& plan, const Target& target, const LoadTenant& tenant) {
-  std::string text = fmt::format("POST {} HTTP/1.1\r\nHost: {}:{}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
-                                 plan.path, target.host, target.port, plan.body.size());
+  std::string text =
+      fmt::format("POST {} HTTP/1.1\r\nHost: {}:{}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+                  plan.path, target.host, target.port, plan.body.size());
   if (!tenant.key.empty()) text += "Authorization: Bearer " + tenant.key + "\r\n";
   for (const auto& [name, value] : plan.headers) text += name + ": " + value + "\r\n";
   return text + "\r\n" + plan.body;
@@ -297,7 +298,8 @@ class LoadRun {
 
   void wait(Mono now) {
     Mono until = now + kLookEvery;
-    if (plan_.clients == 0 && next_arrival_ < arrivals_.size()) until = std::min(until, began_ + arrivals_[next_arrival_].at);
+    if (plan_.clients == 0 && next_arrival_ < arrivals_.size())
+      until = std::min(until, began_ + arrivals_[next_arrival_].at);
     if (!later_.empty()) until = std::min(until, later_.top().ask.due);
     if (!phases_are_over()) until = std::min(until, phase_end_);
     const std::int64_t ns = std::max<std::int64_t>((until - clock_.mono()).count(), 0);

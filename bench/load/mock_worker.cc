@@ -1,8 +1,10 @@
 // The product's worker without a model and without its limits on speed: the session service, the host and the scheduler
 // link of tidegate-worker around the load-test engine (worker/engine/sim_engine.h), with steps down to a microsecond, a
-// context of 128k tokens and prompts that cost no time. For figures of a gateway, whose worker must never be what is slow.
+// context of 128k tokens and prompts that cost no time. For figures of a gateway, whose worker must never be what is
+// slow.
 //
-//   tidegate-bench-worker --scheduler.address=unix:/x/scheduler.sock --cluster_token_file=/x/cluster_token [--step_us=1000]
+//   tidegate-bench-worker --scheduler.address=unix:/x/scheduler.sock --cluster_token_file=/x/cluster_token
+//   [--step_us=1000]
 //
 // It registers with the scheduler like a worker started by hand. It keeps no meter file: what it cost billing to hear a
 // worker's side is not part of these figures. Prints its address once it listens, ends on SIGTERM.
@@ -63,7 +65,8 @@ ConfigTable table_of(Options& options) {
   table.required();
   table.integer("step_us", options.step_us, 1, 60'000'000, "Time of one step: one token a sequence.");
   table.integer("prefill_tokens_per_s", options.prefill_tokens_per_s, 1, 1'000'000'000'000, "Prompt speed.");
-  table.integer("content_tokens", options.content_tokens, 0, 1'000'000, "Length of an answer, unless max_tokens is less.");
+  table.integer("content_tokens", options.content_tokens, 0, 1'000'000,
+                "Length of an answer, unless max_tokens is less.");
   table.integer("sequences_max", options.sequences_max, 1, 100'000, "Sequences at once.");
   table.integer("context_max", options.context_max, 16, 1 << 24, "Tokens of prompt and answer.");
   return table;
@@ -102,7 +105,8 @@ Status run(int argc, char** argv) {
   JsonLog log(clock, "bench-worker", LogLevel::kWarn);
   Parts parts;
 
-  parts.sessions = std::make_unique<SessionService>(rpc::AuthGate::required(options.cluster_token), parts.io.executor(0), log);
+  parts.sessions =
+      std::make_unique<SessionService>(rpc::AuthGate::required(options.cluster_token), parts.io.executor(0), log);
   rpc::ServerOptions listen;
   listen.listen = {options.listen};
   TG_ASSIGN(parts.server, rpc::RpcServer::start(listen, {parts.sessions.get()}));
@@ -128,15 +132,17 @@ Status run(int argc, char** argv) {
   sim.content_tokens = static_cast<std::int32_t>(options.content_tokens);
   EngineThread::Limits limits;
   limits.host.outbox_bytes_max = std::size_t{64} << 20;
-  parts.engine = std::make_unique<EngineThread>(std::make_unique<SimEngine>(sim, clock), clock, parts.metrics, log, limits);
+  parts.engine =
+      std::make_unique<EngineThread>(std::make_unique<SimEngine>(sim, clock), clock, parts.metrics, log, limits);
   parts.sessions->serve(*parts.engine, encode_hello(facts, parts.engine->facts(), 0));
   parts.status->set_ready(*parts.engine);
 
   rpc::ChannelOptions channel;
   channel.token = options.cluster_token;
   TG_ASSIGN(parts.scheduler, rpc::make_channel(options.scheduler, channel));
-  parts.link = std::make_unique<SchedulerLink>(parts.scheduler, parts.io.executor(0), clock, log, parts.metrics, *parts.status,
-                                               parts.fence, [] {}, SchedulerLink::Options());
+  parts.link = std::make_unique<SchedulerLink>(
+      parts.scheduler, parts.io.executor(0), clock, log, parts.metrics, *parts.status, parts.fence, [] {},
+      SchedulerLink::Options());
   parts.link->start();
   fmt::print("{}\n", facts.address);
   std::fflush(stdout);

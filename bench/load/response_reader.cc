@@ -44,7 +44,8 @@ std::size_t ResponseReader::feed(std::string_view bytes, const OnBody& on_body) 
     } else if (framing_ == Framing::kChunked) {
       bytes.remove_prefix(feed_chunked(bytes, on_body));
     } else {
-      const auto piece = bytes.substr(0, framing_ == Framing::kSized ? std::min<std::uint64_t>(left_, bytes.size()) : bytes.size());
+      const auto piece =
+          bytes.substr(0, framing_ == Framing::kSized ? std::min<std::uint64_t>(left_, bytes.size()) : bytes.size());
       on_body(piece);
       bytes.remove_prefix(piece.size());
       if (framing_ == Framing::kSized) {

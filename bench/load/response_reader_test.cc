@@ -33,7 +33,8 @@ Read read_in_slices(std::string_view bytes, std::size_t slice) {
 }
 
 TEST(ResponseReader, ASizedAnswerReadsTheSameInAnySlicing) {
-  const std::string text = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
+  const std::string text =
+      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
   for (std::size_t slice = 1; slice <= text.size(); ++slice) {
     const Read got = read_in_slices(text, slice);
     ASSERT_EQ(got.state, State::kDone) << slice;
@@ -45,7 +46,8 @@ TEST(ResponseReader, ASizedAnswerReadsTheSameInAnySlicing) {
 
 TEST(ResponseReader, AChunkedAnswerLosesItsFramingAndNothingElse) {
   const std::string text =
-      "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\ndata: \r\n1A;x=1\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n";
+      "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\ndata: "
+      "\r\n1A;x=1\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n";
   for (std::size_t slice = 1; slice <= text.size(); ++slice) {
     const Read got = read_in_slices(text, slice);
     ASSERT_EQ(got.state, State::kDone) << slice;
@@ -54,7 +56,8 @@ TEST(ResponseReader, AChunkedAnswerLosesItsFramingAndNothingElse) {
 }
 
 TEST(ResponseReader, ARefusalTellsWhenToComeBackAndThatTheConnectionEnds) {
-  const Read got = read_in_slices("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", 5);
+  const Read got = read_in_slices(
+      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", 5);
   EXPECT_EQ(got.state, State::kDone);
   EXPECT_EQ(got.status, 503);
   EXPECT_EQ(got.retry_after_s, 7);
@@ -81,8 +84,9 @@ TEST(ResponseReader, WithoutALengthTheEndOfTheConnectionEndsTheAnswer) {
 }
 
 TEST(ResponseReader, AnAnswerCutShortIsBroken) {
-  for (const std::string_view text : {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", "HTTP/1.1 200 OK\r\nContent-Le",
-                                      "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"}) {
+  for (const std::string_view text :
+       {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", "HTTP/1.1 200 OK\r\nContent-Le",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"}) {
     ResponseReader reader;
     reader.feed(text, [](std::string_view) {});
     reader.on_end();

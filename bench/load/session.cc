@@ -1,10 +1,10 @@
-// The worker spoken to as a gateway speaks to it, by the same plan as tidegate-load: what a gateway in between cannot be
-// faster than. Prints the same figures.
+// The worker spoken to as a gateway speaks to it, by the same plan as tidegate-load: what a gateway in between cannot
+// be faster than. Prints the same figures.
 //
 //   tidegate-bench-session --plan=PLAN.json --worker=HOST:PORT --cluster_token_file=FILE [--max_tokens=64]
 //
-// Of the plan it takes phases, spacing, seed, stream and drain_max_ms; open loop only. Without `stream` an answer's first
-// byte is its last event, as it is for a client that waits for the whole answer.
+// Of the plan it takes phases, spacing, seed, stream and drain_max_ms; open loop only. Without `stream` an answer's
+// first byte is its last event, as it is for a client that waits for the whole answer.
 #include <fmt/format.h>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -199,7 +199,8 @@ Status run(int argc, char** argv) {
   table.integer("max_tokens", options.max_tokens, 1, 1'000'000, "Length of an answer.");
   TG_TRY(table.parse(argc, argv));
   TG_ASSIGN(const LoadPlan plan, read_load_plan(options.plan));
-  if (plan.clients > 0) return fail(Code::kInvalidArgument, "bad_plan", "open loop only: leave 'clients' out", "clients");
+  if (plan.clients > 0)
+    return fail(Code::kInvalidArgument, "bad_plan", "open loop only: leave 'clients' out", "clients");
   TG_ASSIGN(auto arrivals, plan_arrivals(plan.phases, plan.spacing, plan.seed));
   const SystemClock clock;
   IoThreads threads(1, "session");

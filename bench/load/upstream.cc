@@ -3,7 +3,8 @@
 //   tidegate-bench-upstream --listen=127.0.0.1:9000 [--frames=64] [--frame_ms=20] [--answer_ms=0]
 //
 // Without "stream":true one JSON answer of 477 bytes; with it `frames` events of 217 bytes, each frame_ms after the one
-// before by an absolute clock, then the stop event, the usage and [DONE]. One thread. Prints its address once it listens.
+// before by an absolute clock, then the stop event, the usage and [DONE]. One thread. Prints its address once it
+// listens.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -51,15 +52,17 @@ class Upstream {
   explicit Upstream(const Options& options, const Clock& clock) : options_(options), clock_(clock) {
     answer_ = padded(
         R"({"id":"chatcmpl-bench","object":"chat.completion","created":1764000000,"model":"bench","choices":[{"index":0,"message":{"role":"assistant","content":")",
-        R"("},"finish_reason":"stop"}],"usage":{"prompt_tokens":16,"completion_tokens":64,"total_tokens":80}})", kAnswerBytes);
+        R"("},"finish_reason":"stop"}],"usage":{"prompt_tokens":16,"completion_tokens":64,"total_tokens":80}})",
+        kAnswerBytes);
     const std::string empty = frame(R"("choices":[{"index":0,"delta":{"content":""},"finish_reason":null}])");
     const std::size_t cut = empty.find(R"("content":")") + 11;
     constexpr std::size_t kSseBytes = 8;  // "data: " and the blank line
     sse::append_event(frame_, padded(empty.substr(0, cut), empty.substr(cut), kFrameBytes - kSseBytes));
     sse::append_event(end_, frame(R"("choices":[{"index":0,"delta":{},"finish_reason":"stop"}])"));
-    sse::append_event(end_, frame(fmt::format(
-                                R"("choices":[],"usage":{{"prompt_tokens":16,"completion_tokens":{0},"total_tokens":{1}}})",
-                                options.frames, options.frames + 16)));
+    sse::append_event(
+        end_,
+        frame(fmt::format(R"("choices":[],"usage":{{"prompt_tokens":16,"completion_tokens":{0},"total_tokens":{1}}})",
+                          options.frames, options.frames + 16)));
     end_ += sse::kDone;
   }
 
