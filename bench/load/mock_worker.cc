@@ -113,7 +113,6 @@ Status run(int argc, char** argv) {
   UuidV7Source ids(clock, parts.entropy);
   WorkerFacts facts;
   facts.worker_id = ids.next().to_string();
-  facts.replica = "bench-0";
   facts.address = parts.server->addresses().front();
   facts.model = options.model;
   facts.variant = options.variant;
