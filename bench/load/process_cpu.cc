@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -43,6 +44,42 @@ Result<double> family_cpu_seconds(std::int64_t pid) {
   std::ifstream in(fmt::format("/proc/{0}/task/{0}/children", pid));
   for (std::int64_t child = 0; in >> child;) sum += process_cpu_seconds(child).value_or(0);
   return sum;
+}
+
+Result<double> thread_cpu_seconds(std::int64_t pid) {
+  std::error_code error;
+  double nanoseconds = 0;
+  bool is_read = false;
+  for (std::filesystem::directory_iterator each(fmt::format("/proc/{}/task", pid), error), end; !error && each != end;
+       each.increment(error)) {
+    std::ifstream in(each->path() / "schedstat");
+    double on_cpu = 0;
+    if (!(in >> on_cpu)) continue;  // the thread ended meanwhile
+    nanoseconds += on_cpu;
+    is_read = true;
+  }
+  if (!is_read || nanoseconds == 0) return process_cpu_seconds(pid);
+  return nanoseconds / 1e9;
+}
+
+std::vector<CoreTicks> core_ticks() {
+  std::vector<CoreTicks> out;
+  std::ifstream in("/proc/stat");
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with("cpu") || line.size() < 4 || line[3] == ' ') continue;
+    std::istringstream fields(line);
+    std::string name;
+    fields >> name;
+    CoreTicks ticks;
+    // user nice system idle iowait irq softirq steal; guest time is in user already.
+    double value = 0;
+    for (int i = 0; i < 8 && fields >> value; ++i) {
+      ticks.all += value;
+      if (i != 3 && i != 4) ticks.busy += value;
+    }
+    out.push_back(ticks);
+  }
+  return out;
 }
 
 Result<double> process_rss_mib(std::int64_t pid) {
