@@ -123,6 +123,11 @@ void Fleet::publish() {
   for (const auto& [name, deployment] : deployments_) {
     if (deployment.replicas > 0) models.insert(deployment.model);
   }
+  // A worker started by hand has no deployment that would offer its model.
+  for (const auto& [id, worker] : workers_.workers()) {
+    const WorkerReport& report = worker.report;
+    if (worker.live && report.deployment.empty() && report.state == WorkerState::kReady) models.insert(report.model);
+  }
   routes_.update(workers_.routes(), {models.begin(), models.end()});
 }
 

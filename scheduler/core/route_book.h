@@ -13,7 +13,8 @@ struct RouteSnapshot {
   Term term = 0;
   std::uint64_t version = 0;
   std::vector<Route> routes;
-  std::vector<std::string> models;  ///< offered by a deployment, also while no worker is ready; sorted
+  /// Offered by a deployment, also while no worker is ready, or by a ready worker that was started by hand. Sorted.
+  std::vector<std::string> models;
 
   bool operator==(const RouteSnapshot&) const = default;
 };

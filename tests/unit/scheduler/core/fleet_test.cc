@@ -60,6 +60,19 @@ TEST_F(FleetTest, OfferedModelIsInTheRoutesBeforeAnyWorkerIsReady) {
   EXPECT_THAT(fleet.routes().routes, IsEmpty());
 }
 
+TEST_F(FleetTest, AWorkerStartedByHandOffersItsModelForAsLongAsItIsReady) {
+  lead(1);
+  const auto by_hand = [&](WorkerState state) {
+    fleet.on_report(2, {.worker_id = "hand", .address = "unix:/h", .model = "other", .state = state}, clock.mono());
+    tick();
+  };
+  by_hand(WorkerState::kReady);
+  EXPECT_THAT(fleet.routes().models, ElementsAre("other", "tang-moe"));
+  EXPECT_EQ(fleet.routes().routes.size(), 1u);
+  by_hand(WorkerState::kDraining);
+  EXPECT_THAT(fleet.routes().models, ElementsAre("tang-moe"));
+}
+
 TEST_F(FleetTest, RouteVersionGrowsWithEveryChangeAndOnlyThen) {
   lead(1);
   tick();
