@@ -55,6 +55,7 @@ struct SequenceRequest {
   const Plan* plan = nullptr;
   std::int32_t max_tokens = 0;  ///< resolved; > 0
   Deadline deadline = Deadline::never();
+  std::string avoid_worker = {};  ///< lost this request before: any other that serves is better; empty = none
 };
 
 using DispatchTicket = std::uint64_t;

@@ -164,6 +164,7 @@ FlowActions RequestDriver::enqueue() {
   request.plan = &context_.plan;
   request.max_tokens = max_tokens_;
   request.deadline = deadline_;
+  if (flow_.retries() > 0) request.avoid_worker = worker_.worker_id;
   auto ticket = serving_.dispatcher.submit(request, inbox_);
   if (!ticket) return flow_.on_queue_refused(std::move(ticket).error());
   ticket_ = *ticket;
