@@ -209,17 +209,18 @@ std::size_t PrefixIndex::learn(Holder holder, const PromptPrefix& prompt, std::s
   if (blocks_believed == 0) return 0;
   const double block_tokens = static_cast<double>(kPrefixBlockBytes) / seat.density->bytes_per_token();
   // A cache always leaves the last token to be computed.
-  const std::int64_t believed = std::min(
-      static_cast<std::int64_t>(static_cast<double>(blocks_believed) * block_tokens), std::max<std::int64_t>(prompt_tokens - 1, 0));
-  const std::int64_t missing = believed - cached_tokens;
+  const auto whole = static_cast<std::int64_t>(static_cast<double>(blocks_believed) * block_tokens);
+  const std::int64_t believed = std::min(whole, std::max<std::int64_t>(prompt_tokens - 1, 0));
+  const std::int64_t found = std::max<std::int64_t>(cached_tokens, 0);
+  const std::int64_t missing = believed - found;
   if (missing < kCacheBlockTokensMax) {
     // So little missing is no evidence of a cache when nothing at all was there.
-    if (cached_tokens > 0) seat.trust += (1 - seat.trust) * kTrustStep;
+    if (found > 0) seat.trust += (1 - seat.trust) * kTrustStep;
     return 0;
   }
-  const double share = static_cast<double>(std::max<std::int64_t>(cached_tokens, 0)) / static_cast<double>(believed);
+  const double share = static_cast<double>(found) / static_cast<double>(believed);
   seat.trust += (share - seat.trust) * kTrustStep;
-  const auto there = static_cast<std::size_t>(static_cast<double>(std::max<std::int64_t>(cached_tokens, 0)) / block_tokens);
+  const auto there = static_cast<std::size_t>(static_cast<double>(found) / block_tokens);
   std::size_t dropped = 0;
   for (std::size_t i = prompt.chain.size(); i-- > there;) {
     const Place* place = find(prompt.chain[i]);

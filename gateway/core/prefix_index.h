@@ -15,8 +15,8 @@
 
 namespace tidegate::gateway {
 
-/// Text between two marks of a prompt, in bytes: some 256 tokens. Smaller blocks find little more and cost more entries;
-/// what is shorter than one costs less to read again than to go out of its way for.
+/// Text between two marks of a prompt, in bytes: some 256 tokens. Smaller blocks find little more and cost more
+/// entries; what is shorter than one costs less to read again than to go out of its way for.
 inline constexpr std::size_t kPrefixBlockBytes = 1'024;
 
 /// A prompt as the index knows it: no text, only marks.

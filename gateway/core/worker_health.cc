@@ -149,7 +149,8 @@ std::optional<WorkerHealth::Ejection> WorkerHealth::eject(Worker worker, Record&
 
 bool WorkerHealth::may_eject_another() const {
   const std::size_t workers = records_.size();
-  const auto most = std::max<std::size_t>(1, static_cast<std::size_t>(options_.ejected_share_max * static_cast<double>(workers)));
+  const double share = options_.ejected_share_max * static_cast<double>(workers);
+  const auto most = std::max<std::size_t>(1, static_cast<std::size_t>(share));
   const std::size_t out = ejected();
   return out < most && out + 1 < workers;
 }

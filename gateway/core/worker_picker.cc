@@ -9,7 +9,9 @@ namespace tidegate::gateway {
 
 double WorkerPicker::cost(const WorkerView& worker, std::int64_t prompt_tokens) const {
   // The last token of a prompt is always computed.
-  const std::int64_t cached = std::clamp<std::int64_t>(worker.tokens_cached, 0, std::max<std::int64_t>(prompt_tokens - 1, 0));
+  const std::int64_t most = std::max<std::int64_t>(prompt_tokens - 1, 0);
+  std::int64_t cached = std::clamp<std::int64_t>(worker.tokens_cached, 0, most);
+  if (static_cast<double>(cached) < options_.cached_share_least * static_cast<double>(prompt_tokens)) cached = 0;
   const double work = static_cast<double>(worker.tokens_ahead) +
                       options_.recompute_weight * static_cast<double>(prompt_tokens - cached) +
                       options_.decode_tokens * static_cast<double>(worker.sequences);

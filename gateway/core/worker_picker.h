@@ -15,6 +15,9 @@ struct PickerOptions {
   /// What a token costs that must be computed although another worker has it cached: its time, and the room that a
   /// second copy takes in a cache. 2 found most cached tokens at no cost in waiting (bench/gateway).
   double recompute_weight = 2;
+  /// Less than this share of a prompt in a cache is as good as nothing: a greeting that all prompts begin with would
+  /// else draw every idle moment's requests, and with them their caches' room, to one worker.
+  double cached_share_least = 0.05;
   /// A running sequence slows a prompt down by about this many tokens.
   double decode_tokens = 16;
   /// Up to so many workers all are compared; of more, `sample` drawn at random and those that hold the prompt.

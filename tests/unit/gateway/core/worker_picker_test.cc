@@ -27,7 +27,8 @@ TEST(WorkerPicker, TakesTheLeastTimeToTheFirstToken) {
   const WorkerPicker picker({}, 1);
   EXPECT_FALSE(picker.pick({}, 100));
   EXPECT_EQ(picker.pick(std::array{view(500), view(100), view(300)}, 100), 1U);
-  EXPECT_EQ(picker.pick(std::array{view(500, 0, 10'000), view(400, 0, 1'000)}, 100), 0U) << "a faster worker's queue is shorter";
+  EXPECT_EQ(picker.pick(std::array{view(500, 0, 10'000), view(400, 0, 1'000)}, 100), 0U)
+      << "a faster worker's queue is shorter";
   auto busy = view(0);
   busy.sequences = 20;
   EXPECT_EQ(picker.pick(std::array{busy, view(0)}, 100), 1U) << "answers in progress slow a prompt down";
@@ -44,6 +45,15 @@ TEST(WorkerPicker, AWrongGuessNeverMakesAPromptFree) {
   EXPECT_GT(picker.cost(view(0, 1'000'000), 100), 0);
   EXPECT_EQ(picker.cost(view(0, 1'000'000), 100), picker.cost(view(0, 99), 100));
   EXPECT_EQ(picker.cost(view(0, -5), 100), picker.cost(view(0, 0), 100));
+}
+
+TEST(WorkerPicker, AGreetingThatAllShareDrawsNobody) {
+  const WorkerPicker picker({}, 1);
+  auto holder = view(0, 400);
+  holder.tokens_lifetime = 1;
+  EXPECT_EQ(picker.pick(std::array{holder, view(0)}, 10'000), 1U);
+  holder.tokens_cached = 600;
+  EXPECT_EQ(picker.pick(std::array{holder, view(0)}, 10'000), 0U);
 }
 
 TEST(WorkerPicker, TiesGoToWhoWasGivenLeast) {
