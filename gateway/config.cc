@@ -101,6 +101,9 @@ ConfigTable config_table(GatewayConfig& c) {
                 "Most workers of a pool out at once, in percent; one always may be, the last one never.");
   table.milliseconds("routing.stall_ms", c.stall_after, 1'000, 3'600'000,
                      "Silence of a worker that has requests running after which it counts as failed.");
+  table.milliseconds("routing.spill_ms", c.spill_after, 0, 600'000,
+                     "Requests that would wait longer than this, or have no worker at home, go to another region's pool "
+                     "if their account may be served there at the same entry of the price book. 0: never.");
   return table;
 }
 

@@ -49,6 +49,7 @@ struct GatewayConfig {
   std::chrono::milliseconds eject_least{5'000};
   std::int64_t ejected_percent_max = 30;
   std::chrono::milliseconds stall_after{30'000};
+  std::chrono::milliseconds spill_after{0};
 };
 
 /// Rows write into `config`, which must outlive the table.

@@ -15,7 +15,7 @@ const std::vector<double> kRequestBounds = {.05, .1, .25, .5, 1, 2.5, 5, 10, 20,
 /// Reasons that may be a label. Everything else, also what a worker makes up, is "other".
 constexpr auto kReasons = std::to_array<std::string_view>({
     "invalid_json",         "missing_field",      "wrong_type",          "invalid_value",     "unsupported_parameter",
-    "invalid_api_key",      "tenant_suspended",   "keys_not_loaded",     "model_not_allowed", "model_not_found",
+    "invalid_api_key",      "region_not_allowed", "tenant_suspended",   "keys_not_loaded",     "model_not_allowed", "model_not_found",
     "model_not_ready",      "routes_not_loaded",  "not_found",           "method_not_allowed", "context_length_exceeded",
     "insufficient_balance", "budget_exceeded",    "price_missing",       "billing_unreachable", "journal_full",
     "journal_failed",       "queue_full",         "queue_timeout",       "worker_lost",       "worker_cancelled",

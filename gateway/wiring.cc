@@ -60,6 +60,7 @@ RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixe
   routing.health.ejected_share_max = static_cast<double>(config.ejected_percent_max) / 100;
   routing.health.stall_after = config.stall_after;
   routing.prefixes = prefixes;
+  routing.spill_after = config.spill_after;
   return routing;
 }
 

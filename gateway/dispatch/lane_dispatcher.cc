@@ -176,6 +176,23 @@ std::optional<LaneDispatcher::Choice> LaneDispatcher::choose(PoolQueue& pool, co
   return choice;
 }
 
+std::vector<ServingPool> LaneDispatcher::spill_pools(const ServingPool& home,
+                                                     std::span<const std::string> regions) const {
+  if (routing_.spill_after == Duration::zero() || !is_full(home)) return {};
+  std::vector<ServingPool> others = table_.pools_beside(home, regions);
+  std::erase_if(others, [&](const ServingPool& pool) { return pool.region == home.region || is_full(pool); });
+  return others;
+}
+
+/// No worker of it serves, or what waits for one would wait too long.
+bool LaneDispatcher::is_full(const ServingPool& pool) const {
+  const auto found = queues_.find(key_of(pool));
+  if (found == queues_.end()) return true;
+  const PoolQueue& queue = *found->second;
+  if (std::ranges::none_of(queue.workers, [](const WorkerSession* session) { return session->is_serving(); })) return true;
+  return !queue.queue.empty() && queue.queue.wait_estimate(clock_.mono()) > routing_.spill_after;
+}
+
 void LaneDispatcher::apply_routes(const RouteSnapshot& snapshot) {
   auto change = table_.apply(snapshot);
   if (!change) {

@@ -21,6 +21,9 @@ struct RoutingOptions {
   PickerOptions picker;
   HealthOptions health;
   PrefixStore* prefixes = nullptr;  ///< of all lanes; null: workers are chosen by their load alone
+  /// Requests may go to another region's pool when they would wait longer than this at home, or home has no worker.
+  /// Zero: they never do.
+  Duration spill_after = Duration::zero();
 };
 
 /// The real Dispatcher of one io thread. Everything runs on `executor`; routes arrive by apply_routes().
@@ -34,6 +37,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   std::expected<DispatchTicket, Refusal> submit(const SequenceRequest& request, SequenceListener& listener) override;
   void leave(DispatchTicket ticket) override;
   const RouteTable& routes() const override { return table_; }
+  std::vector<ServingPool> spill_pools(const ServingPool& home, std::span<const std::string> regions) const override;
 
   /// A new picture from the scheduler. Older ones are counted and ignored.
   void apply_routes(const RouteSnapshot& snapshot);
@@ -90,6 +94,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void pump(PoolQueue& pool);
   std::optional<Choice> choose(PoolQueue& pool, const Pending& pending);
   std::vector<WorkerSession*> able_workers(PoolQueue& pool, const std::string& avoid_worker, Mono now) const;
+  bool is_full(const ServingPool& pool) const;
   void note_ejection(PoolQueue& pool, const WorkerHealth::Ejection& ejection);
   void publish_ejected(PoolQueue& pool);
   void check_health();
