@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <deque>
 #include <mutex>
 
@@ -43,6 +44,18 @@ class Ear final : public SequenceListener {
   }
   mutable std::mutex mutex_;
   std::string heard_;
+};
+
+/// The real clock, and a way to have waited.
+class ShiftedClock final : public Clock {
+ public:
+  Mono mono() const override { return system_.mono() + Duration(shift_ns_.load()); }
+  Wall wall() const override { return system_.wall(); }
+  void shift(Duration by) { shift_ns_ += by.count(); }
+
+ private:
+  SystemClock system_;
+  std::atomic<std::int64_t> shift_ns_ = 0;
 };
 
 class LaneDispatcherTest : public testing::Test {
@@ -119,7 +132,7 @@ class LaneDispatcherTest : public testing::Test {
   tidegate::test::TempDir dir_;
   IoThreads worker_threads_{1, "worker"};
   std::vector<std::unique_ptr<FakeWorkerService>> workers_;
-  SystemClock clock_;
+  ShiftedClock clock_;
   tidegate::test::LogCapture log_;
   MemoryRegistry registry_;
   GatewayMetrics metrics_{registry_};
@@ -353,6 +366,30 @@ TEST_F(LaneDispatcherTest, TheNextTurnGoesWhereThePromptIsCachedAndAnotherTenant
   ASSERT_TRUE(eventually([&] { return !stranger.heard().empty(); }));
   EXPECT_NE(stranger.heard(), there) << "the same text of another tenant is another text";
   ASSERT_TRUE(eventually([&] { return a.started_count() + b.started_count() == 3; }));
+}
+
+TEST_F(LaneDispatcherTest, AWorkerThatHasJustComeIsNotFlooded) {
+  auto& old = worker("old", 100);
+  set_routes({route("old")});
+  wait_sessions(1);
+  clock_.shift(std::chrono::hours(1));
+  auto& fresh = worker("fresh", 100);
+  set_routes({route("old"), route("fresh")});
+  wait_sessions(2);
+  for (int i = 0; i < 20; ++i) submit(new_ear());
+  ASSERT_TRUE(eventually([&] { return old.started_count() + fresh.started_count() == 20; }));
+  EXPECT_GE(fresh.started_count(), 1U) << "it may show what it can do";
+  EXPECT_LE(fresh.started_count(), 5U) << "half of them would be its share otherwise";
+}
+
+TEST_F(LaneDispatcherTest, WorkersThatAllHaveJustComeShareTheWork) {
+  auto& one = worker("one", 100);
+  auto& two = worker("two", 100);
+  set_routes({route("one"), route("two")});
+  wait_sessions(2);
+  for (int i = 0; i < 20; ++i) submit(new_ear());
+  ASSERT_TRUE(eventually([&] { return one.started_count() + two.started_count() == 20; }));
+  EXPECT_EQ(one.started_count(), 10U);
 }
 
 TEST_F(LaneDispatcherTest, ABrokenSessionsCacheIsForgotten) {
