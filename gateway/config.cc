@@ -102,8 +102,8 @@ ConfigTable config_table(GatewayConfig& c) {
   table.milliseconds("routing.stall_ms", c.stall_after, 1'000, 3'600'000,
                      "Silence of a worker that has requests running after which it counts as failed.");
   table.milliseconds("routing.spill_ms", c.spill_after, 0, 600'000,
-                     "Requests that would wait longer than this, or have no worker at home, go to another region's pool "
-                     "if their account may be served there at the same entry of the price book. 0: never.");
+                     "Requests that would wait longer than this, or have no worker at home, go to another region's "
+                     "pool if their account may be served there at the same entry of the price book. 0: never.");
   return table;
 }
 

@@ -210,7 +210,8 @@ Status GatewayProcess::open_limits() {
 void GatewayProcess::open_lanes() {
   Parts& parts = *parts_;
   if (config_.prefix_entries_max > 0) {
-    parts.prefixes = std::make_unique<PrefixStore>(static_cast<std::size_t>(config_.prefix_entries_max), parts.registry);
+    const auto entries_max = static_cast<std::size_t>(config_.prefix_entries_max);
+    parts.prefixes = std::make_unique<PrefixStore>(entries_max, parts.registry);
   }
   const RoutingOptions routing = routing_options(config_, parts.prefixes.get());
   for (std::size_t i = 0; i < parts.io.size(); ++i) {

@@ -67,7 +67,8 @@ constexpr const char* kPrincipalFrom = R"sql(
 
 TenantRow read_tenant(const pqxx::row& row) {
   return {pg::read_id<TenantId>(row[0]), pg::read_text(row[1]), pg::read_text(row[2]),      pg::read_text(row[3]),
-          pg::read_bool(row[4]),         pg::read_wall(row[5]), pg::read_id<WalletId>(row[6]), pg::read_list(row[7], '\n')};
+          pg::read_bool(row[4]),         pg::read_wall(row[5]), pg::read_id<WalletId>(row[6]),
+          pg::read_list(row[7], '\n')};
 }
 
 ProjectRow read_project(const pqxx::row& row) {
@@ -170,7 +171,8 @@ Result<TenantRow> suspend_tenant(pqxx::work& tx, const std::string& tenant, bool
 Result<TenantRow> set_tenant_regions(pqxx::work& tx, const std::string& tenant, std::vector<std::string> regions) {
   TG_ASSIGN(auto row, find_tenant(tx, tenant));
   row.regions = std::move(regions);
-  tx.exec_params0("UPDATE tenants SET regions = $2::text[] WHERE id = $1", pg::to_sql(row.id), pg::array_of(row.regions));
+  tx.exec_params0("UPDATE tenants SET regions = $2::text[] WHERE id = $1", pg::to_sql(row.id),
+                  pg::array_of(row.regions));
   append_changes(tx, ChangeKind::kTenant, {row.id.to_string()});
   return row;
 }

@@ -68,9 +68,9 @@ class RouteTable {
   const std::vector<std::string>& models() const { return snapshot_.models; }
   bool offers(std::string_view model) const;
 
-  /// Of the pools in `regions` (empty: in any): home region first, then the pool with most workers. A model whose workers
-  /// there are all gone for the moment keeps the one it had last, so that its requests wait and are priced as before,
-  /// and never leave the regions they must stay in.
+  /// Of the pools in `regions` (empty: in any): home region first, then the pool with most workers. A model whose
+  /// workers there are all gone for the moment keeps the one it had last, so that its requests wait and are priced as
+  /// before, and never leave the regions they must stay in.
   /// Fails: not_found/model_not_found (with near names), unavailable/model_not_ready,
   /// permission_denied/region_not_allowed, naming the regions that serve it and those that are allowed.
   Result<ServingPool> pool_for(std::string_view model, std::span<const std::string> regions = {}) const;

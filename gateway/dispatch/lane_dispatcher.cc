@@ -189,7 +189,8 @@ bool LaneDispatcher::is_full(const ServingPool& pool) const {
   const auto found = queues_.find(key_of(pool));
   if (found == queues_.end()) return true;
   const PoolQueue& queue = *found->second;
-  if (std::ranges::none_of(queue.workers, [](const WorkerSession* session) { return session->is_serving(); })) return true;
+  const auto serves = [](const WorkerSession* session) { return session->is_serving(); };
+  if (std::ranges::none_of(queue.workers, serves)) return true;
   return !queue.queue.empty() && queue.queue.wait_estimate(clock_.mono()) > routing_.spill_after;
 }
 

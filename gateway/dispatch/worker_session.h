@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,8 +91,10 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   double prefill_rate() const { return pace_.tokens_per_second(); }
   /// Tokens; 0: the worker does not say.
   std::int64_t kv_tokens_total() const { return kv_tokens_total_; }
-  /// What it would run at once, as far as it has said.
-  std::int64_t sequences_max() const { return std::max(sequences_max_, static_cast<std::int64_t>(credits_total_)); }
+  /// What it runs at once; one that has not said would run what it gave credits for.
+  std::int64_t sequences_max() const {
+    return sequences_max_ > 0 ? sequences_max_ : static_cast<std::int64_t>(credits_total_);
+  }
   /// Of this session.
   Mono opened_at() const { return opened_at_; }
   /// Its seat in the prefix index; the owner's to set.

@@ -7,8 +7,8 @@
 #include "base/core/result.h"
 #include "gateway/core/prefix_index.h"
 
-/// A pool of workers and the requests of a trace, event by event, with the gateway's own WorkerPicker and PrefixIndex in
-/// front. The workers' caches are simulated in tokens; the gateway sees texts, and what workers report.
+/// A pool of workers and the requests of a trace, event by event, with the gateway's own WorkerPicker and PrefixIndex
+/// in front. The workers' caches are simulated in tokens; the gateway sees texts, and what workers report.
 namespace tidegate::gateway::test {
 
 /// One request: for the gateway a text, for the worker blocks of 512 tokens.
@@ -19,7 +19,7 @@ struct TraceRequest {
   PromptPrefix prefix;                ///< of a text that was made from the blocks, 3 to 5 bytes a token
 };
 
-/// Lines of {"timestamp": ms, "input_length": n, "output_length": n, "hash_ids": [..]}, as github.com/kvcache-ai/Mooncake
+/// Lines of {"timestamp": ms, "input_length": n, "output_length": n, "hash_ids": [..]}, as kvcache-ai/Mooncake on GitHub
 /// publishes them. Fails: not_found/no_trace, invalid_argument/bad_trace with the line.
 Result<std::vector<TraceRequest>> load_mooncake_trace(const std::string& path);
 /// Where the trace is: in the folder TIDEGATE_TRACES, or beside `source_root` in shared/traces.

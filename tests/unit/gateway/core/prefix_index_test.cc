@@ -113,7 +113,7 @@ TEST(PrefixIndex, JumpsFindWhatStepsFind) {
     depth.push_back(1 + rng.below(500));
     index.insert(holders.back(), chain(0, depth.back()));
   }
-  for (const std::size_t asked : {std::size_t{1}, std::size_t{32}, std::size_t{33}, std::size_t{64}, std::size_t{500}}) {
+  for (const std::size_t asked : std::vector<std::size_t>{1, 32, 33, 64, 500}) {
     for (std::size_t i = 0; i < holders.size(); ++i) {
       EXPECT_EQ(blocks_of(index, holders[i], chain(0, asked)), std::min(asked, depth[i])) << asked;
     }
