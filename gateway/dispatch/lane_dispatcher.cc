@@ -15,6 +15,8 @@ namespace {
 constexpr std::int64_t kBytesPerTokenApprox = 4;
 /// Stalls, ends of ejections and slow starts come without an event.
 constexpr auto kHealthEvery = std::chrono::seconds(1);
+/// A retry stands at the head of its queue: it waits this long for another worker than the one that lost it, no longer.
+constexpr Duration kAvoidFor = std::chrono::seconds(1);
 
 std::string key_of(const ServingPool& pool) {
   std::string key = pool.model;
@@ -90,9 +92,9 @@ void LaneDispatcher::leave(DispatchTicket ticket) {
 
 void LaneDispatcher::pump(PoolQueue& pool) {
   while (const FairQueue::Waiting* head = pool.queue.peek()) {
-    const auto choice = choose(pool, waiting_.at(head->ticket).second);
-    if (!choice) return;
     const Mono now = clock_.mono();
+    const auto choice = choose(pool, waiting_.at(head->ticket).second, now - head->since);
+    if (!choice) return;
     const auto next = pool.queue.pop(now);
     auto waiting = waiting_.extract(next->ticket);
     Pending& pending = waiting.mapped().second;
@@ -133,9 +135,11 @@ std::vector<WorkerSession*> LaneDispatcher::able_workers(PoolQueue& pool, const 
   return able;
 }
 
-std::optional<LaneDispatcher::Choice> LaneDispatcher::choose(PoolQueue& pool, const Pending& pending) {
+std::optional<LaneDispatcher::Choice> LaneDispatcher::choose(PoolQueue& pool, const Pending& pending,
+                                                             Duration waited) {
   const Mono now = clock_.mono();
-  const std::vector<WorkerSession*> able = able_workers(pool, pending.request.avoid_worker, now);
+  const std::string avoided = waited < kAvoidFor ? pending.request.avoid_worker : std::string();
+  const std::vector<WorkerSession*> able = able_workers(pool, avoided, now);
   if (able.empty()) return std::nullopt;
 
   PrefixStore::View known;

@@ -92,7 +92,8 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
 
   PoolQueue& queue_of(const ServingPool& pool);
   void pump(PoolQueue& pool);
-  std::optional<Choice> choose(PoolQueue& pool, const Pending& pending);
+  /// For one that has waited so long; nullopt while nobody may be given it.
+  std::optional<Choice> choose(PoolQueue& pool, const Pending& pending, Duration waited);
   std::vector<WorkerSession*> able_workers(PoolQueue& pool, const std::string& avoid_worker, Mono now) const;
   bool is_full(const ServingPool& pool) const;
   void note_ejection(PoolQueue& pool, const WorkerHealth::Ejection& ejection);

@@ -142,7 +142,12 @@ void WorkerSession::on_event(v1::SequenceEvent event) {
   Running& running = found->second;
   const DispatchTicket ticket = running.ticket;
   load_.release(running.start);
-  if (delta.accepted) owner_.on_accepted(ticket, delta.usage);
+  if (delta.accepted) {
+    // A wrong belief in the worker's cache must not look like a slow worker.
+    const std::int64_t counted = delta.usage.prompt - delta.usage.cached;
+    running.tokens_before += counted - std::exchange(running.tokens, counted);
+    owner_.on_accepted(ticket, delta.usage);
+  }
   if (delta.usage.completion > 0) note_output(running);
   const std::int64_t fresh = delta.usage.completion - running.tokens_charged;
   if (fresh >= kChargeStepTokens || delta.end) {
@@ -197,6 +202,7 @@ void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request,
   running.listener = &listener;
   running.tenant = request.tenant;
   running.began = clock_.mono();
+  running.tokens = tokens;
   running.tokens_before = load_.tokens_ahead(running.began, prefill_rate()) + tokens;
   running.start = load_.reserve(tokens);
   running_.emplace(sequence, running);

@@ -111,7 +111,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     TenantId tenant;
     std::uint64_t start = 0;             ///< its number in load_
     Mono began{};
-    std::int64_t tokens_before = 0;      ///< to compute before its first token
+    std::int64_t tokens = 0;             ///< of the prompt, to compute: as believed, then as counted
+    std::int64_t tokens_before = 0;      ///< to compute before its first token, with its own
     bool has_output = false;
     std::int64_t tokens_charged = 0;
   };
