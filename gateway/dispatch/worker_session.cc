@@ -16,15 +16,11 @@ constexpr std::int64_t kOutputWeight = 2;
 /// Each waiting frame is up to kFrameBytesMax; a worker that leaves this many unread is as good as gone.
 constexpr std::size_t kFramesWaitingMax = 64;
 
-/// The request's own fault, or the client's wish, says nothing about the worker.
+/// The request's own fault, its time that was up or the client's wish say nothing about the worker.
 SequenceFate fate_of(const SequenceDelta& delta) {
-  if (delta.end != SequenceEnd::kError) return SequenceFate::kAnswered;
-  switch (delta.error.code) {
-    case Code::kInternal:
-    case Code::kUnavailable:
-    case Code::kUnknown: return SequenceFate::kWorkerFailed;
-    default: return SequenceFate::kAnswered;  // the request's fault, or its time was up
-  }
+  const Code code = delta.error.code;
+  const bool is_workers = code == Code::kInternal || code == Code::kUnavailable || code == Code::kUnknown;
+  return delta.end == SequenceEnd::kError && is_workers ? SequenceFate::kWorkerFailed : SequenceFate::kAnswered;
 }
 
 }  // namespace
