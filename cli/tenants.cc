@@ -1,7 +1,9 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/commands.h"
 #include "cli/connection.h"
+#include "cli/duration_text.h"
 #include "cli/message_json.h"
 #include "cli/text_table.h"
 #include "cli/time_text.h"
@@ -18,6 +20,7 @@ Status show(const Arguments& arguments, const v1::Tenant& tenant) {
   } else {
     fmt::print("tenant {} ({})\n  wallet {} in {}, periods in {}\n", tenant.name(), tenant.tenant_id(), tenant.wallet_id(),
                tenant.currency(), tenant.billing_tz());
+    if (tenant.regions_size() > 0) fmt::print("  served in {} only\n", fmt::join(tenant.regions(), ", "));
   }
   return {};
 }
@@ -63,6 +66,18 @@ Status set_suspended(const Arguments& arguments, bool is_suspended) {
 Status tenant_suspend(const Arguments& arguments) { return set_suspended(arguments, true); }
 Status tenant_resume(const Arguments& arguments) { return set_suspended(arguments, false); }
 
+Status tenant_regions(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::SetTenantRegionsRequest request;
+  TG_ASSIGN(*request.mutable_tenant(), arguments.word(0, "TENANT"));
+  TG_ASSIGN(const std::string allowed, arguments.required_option("allow"));
+  if (allowed != "any") {
+    for (auto& region : split_list(allowed)) request.add_regions(std::move(region));
+  }
+  TG_ASSIGN(const v1::Tenant tenant, connection.call(&Billing::SetTenantRegions, connection.billing(), request));
+  return show(arguments, tenant);
+}
+
 Status project_create(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::CreateProjectRequest request;
@@ -107,6 +122,10 @@ std::vector<Command> tenant_commands() {
       {"tenant suspend", "Make every key of a tenant answer 403 within five seconds.", "TENANT",
        "  tidegate tenant suspend acme\n", {}, {}, tenant_suspend},
       {"tenant resume", "Undo a suspension.", "TENANT", "  tidegate tenant resume acme\n", {}, {}, tenant_resume},
+      {"tenant regions", "Say where a tenant's requests may be served; models that no such region serves answer 403.",
+       "TENANT --allow REGION,REGION|any",
+       "  tidegate tenant regions acme --allow eu-1,eu-2\n  tidegate tenant regions acme --allow any\n", {"allow"}, {},
+       tenant_regions},
       {"project create", "Make a project of a tenant.", "NAME --tenant TENANT",
        "  tidegate project create search --tenant acme\n", {"tenant"}, {}, project_create},
       {"project list", "List projects.", "[--tenant TENANT]", "  tidegate project list --tenant acme\n", {"tenant"}, {},

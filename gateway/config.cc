@@ -88,6 +88,22 @@ ConfigTable config_table(GatewayConfig& c) {
                      "Longest wait of a request for a share of a rate limit; an answer of Redis that takes half of it "
                      "counts as none.");
   table.milliseconds("limits.drain_ms", c.drain_max, 0, 600'000, "After SIGTERM: time for open answers to finish.");
+  table.integer("routing.prefix_entries", c.prefix_entries_max, 0, 16'777'216,
+                "Prompt prefixes remembered, each with a worker that has it cached; about 90 bytes each, for some 256 "
+                "tokens of prompt. 0: workers are chosen by their load alone.");
+  table.milliseconds("routing.slow_start_ms", c.slow_start, 0, 600'000,
+                     "Time over which a worker that has just come takes more and more, beside others that were there.");
+  table.integer("routing.eject_errors", c.eject_after_errors, 1, 1'000,
+                "Failures in a row after which a worker gets nothing new for a while.");
+  table.milliseconds("routing.eject_ms", c.eject_least, 100, 300'000,
+                     "The first such while; doubled each time up to five minutes. Then one request is tried.");
+  table.integer("routing.ejected_percent", c.ejected_percent_max, 0, 90,
+                "Most workers of a pool out at once, in percent; one always may be, the last one never.");
+  table.milliseconds("routing.stall_ms", c.stall_after, 1'000, 3'600'000,
+                     "Silence of a worker that has requests running after which it counts as failed.");
+  table.milliseconds("routing.spill_ms", c.spill_after, 0, 600'000,
+                     "Requests that would wait longer than this, or have no worker at home, go to another region's "
+                     "pool if their account may be served there at the same entry of the price book. 0: never.");
   return table;
 }
 

@@ -42,6 +42,14 @@ struct GatewayConfig {
   std::int64_t connections_max = 10'000;
   std::int64_t body_bytes_max = 8 * 1024 * 1024;
   std::chrono::milliseconds drain_max{20'000};
+
+  std::int64_t prefix_entries_max = 262'144;
+  std::chrono::milliseconds slow_start{10'000};
+  std::int64_t eject_after_errors = 5;
+  std::chrono::milliseconds eject_least{5'000};
+  std::int64_t ejected_percent_max = 30;
+  std::chrono::milliseconds stall_after{30'000};
+  std::chrono::milliseconds spill_after{0};
 };
 
 /// Rows write into `config`, which must outlive the table.

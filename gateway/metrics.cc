@@ -16,6 +16,7 @@ const std::vector<double> kRequestBounds = {.05, .1, .25, .5, 1, 2.5, 5, 10, 20,
 constexpr auto kReasons = std::to_array<std::string_view>({
     "invalid_json",         "missing_field",      "wrong_type",          "invalid_value",     "unsupported_parameter",
     "invalid_api_key",      "tenant_suspended",   "keys_not_loaded",     "model_not_allowed", "model_not_found",
+    "region_not_allowed",
     "model_not_ready",      "routes_not_loaded",  "not_found",           "method_not_allowed", "context_length_exceeded",
     "insufficient_balance", "budget_exceeded",    "price_missing",       "billing_unreachable", "journal_full",
     "journal_failed",       "queue_full",         "queue_timeout",       "worker_lost",       "worker_cancelled",
@@ -90,6 +91,22 @@ PoolMetrics& GatewayMetrics::pool(const std::string& model, const std::string& r
   made.retries = &registry_.counter("tidegate_gateway_retries_total",
                                     "Requests sent to another worker because theirs was lost before the first token.", labels);
   made.workers_lost = &registry_.counter("tidegate_gateway_workers_lost_total", "Sessions that broke.", labels);
+  made.spills = &registry_.counter("tidegate_gateway_spills_total",
+                                   "Requests that went to another region's pool because this one had no room.", labels);
+  made.ejections = &registry_.counter("tidegate_gateway_ejections_total",
+                                      "Times a thread took a worker out of the choice because it failed or hung.",
+                                      labels);
+  made.workers_ejected = &registry_.gauge("tidegate_gateway_workers_ejected",
+                                          "Workers out of the choice, over all threads.", labels);
+  const auto prefix_tokens = [&](const char* kind) {
+    Labels with_kind = labels;
+    with_kind.emplace("kind", kind);
+    return &registry_.counter("tidegate_gateway_prefix_tokens_total",
+                              "Prompt tokens in the chosen worker's cache: as the gateway believed, and as it was.",
+                              with_kind);
+  };
+  made.prefix_tokens_believed = prefix_tokens("believed");
+  made.prefix_tokens_found = prefix_tokens("found");
   return pools_.emplace(std::move(key), made).first->second;
 }
 

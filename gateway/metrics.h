@@ -25,6 +25,11 @@ struct PoolMetrics {
   Counter* tokens_reasoning = nullptr;
   Counter* retries = nullptr;
   Counter* workers_lost = nullptr;
+  Counter* spills = nullptr;                  ///< new requests sent to another region's pool instead of this one
+  Counter* ejections = nullptr;
+  Gauge* workers_ejected = nullptr;
+  Counter* prefix_tokens_believed = nullptr;  ///< cached at the chosen worker, as the index had it
+  Counter* prefix_tokens_found = nullptr;     ///< cached there, as the worker reported
 };
 
 /// Where a request was when its client left.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/core/ids.h"
@@ -28,6 +29,7 @@ struct Principal {
   WalletId wallet;
   std::string currency;
   std::vector<std::string> models;  ///< allow-list; empty = all
+  std::vector<std::string> regions = {};  ///< where its requests may be served: data stays there; empty = anywhere
   KeyPolicy policy;
   std::string tenant_text;  ///< the tenant's id as price versions name it
   std::string tenant_name;
@@ -104,6 +106,13 @@ class Meter {
     std::int64_t until_us = 0;                                                   ///< next change, 0 = open
   };
   virtual std::optional<Quote> quote(const Principal& principal, std::string_view model) const = 0;
+  /// Whether one entry of the price book is in force for the model in both pools, so that who is served in the other
+  /// pays the same. Pools as (region, pool).
+  virtual bool has_same_price(const Principal& /*principal*/, std::string_view /*model*/,
+                              std::pair<std::string_view, std::string_view> /*one*/,
+                              std::pair<std::string_view, std::string_view> /*other*/) const {
+    return false;
+  }
 };
 
 /// What wallets hold, as billing knows it now. Thread-safe; every call is a round trip.

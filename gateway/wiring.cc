@@ -52,6 +52,18 @@ awaitable<void> wait_until_answered(const OpenRequests& open, const Clock& clock
   while (open.size() > 0 && !deadline.is_expired(clock.mono())) co_await sleep_for(std::chrono::milliseconds(5));
 }
 
+RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixes) {
+  RoutingOptions routing;
+  routing.picker.slow_start = config.slow_start;
+  routing.health.errors_in_a_row = static_cast<int>(config.eject_after_errors);
+  routing.health.eject_least = config.eject_least;
+  routing.health.ejected_share_max = static_cast<double>(config.ejected_percent_max) / 100;
+  routing.health.stall_after = config.stall_after;
+  routing.prefixes = prefixes;
+  routing.spill_after = config.spill_after;
+  return routing;
+}
+
 }  // namespace
 
 /// Declared in the order in which they are built: destruction runs backwards.
@@ -91,6 +103,7 @@ struct GatewayProcess::Parts {
   bool is_money_drained = false;
   std::unique_ptr<RedisClient> redis;  ///< null without redis.address; lives on `limits`
   std::shared_ptr<RateKeeper> rates;   // shared with permits of open requests
+  std::unique_ptr<PrefixStore> prefixes;  ///< null when routing.prefix_entries is 0; outlives the lanes
   std::vector<std::unique_ptr<Lane>> lanes;
   std::unique_ptr<RouteWatch> watch;
   std::future<void> watch_ended;
@@ -196,6 +209,11 @@ Status GatewayProcess::open_limits() {
 
 void GatewayProcess::open_lanes() {
   Parts& parts = *parts_;
+  if (config_.prefix_entries_max > 0) {
+    const auto entries_max = static_cast<std::size_t>(config_.prefix_entries_max);
+    parts.prefixes = std::make_unique<PrefixStore>(entries_max, parts.registry);
+  }
+  const RoutingOptions routing = routing_options(config_, parts.prefixes.get());
   for (std::size_t i = 0; i < parts.io.size(); ++i) {
     parts.lanes.push_back(std::make_unique<Lane>(parts.registry));
     Lane& lane = *parts.lanes.back();
@@ -215,7 +233,7 @@ void GatewayProcess::open_lanes() {
     serving.completion_default = static_cast<std::int32_t>(config_.completion_tokens_default);
     parts.io.run_on(i, [&] {
       lane.dispatcher = std::make_unique<LaneDispatcher>(std::move(options), limits, config_.region,
-                                                         parts.io.executor(i), clock_, log_, lane.metrics);
+                                                         parts.io.executor(i), clock_, log_, lane.metrics, routing);
     });
     lane.serving.emplace(Serving{parts.treasury->meter(), *lane.dispatcher, lane.open_requests, clock_, log_,
                                  lane.metrics, serving, parts.rates.get()});

@@ -26,6 +26,7 @@ struct TenantRow {
   bool is_suspended = false;
   Wall created;
   WalletId wallet;
+  std::vector<std::string> regions = {};  ///< where its requests may be served; empty = anywhere
 };
 struct ProjectRow {
   ProjectId id;
@@ -56,6 +57,8 @@ Result<TenantRow> insert_tenant(pqxx::work& tx, const TenantRow& tenant, Money c
 std::vector<TenantRow> list_tenants(pqxx::work& tx, const PageOf& page);
 /// Fails: not_found/unknown_tenant.
 Result<TenantRow> suspend_tenant(pqxx::work& tx, const std::string& tenant, bool is_suspended);
+/// Fails: not_found/unknown_tenant.
+Result<TenantRow> set_tenant_regions(pqxx::work& tx, const std::string& tenant, std::vector<std::string> regions);
 
 /// Fails: already_exists/project_exists.
 Result<ProjectRow> insert_project(pqxx::work& tx, const ProjectRow& project);
@@ -88,6 +91,7 @@ struct PrincipalRow {
   WalletId wallet;
   std::string currency, tenant_name, project_name;
   bool is_suspended = false;
+  std::vector<std::string> regions = {};  ///< of the tenant
 };
 /// Keys not revoked, by ascending id after `after`.
 std::vector<PrincipalRow> list_principals(pqxx::work& tx, const std::optional<Uuid>& after, int limit);

@@ -15,6 +15,7 @@ constexpr std::size_t kNameMax = 63;
 constexpr std::size_t kTextMax = 128;
 constexpr std::size_t kNoteMax = 500;
 constexpr std::size_t kModelsMax = 64;
+constexpr std::size_t kRegionsMax = 32;
 
 bool is_small(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
@@ -42,6 +43,20 @@ Status check_tenant(const std::string& name, const std::string& billing_tz, cons
       currency.size() == 3 && std::all_of(currency.begin(), currency.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
   if (is_currency) return {};
   return fail(Code::kInvalidArgument, "bad_currency", "currency must be three capital letters, such as USD", "currency");
+}
+
+Result<std::vector<std::string>> read_regions(std::vector<std::string> names) {
+  for (const std::string& name : names) {
+    TG_TRY(check_name(name, "regions"));
+  }
+  std::ranges::sort(names);
+  const auto repeated = std::ranges::unique(names);
+  names.erase(repeated.begin(), repeated.end());
+  if (names.size() > kRegionsMax) {
+    return fail(Code::kInvalidArgument, "bad_regions", fmt::format("a tenant has at most {} regions", kRegionsMax),
+                "regions");
+  }
+  return names;
 }
 
 Status check_key(const std::string& name, const std::vector<std::string>& models, Wall now, const std::optional<Wall>& expires) {

@@ -74,6 +74,15 @@ AdminService::Reactor* AdminService::SuspendTenant(Call* call, const v1::Suspend
   });
 }
 
+AdminService::Reactor* AdminService::SetTenantRegions(Call* call, const v1::SetTenantRegionsRequest* request,
+                                                      v1::Tenant* response) {
+  return serve(call, response, [request](pqxx::work& tx) -> Result<v1::Tenant> {
+    TG_ASSIGN(auto regions, read_regions({request->regions().begin(), request->regions().end()}));
+    TG_ASSIGN(const auto row, set_tenant_regions(tx, request->tenant(), std::move(regions)));
+    return to_message(row);
+  });
+}
+
 AdminService::Reactor* AdminService::CreateProject(Call* call, const v1::CreateProjectRequest* request,
                                                    v1::Project* response) {
   ProjectRow row;

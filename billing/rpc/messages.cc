@@ -125,6 +125,7 @@ v1::Tenant to_message(const TenantRow& row) {
   out.set_is_suspended(row.is_suspended);
   out.set_created_us(unix_micros(row.created));
   out.set_wallet_id(row.wallet.to_string());
+  for (const auto& region : row.regions) out.add_regions(region);
   return out;
 }
 
@@ -261,6 +262,7 @@ v1::Principal to_message(const PrincipalRow& row) {
   out.set_tenant_name(row.tenant_name);
   out.set_project_name(row.project_name);
   out.set_is_suspended(row.is_suspended);
+  for (const auto& region : row.regions) out.add_regions(region);
   return out;
 }
 

@@ -1,7 +1,10 @@
 #include "gateway/core/route_table.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
+#include <set>
+#include <tuple>
 #include <utility>
 
 namespace tidegate::gateway {
@@ -21,6 +24,17 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 constexpr std::size_t kNearNamesMax = 3;
+
+bool is_allowed(const std::string& region, std::span<const std::string> regions) {
+  return regions.empty() || std::ranges::find(regions, region) != regions.end();
+}
+
+/// "'eu-1', 'eu-2'"
+std::string joined(const auto& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "'" : ", '") + name + "'";
+  return out;
+}
 
 }  // namespace
 
@@ -57,7 +71,7 @@ bool RouteTable::offers(std::string_view model) const {
   return std::ranges::binary_search(snapshot_.models, model, std::less<>());
 }
 
-Result<ServingPool> RouteTable::pool_for(std::string_view model) const {
+Result<ServingPool> RouteTable::pool_for(std::string_view model, std::span<const std::string> regions) const {
   if (!loaded_) {
     return fail(Code::kUnavailable, "routes_not_loaded", "The gateway has not heard from its scheduler yet; retry.");
   }
@@ -75,15 +89,47 @@ Result<ServingPool> RouteTable::pool_for(std::string_view model) const {
   if (found == pools_.end()) {
     return fail(Code::kUnavailable, "model_not_ready", "No worker serves this model yet; retry shortly.", "model");
   }
-  return found->second;
+  if (const Candidate* best = best_of(found->second, regions)) return best->pool;
+  std::set<std::string> served;
+  for (const Candidate& candidate : found->second) served.insert(candidate.pool.region);
+  return fail(Code::kPermissionDenied, "region_not_allowed",
+              "This account's requests may be served in " + joined(regions) + ", the model is served in " +
+                  joined(served) + "; use another model, or ask for one of these regions.",
+              "model");
+}
+
+std::vector<ServingPool> RouteTable::pools_beside(const ServingPool& pool, std::span<const std::string> regions) const {
+  std::vector<ServingPool> out;
+  const auto found = pools_.find(pool.model);
+  if (found == pools_.end()) return out;
+  std::vector<Candidate> live;
+  for (const Candidate& candidate : found->second) {
+    const bool is_same = candidate.pool.region == pool.region && candidate.pool.pool == pool.pool;
+    if (is_same || candidate.workers == 0 || !is_allowed(candidate.pool.region, regions)) continue;
+    if (candidate.pool.context_max < pool.context_max) continue;
+    live.push_back(candidate);
+  }
+  std::ranges::stable_sort(live, std::greater<>(), &Candidate::workers);
+  for (Candidate& candidate : live) out.push_back(std::move(candidate.pool));
+  return out;
+}
+
+const RouteTable::Candidate* RouteTable::best_of(const std::vector<Candidate>& candidates,
+                                                 std::span<const std::string> regions) const {
+  const Candidate* best = nullptr;
+  // Without workers one is as good as another: the first, which had them last.
+  const auto rank = [&](const Candidate& c) {
+    return std::tuple(c.workers > 0, c.workers > 0 && c.pool.region == home_region_, c.workers);
+  };
+  for (const Candidate& candidate : candidates) {
+    if (!is_allowed(candidate.pool.region, regions)) continue;
+    if (best == nullptr || rank(*best) < rank(candidate)) best = &candidate;
+  }
+  return best;
 }
 
 void RouteTable::refresh_pools() {
-  struct Candidate {
-    ServingPool pool;
-    int workers = 0;
-  };
-  std::map<std::string, std::vector<Candidate>> by_model;
+  std::map<std::string, std::vector<Candidate>, std::less<>> by_model;
   for (const Route& route : snapshot_.routes) {
     if (route.draining) continue;
     auto& candidates = by_model[route.model];
@@ -97,11 +143,21 @@ void RouteTable::refresh_pools() {
     ++found->workers;
     found->pool.context_max = std::min(found->pool.context_max, route.context_max);
   }
-  for (auto& [model, candidates] : by_model) {
-    const auto rank = [&](const Candidate& c) { return std::pair(c.pool.region == home_region_, c.workers); };
-    pools_[model] = std::ranges::max(candidates, {}, rank).pool;
+  // What is chosen among them stays the first choice when nothing has workers any more.
+  const auto rank = [&](const Candidate& c) { return std::pair(c.pool.region == home_region_, c.workers); };
+  for (auto& [model, candidates] : by_model) std::ranges::stable_sort(candidates, std::greater<>(), rank);
+  for (auto& [model, before] : pools_) {
+    auto& now = by_model[model];
+    for (Candidate& old : before) {
+      const bool is_live = std::ranges::any_of(now, [&](const Candidate& c) {
+        return c.pool.region == old.pool.region && c.pool.pool == old.pool.pool;
+      });
+      old.workers = 0;
+      if (!is_live && now.size() < kPoolsRememberedMax) now.push_back(std::move(old));
+    }
   }
-  std::erase_if(pools_, [&](const auto& entry) { return !offers(entry.first); });
+  pools_ = std::move(by_model);
+  std::erase_if(pools_, [&](const auto& entry) { return !offers(entry.first) || entry.second.empty(); });
 }
 
 std::vector<std::string> near_names(std::string_view wanted, const std::vector<std::string>& names) {

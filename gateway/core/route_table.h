@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,18 +68,33 @@ class RouteTable {
   const std::vector<std::string>& models() const { return snapshot_.models; }
   bool offers(std::string_view model) const;
 
-  /// Home region first, then the pool with most workers. A model whose workers are all gone for the moment keeps the
-  /// one it had last, so that its requests wait and are priced as before.
-  /// Fails: not_found/model_not_found (with near names), unavailable/model_not_ready.
-  Result<ServingPool> pool_for(std::string_view model) const;
+  /// Of the pools in `regions` (empty: in any): home region first, then the pool with most workers. A model whose
+  /// workers there are all gone for the moment keeps the one it had last, so that its requests wait and are priced as
+  /// before, and never leave the regions they must stay in.
+  /// Fails: not_found/model_not_found (with near names), unavailable/model_not_ready,
+  /// permission_denied/region_not_allowed, naming the regions that serve it and those that are allowed.
+  Result<ServingPool> pool_for(std::string_view model, std::span<const std::string> regions = {}) const;
+  /// Pools in `regions` (empty: any) beside `pool` that have workers of its model, and context for as long a prompt;
+  /// the one with most workers first.
+  std::vector<ServingPool> pools_beside(const ServingPool& pool, std::span<const std::string> regions) const;
 
  private:
+  struct Candidate {
+    ServingPool pool;
+    std::int32_t workers = 0;  ///< that take new requests; 0: it had some once
+  };
+  /// More pools than this of one model, and those without workers are forgotten.
+  static constexpr std::size_t kPoolsRememberedMax = 64;
+
   void refresh_pools();
+  /// nullptr: no pool in the regions was ever seen.
+  const Candidate* best_of(const std::vector<Candidate>& candidates, std::span<const std::string> regions) const;
 
   std::string home_region_;
   bool loaded_ = false;
   RouteSnapshot snapshot_;
-  std::map<std::string, ServingPool, std::less<>> pools_;  ///< by model; outlives the workers
+  /// By model; they outlive their workers. The one that had workers last stands first.
+  std::map<std::string, std::vector<Candidate>, std::less<>> pools_;
 };
 
 /// Up to three of `names` that look like `wanted`, nearest first (edit distance).

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/core/deadline.h"
 #include "base/core/ids.h"
@@ -55,6 +57,7 @@ struct SequenceRequest {
   const Plan* plan = nullptr;
   std::int32_t max_tokens = 0;  ///< resolved; > 0
   Deadline deadline = Deadline::never();
+  std::string avoid_worker = {};  ///< lost this request before: any other that serves is better; empty = none
 };
 
 using DispatchTicket = std::uint64_t;
@@ -69,6 +72,12 @@ class Dispatcher {
   /// Leaves the queue, or cancels at the worker; the listener hears nothing more. Unknown tickets are ignored.
   virtual void leave(DispatchTicket ticket) = 0;
   virtual const RouteTable& routes() const = 0;
+  /// Other pools in `regions` (empty: any) that may take a new request of `home` now, because home has no worker or too
+  /// long a queue; the best first. Empty: home it is.
+  virtual std::vector<ServingPool> spill_pools(const ServingPool& /*home*/,
+                                               std::span<const std::string> /*regions*/) const {
+    return {};
+  }
 };
 
 }  // namespace tidegate::gateway

@@ -6,12 +6,17 @@
 #include <utility>
 
 #include "base/core/check.h"
+#include "base/crypto/sha256.h"
 
 namespace tidegate::gateway {
 namespace {
 
 /// Mixed text has about this many bytes a token; only fairness and load use it, never money.
 constexpr std::int64_t kBytesPerTokenApprox = 4;
+/// Stalls, ends of ejections and slow starts come without an event.
+constexpr auto kHealthEvery = std::chrono::seconds(1);
+/// A retry stands at the head of its queue: it waits this long for another worker than the one that lost it, no longer.
+constexpr Duration kAvoidFor = std::chrono::seconds(1);
 
 std::string key_of(const ServingPool& pool) {
   std::string key = pool.model;
@@ -22,14 +27,17 @@ std::string key_of(const ServingPool& pool) {
 }  // namespace
 
 LaneDispatcher::LaneDispatcher(SessionOptions options, FairQueueLimits limits, std::string home_region,
-                               Executor executor, const Clock& clock, Log& log, GatewayMetrics& metrics)
+                               Executor executor, const Clock& clock, Log& log, GatewayMetrics& metrics,
+                               RoutingOptions routing)
     : options_(std::move(options)),
       limits_(limits),
+      routing_(routing),
       executor_(executor),
       clock_(clock),
       log_(log),
       metrics_(metrics),
       table_(std::move(home_region)),
+      picker_(routing.picker, options_.epoch + options_.thread),
       expiry_changed_(executor),
       coroutine_ended_(executor) {
   ++coroutines_;
@@ -53,7 +61,12 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   Pending pending;
   pending.request = request;
   pending.listener = &listener;
-  pending.cost = cost;
+  if (routing_.prefixes != nullptr) {
+    const Digest salt = hmac_sha256(options_.cache_secret, request.tenant.raw());
+    pending.prefix = prompt_prefix(*request.plan, as_view(salt));
+  } else {
+    pending.prefix.bytes = prompt_tokens_bound(*request.plan);
+  }
   waiting_.emplace(ticket, std::pair(&pool, std::move(pending)));
   pump(pool);
   if (was_empty && !pool.queue.empty()) expiry_changed_.notify();
@@ -70,35 +83,119 @@ void LaneDispatcher::leave(DispatchTicket ticket) {
   }
   const auto found = running_.find(ticket);
   if (found == running_.end()) return;
-  WorkerSession* session = found->second;
+  WorkerSession* session = found->second.session;
   running_.erase(found);
   session->cancel(ticket);
+  // A client's leaving is no failure, so it ejects nobody.
+  queue_of(session->pool()).health.on_over(session->number(), false, clock_.mono());
 }
 
 void LaneDispatcher::pump(PoolQueue& pool) {
-  while (!pool.queue.empty()) {
-    WorkerSession* session = least_loaded(pool.pool);
-    if (session == nullptr) return;
-    const auto next = pool.queue.pop(clock_.mono());
+  while (const FairQueue::Waiting* head = pool.queue.peek()) {
+    const Mono now = clock_.mono();
+    const auto choice = choose(pool, waiting_.at(head->ticket).second, now - head->since);
+    if (!choice) return;
+    const auto next = pool.queue.pop(now);
     auto waiting = waiting_.extract(next->ticket);
     Pending& pending = waiting.mapped().second;
     pool.metrics.queue_requests->add(-1);
-    running_.emplace(next->ticket, session);
-    pending.listener->on_dispatched(session->facts());
-    session->begin(next->ticket, pending.request, *pending.listener, pending.cost);
+    WorkerSession& session = *choice->session;
+    Sent sent;
+    sent.session = &session;
+    sent.prefix = std::move(pending.prefix);
+    sent.blocks_believed = choice->blocks_believed;
+    sent.tokens_believed = choice->tokens_believed;
+    // Believed at once, so that the next request of the same prefix follows this one.
+    if (session.holder()) routing_.prefixes->insert(*session.holder(), sent.prefix.chain);
+    running_.emplace(next->ticket, std::move(sent));
+    pool.health.on_start(session.number(), now);
+    pending.listener->on_dispatched(session.facts());
+    session.begin(next->ticket, pending.request, *pending.listener, choice->tokens_uncached);
   }
 }
 
-WorkerSession* LaneDispatcher::least_loaded(const ServingPool& pool) {
-  WorkerSession* best = nullptr;
-  for (const auto& session : sessions_) {
-    if (!session->can_take(pool)) continue;
-    if (best == nullptr || std::pair(session->load_estimate(), session->running_estimate()) <
-                               std::pair(best->load_estimate(), best->running_estimate())) {
-      best = session.get();
-    }
+/// Those of the pool that may be given the request now.
+std::vector<WorkerSession*> LaneDispatcher::able_workers(PoolQueue& pool, const std::string& avoid_worker,
+                                                         Mono now) const {
+  bool has_settled = false;  // somebody is past the slow start: newcomers need not be flooded
+  bool has_other = false;
+  for (const WorkerSession* session : pool.workers) {
+    if (!session->is_serving() || !pool.health.may_take(session->number(), now)) continue;
+    has_settled = has_settled || !picker_.is_ramping(now - session->opened_at());
+    has_other = has_other || session->route().worker_id != avoid_worker;
   }
-  return best;
+  std::vector<WorkerSession*> able;
+  for (WorkerSession* session : pool.workers) {
+    if (!session->can_take() || !pool.health.may_take(session->number(), now)) continue;
+    if (has_other && session->route().worker_id == avoid_worker) continue;
+    const auto running = static_cast<std::int64_t>(session->running());
+    if (has_settled && running >= picker_.ramp_limit(now - session->opened_at(), session->sequences_max())) continue;
+    able.push_back(session);
+  }
+  return able;
+}
+
+std::optional<LaneDispatcher::Choice> LaneDispatcher::choose(PoolQueue& pool, const Pending& pending,
+                                                             Duration waited) {
+  const Mono now = clock_.mono();
+  const std::string avoided = waited < kAvoidFor ? pending.request.avoid_worker : std::string();
+  const std::vector<WorkerSession*> able = able_workers(pool, avoided, now);
+  if (able.empty()) return std::nullopt;
+
+  PrefixStore::View known;
+  known.prompt_tokens = pending.prefix.bytes / kBytesPerTokenApprox + 1;
+  if (routing_.prefixes != nullptr) known = routing_.prefixes->look(pending.prefix, pool.pool.model);
+  std::unordered_map<PrefixIndex::Holder, const PrefixStore::Held*> held_by;
+  for (const PrefixStore::Held& held : known.held) held_by.emplace(held.holder, &held);
+  std::vector<const PrefixStore::Held*> held_of(able.size(), nullptr);
+  std::vector<std::size_t> holders;
+  for (std::size_t i = 0; i < able.size() && !held_by.empty(); ++i) {
+    if (!able[i]->holder()) continue;
+    const auto found = held_by.find(*able[i]->holder());
+    if (found == held_by.end()) continue;
+    held_of[i] = found->second;
+    holders.push_back(i);
+  }
+  std::ranges::sort(holders, [&](std::size_t a, std::size_t b) { return held_of[a]->tokens > held_of[b]->tokens; });
+
+  const std::vector<std::size_t> shortlist = picker_.shortlist(able.size(), holders);
+  std::vector<WorkerView> views;
+  views.reserve(shortlist.size());
+  for (const std::size_t i : shortlist) {
+    WorkerView view;
+    view.prefill_rate = able[i]->prefill_rate();
+    view.tokens_ahead = able[i]->load().tokens_ahead(now, view.prefill_rate);
+    view.tokens_cached = held_of[i] == nullptr ? 0 : held_of[i]->tokens;
+    view.sequences = able[i]->load().sequences();
+    view.tokens_lifetime = able[i]->load().tokens_lifetime();
+    views.push_back(view);
+  }
+  const auto picked = picker_.pick(views, known.prompt_tokens);
+  const std::size_t best = shortlist[*picked];
+  Choice choice;
+  choice.session = able[best];
+  choice.tokens_believed = std::min(views[*picked].tokens_cached, known.prompt_tokens - 1);
+  choice.tokens_uncached = known.prompt_tokens - choice.tokens_believed;
+  if (held_of[best] != nullptr) choice.blocks_believed = held_of[best]->blocks;
+  return choice;
+}
+
+std::vector<ServingPool> LaneDispatcher::spill_pools(const ServingPool& home,
+                                                     std::span<const std::string> regions) const {
+  if (routing_.spill_after == Duration::zero() || !is_full(home)) return {};
+  std::vector<ServingPool> others = table_.pools_beside(home, regions);
+  std::erase_if(others, [&](const ServingPool& pool) { return pool.region == home.region || is_full(pool); });
+  return others;
+}
+
+/// No worker of it serves, or what waits for one would wait too long.
+bool LaneDispatcher::is_full(const ServingPool& pool) const {
+  const auto found = queues_.find(key_of(pool));
+  if (found == queues_.end()) return true;
+  const PoolQueue& queue = *found->second;
+  const auto serves = [](const WorkerSession* session) { return session->is_serving(); };
+  if (std::ranges::none_of(queue.workers, serves)) return true;
+  return !queue.queue.empty() && queue.queue.wait_estimate(clock_.mono()) > routing_.spill_after;
 }
 
 void LaneDispatcher::apply_routes(const RouteSnapshot& snapshot) {
@@ -132,13 +229,20 @@ void LaneDispatcher::open_session(const Route& route) {
   if (is_stopping_) return;
   PoolMetrics& metrics = metrics_.pool(route.model, route.region, route.pool);
   SessionOwner& owner = *this;
-  sessions_.push_back(std::make_shared<WorkerSession>(options_, route, owner, metrics, clock_, log_, executor_));
+  sessions_.push_back(
+      std::make_shared<WorkerSession>(++last_session_, options_, route, owner, metrics, clock_, log_, executor_));
+  WorkerSession& session = *sessions_.back();
+  queue_of(session.pool()).workers.push_back(&session);
   ++coroutines_;
   asio::co_spawn(executor_, run_session(sessions_.back()), asio::detached);
 }
 
 awaitable<void> LaneDispatcher::run_session(std::shared_ptr<WorkerSession> session) {
   co_await session->run();
+  PoolQueue& pool = queue_of(session->pool());
+  std::erase(pool.workers, session.get());
+  pool.health.leave(session->number());
+  publish_ejected(pool);
   std::erase(sessions_, session);
   --coroutines_;
   coroutine_ended_.notify();
@@ -159,26 +263,109 @@ void LaneDispatcher::on_tokens(const ServingPool& pool, TenantId tenant, std::in
   queue_of(pool).queue.charge(tenant, tokens);
 }
 
-void LaneDispatcher::on_over(DispatchTicket ticket) { running_.erase(ticket); }
+void LaneDispatcher::on_opened(WorkerSession& session) {
+  queue_of(session.pool()).health.join(session.number(), clock_.mono());
+  if (routing_.prefixes == nullptr) return;
+  session.set_holder(
+      routing_.prefixes->join(session.route().worker_id, session.route().model, session.kv_tokens_total()));
+}
+
+void LaneDispatcher::on_broken(WorkerSession& session, bool is_loss) {
+  if (session.holder()) routing_.prefixes->leave(*session.holder());
+  session.set_holder(std::nullopt);
+  if (!is_loss) return;
+  PoolQueue& pool = queue_of(session.pool());
+  if (const auto ejection = pool.health.on_lost(session.number(), clock_.mono())) note_ejection(pool, *ejection);
+}
+
+void LaneDispatcher::on_heard(WorkerSession& session) {
+  queue_of(session.pool()).health.on_frame(session.number(), clock_.mono());
+}
+
+void LaneDispatcher::on_accepted(DispatchTicket ticket, const TokenUsage& usage) {
+  const auto found = running_.find(ticket);
+  if (found == running_.end()) return;
+  Sent& sent = found->second;
+  if (!sent.session->holder()) return;
+  const std::size_t dropped = routing_.prefixes->learn(*sent.session->holder(), sent.prefix, sent.blocks_believed,
+                                                       usage.prompt, usage.cached);
+  sent.is_forgotten = dropped > 0;
+  PoolMetrics& metrics = queue_of(sent.session->pool()).metrics;
+  metrics.prefix_tokens_believed->add(static_cast<double>(sent.tokens_believed));
+  metrics.prefix_tokens_found->add(static_cast<double>(usage.cached));
+}
+
+void LaneDispatcher::on_output(DispatchTicket ticket) {
+  const auto found = running_.find(ticket);
+  if (found == running_.end()) return;
+  Sent& sent = found->second;
+  PoolQueue& pool = queue_of(sent.session->pool());
+  pool.health.on_good(sent.session->number(), clock_.mono());
+  publish_ejected(pool);
+  // Whatever it had before: it has read the prompt now.
+  if (std::exchange(sent.is_forgotten, false) && sent.session->holder()) {
+    routing_.prefixes->insert(*sent.session->holder(), sent.prefix.chain);
+  }
+}
+
+void LaneDispatcher::on_over(DispatchTicket ticket, SequenceFate fate) {
+  const auto found = running_.find(ticket);
+  if (found == running_.end()) return;
+  const WorkerSession& session = *found->second.session;
+  PoolQueue& pool = queue_of(session.pool());
+  if (fate != SequenceFate::kLost) {  // on_broken has counted those as one
+    const bool is_failure = fate == SequenceFate::kWorkerFailed;
+    const auto ejection = pool.health.on_over(session.number(), is_failure, clock_.mono());
+    if (ejection) note_ejection(pool, *ejection);
+  }
+  running_.erase(found);
+}
+
+void LaneDispatcher::note_ejection(PoolQueue& pool, const WorkerHealth::Ejection& ejection) {
+  pool.metrics.ejections->add();
+  publish_ejected(pool);
+  const auto found = std::ranges::find_if(
+      pool.workers, [&](const WorkerSession* session) { return session->number() == ejection.worker; });
+  if (found == pool.workers.end()) return;
+  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(ejection.lasts).count();
+  log_.warn("worker_ejected", {kv("worker", (*found)->route().worker_id), kv("model", pool.pool.model),
+                               kv("reason", eject_reason_name(ejection.reason)), kv("for_ms", millis),
+                               kv("thread", options_.thread)});
+}
+
+void LaneDispatcher::publish_ejected(PoolQueue& pool) {
+  const std::size_t now = pool.health.ejected();
+  if (now == pool.ejected_published) return;
+  pool.metrics.workers_ejected->add(static_cast<double>(now) - static_cast<double>(pool.ejected_published));
+  pool.ejected_published = now;
+}
+
+void LaneDispatcher::check_health() {
+  const Mono now = clock_.mono();
+  for (auto& [key, pool] : queues_) {
+    for (const WorkerHealth::Ejection& ejection : pool->health.check_stalls(now)) note_ejection(*pool, ejection);
+  }
+}
 
 LaneDispatcher::PoolQueue& LaneDispatcher::queue_of(const ServingPool& pool) {
   std::unique_ptr<PoolQueue>& slot = queues_[key_of(pool)];
-  if (!slot) slot = std::make_unique<PoolQueue>(pool, limits_, metrics_.pool(pool.model, pool.region, pool.pool));
+  if (!slot) {
+    slot = std::make_unique<PoolQueue>(pool, limits_, metrics_.pool(pool.model, pool.region, pool.pool), routing_,
+                                       options_.epoch + options_.thread);
+  }
   return *slot;
 }
 
 awaitable<void> LaneDispatcher::watch_expiry() {
   while (!is_stopping_) {
-    Deadline next = Deadline::never();
+    Deadline next = Deadline::after(clock_.mono(), kHealthEvery);
     for (const auto& [key, pool] : queues_) {
       if (const auto at = pool->queue.next_expiry()) next = next.earlier(Deadline::at(*at));
     }
-    if (next.is_never()) {
-      co_await expiry_changed_.wait();
-    } else {
-      co_await expiry_changed_.wait_until(next);
-    }
+    co_await expiry_changed_.wait_until(next);
     refuse_expired();
+    check_health();
+    on_capacity();
   }
   --coroutines_;
   coroutine_ended_.notify();

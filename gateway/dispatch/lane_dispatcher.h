@@ -2,28 +2,42 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "base/net/signal.h"
 #include "gateway/core/fair_queue.h"
+#include "gateway/core/worker_health.h"
+#include "gateway/core/worker_picker.h"
 #include "gateway/dispatch/dispatcher.h"
+#include "gateway/dispatch/prefix_store.h"
 #include "gateway/dispatch/worker_session.h"
 
 namespace tidegate::gateway {
+
+struct RoutingOptions {
+  PickerOptions picker;
+  HealthOptions health;
+  PrefixStore* prefixes = nullptr;  ///< of all lanes; null: workers are chosen by their load alone
+  /// Requests may go to another region's pool when they would wait longer than this at home, or home has no worker.
+  /// Zero: they never do.
+  Duration spill_after = Duration::zero();
+};
 
 /// The real Dispatcher of one io thread. Everything runs on `executor`; routes arrive by apply_routes().
 class LaneDispatcher final : public Dispatcher, private SessionOwner {
  public:
   LaneDispatcher(SessionOptions options, FairQueueLimits limits, std::string home_region, Executor executor,
-                 const Clock& clock, Log& log, GatewayMetrics& metrics);
+                 const Clock& clock, Log& log, GatewayMetrics& metrics, RoutingOptions routing = {});
   /// stop() must have finished.
   ~LaneDispatcher() override;
 
   std::expected<DispatchTicket, Refusal> submit(const SequenceRequest& request, SequenceListener& listener) override;
   void leave(DispatchTicket ticket) override;
   const RouteTable& routes() const override { return table_; }
+  std::vector<ServingPool> spill_pools(const ServingPool& home, std::span<const std::string> regions) const override;
 
   /// A new picture from the scheduler. Older ones are counted and ignored.
   void apply_routes(const RouteSnapshot& snapshot);
@@ -37,24 +51,54 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   struct Pending {
     SequenceRequest request;
     SequenceListener* listener = nullptr;
-    std::int64_t cost = 0;
+    PromptPrefix prefix;
   };
-  /// Requests of one (model, region, pool).
+  /// Requests of one (model, region, pool), and the sessions to its workers.
   struct PoolQueue {
-    PoolQueue(ServingPool pool_in, FairQueueLimits limits, PoolMetrics& metrics_in)
-        : pool(std::move(pool_in)), queue(limits), metrics(metrics_in) {}
+    PoolQueue(ServingPool pool_in, FairQueueLimits limits, PoolMetrics& metrics_in, const RoutingOptions& routing,
+              std::uint64_t seed)
+        : pool(std::move(pool_in)), queue(limits), metrics(metrics_in), health(routing.health, seed) {}
     ServingPool pool;
     FairQueue queue;
     PoolMetrics& metrics;
+    WorkerHealth health;
+    std::vector<WorkerSession*> workers;
+    std::size_t ejected_published = 0;
+  };
+  /// Who gets a request, and what it was believed to find there.
+  struct Choice {
+    WorkerSession* session = nullptr;
+    std::int64_t tokens_uncached = 0;
+    std::int64_t tokens_believed = 0;
+    std::size_t blocks_believed = 0;
+  };
+  /// A request that a worker has.
+  struct Sent {
+    WorkerSession* session = nullptr;
+    PromptPrefix prefix;
+    std::size_t blocks_believed = 0;
+    std::int64_t tokens_believed = 0;
+    bool is_forgotten = false;  ///< the index dropped it for now: the worker had less than was believed
   };
 
+  void on_opened(WorkerSession& session) override;
+  void on_broken(WorkerSession& session, bool is_loss) override;
+  void on_heard(WorkerSession& session) override;
   void on_capacity() override;
+  void on_accepted(DispatchTicket ticket, const TokenUsage& usage) override;
+  void on_output(DispatchTicket ticket) override;
   void on_tokens(const ServingPool& pool, TenantId tenant, std::int64_t tokens) override;
-  void on_over(DispatchTicket ticket) override;
+  void on_over(DispatchTicket ticket, SequenceFate fate) override;
 
   PoolQueue& queue_of(const ServingPool& pool);
   void pump(PoolQueue& pool);
-  WorkerSession* least_loaded(const ServingPool& pool);
+  /// For one that has waited so long; nullopt while nobody may be given it.
+  std::optional<Choice> choose(PoolQueue& pool, const Pending& pending, Duration waited);
+  std::vector<WorkerSession*> able_workers(PoolQueue& pool, const std::string& avoid_worker, Mono now) const;
+  bool is_full(const ServingPool& pool) const;
+  void note_ejection(PoolQueue& pool, const WorkerHealth::Ejection& ejection);
+  void publish_ejected(PoolQueue& pool);
+  void check_health();
   void open_session(const Route& route);
   WorkerSession* find_session(const Route& route);
   awaitable<void> run_session(std::shared_ptr<WorkerSession> session);
@@ -63,17 +107,20 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
 
   const SessionOptions options_;
   const FairQueueLimits limits_;
+  const RoutingOptions routing_;
   Executor executor_;
   const Clock& clock_;
   Log& log_;
   GatewayMetrics& metrics_;
   RouteTable table_;
+  WorkerPicker picker_;
 
   std::map<std::string, std::unique_ptr<PoolQueue>> queues_;
   std::unordered_map<DispatchTicket, std::pair<PoolQueue*, Pending>> waiting_;
-  std::unordered_map<DispatchTicket, WorkerSession*> running_;
+  std::unordered_map<DispatchTicket, Sent> running_;
   std::vector<std::shared_ptr<WorkerSession>> sessions_;  // shared with each session's own coroutine
   DispatchTicket last_ticket_ = 0;
+  std::uint64_t last_session_ = 0;
   bool is_stopping_ = false;
   std::size_t coroutines_ = 0;
   AsyncSignal expiry_changed_;

@@ -52,20 +52,33 @@ awaitable<void> RequestDriver::run() {
 /// Scope and size: everything that needs no I/O. The key was checked by the dialect, before it parsed the body.
 std::optional<Refusal> RequestDriver::check() {
   const Plan& plan = context_.plan;
-  auto pool = serving_.dispatcher.routes().pool_for(plan.model);
+  auto pool = serving_.dispatcher.routes().pool_for(plan.model, context_.principal->regions);
   if (!pool && pool.error().code == Code::kNotFound) return pool.error();
   if (!context_.principal->may_call(plan.model)) {
     return Error(Code::kPermissionDenied, "model_not_allowed",
                  "This key may not call the model; ask for it in the project's settings, or use another key.", "model");
   }
   if (!pool) return pool.error();
-  pool_ = *std::move(pool);
+  pool_ = spilled(*std::move(pool));
   pool_metrics_ = &serving_.metrics.pool(pool_.model, pool_.region, pool_.pool);
   if (plan.fields_ignored > 0) serving_.metrics.fields_ignored.add(plan.fields_ignored);
 
   const std::int32_t wanted = plan.sampling.max_tokens > 0 ? plan.sampling.max_tokens : serving_.limits.completion_default;
   max_tokens_ = pool_.context_max > 0 ? std::min(wanted, pool_.context_max) : wanted;
   return std::nullopt;
+}
+
+/// Another region's pool when home has no room, and nobody would pay another price there.
+ServingPool RequestDriver::spilled(ServingPool home) {
+  const Principal& principal = *context_.principal;
+  for (ServingPool& other : serving_.dispatcher.spill_pools(home, principal.regions)) {
+    const std::pair<std::string_view, std::string_view> here(home.region, home.pool);
+    const std::pair<std::string_view, std::string_view> there(other.region, other.pool);
+    if (!serving_.meter.has_same_price(principal, home.model, here, there)) continue;
+    serving_.metrics.pool(home.model, home.region, home.pool).spills->add();
+    return std::move(other);
+  }
+  return home;
 }
 
 awaitable<void> RequestDriver::perform(FlowActions actions) {
@@ -164,6 +177,7 @@ FlowActions RequestDriver::enqueue() {
   request.plan = &context_.plan;
   request.max_tokens = max_tokens_;
   request.deadline = deadline_;
+  if (flow_.retries() > 0) request.avoid_worker = worker_.worker_id;
   auto ticket = serving_.dispatcher.submit(request, inbox_);
   if (!ticket) return flow_.on_queue_refused(std::move(ticket).error());
   ticket_ = *ticket;

@@ -77,6 +77,7 @@ class RequestDriver {
 
  private:
   std::optional<Refusal> check();
+  ServingPool spilled(ServingPool home);
   awaitable<void> perform(FlowActions actions);
   awaitable<FlowActions> admit();
   awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);

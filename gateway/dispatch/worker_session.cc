@@ -16,11 +16,19 @@ constexpr std::int64_t kOutputWeight = 2;
 /// Each waiting frame is up to kFrameBytesMax; a worker that leaves this many unread is as good as gone.
 constexpr std::size_t kFramesWaitingMax = 64;
 
+/// The request's own fault, its time that was up or the client's wish say nothing about the worker.
+SequenceFate fate_of(const SequenceDelta& delta) {
+  const Code code = delta.error.code;
+  const bool is_workers = code == Code::kInternal || code == Code::kUnavailable || code == Code::kUnknown;
+  return delta.end == SequenceEnd::kError && is_workers ? SequenceFate::kWorkerFailed : SequenceFate::kAnswered;
+}
+
 }  // namespace
 
-WorkerSession::WorkerSession(const SessionOptions& options, Route route, SessionOwner& owner, PoolMetrics& metrics,
-                             const Clock& clock, Log& log, Executor executor)
-    : options_(options),
+WorkerSession::WorkerSession(std::uint64_t number, const SessionOptions& options, Route route, SessionOwner& owner,
+                             PoolMetrics& metrics, const Clock& clock, Log& log, Executor executor)
+    : number_(number),
+      options_(options),
       route_(std::move(route)),
       pool_{route_.model, route_.region, route_.pool, route_.context_max},
       owner_(owner),
@@ -96,15 +104,25 @@ Status WorkerSession::greet(const v1::WorkerFrame& frame) {
   facts_ = {hello.worker_id(), hello.variant(), hello.weights_digest(), hello.engine()};
   is_greeted_ = true;
   credits_total_ = 0;
-  started_ = 0;
+  load_.reset();
+  pace_.told(hello.prefill_tokens_per_second());
+  kv_tokens_total_ = hello.kv_tokens_total();
+  sequences_max_ = hello.sequences_max();
+  opened_at_ = clock_.mono();
+  owner_.on_opened(*this);
   log_.info("session_open", {kv("worker", route_.worker_id), kv("model", route_.model), kv("variant", facts_.variant),
                              kv("thread", options_.thread)});
   return {};
 }
 
 void WorkerSession::on_frame(v1::WorkerFrame frame) {
-  tokens_queued_ = frame.tokens_queued();
-  sequences_running_ = frame.sequences_running();
+  WorkerLoad::Report report;
+  report.tokens_queued = frame.tokens_queued();
+  report.tokens_prefilling = frame.tokens_prefilling();
+  report.sequences_running = frame.sequences_running();
+  report.starts_seen = frame.starts_seen();
+  load_.report(report, clock_.mono());
+  owner_.on_heard(*this);
   is_draining_ = is_draining_ || frame.draining();
   for (auto& event : *frame.mutable_events()) on_event(std::move(event));
   const bool grew = frame.credits_total() > credits_total_;
@@ -118,7 +136,15 @@ void WorkerSession::on_event(v1::SequenceEvent event) {
   if (found == running_.end()) return;  // cancelled meanwhile
   SequenceDelta delta = decode_event(std::move(event));
   Running& running = found->second;
-  mark_read(running);
+  const DispatchTicket ticket = running.ticket;
+  load_.release(running.start);
+  if (delta.accepted) {
+    // A wrong belief in the worker's cache must not look like a slow worker.
+    const std::int64_t counted = delta.usage.prompt - delta.usage.cached;
+    running.tokens_before += counted - std::exchange(running.tokens, counted);
+    owner_.on_accepted(ticket, delta.usage);
+  }
+  if (delta.usage.completion > 0) note_output(running);
   const std::int64_t fresh = delta.usage.completion - running.tokens_charged;
   if (fresh >= kChargeStepTokens || delta.end) {
     owner_.on_tokens(pool_, running.tenant, fresh * kOutputWeight);
@@ -127,18 +153,17 @@ void WorkerSession::on_event(v1::SequenceEvent event) {
   const bool is_last = delta.end.has_value();
   SequenceListener& listener = *running.listener;
   if (is_last) {
-    const DispatchTicket ticket = running.ticket;
     sequence_of_.erase(ticket);
     running_.erase(found);
-    owner_.on_over(ticket);
+    owner_.on_over(ticket, fate_of(delta));
   }
   listener.on_delta(std::move(delta));
 }
 
-void WorkerSession::mark_read(Running& running) {
-  if (std::exchange(running.is_read, true)) return;
-  unread_cost_ -= running.cost;
-  --unread_;
+void WorkerSession::note_output(Running& running) {
+  if (std::exchange(running.has_output, true)) return;
+  pace_.observe(running.tokens_before, clock_.mono() - running.began);
+  owner_.on_output(running.ticket);
 }
 
 void WorkerSession::retire() {
@@ -161,15 +186,9 @@ void WorkerSession::stop() {
   if (stream_) stream_->cancel();
 }
 
-bool WorkerSession::can_take(const ServingPool& pool) const {
-  return is_greeted_ && !is_stopped_ && !is_retired_ && !is_draining_ && credits_total_ > started_ &&
-         pool_.model == pool.model && pool_.region == pool.region && pool_.pool == pool.pool;
-}
-
 void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request, SequenceListener& listener,
-                          std::int64_t cost) {
-  TG_CHECK(credits_total_ > started_);
-  ++started_;
+                          std::int64_t tokens) {
+  TG_CHECK(can_take());
   const std::uint64_t sequence = next_sequence_++;
   const Digest salt = hmac_sha256(options_.cache_secret, request.tenant.raw());
   v1::GatewayFrame frame;
@@ -178,11 +197,12 @@ void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request,
   running.ticket = ticket;
   running.listener = &listener;
   running.tenant = request.tenant;
-  running.cost = cost;
+  running.began = clock_.mono();
+  running.tokens = tokens;
+  running.tokens_before = load_.tokens_ahead(running.began, prefill_rate()) + tokens;
+  running.start = load_.reserve(tokens);
   running_.emplace(sequence, running);
   sequence_of_.emplace(ticket, sequence);
-  unread_cost_ += cost;
-  ++unread_;
   publish();
   send(std::move(frame));
 }
@@ -193,7 +213,7 @@ void WorkerSession::cancel(DispatchTicket ticket) {
   const std::uint64_t sequence = found->second;
   sequence_of_.erase(found);
   const auto running = running_.find(sequence);
-  mark_read(running->second);
+  load_.release(running->second.start);
   running_.erase(running);
   v1::GatewayFrame frame;
   frame.add_cancel(sequence);
@@ -207,27 +227,24 @@ void WorkerSession::send(v1::GatewayFrame frame) {
 }
 
 void WorkerSession::lose_all() {
-  is_greeted_ = false;
+  const bool was_open = std::exchange(is_greeted_, false);
   credits_total_ = 0;
-  started_ = 0;
-  unread_ = 0;
-  unread_cost_ = 0;
-  tokens_queued_ = 0;
-  sequences_running_ = 0;
+  load_.reset();
   is_draining_ = route_.draining;
   publish();
   stream_.reset();
   const auto lost = std::exchange(running_, {});
   sequence_of_.clear();
+  if (was_open) owner_.on_broken(*this, !lost.empty() && !is_stopped_);
   for (const auto& [sequence, running] : lost) {
-    owner_.on_over(running.ticket);
+    owner_.on_over(running.ticket, SequenceFate::kLost);
     running.listener->on_worker_lost();
   }
 }
 
 std::int64_t WorkerSession::credits() const {
   if (!is_greeted_ || is_retired_ || is_draining_) return 0;
-  return static_cast<std::int64_t>(credits_total_ - started_);
+  return static_cast<std::int64_t>(credits_total_ - load_.starts());
 }
 
 void WorkerSession::publish() {

@@ -9,6 +9,8 @@
 #include "base/core/log.h"
 #include "base/net/signal.h"
 #include "base/rpc/client.h"
+#include "gateway/core/prefix_index.h"
+#include "gateway/core/worker_load.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/metrics.h"
 #include "tidegate/v1/worker.grpc.pb.h"
@@ -26,24 +28,40 @@ struct SessionOptions {
   Duration hello_timeout = std::chrono::seconds(5);
 };
 
+class WorkerSession;
+
+/// How a sequence that the worker had ended, as far as it speaks for or against the worker.
+enum class SequenceFate : std::uint8_t { kAnswered, kWorkerFailed, kLost };
+
 /// What a session tells the dispatcher that owns it.
 class SessionOwner {
  public:
   virtual ~SessionOwner() = default;
+  /// The worker has greeted; facts, load and pace speak of this session from here on.
+  virtual void on_opened(WorkerSession& session) = 0;
+  /// A session that had opened broke or was ended; on_over of what ran follows. `is_loss`: answers were lost.
+  virtual void on_broken(WorkerSession& session, bool is_loss) = 0;
+  /// Any frame: it lives.
+  virtual void on_heard(WorkerSession& session) = 0;
   /// A credit came, or the session opened: something may leave the queue.
   virtual void on_capacity() = 0;
+  /// The worker has counted the ticket's prompt.
+  virtual void on_accepted(DispatchTicket ticket, const TokenUsage& usage) = 0;
+  /// The ticket's first output: its prompt has been read whole.
+  virtual void on_output(DispatchTicket ticket) = 0;
   /// Output tokens of a tenant on this pool, for fairness.
   virtual void on_tokens(const ServingPool& pool, TenantId tenant, std::int64_t tokens) = 0;
-  /// The ticket's sequence ended or was lost; its listener has been told.
-  virtual void on_over(DispatchTicket ticket) = 0;
+  /// The ticket's sequence ended or was lost; its listener is told next.
+  virtual void on_over(DispatchTicket ticket, SequenceFate fate) = 0;
 };
 
 /// One io thread's stream to one worker: starts and cancels out, frames of events in, and the credits between them.
 /// Remade with back-off when it breaks; its sequences are then lost, and their listeners told. One thread.
 class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
  public:
-  WorkerSession(const SessionOptions& options, Route route, SessionOwner& owner, PoolMetrics& metrics,
-                const Clock& clock, Log& log, Executor executor);
+  /// `number` tells the sessions of a lane apart.
+  WorkerSession(std::uint64_t number, const SessionOptions& options, Route route, SessionOwner& owner,
+                PoolMetrics& metrics, const Clock& clock, Log& log, Executor executor);
   ~WorkerSession();
   WorkerSession(const WorkerSession&) = delete;
   WorkerSession& operator=(const WorkerSession&) = delete;
@@ -56,18 +74,32 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   /// Breaks the stream: what runs is lost.
   void stop();
 
-  bool can_take(const ServingPool& pool) const;
-  /// Prompt tokens waiting there, with what this thread sent and the worker has not read yet.
-  std::int64_t load_estimate() const { return tokens_queued_ + unread_cost_; }
-  std::int32_t running_estimate() const { return sequences_running_ + static_cast<std::int32_t>(unread_); }
+  /// Open, and neither it nor its worker is about to go: it takes work, now or with its next credit.
+  bool is_serving() const { return is_greeted_ && !is_stopped_ && !is_retired_ && !is_draining_; }
+  bool can_take() const { return is_serving() && credits_total_ > load_.starts(); }
 
-  /// Spends one credit. can_take() must hold.
-  void begin(DispatchTicket ticket, const SequenceRequest& request, SequenceListener& listener, std::int64_t cost);
+  /// Spends one credit. can_take() must hold. `tokens` of the prompt are probably not in the worker's cache.
+  void begin(DispatchTicket ticket, const SequenceRequest& request, SequenceListener& listener, std::int64_t tokens);
   /// The listener hears nothing more.
   void cancel(DispatchTicket ticket);
 
+  std::uint64_t number() const { return number_; }
   const Route& route() const { return route_; }
+  const ServingPool& pool() const { return pool_; }
   const WorkerFacts& facts() const { return facts_; }
+  const WorkerLoad& load() const { return load_; }
+  double prefill_rate() const { return pace_.tokens_per_second(); }
+  /// Tokens; 0: the worker does not say.
+  std::int64_t kv_tokens_total() const { return kv_tokens_total_; }
+  /// What it runs at once; one that has not said would run what it gave credits for.
+  std::int64_t sequences_max() const {
+    return sequences_max_ > 0 ? sequences_max_ : static_cast<std::int64_t>(credits_total_);
+  }
+  /// Of this session.
+  Mono opened_at() const { return opened_at_; }
+  /// Its seat in the prefix index; the owner's to set.
+  const std::optional<PrefixIndex::Holder>& holder() const { return holder_; }
+  void set_holder(std::optional<PrefixIndex::Holder> holder) { holder_ = holder; }
   std::size_t running() const { return running_.size(); }
   bool is_open() const { return stream_.has_value() && is_greeted_; }
 
@@ -77,8 +109,11 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     DispatchTicket ticket = 0;
     SequenceListener* listener = nullptr;
     TenantId tenant;
-    std::int64_t cost = 0;
-    bool is_read = false;                ///< the worker has accepted it
+    std::uint64_t start = 0;             ///< its number in load_
+    Mono began{};
+    std::int64_t tokens = 0;             ///< of the prompt, to compute: as believed, then as counted
+    std::int64_t tokens_before = 0;      ///< to compute before its first token, with its own
+    bool has_output = false;
     std::int64_t tokens_charged = 0;
   };
 
@@ -86,12 +121,13 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   Status greet(const v1::WorkerFrame& frame);
   void on_frame(v1::WorkerFrame frame);
   void on_event(v1::SequenceEvent event);
-  void mark_read(Running& running);
+  void note_output(Running& running);
   void lose_all();
   void send(v1::GatewayFrame frame);
   std::int64_t credits() const;
   void publish();
 
+  const std::uint64_t number_;
   const SessionOptions& options_;
   Route route_;
   ServingPool pool_;
@@ -111,12 +147,13 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   AsyncSignal wake_;  ///< ends a back-off early
 
   std::uint64_t credits_total_ = 0;
-  std::uint64_t started_ = 0;
   std::uint64_t next_sequence_ = 1;
-  std::int64_t tokens_queued_ = 0;
-  std::int32_t sequences_running_ = 0;
-  std::int64_t unread_cost_ = 0;
-  std::int64_t unread_ = 0;
+  WorkerLoad load_;
+  PrefillPace pace_;
+  std::int64_t kv_tokens_total_ = 0;
+  std::int64_t sequences_max_ = 0;
+  Mono opened_at_{};
+  std::optional<PrefixIndex::Holder> holder_;
   std::int64_t credits_published_ = 0;
   bool open_published_ = false;
   std::unordered_map<std::uint64_t, Running> running_;               ///< by sequence

@@ -36,7 +36,7 @@ void append_model(std::string& out, const RouteTable& routes, const Principal& p
   out += R"({"id":)";
   append_json_text(out, id);
   out += R"(,"object":"model","created":)" + std::to_string(created_s) + R"(,"owned_by":"tidegate")";
-  if (const auto pool = routes.pool_for(id)) {
+  if (const auto pool = routes.pool_for(id, principal.regions)) {
     out += R"(,"context_length":)" + std::to_string(pool->context_max);
     append_text(out, "region", pool->region);
     append_text(out, "pool", pool->pool);

@@ -150,6 +150,7 @@ void AccountsFeed::add_key(const v1::Principal& wire) {
   principal->wallet = *wallet;
   principal->currency = wire.currency();
   principal->models = {wire.models().begin(), wire.models().end()};
+  principal->regions = {wire.regions().begin(), wire.regions().end()};
   principal->policy = *std::move(policy);
   principal->tenant_name = wire.tenant_name();
   principal->project_name = wire.project_name();

@@ -134,6 +134,23 @@ awaitable<Result<std::unique_ptr<Charge>>> LiveMeter::admit(AdmissionRequest req
   co_return charge;
 }
 
+bool LiveMeter::has_same_price(const Principal& principal, std::string_view model,
+                               std::pair<std::string_view, std::string_view> one,
+                               std::pair<std::string_view, std::string_view> other) const {
+  const auto book = feed_.prices();
+  const Wall now = clock_.wall();
+  const auto version_in = [&](const std::pair<std::string_view, std::string_view>& pool) {
+    const price::PriceKey key{.model = model,
+                              .currency = principal.currency,
+                              .region = pool.first,
+                              .pool = pool.second,
+                              .tenant = principal.tenant_text};
+    return book->version_at(key, now);
+  };
+  const price::PriceVersion* version = version_in(one);
+  return version != nullptr && version == version_in(other);
+}
+
 std::optional<Meter::Quote> LiveMeter::quote(const Principal& principal, std::string_view model) const {
   const auto book = feed_.prices();
   const Wall now = clock_.wall();

@@ -27,6 +27,9 @@ class LiveMeter final : public Meter {
 
   awaitable<Result<std::unique_ptr<Charge>>> admit(AdmissionRequest request) override;
   std::optional<Quote> quote(const Principal& principal, std::string_view model) const override;
+  bool has_same_price(const Principal& principal, std::string_view model,
+                      std::pair<std::string_view, std::string_view> one,
+                      std::pair<std::string_view, std::string_view> other) const override;
 
  private:
   enum class State : std::uint8_t { kStarting, kOpen, kDraining };

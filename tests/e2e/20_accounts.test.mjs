@@ -88,6 +88,22 @@ test('a key limited to some models is refused others', async () => {
   });
 });
 
+test('a tenant whose regions do not have the model answers 403 and says which', async () => {
+  const tenant = await newTenant('1');
+  await until('the key', 5, () => tenant.client.chat.completions.create(ask));
+  await stack.cli('tenant', 'regions', tenant.name, '--allow', 'mars-1,mars-2');
+  await until('403', 5, async () => {
+    try {
+      await tenant.client.chat.completions.create(ask);
+      return false;
+    } catch (error) {
+      return error.status === 403 && error.error?.code === 'region_not_allowed' && error.message.includes("'mars-1', 'mars-2'");
+    }
+  });
+  await stack.cli('tenant', 'regions', tenant.name, '--allow', 'any');
+  await until('an answer again', 5, () => tenant.client.chat.completions.create(ask));
+});
+
 test('a suspended tenant answers 403 and comes back', async () => {
   const tenant = await newTenant('1');
   await until('the key', 5, () => tenant.client.chat.completions.create(ask));

@@ -72,12 +72,14 @@ struct EngineFacts {
   std::int32_t context_max = 0;
   std::int32_t sequences_max = 0;
   std::int64_t kv_tokens_capacity = 0;
+  double prefill_tokens_per_second = 0;  ///< 0: not known in advance
 };
 
 struct EngineLoad {
   std::int32_t sequences_running = 0;
   std::int32_t sequences_waiting = 0;
   std::int64_t kv_tokens_used = 0;
+  std::int64_t prompt_tokens_left = 0;  ///< of accepted sequences: not computed yet
   std::int64_t steps_total = 0;
   std::int64_t prompt_tokens_total = 0;  ///< of accepted sequences
   std::int64_t completion_tokens_total = 0;

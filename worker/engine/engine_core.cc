@@ -247,6 +247,7 @@ EngineLoad EngineCore::load() const {
   load.sequences_running = schedule_.running();
   load.sequences_waiting = schedule_.waiting();
   load.kv_tokens_used = std::int64_t{pool_.blocks_used()} * kKvBlockTokens;
+  load.prompt_tokens_left = schedule_.tokens_left();
   load.preemptions_total = schedule_.preemptions_total();
   return load;
 }

@@ -48,6 +48,12 @@ class Schedule {
   std::int32_t waiting() const { return static_cast<std::int32_t>(waiting_.size()); }
   bool empty() const { return running_.empty() && waiting_.empty(); }
   std::int64_t preemptions_total() const { return preemptions_; }
+  /// Of the batch, beyond the one token that each feeds next.
+  std::int64_t tokens_left() const {
+    std::int64_t tokens = 0;
+    for (const auto& sequence : running_) tokens += sequence->length() - sequence->computed() - 1;
+    return tokens;
+  }
 
  private:
   bool may_enter(const Sequence& sequence) const;

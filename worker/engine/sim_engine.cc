@@ -64,7 +64,8 @@ SimEngine::SimEngine(SimOptions options, const Clock& clock)
             .weights_digest = "sim:no-weights",
             .context_max = options.context_max,
             .sequences_max = options.sequences_max,
-            .kv_tokens_capacity = std::int64_t{options.sequences_max} * options.context_max};
+            .kv_tokens_capacity = std::int64_t{options.sequences_max} * options.context_max,
+            .prefill_tokens_per_second = options.prefill_tokens_per_second};
 }
 
 SimEngine::~SimEngine() = default;
@@ -205,6 +206,7 @@ EngineLoad SimEngine::load() const {
   for (std::size_t index = 0; index < batch; ++index) {
     const Live& live = *live_[index];
     load.kv_tokens_used += live.prompt_tokens - live.prefill_left + live.usage.completion_tokens;
+    if (live.accepted) load.prompt_tokens_left += live.prefill_left;
   }
   return load;
 }

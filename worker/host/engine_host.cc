@@ -10,6 +10,14 @@ namespace {
 // Mixed scripts cost about three bytes a token; only routing reads the sum, and only until the prompt is accepted.
 constexpr std::int64_t kBytesPerTokenEstimated = 3;
 
+/// A session that runs nothing here is told of work ahead when it has changed by so much: else its gateway would send
+/// the next prompt by what was true long ago.
+constexpr std::int64_t kLoadStepTokens = 2'048;
+
+bool has_moved(std::int64_t told, std::int64_t now) {
+  return std::max(told, now) - std::min(told, now) > std::max(kLoadStepTokens, told / 4);
+}
+
 std::int64_t estimate_prompt_tokens(const StartCommand& command) {
   std::size_t bytes = command.raw ? command.raw->bytes() : 0;
   for (const ChatMessage& message : command.messages) bytes += message.content.size() + message.reasoning.size();
@@ -193,23 +201,28 @@ void EngineHost::grant() {
 }
 
 /// False: the stream is full and something waits.
-bool EngineHost::send(Session& session) {
-  if (!session.is_due && session.outbox.empty()) return true;
-  const EngineLoad load = engine_.load();
+bool EngineHost::send(Session& session, const EngineLoad& load) {
+  const std::int64_t tokens_queued = std::max<std::int64_t>(0, tokens_queued_);
+  const std::int64_t tokens_ahead = tokens_queued + load.prompt_tokens_left;
+  if (!session.is_due && session.outbox.empty() && !has_moved(session.tokens_told, tokens_ahead)) return true;
   SessionFrame frame{.step = load.steps_total,
                      .events = session.outbox.take(),
                      .credits_total = session.seat.granted_total,
                      .draining = draining_,
                      .sequences_running = load.sequences_running,
-                     .tokens_queued = std::max<std::int64_t>(0, tokens_queued_)};
+                     .tokens_queued = tokens_queued,
+                     .tokens_prefilling = load.prompt_tokens_left,
+                     .starts_seen = session.seat.started_total};
   switch (session.sink->try_send(frame)) {
     case SendResult::kTaken:
       metrics_.frames.add();
       session.is_due = false;
       session.overflowed = false;
+      session.tokens_told = tokens_ahead;
       return true;
     case SendResult::kClosed:  // its detach is on the way
       session.is_due = false;
+      session.tokens_told = tokens_ahead;
       return true;
     case SendResult::kFull: break;
   }
@@ -249,11 +262,11 @@ void EngineHost::turn(Mono now) {
   grant();
   double waiting_bytes = 0;
   retry_at_.reset();
+  const EngineLoad load = engine_.load();
   for (auto& [id, session] : sessions_) {
-    if (!send(session)) retry_at_ = now + limits_.retry_after;
+    if (!send(session, load)) retry_at_ = now + limits_.retry_after;
     waiting_bytes += static_cast<double>(session.outbox.bytes());
   }
-  const EngineLoad load = engine_.load();
   metrics_.sessions.set(sessions());
   metrics_.outbox_bytes.set(waiting_bytes);
   metrics_.sequences_running.set(load.sequences_running);

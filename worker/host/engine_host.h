@@ -69,6 +69,7 @@ class EngineHost {
     Outbox outbox;
     std::unordered_map<std::uint64_t, SequenceHandle> handle_of_sequence;
     bool is_due = true;  ///< credits or draining changed since the last frame
+    std::int64_t tokens_told = 0;  ///< of work ahead, in the last frame
     bool overflowed = false;
   };
   enum class Ending : std::uint8_t { kNone, kBudgetSpent };
@@ -88,7 +89,7 @@ class EngineHost {
   void route(SequenceEvent event);
   void finish(SequenceHandle handle, const Sequence& sequence);
   void grant();
-  bool send(Session& session);
+  bool send(Session& session, const EngineLoad& load);
   void observe_step(double seconds, const EngineLoad& before);
 
   Engine& engine_;

@@ -43,7 +43,9 @@ struct SessionFrame {
   std::uint64_t credits_total = 0;
   bool draining = false;
   std::int32_t sequences_running = 0;
-  std::int64_t tokens_queued = 0;  ///< estimate: prompt tokens nobody has computed yet
+  std::int64_t tokens_queued = 0;  ///< estimate: of prompts that are not in the batch yet
+  std::int64_t tokens_prefilling = 0;  ///< of prompts in the batch: not computed yet
+  std::uint64_t starts_seen = 0;       ///< starts of this session that the numbers above include
 };
 
 enum class SendResult : std::uint8_t { kTaken, kFull, kClosed };

@@ -115,6 +115,8 @@ v1::WorkerFrame encode_frame(SessionFrame frame) {
   out.set_draining(frame.draining);
   out.set_sequences_running(frame.sequences_running);
   out.set_tokens_queued(frame.tokens_queued);
+  out.set_tokens_prefilling(frame.tokens_prefilling);
+  out.set_starts_seen(frame.starts_seen);
   out.mutable_events()->Reserve(static_cast<int>(frame.events.size()));
   for (SessionEvent& event : frame.events) {
     v1::SequenceEvent& to = *out.add_events();
@@ -150,6 +152,8 @@ v1::WorkerHello encode_hello(const WorkerFacts& worker, const EngineFacts& engin
   hello.set_region(worker.region);
   hello.set_pool(worker.pool);
   hello.set_term(term);
+  hello.set_kv_tokens_total(engine.kv_tokens_capacity);
+  hello.set_prefill_tokens_per_second(engine.prefill_tokens_per_second);
   return hello;
 }
 

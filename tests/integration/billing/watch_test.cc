@@ -97,6 +97,32 @@ TEST_F(Watch, ANewKeyARevocationAndATopUpArriveInTime) {
   EXPECT_TRUE(is_suspended);
 }
 
+TEST_F(Watch, TheRegionsOfATenantReachGatewaysWithItsKeys) {
+  make_customer("acme", "0");
+  auto stream = watch(*accounts_);
+  ASSERT_TRUE(next(stream));
+  v1::SetTenantRegionsRequest set;
+  set.set_tenant("acme");
+  set.add_regions("us");
+  set.add_regions("eu-1");
+  const auto tenant = admin(&AdminApi::SetTenantRegions, set);
+  ASSERT_TRUE(tenant) << tenant.error().to_string();
+  ASSERT_EQ(tenant->regions_size(), 2);
+  auto update = news(stream);
+  ASSERT_EQ(update.principals_size(), 1);
+  ASSERT_EQ(update.principals(0).regions_size(), 2);
+  EXPECT_EQ(update.principals(0).regions(0), "eu-1");
+  set.clear_regions();
+  ASSERT_TRUE(admin(&AdminApi::SetTenantRegions, set));
+  update = news(stream);
+  ASSERT_EQ(update.principals_size(), 1);
+  EXPECT_EQ(update.principals(0).regions_size(), 0) << "anywhere again";
+  const auto listed = admin(&AdminApi::ListTenants, v1::ListTenantsRequest()).value();
+  for (const auto& one : listed.tenants()) EXPECT_EQ(one.regions_size(), 0) << one.name();
+  set.add_regions("No Region");
+  EXPECT_EQ(admin(&AdminApi::SetTenantRegions, set).error().reason, "bad_name");
+}
+
 TEST_F(Watch, EveryFieldOfAKeyIsReadBackAndReachesGateways) {
   make_customer("acme", "0");
   v1::CreateKeyRequest create;

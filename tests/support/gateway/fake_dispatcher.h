@@ -21,6 +21,8 @@ class FakeDispatcher final : public Dispatcher {
     Plan plan;
     std::int32_t max_tokens = 0;
     SequenceListener* listener = nullptr;  ///< null once it left
+    std::string avoid_worker;
+    ServingPool pool;
   };
 
   explicit FakeDispatcher(const std::vector<std::string>& models = {"tang-moe"}) : routes_("local") {
@@ -50,7 +52,8 @@ class FakeDispatcher final : public Dispatcher {
     const std::lock_guard lock(mutex_);
     if (refusal_) return std::unexpected(*std::exchange(refusal_, std::nullopt));
     const DispatchTicket ticket = submitted_.size() + 1;
-    submitted_.push_back({ticket, request.request, request.tenant, *request.plan, request.max_tokens, &listener});
+    submitted_.push_back({ticket, request.request, request.tenant, *request.plan, request.max_tokens, &listener,
+                          request.avoid_worker, request.pool});
     return ticket;
   }
   void leave(DispatchTicket ticket) override {
@@ -59,6 +62,15 @@ class FakeDispatcher final : public Dispatcher {
     left_.push_back(ticket);
   }
   const RouteTable& routes() const override { return routes_; }
+  std::vector<ServingPool> spill_pools(const ServingPool&, std::span<const std::string>) const override {
+    const std::lock_guard lock(mutex_);
+    return spill_pools_;
+  }
+  /// Home is full from here on, and these are not.
+  void offer_spill(std::vector<ServingPool> pools) {
+    const std::lock_guard lock(mutex_);
+    spill_pools_ = std::move(pools);
+  }
   RouteTable& mutable_routes() { return routes_; }
 
   std::size_t submitted_count() const {
@@ -81,6 +93,7 @@ class FakeDispatcher final : public Dispatcher {
   std::vector<Submitted> submitted_;
   std::vector<DispatchTicket> left_;
   std::optional<Refusal> refusal_;
+  std::vector<ServingPool> spill_pools_;
 };
 
 /// Events a worker would send.

@@ -66,6 +66,17 @@ class FakeMeter final : public Meter {
     return found->second;
   }
 
+  /// Pools of this region cost what those of every other cost.
+  void share_price_with(const std::string& region) {
+    const std::lock_guard lock(mutex_);
+    same_price_region_ = region;
+  }
+  bool has_same_price(const Principal&, std::string_view, std::pair<std::string_view, std::string_view>,
+                      std::pair<std::string_view, std::string_view> other) const override {
+    const std::lock_guard lock(mutex_);
+    return other.first == same_price_region_;
+  }
+
  private:
   class FakeCharge final : public Charge {
    public:
@@ -102,6 +113,7 @@ class FakeMeter final : public Meter {
 
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<Entry>> entries_;
+  std::string same_price_region_ = "nowhere";
   std::optional<Error> admit_error_;
   std::optional<Error> settle_error_;
   std::map<std::string, Quote, std::less<>> quotes_;

@@ -16,7 +16,7 @@ class FakePrincipals final : public Principals {
  public:
   /// Adds a key of a tenant of its own; an empty allow-list means every model.
   std::shared_ptr<const Principal> add(const std::string& key_text, std::vector<std::string> models = {},
-                                       KeyPolicy policy = {}) {
+                                       KeyPolicy policy = {}, std::vector<std::string> regions = {}) {
     auto principal = std::make_shared<Principal>();
     const std::lock_guard lock(mutex_);
     principal->key = ApiKeyId{tidegate::test::SequentialIds::make(++minted_)};
@@ -27,6 +27,7 @@ class FakePrincipals final : public Principals {
     principal->currency = "USD";
     principal->models = std::move(models);
     principal->policy = std::move(policy);
+    principal->regions = std::move(regions);
     keys_[key_text] = principal;
     return principal;
   }

@@ -31,6 +31,7 @@ class FakeEngine final : public Engine {
   std::vector<Delta> script = {{"think", ""}, {"", "answer"}};
   std::int32_t prompt_tokens = 5;
   std::int32_t cached_tokens = 0;
+  std::int64_t prompt_tokens_left = 0;
   /// While true, step() yields nothing and sequences stay where they are.
   bool frozen = false;
   void fail_next_submit(Error error) { submit_error_ = std::move(error); }
@@ -71,6 +72,7 @@ class FakeEngine final : public Engine {
   EngineLoad load() const override {
     EngineLoad load = load_;
     load.sequences_running = static_cast<std::int32_t>(live_.size());
+    load.prompt_tokens_left = prompt_tokens_left;
     return load;
   }
 

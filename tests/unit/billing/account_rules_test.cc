@@ -18,6 +18,15 @@ TEST(AccountRules, TenantsNeedAZoneAndACurrency) {
   EXPECT_EQ(check_tenant("acme", "UTC", "cny").error().field, "currency");
 }
 
+TEST(AccountRules, RegionsAreNamesEachOnce) {
+  EXPECT_EQ(read_regions({"us", "eu-1", "us"}).value(), (std::vector<std::string>{"eu-1", "us"}));
+  EXPECT_TRUE(read_regions({}).value().empty()) << "anywhere";
+  EXPECT_EQ(read_regions({"eu 1"}).error().field, "regions");
+  std::vector<std::string> many;
+  for (int i = 0; i < 33; ++i) many.push_back("r" + std::to_string(i));
+  EXPECT_EQ(read_regions(many).error().reason, "bad_regions");
+}
+
 TEST(AccountRules, KeysAreBounded) {
   const Wall now = wall_from_unix_micros(1'000'000);
   EXPECT_TRUE(check_key("my key", {"m"}, now, now + std::chrono::seconds(1)));

@@ -87,6 +87,64 @@ TEST(RouteTable, PoolOutlivesItsWorkersButNotItsModel) {
   EXPECT_EQ(table.pool_for("m").error().reason, "model_not_found");
 }
 
+TEST(RouteTable, APoolIsChosenAmongTheRegionsAllowed) {
+  RouteTable table("us");
+  ASSERT_TRUE(table.apply({1, 1, {route("a", "m", "us"), route("b", "m", "eu-1"), route("c", "m", "eu-2"),
+                                  route("d", "m", "eu-2")}, {"m"}}));
+  const std::vector<std::string> europe{"eu-1", "eu-2"};
+  EXPECT_EQ(table.pool_for("m")->region, "us");
+  EXPECT_EQ(table.pool_for("m", europe)->region, "eu-2") << "most workers of those allowed";
+  EXPECT_EQ(table.pool_for("m", std::vector<std::string>{"us", "eu-1"})->region, "us") << "home first";
+}
+
+TEST(RouteTable, AModelOutsideTheRegionsAllowedIsRefusedWithBoth) {
+  RouteTable table("us");
+  ASSERT_TRUE(table.apply({1, 1, {route("a", "m", "us"), route("b", "m", "ap")}, {"m"}}));
+  const auto refused = table.pool_for("m", std::vector<std::string>{"eu-1", "eu-2"});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kPermissionDenied);
+  EXPECT_EQ(refused.error().reason, "region_not_allowed");
+  EXPECT_NE(refused.error().message.find("'eu-1', 'eu-2'"), std::string::npos);
+  EXPECT_NE(refused.error().message.find("'ap', 'us'"), std::string::npos);
+}
+
+TEST(RouteTable, RequestsNeverLeaveTheirRegionsWhenTheirWorkersAreGone) {
+  RouteTable table("us");
+  const std::vector<std::string> europe{"eu"};
+  ASSERT_TRUE(table.apply({1, 1, {route("a", "m", "us"), route("b", "m", "eu")}, {"m"}}));
+  ASSERT_TRUE(table.apply({1, 2, {route("a", "m", "us")}, {"m"}}));
+  EXPECT_EQ(table.pool_for("m", europe)->region, "eu") << "they wait there";
+  EXPECT_EQ(table.pool_for("m")->region, "us");
+}
+
+TEST(RouteTable, WithoutWorkersThePoolThatHadThemLastStays) {
+  RouteTable table("eu");
+  ASSERT_TRUE(table.apply({1, 1, {route("b", "m", "us"), route("a", "m", "eu")}, {"m"}}));
+  ASSERT_TRUE(table.apply({1, 2, {}, {"m"}}));
+  EXPECT_EQ(table.pool_for("m")->region, "eu") << "home was the choice when both had workers";
+  ASSERT_TRUE(table.apply({1, 3, {route("b", "m", "us")}, {"m"}}));
+  ASSERT_TRUE(table.apply({1, 4, {}, {"m"}}));
+  EXPECT_EQ(table.pool_for("m")->region, "us");
+}
+
+TEST(RouteTable, PoolsBesideOneAreThoseWithWorkersRoomAndLeave) {
+  RouteTable table("us");
+  Route small = route("s", "m", "ap");
+  small.context_max = 512;
+  ASSERT_TRUE(table.apply({1, 1, {route("a", "m", "us"), route("b", "m", "eu-1"), route("c", "m", "eu-2"),
+                                  route("d", "m", "eu-2"), small, route("e", "m", "gone")}, {"m"}}));
+  ASSERT_TRUE(table.apply({1, 2, {route("a", "m", "us"), route("b", "m", "eu-1"), route("c", "m", "eu-2"),
+                                  route("d", "m", "eu-2"), small}, {"m"}}));
+  const ServingPool home = *table.pool_for("m");
+  const auto beside = table.pools_beside(home, {});
+  ASSERT_EQ(beside.size(), 2U) << "one has no workers, one reads shorter prompts only";
+  EXPECT_EQ(beside[0].region, "eu-2");
+  EXPECT_EQ(beside[1].region, "eu-1");
+  const auto allowed = table.pools_beside(home, std::vector<std::string>{"us", "eu-1"});
+  ASSERT_EQ(allowed.size(), 1U);
+  EXPECT_EQ(allowed[0].region, "eu-1");
+}
+
 TEST(RouteTable, ModelErrorsTellNotReadyFromUnknown) {
   RouteTable table("local");
   EXPECT_EQ(table.pool_for("m").error().reason, "routes_not_loaded");

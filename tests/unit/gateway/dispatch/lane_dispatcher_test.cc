@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <deque>
 #include <mutex>
 
@@ -45,16 +46,32 @@ class Ear final : public SequenceListener {
   std::string heard_;
 };
 
+/// The real clock, and a way to have waited.
+class ShiftedClock final : public Clock {
+ public:
+  Mono mono() const override { return system_.mono() + Duration(shift_ns_.load()); }
+  Wall wall() const override { return system_.wall(); }
+  void shift(Duration by) { shift_ns_ += by.count(); }
+
+ private:
+  SystemClock system_;
+  std::atomic<std::int64_t> shift_ns_ = 0;
+};
+
 class LaneDispatcherTest : public testing::Test {
  protected:
-  explicit LaneDispatcherTest(FairQueueLimits limits = {}) {
+  explicit LaneDispatcherTest(FairQueueLimits limits = {}, Duration spill_after = Duration::zero()) {
     SessionOptions options;
     options.gateway_id = "gw";
     options.cluster_token = "cluster-token";
     options.cache_secret = "cache";
     options.reconnect_least = options.reconnect_most = std::chrono::milliseconds(5);
     threads_.run_on(0, [&] {
-      dispatcher_ = std::make_unique<LaneDispatcher>(options, limits, "local", threads_.executor(0), clock_, log_, metrics_);
+      RoutingOptions routing;
+      routing.prefixes = &prefixes_;
+      routing.spill_after = spill_after;
+      dispatcher_ = std::make_unique<LaneDispatcher>(options, limits, "local", threads_.executor(0), clock_, log_,
+                                                     metrics_, routing);
     });
     plan_.model = "m";
     plan_.messages = {{Role::kUser, "hello"}};
@@ -91,13 +108,14 @@ class LaneDispatcherTest : public testing::Test {
       return open == n;
     }));
   }
-  DispatchTicket submit(Ear& ear, std::uint64_t tenant = 1) {
+  DispatchTicket submit(Ear& ear, std::uint64_t tenant = 1, const std::string& avoid_worker = {}) {
     SequenceRequest request;
     request.request = RequestId{SequentialIds::make(++requests_)};
     request.tenant = TenantId{SequentialIds::make(tenant)};
     request.pool = {"m", "local", "cpu", 4'096};
     request.plan = &plan_;
     request.max_tokens = 16;
+    request.avoid_worker = avoid_worker;
     DispatchTicket ticket = 0;
     threads_.run_on(0, [&] {
       auto got = dispatcher_->submit(request, ear);
@@ -114,10 +132,11 @@ class LaneDispatcherTest : public testing::Test {
   tidegate::test::TempDir dir_;
   IoThreads worker_threads_{1, "worker"};
   std::vector<std::unique_ptr<FakeWorkerService>> workers_;
-  SystemClock clock_;
+  ShiftedClock clock_;
   tidegate::test::LogCapture log_;
   MemoryRegistry registry_;
   GatewayMetrics metrics_{registry_};
+  PrefixStore prefixes_{10'000, registry_};
   std::deque<Ear> ears_;
   IoThreads threads_{1};
   std::unique_ptr<LaneDispatcher> dispatcher_;
@@ -308,6 +327,161 @@ TEST_F(LaneDispatcherTest, StopRefusesWhatWaits) {
   EXPECT_EQ(ear.heard(), "refused:gateway_stopping ");
   Ear& late = new_ear();
   EXPECT_EQ(submit(late), 0U);
+}
+
+TEST_F(LaneDispatcherTest, ARetryGoesToAnotherWorkerIfOneServes) {
+  worker("flaky", 8);
+  set_routes({route("flaky")});
+  wait_sessions(1);
+  Ear& alone = new_ear();
+  submit(alone, 1, "flaky");
+  EXPECT_TRUE(alone.waits_for("dispatched:flaky ")) << "better than nobody";
+  worker("other", 8);
+  set_routes({route("flaky"), route("other")});
+  wait_sessions(2);
+  for (int i = 0; i < 4; ++i) {
+    Ear& ear = new_ear();
+    submit(ear, 1, "flaky");
+    EXPECT_TRUE(ear.waits_for("dispatched:other ")) << ear.heard();
+  }
+}
+
+TEST_F(LaneDispatcherTest, TheNextTurnGoesWhereThePromptIsCachedAndAnotherTenantsDoesNot) {
+  auto& a = worker("a", 8);
+  auto& b = worker("b", 8);
+  set_routes({route("a"), route("b")});
+  wait_sessions(2);
+  plan_.messages = {{Role::kUser, std::string(40'000, 'x')}};
+  Ear& first = new_ear();
+  submit(first);
+  ASSERT_TRUE(eventually([&] { return !first.heard().empty(); }));
+  const std::string there = first.heard();
+  plan_.messages.push_back({Role::kAssistant, "an answer"});
+  plan_.messages.push_back({Role::kUser, "and then?"});
+  Ear& second = new_ear();
+  submit(second);
+  EXPECT_TRUE(second.waits_for(there)) << "though it is the busier one";
+  Ear& stranger = new_ear();
+  submit(stranger, 2);
+  ASSERT_TRUE(eventually([&] { return !stranger.heard().empty(); }));
+  EXPECT_NE(stranger.heard(), there) << "the same text of another tenant is another text";
+  ASSERT_TRUE(eventually([&] { return a.started_count() + b.started_count() == 3; }));
+}
+
+TEST_F(LaneDispatcherTest, AWorkerThatHasJustComeIsNotFlooded) {
+  auto& old = worker("old", 100);
+  set_routes({route("old")});
+  wait_sessions(1);
+  clock_.shift(std::chrono::hours(1));
+  auto& fresh = worker("fresh", 100);
+  set_routes({route("old"), route("fresh")});
+  wait_sessions(2);
+  for (int i = 0; i < 20; ++i) submit(new_ear());
+  ASSERT_TRUE(eventually([&] { return old.started_count() + fresh.started_count() == 20; }));
+  EXPECT_GE(fresh.started_count(), 1U) << "it may show what it can do";
+  EXPECT_LE(fresh.started_count(), 5U) << "half of them would be its share otherwise";
+}
+
+TEST_F(LaneDispatcherTest, WorkersThatAllHaveJustComeShareTheWork) {
+  auto& one = worker("one", 100);
+  auto& two = worker("two", 100);
+  set_routes({route("one"), route("two")});
+  wait_sessions(2);
+  for (int i = 0; i < 20; ++i) submit(new_ear());
+  ASSERT_TRUE(eventually([&] { return one.started_count() + two.started_count() == 20; }));
+  EXPECT_EQ(one.started_count(), 10U);
+}
+
+TEST_F(LaneDispatcherTest, ABrokenSessionsCacheIsForgotten) {
+  auto& one = worker("one", 8);
+  set_routes({route("one")});
+  wait_sessions(1);
+  plan_.messages = {{Role::kUser, std::string(40'000, 'x')}};
+  Ear& ear = new_ear();
+  submit(ear);
+  ASSERT_TRUE(ear.waits_for("dispatched:one "));
+  EXPECT_GT(registry_.value("tidegate_gateway_prefix_entries"), 0);
+  one.break_sessions();
+  EXPECT_TRUE(ear.waits_for("dispatched:one lost "));
+  EXPECT_TRUE(eventually([&] { return registry_.value("tidegate_gateway_prefix_entries") == 0; }));
+}
+
+TEST_F(LaneDispatcherTest, AWorkerThatKeepsFailingIsTakenOutOfTheChoice) {
+  auto& bad = worker("bad", 50);
+  worker("good", 50);
+  set_routes({route("bad"), route("good")});
+  wait_sessions(2);
+  for (std::size_t i = 0; i < 5; ++i) {
+    Ear& ear = new_ear();
+    submit(ear, 1, "good");
+    ASSERT_TRUE(ear.waits_for("dispatched:bad "));
+    ASSERT_TRUE(eventually([&] { return bad.started_count() == i + 1; }));
+    auto frame = event_frame(bad.started(i).sequence(), "", 0, 50, v1::FINISH_REASON_ERROR);
+    frame.mutable_events(0)->set_accepted(false);
+    frame.mutable_events(0)->set_error_code("internal");
+    frame.mutable_events(0)->set_error_reason("numeric_fault");
+    bad.send(std::move(frame));
+    ASSERT_TRUE(ear.waits_for("dispatched:bad end: "));
+  }
+  const Labels labels{{"model", "m"}, {"region", "local"}, {"pool", "cpu"}};
+  EXPECT_EQ(registry_.value("tidegate_gateway_ejections_total", labels), 1);
+  EXPECT_EQ(registry_.value("tidegate_gateway_workers_ejected", labels), 1);
+  EXPECT_TRUE(log_.has("worker_ejected"));
+  for (int i = 0; i < 4; ++i) {
+    Ear& ear = new_ear();
+    submit(ear);
+    EXPECT_TRUE(ear.waits_for("dispatched:good "));
+  }
+  EXPECT_EQ(bad.started_count(), 5U);
+}
+
+class LaneDispatcherSpillTest : public LaneDispatcherTest {
+ protected:
+  LaneDispatcherSpillTest() : LaneDispatcherTest({}, std::chrono::seconds(2)) {}
+
+  std::vector<ServingPool> spill(const std::vector<std::string>& regions = {}) {
+    std::vector<ServingPool> out;
+    const ServingPool home{"m", "local", "cpu", 4'096};
+    threads_.run_on(0, [&] { out = dispatcher_->spill_pools(home, regions); });
+    return out;
+  }
+  Route in_region(const std::string& id, const std::string& region) const {
+    Route r = route(id);
+    r.region = region;
+    return r;
+  }
+};
+
+TEST_F(LaneDispatcherSpillTest, AFullHomeOffersOtherRegionsThatHaveRoom) {
+  auto& home = worker("home", 0);
+  auto& away = worker("away", 4);
+  set_routes({route("home"), in_region("away", "eu"), in_region("dead", "ap")});
+  wait_sessions(2);
+  EXPECT_TRUE(spill().empty()) << "nobody waits at home";
+  submit(new_ear());
+  ASSERT_EQ(spill().size(), 1U) << "no worker leads a life in ap";
+  EXPECT_EQ(spill()[0].region, "eu");
+  EXPECT_TRUE(spill({"local", "ap"}).empty()) << "where it may not go it does not";
+  home.grant(1);
+  ASSERT_TRUE(eventually([&] { return home.started_count() == 1; }));
+  EXPECT_TRUE(spill().empty());
+  home.die();
+  EXPECT_TRUE(eventually([&] { return spill().size() == 1; })) << "home has no worker";
+  away.die();
+  EXPECT_TRUE(eventually([&] { return spill().empty(); }));
+}
+
+TEST_F(LaneDispatcherTest, NothingSpillsUnlessItIsAskedFor) {
+  set_routes({route("home")});
+  Route other = route("away");
+  worker("away", 4);
+  other.region = "eu";
+  set_routes({route("home"), other});
+  wait_sessions(1);
+  std::vector<ServingPool> offered;
+  const ServingPool home{"m", "local", "cpu", 4'096};
+  threads_.run_on(0, [&] { offered = dispatcher_->spill_pools(home, {}); });
+  EXPECT_TRUE(offered.empty());
 }
 
 class LaneDispatcherShortWaitTest : public LaneDispatcherTest {

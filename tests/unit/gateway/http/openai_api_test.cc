@@ -148,10 +148,43 @@ TEST(OpenAiApi, WorkerLostBeforeTheFirstTokenIsInvisible) {
   api.dispatch(0);
   api.on_lane([&] { api.dispatcher.submitted(0).listener->on_worker_lost(); });
   api.submitted(1);
+  EXPECT_EQ(api.dispatcher.submitted(0).avoid_worker, "");
+  EXPECT_EQ(api.dispatcher.submitted(1).avoid_worker, fake_worker().worker_id) << "not to the same one again";
   api.dispatch(1);
   api.tell(1, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 5}, "ok"));
   EXPECT_EQ(answer.get().status, 200);
   EXPECT_EQ(api.meter.settled_count(), 1U);
+}
+
+TEST(OpenAiApi, ATenantsDataStaysInItsRegions) {
+  ApiHarness api;
+  api.principals.add("resident", {}, {}, {"eu-1"});
+  const HttpHeaders resident{{"Authorization", "Bearer resident"}};
+  const auto refused = api.fetch("POST", "/v1/chat/completions", chat_body(false), resident);
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_EQ(code_of(refused), "region_not_allowed");
+  EXPECT_NE(refused.body.find("'eu-1'"), std::string::npos) << "where it may be";
+  EXPECT_NE(refused.body.find("'local'"), std::string::npos) << "and where the model is";
+  EXPECT_EQ(api.meter.entries().size(), 0U);
+}
+
+TEST(OpenAiApi, ARequestSpillsToAnotherRegionOnlyAtTheSamePrice) {
+  ApiHarness api;
+  api.dispatcher.offer_spill({{"tang-moe", "dear", "cpu", 4'096}, {"tang-moe", "near", "cpu", 4'096}});
+  auto stays = api.post_chat(chat_body(false));
+  EXPECT_EQ(api.submitted(0).pool.region, "local") << "both cost something else";
+  api.dispatch(0);
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 5}, "ok"));
+  EXPECT_EQ(stays.get().status, 200);
+  api.meter.share_price_with("near");
+  auto spills = api.post_chat(chat_body(false));
+  EXPECT_EQ(api.submitted(1).pool.region, "near");
+  EXPECT_EQ(api.meter.entry(1).request.region, "near") << "priced where it is served";
+  api.dispatch(1);
+  api.tell(1, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 5}, "ok"));
+  EXPECT_EQ(spills.get().status, 200);
+  EXPECT_EQ(api.registry.value("tidegate_gateway_spills_total",
+                               {{"model", "tang-moe"}, {"region", "local"}, {"pool", "cpu"}}), 1);
 }
 
 TEST(OpenAiApi, ClientThatLeavesBeforeAWholeAnswerPaysWhatWasCollectedForIt) {

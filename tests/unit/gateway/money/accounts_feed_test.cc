@@ -119,6 +119,17 @@ TEST_F(AccountsFeedTest, ScopesAndSourcesComeWithTheKeyAndAnUnreadableLimitShuts
   EXPECT_TRUE(eventually([&] { return !keys.authenticate(key_text, {KeyScope::kModels, inside}); }));
 }
 
+TEST_F(AccountsFeedTest, TheRegionsOfATenantComeWithItsKeys) {
+  v1::Principal resident = key_for(wallet);
+  resident.add_regions("eu-1");
+  resident.add_regions("eu-2");
+  billing.add_key(resident);
+  begin_and_wait();
+  const auto principal = treasury->principals().authenticate(key_text, {});
+  ASSERT_TRUE(principal) << principal.error().to_string();
+  EXPECT_EQ((*principal)->regions, (std::vector<std::string>{"eu-1", "eu-2"}));
+}
+
 TEST_F(AccountsFeedTest, SecretsAndMacsStayOutOfTheLog) {
   begin_and_wait();
   EXPECT_FALSE(log.mentions(key_text));

@@ -97,6 +97,20 @@ TEST_F(MeterTest, QuotePrintsRatesPerMillion) {
   EXPECT_EQ(quote->until_us, 0);
 }
 
+TEST_F(MeterTest, PoolsCostTheSameWhenOneEntryOfThePriceBookCoversBoth) {
+  v1::PriceVersion dearer = flat_price(9, 3'000'000);
+  dearer.set_region("us");
+  billing.add_price(dearer);
+  ASSERT_TRUE(eventually([&] { return metric("tidegate_gateway_price_versions_count") == 2; }));
+  const auto principal = treasury->principals().authenticate(key_text, {});
+  const Meter& meter = treasury->meter();
+  EXPECT_TRUE(meter.has_same_price(**principal, "tang-moe", {"local", "cpu"}, {"eu", "h100"}));
+  EXPECT_TRUE(meter.has_same_price(**principal, "tang-moe", {"us", "cpu"}, {"us", "h100"}));
+  EXPECT_FALSE(meter.has_same_price(**principal, "tang-moe", {"local", "cpu"}, {"us", "cpu"}));
+  EXPECT_FALSE(meter.has_same_price(**principal, "no-such-model", {"local", "cpu"}, {"eu", "cpu"}))
+      << "no price is no common price";
+}
+
 TEST_F(MeterTest, UsageAboveTheHoldIsBilledAtTheHeldBound) {
   auto charge = admit(request(10, 10));
   ASSERT_TRUE(charge);

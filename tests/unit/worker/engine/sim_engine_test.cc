@@ -85,7 +85,11 @@ TEST_F(SimEngineTest, YieldsOneTokenPerInterval) {
 TEST_F(SimEngineTest, APromptTakesTimeInProportionToItsLength) {
   SimEngine engine(options_, clock_);
   ASSERT_TRUE(engine.submit(user_request(1, std::string(184, 'x'))));  // 46 + 4 tokens: five steps of ten
-  for (int n = 0; n < 5; ++n) tick(engine);
+  EXPECT_EQ(engine.load().prompt_tokens_left, 0) << "not in the batch yet";
+  tick(engine);
+  EXPECT_EQ(engine.load().prompt_tokens_left, 40);
+  for (int n = 1; n < 5; ++n) tick(engine);
+  EXPECT_EQ(engine.load().prompt_tokens_left, 0);
   EXPECT_EQ(outcomes_[1].usage.completion_tokens, 0);
   tick(engine);
   EXPECT_EQ(outcomes_[1].usage.completion_tokens, 1);

@@ -57,6 +57,33 @@ TEST_F(EngineHostTest, SequenceYieldsAcceptedThenTextThenExactlyOneFinish) {
   EXPECT_EQ(host.live(), 0);
 }
 
+TEST_F(EngineHostTest, AnIdleSessionHearsWhenTheWorkAheadHasMoved) {
+  const auto sink = attach(1);
+  const std::size_t greeted = sink->frames().size();
+  engine.prompt_tokens_left = 2'000;
+  turns(3);
+  EXPECT_EQ(sink->frames().size(), greeted) << "too little to speak of";
+  engine.prompt_tokens_left = 10'000;
+  turns(3);
+  ASSERT_EQ(sink->frames().size(), greeted + 1) << "said once";
+  EXPECT_EQ(sink->frames().back().tokens_prefilling, 10'000);
+  engine.prompt_tokens_left = 0;
+  turns(3);
+  ASSERT_EQ(sink->frames().size(), greeted + 2);
+  EXPECT_EQ(sink->frames().back().tokens_prefilling, 0);
+}
+
+TEST_F(EngineHostTest, FramesSayWhichStartsOfTheirSessionTheyInclude) {
+  const auto one = attach(1);
+  const auto two = attach(2);
+  EXPECT_EQ(one->frames().back().starts_seen, 0u);
+  start(1, 7);
+  start(1, 8);
+  turns(5);
+  EXPECT_EQ(one->frames().back().starts_seen, 2u);
+  EXPECT_EQ(two->frames().back().starts_seen, 0u) << "the other session's starts are the other gateway's";
+}
+
 /// Keeps entries, and how many frames the gateway had when each came.
 class FakeMeter final : public UsageMeter {
  public:

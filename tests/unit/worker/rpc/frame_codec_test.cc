@@ -103,6 +103,8 @@ TEST(DecodeStart, DeveloperIsSystem) {
 
 TEST(EncodeFrame, FinishAndErrorTravelWhole) {
   SessionFrame frame{.step = 9, .credits_total = 4, .draining = true, .sequences_running = 2, .tokens_queued = 30};
+  frame.tokens_prefilling = 12;
+  frame.starts_seen = 3;
   frame.events.push_back({.sequence = 1,
                           .accepted = true,
                           .reasoning = "r",
@@ -119,6 +121,8 @@ TEST(EncodeFrame, FinishAndErrorTravelWhole) {
   EXPECT_TRUE(out.draining());
   EXPECT_EQ(out.sequences_running(), 2);
   EXPECT_EQ(out.tokens_queued(), 30);
+  EXPECT_EQ(out.tokens_prefilling(), 12);
+  EXPECT_EQ(out.starts_seen(), 3u);
   ASSERT_EQ(out.events_size(), 3);
   EXPECT_EQ(out.events(0).finish(), v1::FINISH_REASON_LENGTH);
   EXPECT_EQ(out.events(0).usage().reasoning_tokens(), 2);
