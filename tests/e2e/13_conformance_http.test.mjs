@@ -222,6 +222,8 @@ test('http: over a limit the answer is 429 with whole seconds to wait, and the h
   const refused = await until('a refusal', 20, async () => { const response = await ask1(); return response.status === 429 && response; });
   const wait = Number(refused.headers.get('retry-after'));
   assert.ok(Number.isInteger(wait) && wait >= 1 && wait <= 60, `Retry-After ${wait}`);
+  const exact = refused.headers.get('retry-after-ms'); // where it is sent, it is the same time
+  if (exact !== null) assert.ok(Number(exact) > 0 && Number(exact) <= wait * 1000, `${exact} ms, ${wait} s`);
   assert.equal(refused.headers.get('x-should-retry'), 'true');
   assert.equal(refused.headers.get('x-ratelimit-limit-requests'), '2');
   assert.match(refused.headers.get('x-ratelimit-reset-requests'), /^(\d+m)?\d+m?s$/);
