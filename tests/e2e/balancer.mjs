@@ -5,6 +5,7 @@ import net from 'node:net';
 
 const kAskEveryMs = 50;
 const kReplayedBytesMax = 64 * 1024;
+const kWaitsMax = 100; // for a gateway that is ready, kAskEveryMs each
 
 export class Balancer {
   moved = 0; // connections that a gateway hung up on before it answered
@@ -66,9 +67,11 @@ export class Balancer {
       upstream?.write(part);
     });
     client.on('close', () => upstream?.destroy());
-    const connect = (tried) => {
+    const connect = (tried, waits = 0) => {
+      if (client.destroyed) return undefined;
       const gateway = this.#next(tried);
-      if (!gateway) return client.destroy(); // nobody is ready
+      if (!gateway && waits >= kWaitsMax) return client.destroy();
+      if (!gateway) return setTimeout(() => connect(new Set(), waits + 1), kAskEveryMs);
       tried.add(gateway);
       const { hostname, port } = new URL(gateway.baseUrl);
       const socket = this.#hold(net.connect(Number(port), hostname));
