@@ -18,20 +18,19 @@ export class Gateway {
     return new Gateway('gateway', stack.httpPort, stack.adminPort(2));
   }
 
-  /** Another one, under a supervisor that brings it back after a crash. */
-  static async start(name) {
+  /** Another one, under a supervisor that brings it back after a crash. `options` are its own, e.g. limits. */
+  static async start(name, options = {}) {
     const port = await freeRange(3);
     const own = {
       'http.listen': `127.0.0.1:${port}`, 'grpc.listen': `127.0.0.1:${port + 1}`, 'admin.listen': `127.0.0.1:${port + 2}`,
       'gateway.id': name, 'journal.dir': path.join(stack.folder, `journal-${name}`),
       'secrets.receipt_key_file': path.join(stack.folder, 'secrets', `receipt_key-${name}`), // each gateway has its own
+      ...options,
     };
     fs.mkdirSync(own['journal.dir']);
     fs.writeFileSync(own['secrets.receipt_key_file'], await stack.cliText('receipt-key', 'mint'), { mode: 0o600 });
-    fs.writeFileSync(conf(name), fs.readFileSync(conf('gateway'), 'utf8').split('\n').map((line) => {
-      const key = line.split(' = ')[0];
-      return key in own ? `${key} = ${own[key]}` : line;
-    }).join('\n'));
+    const kept = fs.readFileSync(conf('gateway'), 'utf8').split('\n').filter((line) => line !== '' && !(line.split(' = ')[0] in own));
+    fs.writeFileSync(conf(name), [...kept, ...Object.entries(own).map(([key, value]) => `${key} = ${value}`), ''].join('\n'));
     const words = [name, path.join(stack.folder, 'run'), path.join(stack.folder, 'log', `${name}.log`), binary(), `--config=${conf(name)}`];
     spawn(path.join(root, 'deploy/lib/supervise'), words, { detached: true, stdio: 'ignore' }).unref();
     const gateway = new Gateway(name, port, port + 2);
@@ -48,8 +47,27 @@ export class Gateway {
     return stack.pid(this.name);
   }
 
+  async isReady() {
+    try {
+      return (await fetch(`http://127.0.0.1:${this.adminPort}/readyz`)).ok;
+    } catch {
+      return false;
+    }
+  }
+
   async ready() {
-    await until(`${this.name} to be ready`, 60, async () => (await fetch(`http://127.0.0.1:${this.adminPort}/readyz`)).ok);
+    await until(`${this.name} to be ready`, 60, () => this.isReady());
+  }
+
+  /** Ends as for an upgrade: drains, and its supervisor starts the next life. Resolves when that one is ready. */
+  async restart() {
+    const pid = this.pid();
+    process.kill(pid, 'SIGTERM');
+    await until(`${this.name} to be another process`, 60, () => {
+      const next = this.pid();
+      return next && next !== pid;
+    });
+    await this.ready();
   }
 
   /** Ends for good: drains, ships what it has, returns its leases. */
