@@ -7,7 +7,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
 
 #include <array>
 #include <ctime>
@@ -172,11 +171,6 @@ Result<CertificateFacts> read_certificate(std::string_view pem, std::string_view
   const Certificate certificate(PEM_read_bio_X509(text.get(), nullptr, no_passphrase, nullptr), X509_free);
   if (!certificate) return refuse(name, name, "holds no certificate in PEM");
   return facts_of(certificate.get());
-}
-
-bool is_open_to_others(const std::string& file) {
-  struct stat facts {};
-  return ::stat(file.c_str(), &facts) == 0 && (facts.st_mode & 077) != 0;
 }
 
 }  // namespace tidegate

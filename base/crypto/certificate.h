@@ -38,7 +38,4 @@ Result<std::string> load_authorities(const std::string& file, std::string_view o
 /// Facts of the first certificate in `pem`. Fails: invalid_argument/bad_certificate.
 Result<CertificateFacts> read_certificate(std::string_view pem, std::string_view name);
 
-/// Others than the owner may read or write it. False when it cannot be looked at.
-bool is_open_to_others(const std::string& file);
-
 }  // namespace tidegate

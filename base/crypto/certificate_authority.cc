@@ -4,7 +4,6 @@
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -46,7 +45,7 @@ std::string content(BIO* bio) {
 }
 
 /// From OpenSSL's own generator: an EntropySource cannot drive the making of an EC key.
-Key mint_key() { return {EVP_EC_gen("P-256"), EVP_PKEY_free}; }
+Key mint_key() { return {EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"), EVP_PKEY_free}; }
 
 bool set_serial(X509* certificate, EntropySource& entropy) {
   std::array<unsigned char, 16> bytes{};

@@ -27,6 +27,8 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
 
   /// A new picture from the scheduler. Older ones are counted and ignored.
   void apply_routes(const RouteSnapshot& snapshot);
+  /// For every queue from now on, also for what waits in them.
+  void set_limits(FairQueueLimits limits);
   /// Refuses what waits, breaks every session and waits until their coroutines have ended.
   awaitable<void> stop();
 
@@ -62,7 +64,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void refuse_expired();
 
   const SessionOptions options_;
-  const FairQueueLimits limits_;
+  FairQueueLimits limits_;
   Executor executor_;
   const Clock& clock_;
   Log& log_;
