@@ -125,6 +125,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   int unacked_bytes_ = 0;              ///< when write_deadline_ was set
   bool is_waiting_ = false;            ///< serve() sits in wait_for_wake()
   bool is_reading_ = false;            ///< a read is pending
+  bool is_stopping_read_ = false;      ///< it must end with what it has
   bool is_ended_ = false;              ///< FIN, RST or read error seen
   bool is_late_ = false;               ///< deadline_ passed
   bool is_slow_ = false;               ///< late because of the least rate of a body

@@ -49,9 +49,11 @@ void HttpConnection::on_read(ByteBuffer& into, const boost::system::error_code& 
 }
 
 awaitable<void> HttpConnection::stop_reading() {
+  is_stopping_read_ = true;
   boost::system::error_code ignored;
   socket_.cancel(ignored);
   while (is_reading_) co_await wait_for_wake();
+  is_stopping_read_ = false;
 }
 
 awaitable<void> HttpConnection::wait_for_wake() {

@@ -80,7 +80,11 @@ void HttpConnection::on_tls_readable(ByteBuffer& into, std::size_t most, const b
     case TlsSession::Next::kDone: on_read(into, boost::system::error_code(), outcome.bytes); return;
     case TlsSession::Next::kWantRead:
     case TlsSession::Next::kWantWrite:
-      // A record that is not complete yet, or a message of the protocol's own.
+      // A record that is not complete yet, or a message of the protocol's own. What it has of it stays inside.
+      if (is_stopping_read_) {
+        on_read(into, asio::error::operation_aborted, 0);
+        return;
+      }
       socket_.async_wait(wait_of(outcome.next),
                          [self = shared_from_this(), &into, most](const boost::system::error_code& failed) {
                            self->on_tls_readable(into, most, failed);

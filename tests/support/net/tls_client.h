@@ -76,6 +76,8 @@ class TlsClient final : public RawClient {
     X509_free(certificate);
     return name;
   }
+  /// Bytes past the encryption: half a record, or garbage.
+  bool send_raw(std::string_view bytes) { return RawClient::transmit(bytes) == static_cast<ssize_t>(bytes.size()); }
   /// Sends close_notify and nothing else.
   void say_goodbye() { SSL_shutdown(ssl_.get()); }
 

@@ -212,6 +212,28 @@ TEST_F(HttpTls, SessionsAreResumed) {
   EXPECT_EQ(handshakes("full"), 2);
 }
 
+TEST_F(HttpTls, HalfARecordBehindAPipelinedRequestHoldsNothingUp) {
+  start_tls();
+  auto one = dial();
+  one->send(get("/wait"));
+  ASSERT_TRUE(test::eventually([&] { return waiting_ == 1; }));
+  one->send(get("/hello"));
+  ASSERT_TRUE(one->send_raw(std::string("\x17\x03\x03\x00\x40", 5))) << "the head of a record whose body never comes";
+  released_ = true;
+  EXPECT_EQ(one->read_answer().body, "waited");
+  EXPECT_EQ(one->read_answer().body, "hello");
+}
+
+TEST_F(HttpTls, GarbageInsteadOfARecordEndsTheConnection) {
+  start_tls();
+  auto one = dial();
+  one->send(get("/hello"));
+  ASSERT_EQ(one->read_answer().status, 200);
+  ASSERT_TRUE(one->send_raw("GET /hello HTTP/1.1\r\nHost: t\r\n\r\n"));
+  EXPECT_NE(one->read_answer().status, 200);
+  EXPECT_TRUE(test::eventually([&] { return server_->open_connections() == 0; }));
+}
+
 TEST_F(HttpTls, ACloseNotifyAloneCountsAsLeaving) {
   start_tls();
   auto one = dial();
