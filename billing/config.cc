@@ -1,29 +1,10 @@
 #include "billing/config.h"
 
-#include <fmt/format.h>
-
-#include <set>
-
+#include "base/core/secret_check.h"
 #include "base/crypto/api_key.h"
 #include "base/crypto/ed25519.h"
 
 namespace tidegate::billing {
-
-namespace {
-
-constexpr std::size_t kSecretLengthMin = 32;
-constexpr std::size_t kSecretDistinctMin = 8;
-
-Status check_secret(const std::string& option, const std::string& value) {
-  const std::set<char> distinct(value.begin(), value.end());
-  if (value.size() >= kSecretLengthMin && distinct.size() >= kSecretDistinctMin) return {};
-  return fail(Code::kInvalidArgument, "weak_secret",
-              fmt::format("{} must hold at least {} random characters; write one with: openssl rand -hex 32", option,
-                          kSecretLengthMin),
-              option);
-}
-
-}  // namespace
 
 ConfigTable config_table(Config& config) {
   ConfigTable table("tidegate-billing");
@@ -74,6 +55,8 @@ ConfigTable config_table(Config& config) {
                      "After a month's end before it is closed; what is posted later belongs to the next month.");
   table.flag("invoices.drafts", config.invoice_drafts, "Leave drafts for a person to issue instead of issuing at once.");
   table.milliseconds("shutdown.drain_ms", config.drain, 0, 600'000, "How long calls under way may take at shutdown.");
+  add_rpc_tls_rows(table, config.rpc_tls);
+  add_log_row(table, config.log_level);
   table.text("tzdata.file", config.tzdata_file, "Where the version of the zone data is read from.");
   return table;
 }

@@ -6,6 +6,7 @@
 
 #include "base/core/config.h"
 #include "base/core/result.h"
+#include "base/core/rpc_tls_options.h"
 
 namespace tidegate::billing {
 
@@ -34,6 +35,8 @@ struct Config {
   std::chrono::milliseconds invoice_interval{3'600'000};
   std::chrono::milliseconds invoice_grace{900'000};
   bool invoice_drafts = false;
+  RpcTlsOptions rpc_tls;
+  std::string log_level = "info";
   std::string tzdata_file = "/usr/share/zoneinfo/tzdata.zi";
 };
 

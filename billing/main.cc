@@ -5,10 +5,15 @@
 
 #include <csignal>
 #include <ctime>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/crypto/sha256.h"
 #include "base/obs/admin_server.h"
+#include "base/obs/config_reloader.h"
+#include "base/rpc/tls.h"
 #include "billing/config.h"
 #include "billing/wiring.h"
 
@@ -18,26 +23,44 @@ using namespace tidegate;
 
 constexpr timespec kProbeInterval = {1, 0};
 
-/// Reports whether PostgreSQL answers, until SIGTERM or SIGINT, which every thread has blocked.
-void watch_until_told_to_stop(const sigset_t& stop_signals, const billing::Billing& service, Readiness::Check database) {
+/// Reports whether PostgreSQL answers, and reads the options again on SIGHUP, until SIGTERM or SIGINT; every thread has
+/// blocked the three.
+void watch_until_told_to_stop(const sigset_t& signals, const billing::Billing& service, Readiness::Check database,
+                              ConfigReloader& reloader) {
+  int signal = 0;
   do {
     if (const Status probed = service.probe(); probed) {
       database.up();
     } else {
       database.down(probed.error().message);
     }
-  } while (sigtimedwait(&stop_signals, nullptr, &kProbeInterval) < 0);
+    signal = sigtimedwait(&signals, nullptr, &kProbeInterval);
+    if (signal == SIGHUP) {
+      const auto reloaded = reloader.reload();  // told to the log
+    }
+  } while (signal < 0 || signal == SIGHUP);
 }
 
-int serve(const billing::Config& config, const std::string& config_text, const sigset_t& stop_signals) {
+int serve(const billing::Config& config, const ConfigTable& table, std::vector<std::string> arguments,
+          const sigset_t& signals) {
   const SystemClock clock;
   SystemEntropy entropy;
-  JsonLog log(clock, "billing", LogLevel::kInfo);
+  JsonLog log(clock, "billing", parse_log_level(config.log_level).value_or(LogLevel::kInfo));
+  log_warnings(table, log);
   PrometheusRegistry registry;
   Readiness readiness;
   const Readiness::Check database = readiness.add("database");
 
-  auto admin = AdminServer::start(config.admin_listen, registry, readiness, config_text, clock, log);
+  const auto check = [&clock](const billing::Config& fresh) -> Status {
+    TG_TRY(billing::check_secrets(fresh));
+    return rpc::check_rpc_tls(fresh.rpc_tls, rpc::kBillingRole, clock.wall());
+  };
+  ConfigReloader reloader(
+      "billing", reload_of_log_level<billing::Config>(config, billing::config_table, std::move(arguments), check, log),
+      clock, log, registry);
+  AdminActions actions;
+  actions.reload = [&reloader] { return reloader.reload(); };
+  auto admin = AdminServer::start(config.admin_listen, registry, readiness, table.values(), clock, log, std::move(actions));
   if (!admin) {
     log.error("start_failed", {kv("error", admin.error().to_string())});
     return 1;
@@ -47,7 +70,7 @@ int serve(const billing::Config& config, const std::string& config_text, const s
     log.error("start_failed", {kv("error", service.error().to_string())});
     return 1;
   }
-  watch_until_told_to_stop(stop_signals, **service, database);
+  watch_until_told_to_stop(signals, **service, database, reloader);
   log.info("stopping");
   database.down("stopping");
   (*service)->stop();
@@ -58,11 +81,10 @@ int serve(const billing::Config& config, const std::string& config_text, const s
 }  // namespace
 
 int main(int argc, char** argv) {
-  sigset_t stop_signals;
-  sigemptyset(&stop_signals);
-  sigaddset(&stop_signals, SIGTERM);
-  sigaddset(&stop_signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   billing::Config config;
   ConfigTable table = billing::config_table(config);
@@ -76,5 +98,5 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "tidegate-billing: {}\n", fit.error().message);
     return 2;
   }
-  return serve(config, table.values(), stop_signals);
+  return serve(config, table, std::vector<std::string>(argv, argv + argc), signals);
 }

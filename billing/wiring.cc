@@ -5,6 +5,7 @@
 #include "base/core/ids.h"
 #include "base/pg/pool.h"
 #include "base/rpc/server.h"
+#include "base/rpc/tls.h"
 #include "base/rpc/work_pool.h"
 #include "billing/adapters/receipt_store.h"
 #include "billing/adapters/roles.h"
@@ -90,8 +91,8 @@ struct Billing::Parts {
                 config.admin_key},
         workers(static_cast<std::size_t>(config.worker_threads), static_cast<std::size_t>(config.queue_max), "billing"),
         hub(context, workers),
-        accounts(context, workers, rpc::AuthGate::required(config.cluster_token), hub),
-        meter(context, workers, rpc::AuthGate::required(config.cluster_token)),
+        accounts(context, workers, gate_for({"gateway"}), hub),
+        meter(context, workers, gate_for({"worker"})),
         admin(context, workers),
         budgets(context, workers),
         limits(context, workers),
@@ -99,9 +100,13 @@ struct Billing::Parts {
         statements(context, workers, config.invoice_grace),
         pricing(context, workers),
         receipts(context, workers),
-        receipt_lookup(context, workers, rpc::AuthGate::required(config.cluster_token)),
-        balance_lookup(context, workers, rpc::AuthGate::required(config.cluster_token)),
+        receipt_lookup(context, workers, gate_for({"gateway"})),
+        balance_lookup(context, workers, gate_for({"gateway"})),
         audit(context, workers) {}
+
+  rpc::AuthGate gate_for(std::vector<std::string> roles) const {
+    return rpc::AuthGate::required(config.cluster_token).for_roles(std::move(roles));
+  }
 
   Config config;
   BillingMetrics metrics;
@@ -137,6 +142,7 @@ Billing::~Billing() { stop(); }
 
 Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surroundings& surroundings) {
   TG_TRY(check_secrets(config));
+  TG_TRY(rpc::check_rpc_tls(config.rpc_tls, rpc::kBillingRole, surroundings.clock.wall()));
   const std::string& owner_dsn = config.pg_owner_dsn.empty() ? config.pg_dsn : config.pg_owner_dsn;
   TG_ASSIGN(const auto report, pg::migrate(owner_dsn, "billing", migrations(),
                                            Deadline::after(surroundings.clock.mono(), kMigrateLimit)));
@@ -166,6 +172,7 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
                                                     static_cast<int>(config.retention_months));
   rpc::ServerOptions options;
   options.listen = {config.grpc_listen};
+  options.tls = config.rpc_tls;
   options.message_bytes_max = 16 << 20;  // a batch of 1,000 events is about half a megabyte
   TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets,
                                                           &parts.limits, &parts.ledger, &parts.statements,

@@ -11,6 +11,7 @@ std::vector<Command> status_commands();
 std::vector<Command> tenant_commands();
 std::vector<Command> key_commands();
 std::vector<Command> admin_key_commands();
+std::vector<Command> certificate_commands();
 std::vector<Command> wallet_commands();
 std::vector<Command> cap_commands();
 std::vector<Command> limit_commands();

@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/core/clock.h"
 #include "base/json/json.h"
+#include "base/rpc/tls.h"
 
 namespace tidegate::cli {
 
@@ -30,10 +32,16 @@ std::vector<std::string> endpoint_candidates(const Arguments& arguments) {
 }
 
 template <typename Service>
-auto make_stub(const std::string& address) {
+auto make_stub(const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments settings;
   settings.SetMaxReceiveMessageSize(64 * 1024 * 1024);
-  return Service::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), settings));
+  return Service::NewStub(grpc::CreateCustomChannel(address, credentials, settings));
+}
+
+template <typename Service>
+auto billing_stub(const Endpoint& endpoint) {
+  return make_stub<Service>(endpoint.billing,
+                            rpc::channel_credentials(endpoint.billing, endpoint.rpc_tls, rpc::kBillingRole));
 }
 
 }  // namespace
@@ -48,10 +56,13 @@ Result<Endpoint> load_endpoint(const Arguments& arguments) {
     Endpoint endpoint;
     for (auto& [key, target] : std::initializer_list<std::pair<const char*, std::string*>>{
              {"base_url", &endpoint.base_url}, {"grpc", &endpoint.grpc}, {"billing", &endpoint.billing},
-             {"scheduler", &endpoint.scheduler}, {"api_key", &endpoint.api_key}, {"admin_key", &endpoint.admin_key}}) {
+             {"scheduler", &endpoint.scheduler}, {"api_key", &endpoint.api_key}, {"admin_key", &endpoint.admin_key},
+             {"rpc.tls_ca_file", &endpoint.rpc_tls.ca_file}, {"rpc.tls_cert_file", &endpoint.rpc_tls.cert_file},
+             {"rpc.tls_key_file", &endpoint.rpc_tls.key_file}, {"grpc.tls_ca_file", &endpoint.grpc_ca}}) {
       TG_ASSIGN(auto text, json::find_string(from, key, path));
       if (text) *target = *text;
     }
+    TG_TRY(rpc::check_rpc_tls(endpoint.rpc_tls, rpc::kCliRole, SystemClock().wall()));
     return endpoint;
   }
   return fail(Code::kNotFound, "no_endpoint",
@@ -67,43 +78,49 @@ Result<Connection> Connection::open(const Arguments& arguments) {
 }
 
 v1::BillingAdmin::Stub& Connection::billing() {
-  if (!billing_) billing_ = make_stub<v1::BillingAdmin>(endpoint_.billing);
+  if (!billing_) billing_ = billing_stub<v1::BillingAdmin>(endpoint_);
   return *billing_;
 }
 v1::AuditLog::Stub& Connection::audit() {
-  if (!audit_) audit_ = make_stub<v1::AuditLog>(endpoint_.billing);
+  if (!audit_) audit_ = billing_stub<v1::AuditLog>(endpoint_);
   return *audit_;
 }
 v1::Receipts::Stub& Connection::receipts() {
-  if (!receipts_) receipts_ = make_stub<v1::Receipts>(endpoint_.billing);
+  if (!receipts_) receipts_ = billing_stub<v1::Receipts>(endpoint_);
   return *receipts_;
 }
 v1::Budgets::Stub& Connection::budgets() {
-  if (!budgets_) budgets_ = make_stub<v1::Budgets>(endpoint_.billing);
+  if (!budgets_) budgets_ = billing_stub<v1::Budgets>(endpoint_);
   return *budgets_;
 }
 v1::Limits::Stub& Connection::limits() {
-  if (!limits_) limits_ = make_stub<v1::Limits>(endpoint_.billing);
+  if (!limits_) limits_ = billing_stub<v1::Limits>(endpoint_);
   return *limits_;
 }
 v1::Ledger::Stub& Connection::ledger() {
-  if (!ledger_) ledger_ = make_stub<v1::Ledger>(endpoint_.billing);
+  if (!ledger_) ledger_ = billing_stub<v1::Ledger>(endpoint_);
   return *ledger_;
 }
 v1::Statements::Stub& Connection::statements() {
-  if (!statements_) statements_ = make_stub<v1::Statements>(endpoint_.billing);
+  if (!statements_) statements_ = billing_stub<v1::Statements>(endpoint_);
   return *statements_;
 }
 v1::Pricing::Stub& Connection::pricing() {
-  if (!pricing_) pricing_ = make_stub<v1::Pricing>(endpoint_.billing);
+  if (!pricing_) pricing_ = billing_stub<v1::Pricing>(endpoint_);
   return *pricing_;
 }
 v1::FleetAdmin::Stub& Connection::fleet() {
-  if (!fleet_) fleet_ = make_stub<v1::FleetAdmin>(endpoint_.scheduler);
+  if (!fleet_) {
+    fleet_ = make_stub<v1::FleetAdmin>(
+        endpoint_.scheduler, rpc::channel_credentials(endpoint_.scheduler, endpoint_.rpc_tls, rpc::kSchedulerRole));
+  }
   return *fleet_;
 }
 v1::Inference::Stub& Connection::inference() {
-  if (!inference_) inference_ = make_stub<v1::Inference>(endpoint_.grpc);
+  if (!inference_) {
+    inference_ =
+        make_stub<v1::Inference>(endpoint_.grpc, rpc::public_channel_credentials(endpoint_.grpc, endpoint_.grpc_ca));
+  }
   return *inference_;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/core/result.h"
+#include "base/core/rpc_tls_options.h"
 #include "cli/arguments.h"
 #include "tidegate/v1/admin.grpc.pb.h"
 #include "tidegate/v1/audit.grpc.pb.h"
@@ -28,6 +29,8 @@ struct Endpoint {
   std::string scheduler;   ///< FleetAdmin
   std::string api_key;
   std::string admin_key;
+  RpcTlsOptions rpc_tls;   ///< for billing and scheduler; off: plain
+  std::string grpc_ca;     ///< authorities of the Inference port's certificate; empty: plain
 };
 
 /// Fails: not_found/no_endpoint with the places looked at; invalid_argument when the file is malformed.

@@ -2,28 +2,63 @@
 
 #include <fmt/format.h>
 
-#include <set>
 #include <string_view>
 
+#include "base/core/secret_check.h"
 #include "base/crypto/ed25519.h"
 #include "gateway/core/client_address.h"
 
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::size_t kSecretBytesMin = 32;
-/// Fewer different characters than this is a typed or patterned secret, not a random one.
-constexpr std::size_t kSecretVarietyMin = 8;
 constexpr std::size_t kDeploymentBytesMax = 63;
 
 std::string secret_problem(std::string_view name, const std::string& secret) {
-  if (secret.size() < kSecretBytesMin) {
-    return fmt::format("{}: the secret has {} bytes; use at least {} random ones\n", name, secret.size(), kSecretBytesMin);
-  }
-  if (std::set<char>(secret.begin(), secret.end()).size() < kSecretVarietyMin) {
-    return fmt::format("{}: the secret repeats a few characters; use random bytes\n", name);
-  }
-  return {};
+  const Status strong = check_secret(name, secret);
+  return strong ? std::string() : strong.error().message + "\n";
+}
+
+/// How long and how much one connection may take: what keeps slow and greedy clients from holding the door.
+void add_connection_rows(ConfigTable& table, GatewayConfig& c) {
+  const auto milliseconds = [&](const char* key, std::chrono::milliseconds& target, std::int64_t most, const char* doc) {
+    table.milliseconds(key, target, 100, most, doc);
+    table.reloadable();
+  };
+  const auto integer = [&](const char* key, std::int64_t& target, std::int64_t least, std::int64_t most, const char* doc) {
+    table.integer(key, target, least, most, doc);
+    table.reloadable();
+  };
+  integer("limits.connections", c.connections_max, 1, 1'000'000, "Most open HTTP connections.");
+  integer("limits.connections_per_address", c.connections_per_address_max, 0, 1'000'000,
+          "Most of them from one address (IPv6: one /64); 0 = no such limit, as behind a proxy, whose clients share one.");
+  integer("limits.requests_per_connection", c.requests_per_connection_max, 0, 1'000'000'000,
+          "Requests after which a connection is closed; 0 = any number.");
+  integer("limits.body_bytes", c.body_bytes_max, 1'024, 64 << 20, "Largest request body.");
+  integer("limits.body_rate_min", c.body_rate_min, 0, 1 << 20,
+          "Bytes a second that a request body must reach after five seconds; 0 = limits.body_ms alone.");
+  milliseconds("limits.header_ms", c.header_max, 600'000, "From the first byte of a request to the end of its head.");
+  milliseconds("limits.body_ms", c.body_max, 600'000, "From the end of the head to the end of the body.");
+  milliseconds("limits.idle_ms", c.idle_max, 3'600'000, "Silence between the requests of one connection.");
+  milliseconds("limits.write_stall_ms", c.write_stall_max, 600'000, "A client that takes no byte of a pending answer.");
+  milliseconds("limits.handshake_ms", c.handshake_max, 600'000, "A TLS handshake.");
+  integer("limits.handshakes", c.handshakes_max, 1, 100'000, "TLS handshakes under way at once; more are cut off.");
+}
+
+/// Certificates of the two public ports and of the connections inside.
+void add_tls_rows(ConfigTable& table, GatewayConfig& c) {
+  table.text("http.tls_cert_file", c.http_tls_cert_file,
+             "Certificate of the HTTP API with its chain, PEM. With it the port speaks TLS 1.2 and 1.3 only; empty: plain, "
+             "for the inside of a proxy. Read again at every reload.");
+  table.reloadable();
+  table.private_file("http.tls_key_file", c.http_tls_key_file, "Key of http.tls_cert_file, PEM without a passphrase.");
+  table.reloadable();
+  table.text("http.tls_client_ca_file", c.http_tls_client_ca_file,
+             "Authorities of clients, PEM: with it nobody connects without a certificate of one of them.");
+  table.reloadable();
+  table.text("grpc.tls_cert_file", c.grpc_tls_cert_file,
+             "As http.tls_cert_file, for the gRPC API; a changed file is taken up within ten seconds.");
+  table.private_file("grpc.tls_key_file", c.grpc_tls_key_file, "Key of grpc.tls_cert_file.");
+  add_rpc_tls_rows(table, c.rpc_tls);
 }
 
 }  // namespace
@@ -35,6 +70,7 @@ ConfigTable config_table(GatewayConfig& c) {
       "http.trusted_proxies", c.trusted_proxies,
       "Proxies whose X-Forwarded-For is believed when a key is limited to source addresses: CIDR ranges with commas. "
       "Empty: nobody's.");
+  table.reloadable();
   table.text("grpc.listen", c.grpc_listen,
              "Address and port of the gRPC API. Inside only: a public one stands behind a proxy.");
   table.text("admin.listen", c.admin_listen, "Address and port of /metrics, /livez, /readyz. Inside only.");
@@ -75,12 +111,15 @@ ConfigTable config_table(GatewayConfig& c) {
   table.text("deployment.name", c.deployment, "Name of this installation, printed on every receipt.");
   table.milliseconds("limits.request_ms", c.request_max, 1'000, 3'600'000, "Longest life of a request.");
   table.milliseconds("limits.queue_wait_ms", c.queue_wait_max, 100, 600'000, "Longest wait for a worker; then 503.");
+  table.reloadable();
   table.integer("limits.queue_length", c.queue_length_max, 1, 1'000'000, "Most requests waiting per model, pool and thread.");
+  table.reloadable();
   table.milliseconds("limits.keep_alive_ms", c.keep_alive, 100, 10'000, "Silence on a stream before a comment is sent.");
+  table.reloadable();
   table.integer("limits.completion_tokens_default", c.completion_tokens_default, 1, 393'216,
                 "Completion ceiling of requests that name none.");
-  table.integer("limits.connections", c.connections_max, 1, 1'000'000, "Most open HTTP connections.");
-  table.integer("limits.body_bytes", c.body_bytes_max, 1'024, 64 << 20, "Largest request body.");
+  table.reloadable();
+  add_connection_rows(table, c);
   table.integer("limits.gateways", c.limit_gateways, 1, 1'000,
                 "Gateways that share rate limits, until Redis has told how many there are; the larger number counts. "
                 "While Redis is away each keeps to the limit divided by it.");
@@ -88,6 +127,7 @@ ConfigTable config_table(GatewayConfig& c) {
                      "Longest wait of a request for a share of a rate limit; an answer of Redis that takes half of it "
                      "counts as none.");
   table.milliseconds("limits.drain_ms", c.drain_max, 0, 600'000, "After SIGTERM: time for open answers to finish.");
+  table.reloadable();
   table.integer("routing.prefix_entries", c.prefix_entries_max, 0, 16'777'216,
                 "Prompt prefixes remembered, each with a worker that has it cached; about 90 bytes each, for some 256 "
                 "tokens of prompt. 0: workers are chosen by their load alone.");
@@ -104,6 +144,8 @@ ConfigTable config_table(GatewayConfig& c) {
   table.milliseconds("routing.spill_ms", c.spill_after, 0, 600'000,
                      "Requests that would wait longer than this, or have no worker at home, go to another region's "
                      "pool if their account may be served there at the same entry of the price book. 0: never.");
+  add_tls_rows(table, c);
+  add_log_row(table, c.log_level);
   return table;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/core/config.h"
+#include "base/core/rpc_tls_options.h"
 
 namespace tidegate::gateway {
 
@@ -14,6 +15,13 @@ struct GatewayConfig {
   std::string grpc_listen = "127.0.0.1:8081";
   std::string admin_listen = "127.0.0.1:8082";
   std::string trusted_proxies;
+  std::string http_tls_cert_file;  ///< empty: plain HTTP
+  std::string http_tls_key_file;
+  std::string http_tls_client_ca_file;
+  std::string grpc_tls_cert_file;  ///< empty: plain gRPC
+  std::string grpc_tls_key_file;
+  RpcTlsOptions rpc_tls;
+  std::string log_level = "info";
   std::int64_t io_threads = 2;
   std::string region = "local";
   std::string pool = "cpu";
@@ -50,6 +58,15 @@ struct GatewayConfig {
   std::int64_t ejected_percent_max = 30;
   std::chrono::milliseconds stall_after{30'000};
   std::chrono::milliseconds spill_after{0};
+  std::chrono::milliseconds header_max{10'000};
+  std::chrono::milliseconds body_max{30'000};
+  std::chrono::milliseconds idle_max{75'000};
+  std::chrono::milliseconds write_stall_max{30'000};
+  std::chrono::milliseconds handshake_max{10'000};
+  std::int64_t handshakes_max = 512;
+  std::int64_t connections_per_address_max = 0;
+  std::int64_t requests_per_connection_max = 100'000;
+  std::int64_t body_rate_min = 1'024;
 };
 
 /// Rows write into `config`, which must outlive the table.

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
+#include "base/obs/config_reloader.h"
 #include "gateway/config.h"
 #include "gateway/wiring.h"
 
@@ -25,8 +28,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   const SystemClock clock;
-  JsonLog log(clock, "gateway", LogLevel::kInfo);
-  auto process = gateway::GatewayProcess::start(config, clock, log);
+  JsonLog log(clock, "gateway", parse_log_level(config.log_level).value_or(LogLevel::kInfo));
+  log_warnings(table, log);
+  auto process = gateway::GatewayProcess::start(config, clock, log, std::vector<std::string>(argv, argv + argc));
   if (!process) {
     const Error& error = process.error();
     log.error("gateway_failed", {kv("reason", error.reason), kv("message", error.message), kv("field", error.field)});

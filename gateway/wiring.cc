@@ -8,12 +8,17 @@
 #include <vector>
 
 #include "base/core/ids.h"
+#include "base/crypto/certificate.h"
 #include "base/crypto/sha256.h"
+#include "base/net/hangup.h"
 #include "base/net/io_threads.h"
 #include "base/net/timer.h"
+#include "base/net/tls_context.h"
 #include "base/obs/admin_server.h"
+#include "base/obs/config_reloader.h"
 #include "base/redis/redis_client.h"
 #include "base/rpc/server.h"
+#include "base/rpc/tls.h"
 #include "gateway/adapters/billing_accounts.h"
 #include "gateway/adapters/redis_idempotency.h"
 #include "gateway/dispatch/lane_dispatcher.h"
@@ -34,6 +39,58 @@ constexpr auto kErrorFramesWithin = std::chrono::seconds(3);
 /// To ship the journal and let billing close the epoch. What is left is settled by the next start.
 constexpr auto kShipWithin = std::chrono::seconds(10);
 constexpr auto kReadinessEvery = std::chrono::milliseconds(200);
+
+HttpLimits http_limits(const GatewayConfig& config) {
+  HttpLimits limits;
+  limits.handshake = config.handshake_max;
+  limits.header = config.header_max;
+  limits.body = config.body_max;
+  limits.idle = config.idle_max;
+  limits.write_stall = config.write_stall_max;
+  limits.body_bytes = static_cast<std::uint64_t>(config.body_bytes_max);
+  limits.body_bytes_per_second = config.body_rate_min;
+  limits.requests_per_connection = config.requests_per_connection_max;
+  limits.connections = static_cast<std::size_t>(config.connections_max);
+  limits.connections_per_address = static_cast<std::size_t>(config.connections_per_address_max);
+  limits.handshakes = static_cast<std::size_t>(config.handshakes_max);
+  return limits;
+}
+
+ServingLimits serving_limits(const GatewayConfig& config) {
+  ServingLimits limits;
+  limits.request_max = config.request_max;
+  limits.keep_alive = config.keep_alive;
+  limits.completion_default = static_cast<std::int32_t>(config.completion_tokens_default);
+  return limits;
+}
+
+FairQueueLimits queue_limits(const GatewayConfig& config) {
+  FairQueueLimits limits;
+  limits.wait_max = config.queue_wait_max;
+  limits.length_max = static_cast<std::size_t>(config.queue_length_max);
+  return limits;
+}
+
+/// Null: plain HTTP.
+Result<std::shared_ptr<const TlsContext>> load_http_tls(const GatewayConfig& config, Wall now) {
+  if (config.http_tls_cert_file.empty() && config.http_tls_key_file.empty() && config.http_tls_client_ca_file.empty()) {
+    return std::shared_ptr<const TlsContext>();
+  }
+  TG_ASSIGN(const auto pair, load_certificate_pair(config.http_tls_cert_file, config.http_tls_key_file, "http.tls_", now));
+  std::string authorities;
+  if (!config.http_tls_client_ca_file.empty()) {
+    TG_ASSIGN(authorities, load_authorities(config.http_tls_client_ca_file, "http.tls_client_ca_file", now));
+  }
+  return TlsContext::for_server(pair, authorities);
+}
+
+/// What gRPC reads by itself is checked here, so that a bad file is told before it is met.
+Status check_grpc_tls(const GatewayConfig& config, Wall now) {
+  TG_TRY(rpc::check_rpc_tls(config.rpc_tls, rpc::kGatewayRole, now));
+  if (config.grpc_tls_cert_file.empty() && config.grpc_tls_key_file.empty()) return {};
+  TG_TRY(load_certificate_pair(config.grpc_tls_cert_file, config.grpc_tls_key_file, "grpc.tls_", now));
+  return {};
+}
 
 /// What one io thread owns.
 struct Lane {
@@ -113,17 +170,28 @@ struct GatewayProcess::Parts {
   std::unique_ptr<HttpServer> http;
   std::unique_ptr<InferenceService> inference;
   std::unique_ptr<rpc::RpcServer> grpc;
+  std::optional<ConfigReloader> reloader;
+  std::unique_ptr<HangupWatch> hangups;
+  std::string certificate;  ///< fingerprint of the HTTP port's, as last loaded; touched by reloads, one at a time
   std::unique_ptr<AdminServer> admin;
 };
 
-GatewayProcess::GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log)
-    : config_(config), clock_(clock), log_(log), parts_(std::make_unique<Parts>(config_, clock)) {}
+GatewayProcess::GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log,
+                               std::vector<std::string> arguments)
+    : config_(config),
+      arguments_(std::move(arguments)),
+      clock_(clock),
+      log_(log),
+      running_(config),
+      parts_(std::make_unique<Parts>(config_, clock)) {}
 
 GatewayProcess::~GatewayProcess() { shut_down(); }
 
 Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayConfig& config, const Clock& clock,
-                                                              Log& log) {
-  std::unique_ptr<GatewayProcess> process(new GatewayProcess(config, clock, log));
+                                                              Log& log, std::vector<std::string> arguments) {
+  TG_TRY(check_grpc_tls(config, clock.wall()));
+  TG_TRY(load_http_tls(config, clock.wall()));  // again in listen(); here before a journal is opened
+  std::unique_ptr<GatewayProcess> process(new GatewayProcess(config, clock, log, std::move(arguments)));
   TG_TRY(process->open_money());
   TG_TRY(process->open_limits());
   process->open_lanes();
@@ -138,9 +206,9 @@ Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayConfi
 
 Status GatewayProcess::open_money() {
   Parts& parts = *parts_;
-  TG_ASSIGN(parts.accounts, connect_billing(config_.billing_address, config_.cluster_token, clock_));
-  TG_ASSIGN(parts.receipts, connect_receipts(config_.billing_address, config_.cluster_token, clock_));
-  TG_ASSIGN(parts.balances, connect_balances(config_.billing_address, config_.cluster_token, clock_));
+  TG_ASSIGN(parts.accounts, connect_billing(config_.billing_address, config_.cluster_token, clock_, config_.rpc_tls));
+  TG_ASSIGN(parts.receipts, connect_receipts(config_.billing_address, config_.cluster_token, clock_, config_.rpc_tls));
+  TG_ASSIGN(parts.balances, connect_balances(config_.billing_address, config_.cluster_token, clock_, config_.rpc_tls));
   TreasuryConfig config;
   config.gateway_id = config_.gateway_id;
   config.pepper = config_.pepper;
@@ -223,20 +291,15 @@ void GatewayProcess::open_lanes() {
     options.epoch = static_cast<std::uint64_t>(unix_micros(clock_.wall()));
     options.thread = static_cast<std::uint32_t>(i);
     options.cluster_token = config_.cluster_token;
+    options.tls = config_.rpc_tls;
     options.cache_secret = std::string(as_view(derive_key(config_.cache_salt, "tenant cache salt")));
-    FairQueueLimits limits;
-    limits.wait_max = config_.queue_wait_max;
-    limits.length_max = static_cast<std::size_t>(config_.queue_length_max);
-    ServingLimits serving;
-    serving.request_max = config_.request_max;
-    serving.keep_alive = config_.keep_alive;
-    serving.completion_default = static_cast<std::int32_t>(config_.completion_tokens_default);
     parts.io.run_on(i, [&] {
-      lane.dispatcher = std::make_unique<LaneDispatcher>(std::move(options), limits, config_.region,
-                                                         parts.io.executor(i), clock_, log_, lane.metrics, routing);
+      lane.dispatcher =
+          std::make_unique<LaneDispatcher>(std::move(options), queue_limits(config_), config_.region,
+                                           parts.io.executor(i), clock_, log_, lane.metrics, routing);
     });
     lane.serving.emplace(Serving{parts.treasury->meter(), *lane.dispatcher, lane.open_requests, clock_, log_,
-                                 lane.metrics, serving, parts.rates.get()});
+                                 lane.metrics, serving_limits(config_), parts.rates.get()});
   }
 }
 
@@ -268,6 +331,7 @@ void GatewayProcess::watch_routes() {
   RouteWatchOptions options;
   options.scheduler_address = config_.scheduler_address;
   options.cluster_token = config_.cluster_token;
+  options.tls = config_.rpc_tls;
   options.gateway_id = config_.gateway_id;
   options.region = config_.region;
   const auto publish = [&parts](const RouteWatch::Snapshot& snapshot) {
@@ -307,22 +371,90 @@ Status GatewayProcess::listen() {
   http.listen = config_.http_listen;
   http.service = "gateway";
   http.render_error = HttpApi::render_error;
-  http.limits.connections = static_cast<std::size_t>(config_.connections_max);
-  http.limits.body_bytes = static_cast<std::uint64_t>(config_.body_bytes_max);
+  http.limits = http_limits(config_);
+  TG_ASSIGN(http.tls, load_http_tls(config_, clock_.wall()));
+  if (http.tls) parts.certificate = http.tls->facts().fingerprint;
+  note_certificate(http.tls.get());
   TG_ASSIGN(parts.http, HttpServer::start(parts.io, std::move(http), parts.handler, clock_, log_, parts.registry));
 
   parts.inference = std::make_unique<InferenceService>(parts.treasury->principals(), parts.ids, clock_,
                                                        std::move(serving_lanes), proxies);
   rpc::ServerOptions grpc;
   grpc.listen = {config_.grpc_listen};
+  grpc.public_cert_file = config_.grpc_tls_cert_file;
+  grpc.public_key_file = config_.grpc_tls_key_file;
   TG_ASSIGN(parts.grpc, rpc::RpcServer::start(grpc, {parts.inference.get()}));
+  parts.reloader.emplace("gateway", [this] { return reread(); }, clock_, log_, parts.registry);
+  AdminActions actions;
+  actions.reload = [this] { return reload(); };
+  actions.config = [this] {
+    const std::lock_guard lock(mutex_);
+    return describe_config(running_);
+  };
   TG_ASSIGN(parts.admin, AdminServer::start(config_.admin_listen, parts.registry, parts.readiness,
-                                            describe_config(config_), clock_, log_));
+                                            describe_config(config_), clock_, log_, std::move(actions)));
+  parts.hangups = std::make_unique<HangupWatch>(parts.control.context(0), [this] {
+    const auto reloaded = reload();  // told to the log
+  });
   parts.signals.emplace(parts.control.context(0), SIGTERM, SIGINT);
   parts.signals->async_wait([this](const boost::system::error_code& stopped, int) {
     if (!stopped) request_stop();
   });
   return {};
+}
+
+/// When the HTTP port's certificate ends, for the operator's alarm; 0 without TLS.
+void GatewayProcess::note_certificate(const TlsContext* tls) {
+  const double ends = tls == nullptr ? 0 : static_cast<double>(unix_micros(tls->facts().not_after)) / 1e6;
+  parts_->registry
+      .gauge("tidegate_gateway_certificate_expiry_timestamp_seconds",
+             "End of the HTTP port's certificate, seconds since 1970; 0 without TLS")
+      .set(ends);
+}
+
+Result<std::vector<std::string>> GatewayProcess::reload() { return parts_->reloader->reload(); }
+
+/// Everything that can fail first; from the first thing applied on nothing can. A part that wants a new option at run
+/// time gets its line among those that apply.
+Result<std::vector<std::string>> GatewayProcess::reread() {
+  Parts& parts = *parts_;
+  GatewayConfig before;
+  {
+    const std::lock_guard lock(mutex_);
+    before = running_;
+  }
+  TG_ASSIGN(auto again, reread_config<GatewayConfig>(before, config_table, arguments_));
+  const GatewayConfig& fresh = again.config;
+  TG_TRY(check_config(fresh));
+  TG_TRY(check_grpc_tls(fresh, clock_.wall()));
+  TG_ASSIGN(const auto proxies, TrustedProxies::parse(fresh.trusted_proxies));
+  TG_ASSIGN(const auto tls, load_http_tls(fresh, clock_.wall()));
+  if ((tls == nullptr) != parts.certificate.empty()) {
+    return fail(Code::kInvalidArgument, "not_reloadable",
+                "http.tls_cert_file: a port that runs does not begin or cease to speak TLS; put it back or restart",
+                "http.tls_cert_file");
+  }
+
+  parts.http->set_limits(http_limits(fresh));
+  if (tls) {
+    parts.http->set_tls(tls);
+    if (std::exchange(parts.certificate, tls->facts().fingerprint) != tls->facts().fingerprint) {
+      again.changed.push_back("the certificate of http.listen");
+    }
+    note_certificate(tls.get());
+  }
+  for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
+    parts.io.post_on(i, [&parts, i, proxies, serving = serving_limits(fresh), queue = queue_limits(fresh)] {
+      parts.lanes[i]->serving->limits = serving;
+      parts.lanes[i]->dispatcher->set_limits(queue);
+      parts.api->set_proxies(i, proxies);
+    });
+  }
+  parts.inference->set_proxies(proxies);
+  log_.set_least(parse_log_level(fresh.log_level).value_or(LogLevel::kInfo));
+  const std::lock_guard lock(mutex_);
+  running_ = fresh;
+  return std::move(again.changed);
 }
 
 int GatewayProcess::run() {
@@ -349,8 +481,13 @@ void GatewayProcess::request_stop() {
 void GatewayProcess::drain() {
   Parts& parts = *parts_;
   parts.routes_ready.down("stopping");
-  const Deadline limit = Deadline::after(clock_.mono(), config_.drain_max);
-  const Deadline cut = Deadline::after(clock_.mono(), config_.drain_max + kErrorFramesWithin);
+  std::chrono::milliseconds drain_max{0};
+  {
+    const std::lock_guard lock(mutex_);
+    drain_max = running_.drain_max;
+  }
+  const Deadline limit = Deadline::after(clock_.mono(), drain_max);
+  const Deadline cut = Deadline::after(clock_.mono(), drain_max + kErrorFramesWithin);
   std::promise<void> answered;
   auto all_answered = answered.get_future();
   auto grpc_drained = std::async(std::launch::async, [&] { parts.grpc->drain(cut); });
@@ -360,7 +497,7 @@ void GatewayProcess::drain() {
       parts.io.run_on(i, [&parts, i] { parts.lanes[i]->open_requests.shut_all(); });
     }
   });
-  const std::size_t cut_off = parts.http->drain(config_.drain_max + std::chrono::milliseconds(kErrorFramesWithin));
+  const std::size_t cut_off = parts.http->drain(drain_max + std::chrono::milliseconds(kErrorFramesWithin));
   grpc_drained.get();
   answered.set_value();
   ender.get();
@@ -381,6 +518,7 @@ void GatewayProcess::shut_down() {
   if (!parts_) return;
   Parts& parts = *parts_;
   parts.admin.reset();
+  parts.control.run_on(0, [&parts] { parts.hangups.reset(); });
   parts.grpc.reset();
   parts.http.reset();
   for (std::size_t i = 0; i < parts.lanes.size(); ++i) {

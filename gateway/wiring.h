@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
@@ -14,6 +15,7 @@
 namespace tidegate {
 class IoThreads;
 class RedisClient;
+class TlsContext;
 }  // namespace tidegate
 
 namespace tidegate::gateway {
@@ -23,7 +25,9 @@ class GatewayProcess {
  public:
   /// Listens at once; requests are refused with 503 until keys, prices and routes are there (/readyz says which).
   /// Fails: whatever a part reports (an address in use, a locked journal); nothing is left running.
-  static Result<std::unique_ptr<GatewayProcess>> start(const GatewayConfig& config, const Clock& clock, Log& log);
+  /// `arguments` are main's, for reading the options again on SIGHUP or POST /reload; empty: that is refused.
+  static Result<std::unique_ptr<GatewayProcess>> start(const GatewayConfig& config, const Clock& clock, Log& log,
+                                                       std::vector<std::string> arguments = {});
   /// Stops at once what run() did not end.
   ~GatewayProcess();
 
@@ -33,6 +37,11 @@ class GatewayProcess {
   /// Any thread. Again: nothing.
   void request_stop();
 
+  /// Reads the options again and applies those that may change, for what begins from now on: open answers go on as they
+  /// began. All or nothing. Any thread while run() runs. Fails: invalid_argument/bad_config, not_reloadable,
+  /// bad_certificate; nothing has changed then.
+  Result<std::vector<std::string>> reload();
+
   /// With the ports that were bound: "127.0.0.1:41234".
   std::string http_address() const;
   std::string grpc_address() const;
@@ -40,23 +49,27 @@ class GatewayProcess {
 
  private:
   struct Parts;
-  GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log);
+  GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log, std::vector<std::string> arguments);
+  Result<std::vector<std::string>> reread();
   Status open_money();
   Result<std::unique_ptr<RedisClient>> connect_redis(IoThreads& threads, std::size_t thread);
   Status open_limits();
   void open_lanes();
   Status open_idempotency();
   void watch_routes();
+  void note_certificate(const TlsContext* tls);
   Status listen();
   void drain();
   void shut_down();
 
-  const GatewayConfig config_;
+  const GatewayConfig config_;                ///< as started
+  const std::vector<std::string> arguments_;  ///< main's
   const Clock& clock_;
   Log& log_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool is_stop_requested_ = false;
+  GatewayConfig running_;  ///< as last read; guarded by mutex_
   std::unique_ptr<Parts> parts_;
 };
 

@@ -1,12 +1,9 @@
 #include "scheduler/config.h"
 
+#include "base/core/secret_check.h"
 #include "base/crypto/api_key.h"
 
 namespace tidegate::scheduler {
-
-namespace {
-constexpr std::size_t kTokenLengthMin = 32;
-}
 
 ConfigTable config_table(SchedulerConfig& config) {
   ConfigTable table("tidegate-scheduler");
@@ -34,14 +31,20 @@ ConfigTable config_table(SchedulerConfig& config) {
              "Local driver: where its workers tell what each sequence cost (host:port or unix:/path); empty = nowhere.");
   table.text("local.cluster_token_file", config.cluster_token_file, "Local driver: path of the token file its workers read.");
   table.required();
+  add_rpc_tls_rows(table, config.rpc_tls);
+  table.text("local.worker_tls_cert_file", config.worker_tls_cert_file,
+             "Local driver: certificate of its workers' role, with rpc.tls_...; one for all of them.");
+  table.private_file("local.worker_tls_key_file", config.worker_tls_key_file, "Local driver: key of that certificate.");
+  add_log_row(table, config.log_level);
   return table;
 }
 
 Status check_config(const SchedulerConfig& config) {
-  if (config.cluster_token.size() < kTokenLengthMin) {
-    return fail(Code::kInvalidArgument, "weak_secret",
-                "secrets.cluster_token_file must hold at least 32 random characters; write one with: openssl rand -hex 32",
-                "secrets.cluster_token_file");
+  TG_TRY(check_secret("secrets.cluster_token_file", config.cluster_token));
+  if (config.rpc_tls.is_on() && (config.worker_tls_cert_file.empty() || config.worker_tls_key_file.empty())) {
+    return fail(Code::kInvalidArgument, "bad_config",
+                "with rpc.tls_... the local driver's workers need local.worker_tls_cert_file and local.worker_tls_key_file",
+                "local.worker_tls_cert_file");
   }
   const auto key = parse_api_key(config.admin_key);
   if (!key || key->kind != KeyKind::kAdmin) {

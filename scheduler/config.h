@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/core/config.h"
+#include "base/core/rpc_tls_options.h"
 
 namespace tidegate::scheduler {
 
@@ -21,6 +22,10 @@ struct SchedulerConfig {
   std::string cluster_token;
   std::string cluster_token_file;
   std::string billing_address;
+  std::string worker_tls_cert_file;
+  std::string worker_tls_key_file;
+  RpcTlsOptions rpc_tls;
+  std::string log_level = "info";
   std::string admin_key;
   std::chrono::milliseconds lease_ttl{5'000};
   std::chrono::milliseconds stop_limit{70'000};

@@ -7,12 +7,15 @@
 
 #include "base/core/ids.h"
 #include "base/crypto/sha256.h"
+#include "base/net/hangup.h"
 #include "base/net/io_threads.h"
 #include "base/obs/admin_server.h"
+#include "base/obs/config_reloader.h"
 #include "base/pg/leader.h"
 #include "base/pg/migrate.h"
 #include "base/pg/pool.h"
 #include "base/rpc/server.h"
+#include "base/rpc/tls.h"
 #include "base/rpc/work_pool.h"
 #include "scheduler/adapters/pg_deployments.h"
 #include "scheduler/catalogue/catalogue_file.h"
@@ -49,6 +52,7 @@ LocalDriver::Settings driver_settings(const SchedulerConfig& config) {
   settings.billing_address = config.billing_address;
   settings.cluster_token_file = config.cluster_token_file;
   settings.stop_limit = config.stop_limit;
+  settings.worker_tls = {config.rpc_tls.ca_file, config.worker_tls_cert_file, config.worker_tls_key_file};
   return settings;
 }
 
@@ -76,8 +80,8 @@ struct SchedulerProcess::Parts {
         control(catalogue, fleet_settings(), seed_from(entropy), *driver, clock, log, metrics, io.executor(0)),
         leadership(lease, store, clock, log, io.executor(0), {config.lease_ttl}, leadership_handlers()),
         workers(kAdminThreads, kAdminQueueMax, "admin"),
-        fleet(control, rpc::AuthGate::required(config.cluster_token), log),
-        admin_service(control, catalogue, store, clock, workers, rpc::AuthGate::required(config.admin_key)) {}
+        fleet(control, rpc::AuthGate::required(config.cluster_token).for_roles({"gateway", "worker"}), log),
+        admin_service(control, catalogue, store, clock, workers, rpc::AuthGate::required(config.admin_key).for_roles({"cli"})) {}
 
   Fleet::Settings fleet_settings() const {
     Fleet::Settings settings;
@@ -116,14 +120,29 @@ struct SchedulerProcess::Parts {
   rpc::WorkPool workers;
   FleetService fleet;
   FleetAdminService admin_service;
+  std::optional<ConfigReloader> reloader;
   std::unique_ptr<AdminServer> admin;
   std::unique_ptr<rpc::RpcServer> server;
 };
 
 SchedulerProcess::SchedulerProcess(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
-Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const SchedulerConfig& config, const Clock& clock, Log& log) {
+namespace {
+/// Reads the options again. Log level and certificates may change; the rest is refused.
+ConfigReloader::Work reload_work(const SchedulerConfig& config, std::vector<std::string> arguments, const Clock& clock,
+                                 Log& log) {
+  const auto check = [&clock](const SchedulerConfig& fresh) -> Status {
+    TG_TRY(check_config(fresh));
+    return rpc::check_rpc_tls(fresh.rpc_tls, rpc::kSchedulerRole, clock.wall());
+  };
+  return reload_of_log_level<SchedulerConfig>(config, config_table, std::move(arguments), check, log);
+}
+}  // namespace
+
+Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const SchedulerConfig& config, const Clock& clock,
+                                                                  Log& log, std::vector<std::string> arguments) {
   TG_TRY(check_config(config));
+  TG_TRY(rpc::check_rpc_tls(config.rpc_tls, rpc::kSchedulerRole, clock.wall()));
   TG_ASSIGN(Catalogue catalogue, load_catalogue(config.catalogue_dir));
   TG_ASSIGN(const auto report, pg::migrate(config.pg_dsn, "scheduler", migrations(), Deadline::after(clock.mono(), kMigrateLimit)));
   log.info("migrated", {kv("from", report.version_before), kv("to", report.version_after)});
@@ -132,11 +151,16 @@ Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const Schedule
       new SchedulerProcess(std::make_unique<Parts>(config, clock, log, std::move(catalogue), std::move(driver))));
   Parts& parts = *process->parts_;
   SchedulerConfig shown = config;  // a table writes into what it describes
-  TG_ASSIGN(parts.admin, AdminServer::start(config.admin_listen, parts.registry, parts.readiness, config_table(shown).values(), clock, log));
+  parts.reloader.emplace("scheduler", reload_work(config, std::move(arguments), clock, log), clock, log, parts.registry);
+  AdminActions actions;
+  actions.reload = [&parts] { return parts.reloader->reload(); };
+  TG_ASSIGN(parts.admin, AdminServer::start(config.admin_listen, parts.registry, parts.readiness,
+                                            config_table(shown).values(), clock, log, std::move(actions)));
   TG_TRY(parts.lease.create_table(Deadline::after(clock.mono(), kMigrateLimit)));
   parts.control.start();
   rpc::ServerOptions options;
   options.listen = {config.grpc_listen};
+  options.tls = config.rpc_tls;
   TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.fleet, &parts.admin_service}));
   parts.leadership.start();
   log.info("listening", {kv("grpc", process->address()), kv("models", parts.catalogue.models().size())});
@@ -162,7 +186,11 @@ void SchedulerProcess::run() {
   signals.async_wait([&signalled](const boost::system::error_code& stopped, int signal) {
     if (!stopped) signalled.set_value(signal);
   });
+  auto hangups = std::make_unique<HangupWatch>(parts_->io.context(0), [this] {
+    const auto reloaded = parts_->reloader->reload();  // told to the log
+  });
   const int signal = signalled.get_future().get();
+  parts_->io.run_on(0, [&hangups] { hangups.reset(); });
   parts_->log.info("stopping", {kv("signal", signal)});
 }
 

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
@@ -13,7 +14,9 @@ namespace tidegate::scheduler {
 class SchedulerProcess {
  public:
   /// Migrates, listens, and begins to try for the lead. The references outlive it. Fails as its parts do.
-  static Result<std::unique_ptr<SchedulerProcess>> start(const SchedulerConfig& config, const Clock& clock, Log& log);
+  /// `arguments` are main's, for reading the options again on SIGHUP or POST /reload; empty: that is refused.
+  static Result<std::unique_ptr<SchedulerProcess>> start(const SchedulerConfig& config, const Clock& clock, Log& log,
+                                                         std::vector<std::string> arguments = {});
   ~SchedulerProcess();
 
   /// Returns after SIGTERM or SIGINT. Workers are left running.

@@ -1,5 +1,7 @@
 #include "worker/config.h"
 
+#include "base/core/secret_check.h"
+
 namespace tidegate::worker {
 
 ConfigTable config_table(WorkerConfig& config) {
@@ -34,6 +36,8 @@ ConfigTable config_table(WorkerConfig& config) {
   table.text("meter.dir", config.meter_dir, "Folder of this replica's usage records until billing has them; needed with billing.address.");
   table.secret_file("cluster_token_file", config.cluster_token, "Token that gateways and workers share.");
   table.required();
+  add_rpc_tls_rows(table, config.rpc_tls);
+  add_log_row(table, config.log_level);
 
   table.integer("credits.overcommit", config.credits_overcommit, 0, 1024,
                 "Sequences granted beyond the batch, so that a freed place is refilled at once.");
@@ -54,7 +58,7 @@ Status check_config(const WorkerConfig& config) {
   if (!config.billing_address.empty() && config.meter_dir.empty()) {
     return fail(Code::kInvalidArgument, "bad_config", "billing.address needs meter.dir", "meter.dir");
   }
-  return {};
+  return check_secret("cluster_token_file", config.cluster_token);
 }
 
 }  // namespace tidegate::worker

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/core/config.h"
+#include "base/core/rpc_tls_options.h"
 
 namespace tidegate::worker {
 
@@ -38,6 +39,8 @@ struct WorkerConfig {
   std::string billing_address;
   std::string meter_dir;
   std::string cluster_token;
+  RpcTlsOptions rpc_tls;
+  std::string log_level = "info";
 
   std::int64_t credits_overcommit = 2;
   std::int64_t outbox_kib_max = 1024;

@@ -10,9 +10,12 @@
 
 #include "base/core/ids.h"
 #include "base/crypto/sha256.h"
+#include "base/net/hangup.h"
 #include "base/net/io_threads.h"
 #include "base/obs/admin_server.h"
+#include "base/obs/config_reloader.h"
 #include "base/rpc/server.h"
+#include "base/rpc/tls.h"
 #include "worker/engine/open_engine.h"
 #include "worker/engine/sim_engine.h"
 #include "worker/meter/meter_link.h"
@@ -63,9 +66,11 @@ struct WorkerProcess::Parts {
   Readiness readiness;
   SystemEntropy entropy;
   TermFence fence;
+  std::optional<ConfigReloader> reloader;
   std::unique_ptr<AdminServer> admin;
   IoThreads io{1, "worker-io"};
   std::optional<asio::signal_set> signals;
+  std::unique_ptr<HangupWatch> hangups;
   std::optional<WorkerStatus> status;
   std::unique_ptr<MeterFile> meter;
   std::unique_ptr<EngineThread> engine;
@@ -94,25 +99,43 @@ WorkerProcess::~WorkerProcess() {
   parts.io.stop();
 }
 
-Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const WorkerConfig& config, const Clock& clock, Log& log) {
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const WorkerConfig& config, const Clock& clock, Log& log,
+                                                            std::vector<std::string> arguments) {
+  TG_TRY(rpc::check_rpc_tls(config.rpc_tls, rpc::kWorkerRole, clock.wall()));
   std::unique_ptr<WorkerProcess> process(new WorkerProcess(config, clock, log));
-  TG_TRY(process->listen());
+  TG_TRY(process->listen(std::move(arguments)));
   TG_TRY(process->load());
   return process;
 }
 
-Status WorkerProcess::listen() {
+Status WorkerProcess::listen(std::vector<std::string> arguments) {
   Parts& parts = *parts_;
   WorkerConfig shown = config_;  // a table writes into what it describes
+  const auto check = [this](const WorkerConfig& fresh) -> Status {
+    TG_TRY(check_config(fresh));
+    return rpc::check_rpc_tls(fresh.rpc_tls, rpc::kWorkerRole, clock_.wall());
+  };
+  parts.reloader.emplace(
+      "worker", reload_of_log_level<WorkerConfig>(config_, config_table, std::move(arguments), check, log_), clock_, log_,
+      parts.registry);
+  AdminActions actions;
+  actions.reload = [&parts] { return parts.reloader->reload(); };
   TG_ASSIGN(parts.admin, AdminServer::start(config_.admin_listen, parts.registry, parts.readiness,
-                                            config_table(shown).values(), clock_, log_));
+                                            config_table(shown).values(), clock_, log_, std::move(actions)));
+  parts.hangups = std::make_unique<HangupWatch>(parts.io.context(0), [&parts] {
+    const auto reloaded = parts.reloader->reload();  // told to the log
+  });
   parts.signals.emplace(parts.io.context(0), SIGTERM, SIGINT);
   parts.signals->async_wait([this](const boost::system::error_code& stopped, int) {
     if (!stopped) request_drain();
   });
   parts.sessions =
-      std::make_unique<SessionService>(rpc::AuthGate::required(config_.cluster_token), parts.io.executor(0), log_);
-  TG_ASSIGN(parts.server, rpc::RpcServer::start({.listen = {config_.grpc_listen}}, {parts.sessions.get()}));
+      std::make_unique<SessionService>(rpc::AuthGate::required(config_.cluster_token).for_roles({"gateway"}),
+                                       parts.io.executor(0), log_);
+  rpc::ServerOptions server;
+  server.listen = {config_.grpc_listen};
+  server.tls = config_.rpc_tls;
+  TG_ASSIGN(parts.server, rpc::RpcServer::start(server, {parts.sessions.get()}));
 
   UuidV7Source ids(clock_, parts.entropy);
   const std::string& bound = parts.server->addresses().front();
@@ -130,15 +153,18 @@ Status WorkerProcess::listen() {
                                  kv("worker_id", parts.status->facts().worker_id), kv("replica", config_.replica)});
   rpc::ChannelOptions options;
   options.token = config_.cluster_token;
+  options.tls = config_.rpc_tls;
   if (!config_.billing_address.empty()) {
     TG_ASSIGN(parts.meter, MeterFile::create(config_.meter_dir, parts.status->facts().worker_id, clock_, log_,
                                              parts.metrics.meter_failures));
+    options.peer_role = rpc::kBillingRole;
     TG_ASSIGN(parts.billing, rpc::make_channel(config_.billing_address, options));
     parts.meter_link = std::make_unique<MeterLink>(parts.billing, parts.io.executor(0), clock_, log_, parts.metrics,
                                                    *parts.meter, MeterLink::Options{});
     parts.meter_link->start();
   }
   if (config_.scheduler_address.empty()) return {};
+  options.peer_role = rpc::kSchedulerRole;
   TG_ASSIGN(parts.scheduler, rpc::make_channel(config_.scheduler_address, options));
   std::uint64_t seed = 0;
   parts.entropy.fill(&seed, sizeof seed);

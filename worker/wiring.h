@@ -3,6 +3,8 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
@@ -16,7 +18,9 @@ class WorkerProcess {
  public:
   /// Listens and registers as loading, then loads the model (seconds to minutes, on this thread), then serves.
   /// Fails: whatever a part reports; nothing is left running.
-  static Result<std::unique_ptr<WorkerProcess>> start(const WorkerConfig& config, const Clock& clock, Log& log);
+  /// `arguments` are main's, for reading the options again on SIGHUP or POST /reload; empty: that is refused.
+  static Result<std::unique_ptr<WorkerProcess>> start(const WorkerConfig& config, const Clock& clock, Log& log,
+                                                      std::vector<std::string> arguments = {});
   /// Stops at once what run() did not end.
   ~WorkerProcess();
 
@@ -28,7 +32,7 @@ class WorkerProcess {
  private:
   struct Parts;
   WorkerProcess(const WorkerConfig& config, const Clock& clock, Log& log);
-  Status listen();
+  Status listen(std::vector<std::string> arguments);
   Status load();
   void drain();
 

@@ -1,7 +1,11 @@
 #include "base/core/config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <sstream>
@@ -53,7 +57,7 @@ void ConfigTable::secret_file(std::string key, std::string& target, std::string 
          target = *std::move(content);
          return target.empty() ? fmt::format("the secret file '{}' is empty", value) : std::string();
        },
-       [&target] { return std::string(target.empty() ? "" : "(set)"); }});
+       [&target] { return std::string(target.empty() ? "" : "(set)"); }, [&target] { return target; }, true});
 }
 
 void ConfigTable::integer(std::string key, std::int64_t& target, std::int64_t least, std::int64_t most,
@@ -85,12 +89,33 @@ void ConfigTable::milliseconds(std::string key, std::chrono::milliseconds& targe
        [&target] { return fmt::format("{}", target.count()); }});
 }
 
+void ConfigTable::choice(std::string key, std::string& target, std::vector<std::string> choices, std::string doc) {
+  std::string type = fmt::format("{}", fmt::join(choices, " or "));
+  add({std::move(key), type, target, std::move(doc), false,
+       [&target, type, choices = std::move(choices)](std::string_view value) {
+         if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+           return fmt::format("'{}' is not {}", value, type);
+         }
+         target = value;
+         return std::string();
+       },
+       [&target] { return target; }});
+}
+
+void ConfigTable::private_file(std::string key, std::string& target, std::string doc) {
+  text(std::move(key), target, std::move(doc));
+  rows_.back().type = "path of a private file";
+  rows_.back().is_private = true;
+}
+
 void ConfigTable::required() { rows_.back().is_required = true; }
+void ConfigTable::reloadable() { rows_.back().is_reloadable = true; }
 
 std::string ConfigTable::assign(std::string_view key, std::string_view value, std::string_view origin) {
   for (Row& row : rows_) {
     if (row.key != key) continue;
     const std::string complaint = row.assign(value);
+    if (row.is_private) row.path = value;
     return complaint.empty() ? complaint : fmt::format("{}: {}: {}\n", origin, key, complaint);
   }
   return fmt::format("{}: unknown option '{}'; see --help for the list\n", origin, key);
@@ -156,6 +181,32 @@ Status ConfigTable::check_required() const {
   return {};
 }
 
+Result<std::vector<std::string>> ConfigTable::changes_to(const ConfigTable& newer) const {
+  const auto exact = [](const Row& row) { return row.exact ? row.exact() : row.show(); };
+  std::vector<std::string> changed;
+  std::string problems;
+  for (std::size_t i = 0; i < rows_.size() && i < newer.rows_.size(); ++i) {
+    if (exact(rows_[i]) == exact(newer.rows_[i])) continue;
+    changed.push_back(rows_[i].key);
+    if (!rows_[i].is_reloadable) {
+      problems += fmt::format("{}: cannot change while the process runs; put it back or restart\n", rows_[i].key);
+    }
+  }
+  if (!problems.empty()) return fail(Code::kInvalidArgument, "not_reloadable", problems);
+  return changed;
+}
+
+std::vector<std::string> ConfigTable::warnings() const {
+  std::vector<std::string> all;
+  for (const Row& row : rows_) {
+    struct stat facts {};
+    if (row.path.empty() || ::stat(row.path.c_str(), &facts) != 0 || (facts.st_mode & 077) == 0) continue;
+    all.push_back(fmt::format("{}: others than its owner can reach '{}' (mode {:03o}); run: chmod 600 '{}'", row.key,
+                              row.path, static_cast<unsigned>(facts.st_mode & 0777), row.path));
+  }
+  return all;
+}
+
 std::string ConfigTable::values() const {
   std::string page;
   for (const Row& row : rows_) page += fmt::format("{} = {}\n", row.key, row.show());
@@ -167,8 +218,9 @@ std::string ConfigTable::reference() const {
       fmt::format("## {}\n\n| option | type | default | meaning |\n| --- | --- | --- | --- |\n", service_);
   for (const Row& row : rows_) {
     page +=
-        fmt::format("| `{}` | {} | {} | {}{} |\n", row.key, row.type,
-                    row.fallback.empty() ? "" : "`" + row.fallback + "`", row.doc, row.is_required ? " Required." : "");
+        fmt::format("| `{}` | {} | {} | {}{}{} |\n", row.key, row.type,
+                    row.fallback.empty() ? "" : "`" + row.fallback + "`", row.doc, row.is_required ? " Required." : "",
+                    row.is_reloadable ? " Reloadable." : "");
   }
   return page;
 }
@@ -177,7 +229,8 @@ std::string ConfigTable::help() const {
   std::string page = fmt::format("{} --config=FILE --key=value ...\n\n", service_);
   for (const Row& row : rows_) {
     page += fmt::format("  --{}=<{}>{}\n      {}\n", row.key, row.type,
-                        row.fallback.empty() ? "" : " [" + row.fallback + "]", row.doc);
+                        row.fallback.empty() ? "" : " [" + row.fallback + "]",
+                        row.doc + (row.is_reloadable ? " Reloadable." : ""));
   }
   return page;
 }

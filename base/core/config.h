@@ -28,13 +28,25 @@ class ConfigTable {
   void flag(std::string key, bool& target, std::string doc);
   void milliseconds(std::string key, std::chrono::milliseconds& target, std::int64_t least, std::int64_t most,
                     std::string doc);
+  /// One of `choices`.
+  void choice(std::string key, std::string& target, std::vector<std::string> choices, std::string doc);
+  /// The path of a file that only its owner should read; the path is the value.
+  void private_file(std::string key, std::string& target, std::string doc);
   /// Marks the last added row: an empty value is an error.
   void required();
+  /// Marks the last added row: it may change while the process runs.
+  void reloadable();
 
   /// Applies defaults < file < command line. Fails: invalid_argument/bad_config with every problem, one a line.
   Status parse(int argc, const char* const* argv);
   Status parse_text(std::string_view file_text, std::string_view file_name);
   Status check_required() const;
+
+  /// Names of the options whose values differ in `newer`, a table of the same rows over other targets.
+  /// Fails: invalid_argument/not_reloadable naming every option that differs and may not change, one a line.
+  Result<std::vector<std::string>> changes_to(const ConfigTable& newer) const;
+  /// One sentence for each secret or private file that others than its owner can reach, with the fix.
+  std::vector<std::string> warnings() const;
 
   /// The values in force, `key = value` lines; secrets as "(set)".
   std::string values() const;
@@ -51,6 +63,10 @@ class ConfigTable {
     bool is_required = false;
     std::function<std::string(std::string_view)> assign;  ///< returns a complaint or ""
     std::function<std::string()> show;                    ///< the value in force; "(set)" for a secret
+    std::function<std::string()> exact;                   ///< as show, a secret as it is; empty: show. Never printed
+    bool is_private = false;                              ///< names a file that only its owner should read
+    bool is_reloadable = false;
+    std::string path;                                     ///< of a private file, as given
   };
   std::string assign(std::string_view key, std::string_view value, std::string_view origin);
   void add(Row row) { rows_.push_back(std::move(row)); }

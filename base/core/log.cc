@@ -3,9 +3,22 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <iterator>
+
 #include "base/core/encoding.h"
 
 namespace tidegate {
+
+namespace {
+constexpr std::string_view kLevelNames[] = {"debug", "info", "warn", "error"};
+}  // namespace
+
+std::optional<LogLevel> parse_log_level(std::string_view name) {
+  for (std::size_t i = 0; i < std::size(kLevelNames); ++i) {
+    if (kLevelNames[i] == name) return static_cast<LogLevel>(i);
+  }
+  return std::nullopt;
+}
 
 void append_json_string(std::string& out, std::string_view text) {
   const bool utf8 = is_valid_utf8(text);
@@ -31,9 +44,8 @@ void append_json_string(std::string& out, std::string_view text) {
 
 std::string render_log_line(Wall now, std::string_view service, LogLevel level, std::string_view event,
                             LogFields fields) {
-  static constexpr std::string_view kNames[] = {"debug", "info", "warn", "error"};
   std::string line = fmt::format(R"({{"ts":"{}","level":"{}","service":)", format_rfc3339(now),
-                                 kNames[static_cast<std::size_t>(level)]);
+                                 kLevelNames[static_cast<std::size_t>(level)]);
   append_json_string(line, service);
   line += ",\"event\":";
   append_json_string(line, event);
@@ -52,7 +64,7 @@ std::string render_log_line(Wall now, std::string_view service, LogLevel level, 
 }
 
 void JsonLog::write(LogLevel level, std::string_view event, LogFields fields) {
-  if (level < least_) return;
+  if (level < least_.load()) return;
   std::string line = render_log_line(clock_.wall(), service_, level, event, fields);
   line += '\n';
   // A log that cannot be written must not stop the service; there is nowhere to report it.

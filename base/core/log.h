@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -11,6 +13,9 @@
 namespace tidegate {
 
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError };
+
+/// "debug", "info", "warn" or "error"; anything else is nothing.
+std::optional<LogLevel> parse_log_level(std::string_view name);
 
 /// One key/value of a log line. Keys are literals; values are ids, counts and names, never prompts or keys.
 class LogField {
@@ -50,6 +55,8 @@ class Log {
   void warn(std::string_view event, LogFields fields = {}) { write(LogLevel::kWarn, event, fields); }
   void error(std::string_view event, LogFields fields = {}) { write(LogLevel::kError, event, fields); }
   virtual void write(LogLevel level, std::string_view event, LogFields fields) = 0;
+  /// Lines below `least` are dropped from now on; a log that keeps everything may ignore it.
+  virtual void set_least(LogLevel) {}
 };
 
 /// Writes to a file descriptor, one write(2) a line, so that lines of several processes never mix.
@@ -58,11 +65,12 @@ class JsonLog final : public Log {
   JsonLog(const Clock& clock, std::string service, LogLevel least, int fd = 2)
       : clock_(clock), service_(std::move(service)), least_(least), fd_(fd) {}
   void write(LogLevel level, std::string_view event, LogFields fields) override;
+  void set_least(LogLevel least) override { least_ = least; }
 
  private:
   const Clock& clock_;
   std::string service_;
-  LogLevel least_;
+  std::atomic<LogLevel> least_;
   int fd_;
 };
 

@@ -18,7 +18,10 @@ constexpr std::size_t kBodyReadBytes = 64 * 1024;   ///< the same for a body, an
 constexpr std::size_t kChunkedReadBytes = 16 * 1024;
 constexpr int kUnsentBytesMax = 128 * 1024;         ///< what the kernel queues before a write has to wait
 
-Error late_error(bool in_body) {
+Error late_error(bool in_body, bool is_slow = false) {
+  if (is_slow) {
+    return Error(Code::kDeadlineExceeded, "body_timeout", "the request body arrives slower than the least rate allowed");
+  }
   return in_body ? Error(Code::kDeadlineExceeded, "body_timeout", "the request body did not arrive in time")
                  : Error(Code::kDeadlineExceeded, "header_timeout", "the request head did not arrive in time");
 }
@@ -27,16 +30,20 @@ Error ended_error() { return Error(Code::kCancelled, "client_gone", "the client 
 
 }  // namespace
 
-HttpConnection::HttpConnection(asio::ip::tcp::socket socket, HttpLane& lane, std::shared_ptr<HttpCore> core)
-    : socket_(std::move(socket)), lane_(lane), core_(std::move(core)), wake_timer_(lane.executor, Mono::max()) {
+HttpConnection::HttpConnection(asio::ip::tcp::socket socket, std::string address, HttpLane& lane,
+                               std::shared_ptr<HttpCore> core)
+    : socket_(std::move(socket)),
+      lane_(lane),
+      core_(std::move(core)),
+      wake_timer_(lane.executor, Mono::max()),
+      remote_address_(std::move(address)) {
   boost::system::error_code ignored;
   socket_.non_blocking(true, ignored);
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   // Without it a slow reader lets the kernel queue megabytes before back-pressure is felt.
   const int unsent = kUnsentBytesMax;
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-  const auto peer = socket_.remote_endpoint(ignored);
-  if (!ignored) remote_address_ = peer.address().to_string();
+  if (lane_.tls) tls_ = std::make_unique<TlsSession>(*lane_.tls, socket_.native_handle());
   lane_.connections.insert(this);
   core_->metrics.connections_open->add(1);
 }
@@ -44,6 +51,7 @@ HttpConnection::HttpConnection(asio::ip::tcp::socket socket, HttpLane& lane, std
 HttpConnection::~HttpConnection() {
   lane_.connections.erase(this);
   core_->metrics.connections_open->add(-1);
+  core_->addresses.leave(remote_address_);
   if (core_->open.fetch_sub(1) == 1) {
     const std::lock_guard lock(core_->mutex);
     core_->all_closed.notify_all();
@@ -51,6 +59,13 @@ HttpConnection::~HttpConnection() {
 }
 
 awaitable<void> HttpConnection::serve() {
+  if (tls_) {
+    const bool is_open = co_await shake_hands();
+    if (!is_open) {
+      close();
+      co_return;
+    }
+  }
   while (true) {
     set_phase(Phase::kIdle);
     answer_ = Answer::kNone;
@@ -77,6 +92,10 @@ awaitable<void> HttpConnection::turn_away() {
   HttpResponse response(503, core_->options.render_error(error, 503));
   response.headers.emplace_back("Retry-After", "1");
   keep_alive_ = false;
+  if (tls_) {  // a handshake costs more than the answer is worth
+    cut();
+    co_return;
+  }
   set_phase(Phase::kLinger);
   const Status ignored = co_await respond(std::move(response));
   co_await linger();
@@ -101,12 +120,14 @@ awaitable<Status> HttpConnection::read_request() {
   // Room for the next request's first bytes, so that the read pending while the handler runs moves nothing.
   in_.reserve_tail(kReadBytes / 4);
   TG_CO_TRY(parse_head(in_.data().substr(0, head_bytes_), request_.head));
-  TG_CO_ASSIGN(framing_, check_framing(request_.head, core_->options.limits.body_bytes));
+  TG_CO_ASSIGN(framing_, check_framing(request_.head, lane_.limits.body_bytes));
   if (framing_.body == Framing::Body::kChunked && in_.tail_room() < kChunkedReadBytes) {
     in_.reserve_tail(kChunkedReadBytes);
     TG_CO_TRY(parse_head(in_.data().substr(0, head_bytes_), request_.head));
   }
-  keep_alive_ = framing_.keep_alive && !lane_.is_draining;
+  ++requests_;
+  const std::int64_t requests_max = lane_.limits.requests_per_connection;
+  keep_alive_ = framing_.keep_alive && !lane_.is_draining && (requests_max == 0 || requests_ < requests_max);
   used_bytes_ = head_bytes_;
   if (framing_.body != Framing::Body::kNone) {
     set_phase(Phase::kBody);
@@ -137,14 +158,14 @@ awaitable<Status> HttpConnection::read_sized_body(std::uint64_t length) {
     // Memory follows what really arrived: a length alone reserves nothing.
     const std::size_t missing = static_cast<std::size_t>(length) - body_.size();
     if (!co_await read_more(body_, std::min(missing, kBodyReadBytes), missing)) {
-      co_return fail(is_late_ ? late_error(true) : ended_error());
+      co_return fail(is_late_ ? late_error(true, is_slow_) : ended_error());
     }
   }
   co_return Status();
 }
 
 awaitable<Status> HttpConnection::read_chunked_body() {
-  ChunkDecoder decoder(core_->options.limits.body_bytes);
+  ChunkDecoder decoder(lane_.limits.body_bytes);
   while (true) {
     const std::string_view here = in_.data().substr(head_bytes_);
     TG_CO_ASSIGN(const std::size_t used, decoder.feed(here, body_));
@@ -153,7 +174,7 @@ awaitable<Status> HttpConnection::read_chunked_body() {
       co_return Status();
     }
     in_.truncate(head_bytes_);  // everything was used; the head stays where its views point
-    if (!co_await read_more(in_, 1)) co_return fail(is_late_ ? late_error(true) : ended_error());
+    if (!co_await read_more(in_, 1)) co_return fail(is_late_ ? late_error(true, is_slow_) : ended_error());
   }
 }
 

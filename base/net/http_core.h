@@ -9,6 +9,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/net/address_count.h"
 #include "base/net/http_metrics.h"
 #include "base/net/http_server.h"
 
@@ -16,14 +17,20 @@ namespace tidegate {
 
 /// What belongs to one IoThreads lane; touched by its thread alone.
 struct HttpLane {
-  HttpLane(std::size_t index_in, Executor executor_in)
-      : index(index_in), executor(std::move(executor_in)), sweep_timer(std::in_place, executor) {}
+  HttpLane(std::size_t index_in, Executor executor_in, const HttpServerOptions& options)
+      : index(index_in),
+        executor(std::move(executor_in)),
+        sweep_timer(std::in_place, executor),
+        limits(options.limits),
+        tls(options.tls) {}
 
   const std::size_t index;
   const Executor executor;
   std::optional<asio::steady_timer> sweep_timer;  ///< until the server is drained
   std::unordered_set<HttpConnection*> connections;  ///< each removes itself when its coroutine ends
   bool is_draining = false;
+  HttpLimits limits;                      ///< as last set
+  std::shared_ptr<const TlsContext> tls;  ///< of new connections; null: plain. Shared: its own connections hold it too
 
   /// Refreshed once a second.
   std::string_view date_line(Wall now);
@@ -61,6 +68,8 @@ struct HttpCore {
   asio::ip::tcp::endpoint endpoint;
 
   std::atomic<std::size_t> open{0};  ///< connections of all lanes
+  std::atomic<std::size_t> handshakes{0};  ///< TLS handshakes under way
+  AddressCount addresses;
   std::atomic<bool> draining{false};  ///< accept no more
   std::atomic<bool> is_drained{false};
   std::mutex mutex;

@@ -145,12 +145,28 @@ awaitable<Status> HttpConnection::end_stream(std::string_view last) {
   co_return status;
 }
 
+std::size_t HttpConnection::write_some(std::string_view bytes, asio::ip::tcp::socket::wait_type& wait,
+                                       boost::system::error_code& error) {
+  if (!tls_) return socket_.write_some(asio::buffer(bytes), error);
+  const TlsSession::Outcome outcome = tls_->write(bytes);
+  switch (outcome.next) {
+    case TlsSession::Next::kDone: return outcome.bytes;
+    case TlsSession::Next::kWantRead: wait = asio::ip::tcp::socket::wait_read; break;
+    case TlsSession::Next::kWantWrite: break;
+    case TlsSession::Next::kEnd:
+    case TlsSession::Next::kFailed: error = asio::error::connection_reset; return 0;
+  }
+  error = asio::error::would_block;
+  return 0;
+}
+
 awaitable<Status> HttpConnection::send(std::string_view bytes) {
   while (!bytes.empty()) {
     if (is_cut_) break;
     boost::system::error_code error;
+    auto wait = asio::ip::tcp::socket::wait_write;
     // Mostly the kernel takes everything at once; then no coroutine is suspended and no event loop is asked.
-    const std::size_t sent = socket_.write_some(asio::buffer(bytes), error);
+    const std::size_t sent = write_some(bytes, wait, error);
     if (!error) {
       bytes.remove_prefix(sent);
       continue;
@@ -161,9 +177,9 @@ awaitable<Status> HttpConnection::send(std::string_view bytes) {
       mark_gone();
       break;
     }
-    write_deadline_ = core_->clock.mono() + core_->options.limits.write_stall;
+    write_deadline_ = core_->clock.mono() + lane_.limits.write_stall;
     unacked_bytes_ = count_unacked();
-    co_await socket_.async_wait(asio::ip::tcp::socket::wait_write, asio::as_tuple(asio::use_awaitable));
+    co_await socket_.async_wait(wait, asio::as_tuple(asio::use_awaitable));
     write_deadline_ = Mono::max();
   }
   if (bytes.empty()) co_return Status();

@@ -9,7 +9,9 @@ constexpr std::string_view kReasons[] = {
     "bad_host",         "bad_target",      "bad_connection",  "bad_upgrade",       "bad_transfer_encoding",  "te_with_length",
     "bad_content_length", "body_in_http10", "bad_expect",       "method_not_allowed",     "unsupported_media_type",
     "body_too_large",   "bad_chunk",       "header_timeout",    "body_timeout",           "too_many_connections",
-    "other"};
+    "too_many_from_address", "too_many_handshakes", "other"};
+
+constexpr std::string_view kHandshakeResults[] = {"full", "resumed", "failed", "timeout", "left", "turned_away"};
 
 }  // namespace
 
@@ -20,6 +22,10 @@ HttpMetrics::HttpMetrics(MetricRegistry& registry, const std::string& service) {
   for (const std::string_view reason : kReasons) {
     refusals_[std::string(reason)] = &registry.counter(
         prefix + "refusals_total", "Requests refused before a handler saw them", {{"reason", std::string(reason)}});
+  }
+  for (const std::string_view result : kHandshakeResults) {
+    handshakes_[std::string(result)] = &registry.counter(
+        prefix + "tls_handshakes_total", "TLS handshakes by how they ended", {{"result", std::string(result)}});
   }
   static constexpr const char* kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 0; i < 6; ++i) {
@@ -32,6 +38,10 @@ void HttpMetrics::count_refusal(std::string_view reason) {
   auto found = refusals_.find(reason);
   if (found == refusals_.end()) found = refusals_.find("other");
   found->second->add();
+}
+
+void HttpMetrics::count_handshake(std::string_view result) {
+  if (const auto found = handshakes_.find(result); found != handshakes_.end()) found->second->add();
 }
 
 void HttpMetrics::count_request(int status) {

@@ -5,10 +5,12 @@
 #include <boost/asio/post.hpp>
 #include <algorithm>
 
+#include "base/core/check.h"
 #include "base/net/endpoint.h"
 #include "base/net/http_connection.h"
 #include "base/net/http_core.h"
 #include "base/net/response_head.h"
+#include "base/net/tls_context.h"
 
 namespace tidegate {
 
@@ -23,12 +25,12 @@ constexpr std::chrono::seconds kCutGrace{5};  ///< for handlers to notice that t
 
 std::chrono::milliseconds sweep_period(const HttpLimits& limits) {
   const auto shortest =
-      std::min({limits.header, limits.body, limits.idle, limits.write_stall, limits.linger});
+      std::min({limits.handshake, limits.header, limits.body, limits.idle, limits.write_stall, limits.linger});
   return std::clamp(shortest / 4, std::chrono::milliseconds(10), std::chrono::milliseconds(250));
 }
 
 void sweep(CorePtr core, HttpLane& lane) {
-  lane.sweep_timer->expires_after(sweep_period(core->options.limits));
+  lane.sweep_timer->expires_after(sweep_period(lane.limits));
   lane.sweep_timer->async_wait([core, &lane](const boost::system::error_code& error) {
     if (error) return;
     const Mono now = core->clock.mono();
@@ -38,14 +40,27 @@ void sweep(CorePtr core, HttpLane& lane) {
   });
 }
 
-void start_connection(const CorePtr& core, HttpLane& lane, asio::ip::tcp::socket socket, bool turn_away) {
-  auto connection = std::make_shared<HttpConnection>(std::move(socket), lane, core);
+void start_connection(const CorePtr& core, HttpLane& lane, asio::ip::tcp::socket socket, std::string address,
+                      bool turn_away) {
+  auto connection = std::make_shared<HttpConnection>(std::move(socket), std::move(address), lane, core);
   if (lane.is_draining) connection->begin_drain();
   auto life = turn_away ? &HttpConnection::turn_away : &HttpConnection::serve;
   auto* raw = connection.get();
   asio::co_spawn(lane.executor, (raw->*life)(), [connection](std::exception_ptr error) {
     if (error) std::rethrow_exception(error);  // serve() catches what handlers throw: this is a bug of ours
   });
+}
+
+/// RST without a word.
+void hang_up(asio::ip::tcp::socket& socket) {
+  boost::system::error_code ignored;
+  socket.set_option(asio::socket_base::linger(true, 0), ignored);
+}
+
+std::string address_of(const asio::ip::tcp::socket& socket) {
+  boost::system::error_code gone;
+  const auto peer = socket.remote_endpoint(gone);
+  return gone ? std::string() : peer.address().to_string();
 }
 
 void accept_next(CorePtr core, std::size_t lane_index) {
@@ -64,14 +79,21 @@ void accept_next(CorePtr core, std::size_t lane_index) {
         }
         core->metrics.connections_total->add();
         const std::size_t others = core->open.fetch_add(1);
-        const std::size_t most = core->options.limits.connections;
+        // This runs on lane 0, whose limits are those of all.
+        const HttpLimits& limits = core->lanes[0]->limits;
+        const std::size_t most = limits.connections;
+        std::string address = address_of(socket);
         if (others >= most + kTurnedAwayAtOnceMax) {
           core->open.fetch_sub(1);
-          boost::system::error_code ignored;
-          socket.set_option(asio::socket_base::linger(true, 0), ignored);
+          hang_up(socket);
+        } else if (!core->addresses.enter(address, limits.connections_per_address)) {
+          core->open.fetch_sub(1);
+          core->metrics.count_refusal("too_many_from_address");
+          hang_up(socket);
         } else {
-          asio::post(lane.executor, [core, &lane, turn_away = others >= most, peer = std::move(socket)]() mutable {
-            start_connection(core, lane, std::move(peer), turn_away);
+          asio::post(lane.executor, [core, &lane, turn_away = others >= most, peer = std::move(socket),
+                                     from = std::move(address)]() mutable {
+            start_connection(core, lane, std::move(peer), std::move(from), turn_away);
           });
         }
         accept_next(core, next);
@@ -120,11 +142,12 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(IoThreads& threads, HttpSe
   auto core = std::make_shared<HttpCore>(threads, std::move(options), std::move(handler), clock, log, metrics);
   TG_TRY(listen(*core));
   for (std::size_t i = 0; i < threads.size(); ++i) {
-    core->lanes.push_back(std::make_unique<HttpLane>(i, threads.executor(i)));
+    core->lanes.push_back(std::make_unique<HttpLane>(i, threads.executor(i), core->options));
   }
   on_every_lane(core, [core](HttpLane& lane) { sweep(core, lane); });
   threads.post_on(0, [core] { accept_next(core, 0); });
-  log.info("http_listening", {kv("address", format_endpoint(core->endpoint)), kv("server", core->options.service)});
+  log.info("http_listening", {kv("address", format_endpoint(core->endpoint)), kv("server", core->options.service),
+                              kv("tls", core->options.tls != nullptr)});
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(core)));
 }
 
@@ -134,6 +157,15 @@ HttpServer::~HttpServer() { drain(std::chrono::milliseconds(0)); }
 std::uint16_t HttpServer::port() const { return core_->endpoint.port(); }
 std::string HttpServer::address() const { return format_endpoint(core_->endpoint); }
 std::size_t HttpServer::open_connections() const { return core_->open; }
+
+void HttpServer::set_limits(const HttpLimits& limits) {
+  on_every_lane(core_, [limits](HttpLane& lane) { lane.limits = limits; });
+}
+
+void HttpServer::set_tls(std::shared_ptr<const TlsContext> tls) {
+  TG_CHECK((tls == nullptr) == (core_->options.tls == nullptr));
+  on_every_lane(core_, [tls = std::move(tls)](HttpLane& lane) { lane.tls = tls; });
+}
 
 std::size_t HttpServer::drain(std::chrono::milliseconds grace) {
   if (core_->is_drained.exchange(true)) return 0;

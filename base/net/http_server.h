@@ -21,6 +21,7 @@ namespace tidegate {
 
 class HttpConnection;
 struct HttpCore;
+class TlsContext;
 
 /// Sees an answer on its way out, for instance to keep a copy. Called on the connection's executor.
 class AnswerTap {
@@ -97,13 +98,18 @@ std::string render_plain_error(const Error& error, int http_status);
 
 /// Every limit of the edge, with the defaults of the architecture.
 struct HttpLimits {
+  std::chrono::milliseconds handshake{10'000};   ///< TLS only: from the connection to its first byte of HTTP
   std::chrono::milliseconds header{10'000};      ///< first byte of a request to the end of its head
   std::chrono::milliseconds body{30'000};        ///< end of head to end of body
   std::chrono::milliseconds idle{75'000};        ///< between requests of one connection
   std::chrono::milliseconds write_stall{30'000};  ///< a client taking no byte of a pending write
   std::chrono::milliseconds linger{2'000};       ///< discarding what a refused client still sends
   std::uint64_t body_bytes = 8 * 1024 * 1024;
+  std::int64_t body_bytes_per_second = 0;    ///< least rate of a body after five seconds; 0: the body limit alone
+  std::int64_t requests_per_connection = 0;  ///< then "Connection: close"; 0: any number
   std::size_t connections = 10'000;
+  std::size_t connections_per_address = 0;  ///< 0: as many as there are; a proxy's clients share its address
+  std::size_t handshakes = 512;             ///< TLS handshakes under way; more are cut off
 };
 
 struct HttpServerOptions {
@@ -112,6 +118,7 @@ struct HttpServerOptions {
   std::string service = "http";
   HttpLimits limits;
   ErrorRenderer render_error = render_plain_error;
+  std::shared_ptr<const TlsContext> tls;  ///< null: plain HTTP. Shared with the connections made under it
 };
 
 /// HTTP/1.1 server. One acceptor hands sockets to the lanes in turn (not SO_REUSEPORT: a second process started by
@@ -136,6 +143,12 @@ class HttpServer {
   /// deadline cuts off the rest. Returns how many were cut. Blocks; not from a lane. Idempotent.
   std::size_t drain(std::chrono::milliseconds grace);
   std::size_t open_connections() const;
+
+  /// From now on, also for open connections; what a request has begun with it keeps. Any thread, not after drain().
+  void set_limits(const HttpLimits& limits);
+  /// For new connections; open ones keep what they have. A server started without TLS, or with it, stays so: `tls` is
+  /// null as it was or not null as it was. Any thread, not after drain().
+  void set_tls(std::shared_ptr<const TlsContext> tls);
 
  private:
   explicit HttpServer(std::shared_ptr<HttpCore> core);

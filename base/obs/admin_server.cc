@@ -9,8 +9,22 @@ namespace {
 
 constexpr std::size_t kConnectionsMax = 64;
 
+HttpResponse answer_reload(const Result<std::vector<std::string>>& changed) {
+  if (!changed) return HttpResponse(409, render_plain_error(changed.error(), 409) + "\n");
+  std::string body = "{\"changed\":[";
+  for (const std::string& option : *changed) {
+    if (body.back() != '[') body += ',';
+    append_json_string(body, option);
+  }
+  return HttpResponse(200, body + "]}\n");
+}
+
 HttpResponse answer(const HttpRequest& request, const PrometheusRegistry& registry, const Readiness& readiness,
-                    const std::string& config_text) {
+                    const std::string& config_text, const AdminActions& actions) {
+  if (request.path == "/reload" && actions.reload) {
+    if (request.method != "POST") return HttpResponse(405, "only POST\n", "text/plain");
+    return answer_reload(actions.reload());
+  }
   if (request.method != "GET") return HttpResponse(405, "only GET\n", "text/plain");
   if (request.path == "/metrics") {
     return HttpResponse(200, registry.serialize() + render_process_metrics(), "text/plain; version=0.0.4");
@@ -19,8 +33,8 @@ HttpResponse answer(const HttpRequest& request, const PrometheusRegistry& regist
   if (request.path == "/readyz") {
     return HttpResponse(readiness.is_ready() ? 200 : 503, readiness.render());
   }
-  if (request.path == "/configz") return HttpResponse(200, config_text, "text/plain");
-  return HttpResponse(404, "try /metrics, /livez, /readyz or /configz\n", "text/plain");
+  if (request.path == "/configz") return HttpResponse(200, actions.config ? actions.config() : config_text, "text/plain");
+  return HttpResponse(404, "try /metrics, /livez, /readyz, /configz or POST /reload\n", "text/plain");
 }
 
 }  // namespace
@@ -36,15 +50,15 @@ std::string AdminServer::address() const { return state_->server->address(); }
 
 Result<std::unique_ptr<AdminServer>> AdminServer::start(const std::string& listen, PrometheusRegistry& registry,
                                                         const Readiness& readiness, std::string config_text,
-                                                        const Clock& clock, Log& log) {
+                                                        const Clock& clock, Log& log, AdminActions actions) {
   auto state = std::make_unique<State>();
   HttpServerOptions options;
   options.listen = listen;
   options.service = "admin";
   options.limits.connections = kConnectionsMax;
-  HttpHandler handler = [&registry, &readiness, config = std::move(config_text)](
+  HttpHandler handler = [&registry, &readiness, config = std::move(config_text), actions = std::move(actions)](
                             HttpExchange& exchange) -> awaitable<void> {
-    HttpResponse response = answer(exchange.request(), registry, readiness, config);
+    HttpResponse response = answer(exchange.request(), registry, readiness, config, actions);
     co_await exchange.respond(std::move(response));
   };
   TG_ASSIGN(state->server, HttpServer::start(state->threads, std::move(options), std::move(handler), clock, log, registry));

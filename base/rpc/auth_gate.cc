@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/crypto/sha256.h"
+#include "base/rpc/tls.h"
 
 namespace tidegate::rpc {
 
@@ -18,6 +19,7 @@ std::string bearer_token(const grpc::ServerContextBase& context) {
 }
 
 Status AuthGate::check(const grpc::ServerContextBase& context) const {
+  if (!roles_.empty()) TG_TRY(check_caller_role(context, roles_));
   if (!token_ && !check_) return {};
   return check_token(bearer_token(context));
 }

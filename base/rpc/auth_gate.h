@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/core/result.h"
 
@@ -33,7 +34,14 @@ class AuthGate {
     return gate;
   }
 
-  /// Fails: unauthenticated/missing_token, unauthenticated/bad_token.
+  /// The same gate for callers whose certificate names one of `roles` (base/rpc/tls.h). Without TLS it changes nothing.
+  AuthGate for_roles(std::vector<std::string> roles) const {
+    AuthGate gate = *this;
+    gate.roles_ = std::move(roles);
+    return gate;
+  }
+
+  /// Fails: permission_denied/wrong_role, unauthenticated/missing_token, unauthenticated/bad_token.
   Status check(const grpc::ServerContextBase& context) const;
   Status check_token(const std::string& token) const;
 
@@ -41,6 +49,7 @@ class AuthGate {
   explicit AuthGate(std::optional<std::string> token) : token_(std::move(token)) {}
   std::optional<std::string> token_;
   std::function<Status(const std::string&)> check_;
+  std::vector<std::string> roles_;  ///< empty: any
 };
 
 }  // namespace tidegate::rpc

@@ -10,6 +10,7 @@
 
 #include "base/rpc/address.h"
 #include "base/rpc/mono_time.h"
+#include "base/rpc/tls.h"
 
 namespace tidegate::rpc {
 
@@ -38,7 +39,8 @@ grpc::ChannelArguments arguments(const ChannelOptions& options) {
 
 Result<std::shared_ptr<Channel>> make_channel(const std::string& address, const ChannelOptions& options) {
   TG_ASSIGN(const std::string target, connect_target(address));
-  auto channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments(options));
+  auto channel = grpc::CreateCustomChannel(
+      target, channel_credentials(target, options.tls, options.peer_role), arguments(options));
   return std::shared_ptr<Channel>(new Channel(address, options.token, std::move(channel)));
 }
 

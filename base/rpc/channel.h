@@ -6,6 +6,7 @@
 
 #include "base/core/deadline.h"
 #include "base/core/result.h"
+#include "base/core/rpc_tls_options.h"
 #include "base/rpc/call_registry.h"
 
 namespace grpc {
@@ -26,6 +27,9 @@ struct ChannelOptions {
   std::chrono::milliseconds reconnect_most{1000};
   int message_bytes_max = 4 << 20;
   int metadata_bytes_max = 16 << 10;
+  /// TLS inside, for all but unix sockets; the server must prove to be a `peer_role` (base/rpc/tls.h).
+  RpcTlsOptions tls;
+  std::string peer_role;
 };
 
 /// One HTTP/2 connection to one address, made lazily and remade by itself. Thread-safe. Held by shared_ptr: every

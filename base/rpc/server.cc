@@ -15,6 +15,7 @@
 
 #include "base/rpc/address.h"
 #include "base/rpc/mono_time.h"
+#include "base/rpc/tls.h"
 
 namespace tidegate::rpc {
 
@@ -63,6 +64,13 @@ bool is_answered(const std::string& address) {
   return connected;
 }
 
+std::shared_ptr<grpc::ServerCredentials> credentials_of(const std::string& target, const ServerOptions& options) {
+  if (!options.public_cert_file.empty()) {
+    return public_server_credentials(target, options.public_cert_file, options.public_key_file);
+  }
+  return server_credentials(target, options.tls);
+}
+
 std::unexpected<Error> cannot_listen(const std::string& address) {
   return fail(Code::kUnavailable, "cannot_listen", "cannot listen on " + address + ": is it in use?", "listen");
 }
@@ -79,7 +87,7 @@ Result<std::unique_ptr<RpcServer>> RpcServer::start(const ServerOptions& options
   for (std::size_t i = 0; i < options.listen.size(); ++i) {
     TG_ASSIGN(const std::string target, listen_target(options.listen[i]));
     if (is_answered(options.listen[i])) return cannot_listen(options.listen[i]);
-    builder.AddListeningPort(target, grpc::InsecureServerCredentials(), &ports[i]);
+    builder.AddListeningPort(target, credentials_of(target, options), &ports[i]);
   }
   for (grpc::Service* service : services) builder.RegisterService(service);
 

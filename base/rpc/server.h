@@ -6,6 +6,7 @@
 
 #include "base/core/deadline.h"
 #include "base/core/result.h"
+#include "base/core/rpc_tls_options.h"
 
 namespace grpc {
 class Server;
@@ -19,6 +20,11 @@ struct ServerOptions {
   std::vector<std::string> listen;
   int message_bytes_max = 4 << 20;
   int metadata_bytes_max = 16 << 10;
+  /// TLS inside, on every address but unix sockets: whoever connects shows a certificate of the authority.
+  RpcTlsOptions tls;
+  /// TLS for the public, who show nothing; instead of `tls`. Both or neither.
+  std::string public_cert_file;
+  std::string public_key_file;
 };
 
 /// A gRPC server with the standard health (grpc.health.v1) and reflection services on.

@@ -26,7 +26,7 @@ Status check_shape(const std::string& token) {
 }  // namespace
 
 AdminHost::AdminHost(const ServiceContext& context, rpc::WorkPool& workers)
-    : context_(context), host_(workers, rpc::AuthGate::checked_by(check_shape)) {}
+    : context_(context), host_(workers, rpc::AuthGate::checked_by(check_shape).for_roles({"cli"})) {}
 
 Result<AdminCaller> AdminHost::admit(const rpc::ServerCall& call, std::string_view method) const {
   auto caller = caller_of(rpc::bearer_token(call.context()), call.deadline());

@@ -13,6 +13,9 @@ TG_GRPC_PORT="${TIDEGATE_GRPC_PORT:-8081}"
 TG_ADMIN_PORT="${TIDEGATE_ADMIN_PORT:-9101}"
 TG_REGION="${TIDEGATE_REGION:-local}"
 TG_DEPLOYMENT="${TIDEGATE_DEPLOYMENT:-tidegate}"
+# TIDEGATE_TLS=NAME,...: the two public ports speak TLS, with a certificate for these names and for this machine.
+TG_SCHEME=http
+if [ -n "${TIDEGATE_TLS:-}" ]; then TG_SCHEME=https; fi
 TG_RUN="$TG_VAR/run"
 TG_LOG="$TG_VAR/log"
 TG_CONF="$TG_VAR/conf"
@@ -172,6 +175,16 @@ secrets.cache_salt_file = $TG_SECRETS/cache_salt
 secrets.receipt_key_file = $TG_SECRETS/receipt_key
 deployment.name = $TG_DEPLOYMENT
 CONF
+  if [ "$TG_SCHEME" = https ]; then
+    "$TG_BIN/tidegate" certs mint --dir "$TG_SECRETS/tls" --hosts "$TIDEGATE_TLS" >/dev/null 2>&1 \
+      || tg_fail "cannot make certificates in $TG_SECRETS/tls for '$TIDEGATE_TLS'; try: tidegate certs mint"
+    cat >>"$TG_CONF/gateway.conf" <<CONF
+http.tls_cert_file = $TG_SECRETS/tls/public.crt
+http.tls_key_file = $TG_SECRETS/tls/public.key
+grpc.tls_cert_file = $TG_SECRETS/tls/public.crt
+grpc.tls_key_file = $TG_SECRETS/tls/public.key
+CONF
+  fi
 }
 
 tg_ready() { curl -fsS -m 2 "http://$TG_LISTEN:$1/readyz"; }

@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "base/rpc/client.h"
+#include "base/rpc/tls.h"
 #include "gateway/adapters/billing_accounts.h"
 #include "tidegate/v1/balance.grpc.pb.h"
 
@@ -38,9 +39,11 @@ class BillingBalances final : public Balances {
 }  // namespace
 
 Result<std::unique_ptr<Balances>> connect_balances(const std::string& address, const std::string& token,
-                                                   const Clock& clock, Duration call_limit) {
+                                                   const Clock& clock, const RpcTlsOptions& tls, Duration call_limit) {
   rpc::ChannelOptions options;
   options.token = token;
+  options.tls = tls;
+  options.peer_role = rpc::kBillingRole;
   TG_ASSIGN(auto channel, rpc::make_channel(address, options));
   return std::make_unique<BillingBalances>(std::move(channel), clock, call_limit);
 }

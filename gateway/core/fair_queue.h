@@ -32,6 +32,9 @@ class FairQueue {
  public:
   explicit FairQueue(FairQueueLimits limits) : limits_(limits) {}
 
+  /// From the next call on, also for those that wait.
+  void set_limits(FairQueueLimits limits) { limits_ = limits; }
+
   struct Waiting {
     QueueTicket ticket = 0;
     TenantId tenant;

@@ -385,6 +385,12 @@ void LaneDispatcher::refuse_expired() {
   }
 }
 
+void LaneDispatcher::set_limits(FairQueueLimits limits) {
+  limits_ = limits;
+  for (auto& [key, pool] : queues_) pool->queue.set_limits(limits);
+  expiry_changed_.notify();
+}
+
 awaitable<void> LaneDispatcher::stop() {
   is_stopping_ = true;
   for (auto& [ticket, entry] : std::exchange(waiting_, {})) {

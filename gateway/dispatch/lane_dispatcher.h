@@ -41,6 +41,8 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
 
   /// A new picture from the scheduler. Older ones are counted and ignored.
   void apply_routes(const RouteSnapshot& snapshot);
+  /// For every queue from now on, also for what waits in them.
+  void set_limits(FairQueueLimits limits);
   /// Refuses what waits, breaks every session and waits until their coroutines have ended.
   awaitable<void> stop();
 
@@ -106,7 +108,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void refuse_expired();
 
   const SessionOptions options_;
-  const FairQueueLimits limits_;
+  FairQueueLimits limits_;
   const RoutingOptions routing_;
   Executor executor_;
   const Clock& clock_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/rpc/tls.h"
 #include "gateway/dispatch/session_codec.h"
 
 namespace tidegate::gateway {
@@ -19,6 +20,8 @@ RouteWatch::RouteWatch(RouteWatchOptions options, Sink sink, Executor executor, 
 awaitable<Status> RouteWatch::run() {
   rpc::ChannelOptions channel_options;
   channel_options.token = options_.cluster_token;
+  channel_options.tls = options_.tls;
+  channel_options.peer_role = rpc::kSchedulerRole;
   auto channel = rpc::make_channel(options_.scheduler_address, channel_options);
   if (!channel) co_return fail(std::move(channel).error());
   rpc::Client<v1::Fleet> client(*std::move(channel));

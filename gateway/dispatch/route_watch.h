@@ -18,6 +18,7 @@ namespace tidegate::gateway {
 struct RouteWatchOptions {
   std::string scheduler_address;
   std::string cluster_token;
+  RpcTlsOptions tls;
   std::string gateway_id;
   std::string region;
   Duration silence_max = std::chrono::seconds(15);  ///< the scheduler resends every five seconds

@@ -4,6 +4,7 @@
 
 #include "base/core/check.h"
 #include "base/crypto/sha256.h"
+#include "base/rpc/tls.h"
 #include "gateway/dispatch/session_codec.h"
 
 namespace tidegate::gateway {
@@ -45,6 +46,8 @@ awaitable<void> WorkerSession::run() {
   const auto self = shared_from_this();
   rpc::ChannelOptions channel_options;
   channel_options.token = options_.cluster_token;
+  channel_options.tls = options_.tls;
+  channel_options.peer_role = rpc::kWorkerRole;
   auto channel = rpc::make_channel(route_.address, channel_options);
   if (!channel) {
     log_.error("session_bad_address", {kv("worker", route_.worker_id), kv("error", channel.error().to_string())});

@@ -22,6 +22,7 @@ struct SessionOptions {
   std::uint64_t epoch = 0;
   std::uint32_t thread = 0;
   std::string cluster_token;
+  RpcTlsOptions tls;
   std::string cache_secret;  ///< root of the tenants' cache salts
   Duration reconnect_least = std::chrono::milliseconds(50);
   Duration reconnect_most = std::chrono::seconds(2);

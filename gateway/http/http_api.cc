@@ -99,6 +99,7 @@ HttpApi::HttpApi(const Principals& principals, IdSource& ids, const Clock& clock
       ids_(ids),
       lanes_(std::move(lanes)),
       parts_(std::move(parts)),
+      proxies_(lanes_.size(), parts_.proxies),
       started_s_(unix_micros(clock.wall()) / 1'000'000) {}
 
 std::string HttpApi::render_error(const Error& error, int http_status) {
@@ -174,7 +175,7 @@ bool HttpApi::has_route(const HttpRoute& route) const {
 
 Result<HttpApi::Caller> HttpApi::caller_of(const HttpCall& call, KeyScope scope) const {
   const HttpRequest& http = call.exchange.request();
-  const KeyUse use = key_use_of(http, scope, parts_.proxies);
+  const KeyUse use = key_use_of(http, scope, proxies_[call.exchange.lane()]);
   Error refused;
   for (const std::string_view text : key_texts_of(http, call.shape.key_header)) {
     auto principal = principals_.authenticate(text, use);

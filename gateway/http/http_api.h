@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/core/ids.h"
@@ -23,7 +24,7 @@ struct HttpApiParts {
   ReceiptArchive* receipts = nullptr;   ///< null: its routes do not exist
   Balances* balances = nullptr;         ///< null: its route does not exist
   std::vector<IdempotencyDesk*> desks;  ///< one a lane, or none: then requests with an Idempotency-Key are refused
-  TrustedProxies proxies;               ///< whose X-Forwarded-For is believed, for keys limited to source addresses
+  TrustedProxies proxies;               ///< at first; whose X-Forwarded-For is believed, for keys limited to sources
 };
 
 /// Everything the gateway says over HTTP: every route of gateway/http/routes.h, each in its dialect. One object for all
@@ -36,6 +37,9 @@ class HttpApi {
 
   /// Answers every request: also the ones for routes it does not have (404) and wrong methods (405).
   awaitable<void> handle(HttpExchange& exchange);
+
+  /// For requests that begin on `lane` from now on. On that lane.
+  void set_proxies(std::size_t lane, TrustedProxies proxies) { proxies_[lane] = std::move(proxies); }
 
   /// For the server's own refusals (framing, size, time limits), which happen before anybody looked at the path: in
   /// OpenAI's shape, whose error has the members that the others look for.
@@ -63,6 +67,7 @@ class HttpApi {
   IdSource& ids_;
   const std::vector<Serving*> lanes_;
   const HttpApiParts parts_;
+  std::vector<TrustedProxies> proxies_;  ///< one a lane, touched by its thread alone
   const std::int64_t started_s_;  ///< what models call `created`
 };
 

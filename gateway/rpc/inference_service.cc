@@ -86,7 +86,13 @@ struct InferenceService::Call {
 
 InferenceService::InferenceService(const Principals& principals, IdSource& ids, const Clock& clock,
                                    std::vector<ServingLane> lanes, TrustedProxies proxies)
-    : principals_(principals), ids_(ids), clock_(clock), lanes_(std::move(lanes)), proxies_(std::move(proxies)) {}
+    : principals_(principals), ids_(ids), clock_(clock), lanes_(std::move(lanes)), proxies_(std::make_shared<const TrustedProxies>(std::move(proxies))) {}
+
+void InferenceService::set_proxies(TrustedProxies proxies) {
+  auto fresh = std::make_shared<const TrustedProxies>(std::move(proxies));
+  const std::lock_guard lock(proxies_mutex_);
+  proxies_ = std::move(fresh);
+}
 
 InferenceService::~InferenceService() = default;
 
@@ -183,11 +189,16 @@ KeyUse InferenceService::use_of(const grpc::ServerContextBase& context, KeyScope
   KeyUse use;
   use.scope = scope;
   std::vector<std::string_view> forwarded;
-  if (!proxies_.empty()) {
+  std::shared_ptr<const TrustedProxies> proxies;
+  {
+    const std::lock_guard lock(proxies_mutex_);
+    proxies = proxies_;
+  }
+  if (!proxies->empty()) {
     const auto [first, last] = context.client_metadata().equal_range("x-forwarded-for");
     for (auto field = first; field != last; ++field) forwarded.emplace_back(field->second.data(), field->second.size());
   }
-  use.client = proxies_.client_of(peer_address(context.peer()), forwarded);
+  use.client = proxies->client_of(peer_address(context.peer()), forwarded);
   return use;
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "base/core/ids.h"
@@ -31,6 +32,9 @@ class InferenceService final : public v1::Inference::CallbackService {
                    TrustedProxies proxies = {});
   ~InferenceService() override;
 
+  /// For calls that begin from now on. Any thread.
+  void set_proxies(TrustedProxies proxies);
+
   grpc::ServerWriteReactor<v1::ChatEvent>* Chat(grpc::CallbackServerContext* context,
                                                 const v1::ChatRequest* request) override;
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const v1::ListModelsRequest* request,
@@ -48,7 +52,8 @@ class InferenceService final : public v1::Inference::CallbackService {
   IdSource& ids_;
   const Clock& clock_;
   const std::vector<ServingLane> lanes_;
-  const TrustedProxies proxies_;
+  mutable std::mutex proxies_mutex_;
+  std::shared_ptr<const TrustedProxies> proxies_;  // guarded by proxies_mutex_; shared with calls that began under it
   std::atomic<std::size_t> turn_ = 0;
 };
 

@@ -43,6 +43,11 @@ export class Gateway {
     return gateway;
   }
 
+  /** The file of its options. */
+  get conf() {
+    return conf(this.name);
+  }
+
   pid() {
     return stack.pid(this.name);
   }

@@ -41,6 +41,11 @@ std::vector<std::string> LocalDriver::command_for(const ReplicaSpec& spec, Term 
     add("meter.dir", fmt::format("{}/meter/{}", settings_.run_dir, spec.replica));
   }
   add("cluster_token_file", settings_.cluster_token_file);
+  if (settings_.worker_tls.is_on()) {
+    add("rpc.tls_ca_file", settings_.worker_tls.ca_file);
+    add("rpc.tls_cert_file", settings_.worker_tls.cert_file);
+    add("rpc.tls_key_file", settings_.worker_tls.key_file);
+  }
   for (const auto& option : spec.options) command.push_back("--" + option);
   for (const auto& extra : settings_.extra_arguments) command.push_back(extra);
   return command;

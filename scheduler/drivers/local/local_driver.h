@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/core/log.h"
+#include "base/core/rpc_tls_options.h"
 #include "scheduler/core/ports.h"
 #include "scheduler/drivers/local/replica_record.h"
 
@@ -22,6 +23,7 @@ class LocalDriver final : public RuntimeDriver {
     std::string scheduler_address;   ///< told to workers
     std::string billing_address;     ///< told to workers, for their meters; empty = none
     std::string cluster_token_file;  ///< its path, not its content: command lines are public
+    RpcTlsOptions worker_tls;        ///< paths for the workers; off: they speak plain gRPC
     Duration stop_limit = std::chrono::seconds(70);
     std::vector<std::string> extra_arguments;
   };

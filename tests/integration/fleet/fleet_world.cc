@@ -18,7 +18,7 @@ void write_file(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-FleetWorld::FleetWorld() : connection_(fresh_database()), cluster_token_(std::string(48, 'c')) {
+FleetWorld::FleetWorld() : connection_(fresh_database()), cluster_token_("0123456789abcdef0123456789abcdef-of-a-fleet") {
   SystemEntropy entropy;
   admin_key_ = mint_api_key(entropy, KeyKind::kAdmin).text;
   write_file(folder_.file("token"), cluster_token_);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -35,14 +36,14 @@ class RawClient {
     const int one = 1;
     ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   }
-  ~RawClient() { close(); }
+  virtual ~RawClient() { close(); }
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
 
   /// False when the peer no longer takes bytes.
   bool send(std::string_view bytes) {
     while (!bytes.empty()) {
-      const auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const auto sent = transmit(bytes);
       if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
@@ -52,10 +53,14 @@ class RawClient {
   enum class Got { kBytes, kEnd, kReset, kNothing };
   /// Appends what arrives next to received().
   Got read_some(std::chrono::milliseconds limit = std::chrono::seconds(20)) {
-    pollfd waited{fd_, POLLIN, 0};
-    if (::poll(&waited, 1, static_cast<int>(limit.count())) <= 0) return Got::kNothing;
     char piece[16384];
-    const auto n = ::recv(fd_, piece, sizeof piece, 0);
+    ssize_t n = 0;
+    do {
+      pollfd waited{fd_, POLLIN, 0};
+      if (!has_buffered() && ::poll(&waited, 1, static_cast<int>(limit.count())) <= 0) return Got::kNothing;
+      errno = 0;
+      n = receive(piece, sizeof piece);
+    } while (n < 0 && errno == EAGAIN);  // bytes of the transport's own
     if (n < 0) return Got::kReset;
     if (n == 0) return Got::kEnd;
     received_.append(piece, static_cast<std::size_t>(n));
@@ -104,15 +109,26 @@ class RawClient {
   void shutdown_write() { ::shutdown(fd_, SHUT_WR); }
   /// Leaves with RST, as a crashed client does.
   void reset() {
+    forget();
     const linger now{1, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close();
   }
   void close() {
+    forget();
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
   }
   const std::string& received() const { return received_; }
+
+ protected:
+  /// As send(2) and recv(2); another transport of the same bytes may stand between.
+  virtual ssize_t transmit(std::string_view bytes) { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+  virtual ssize_t receive(char* into, std::size_t room) { return ::recv(fd_, into, room, 0); }
+  virtual bool has_buffered() const { return false; }
+  /// The socket is about to go.
+  virtual void forget() {}
+  int fd() const { return fd_; }
 
  private:
   int fd_ = -1;

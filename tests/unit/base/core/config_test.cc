@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "tests/support/temp_dir.h"
 
@@ -102,6 +104,72 @@ TEST_F(ConfigTest, TheReferenceNamesEveryOptionWithItsDefault) {
   const std::string page = table_.reference();
   EXPECT_NE(page.find("| `threads` | integer 1..64 | `2` | Threads. |"), std::string::npos) << page;
   EXPECT_NE(page.find("| `patience_ms` | ms 1..60000 | `500` | How long to wait. |"), std::string::npos);
+}
+
+TEST_F(ConfigTest, AChoiceIsOneOfItsWords) {
+  std::string level = "info";
+  table_.choice("level", level, {"info", "warn"}, "How much to say.");
+  EXPECT_TRUE(parse({"--level=warn"}));
+  EXPECT_EQ(level, "warn");
+  const Status status = parse({"--level=loud"});
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find("level: 'loud' is not info or warn"), std::string::npos) << status.error().message;
+  EXPECT_EQ(level, "warn");
+}
+
+class ConfigReload : public ConfigTest {
+ protected:
+  ConfigReload() {
+    fill(old_, before_);
+    fill(new_, after_);
+  }
+  static void fill(ConfigTable& table, Options& options) {
+    table.text("listen", options.listen, "Where to listen.");
+    table.secret_file("secret_file", options.secret, "The shared secret.");
+    table.integer("threads", options.threads, 1, 64, "Threads.");
+    table.reloadable();
+    table.milliseconds("patience_ms", options.patience, 1, 60'000, "How long to wait.");
+    table.reloadable();
+  }
+  Options before_, after_;
+  ConfigTable old_{"tidegate-test"}, new_{"tidegate-test"};
+};
+
+TEST_F(ConfigReload, NamesWhatChanged) {
+  EXPECT_TRUE(old_.changes_to(new_)->empty());
+  after_.threads = 9;
+  after_.patience = std::chrono::milliseconds(9);
+  EXPECT_EQ(old_.changes_to(new_).value(), (std::vector<std::string>{"threads", "patience_ms"}));
+}
+
+TEST_F(ConfigReload, WhatMayNotChangeRefusesEverythingByName) {
+  after_.threads = 9;
+  after_.listen = ":1";
+  after_.secret = "hunter2";
+  const auto changes = old_.changes_to(new_);
+  ASSERT_FALSE(changes);
+  EXPECT_EQ(changes.error().reason, "not_reloadable");
+  EXPECT_NE(changes.error().message.find("listen: cannot change"), std::string::npos);
+  EXPECT_NE(changes.error().message.find("secret_file: cannot change"), std::string::npos) << "a secret of the same path";
+  EXPECT_EQ(changes.error().message.find("threads"), std::string::npos);
+  EXPECT_EQ(changes.error().message.find("hunter2"), std::string::npos);
+}
+
+TEST_F(ConfigReload, TheReferenceSaysWhatMayChange) {
+  EXPECT_NE(new_.reference().find("Threads. Reloadable. |"), std::string::npos);
+  EXPECT_EQ(new_.reference().find("Where to listen. Reloadable."), std::string::npos);
+}
+
+TEST_F(ConfigTest, SecretsThatOthersCanReadAreToldWithTheFix) {
+  const std::string file = write("key", "hunter2\n");
+  const std::string argument = "--secret_file=" + file;
+  std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::others_read);
+  ASSERT_TRUE(parse({argument.c_str()}));
+  ASSERT_EQ(table_.warnings().size(), 1U);
+  EXPECT_NE(table_.warnings()[0].find("chmod 600 '" + file + "'"), std::string::npos) << table_.warnings()[0];
+  EXPECT_EQ(table_.warnings()[0].find("hunter2"), std::string::npos);
+  std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_TRUE(table_.warnings().empty());
 }
 
 }  // namespace

@@ -123,6 +123,70 @@ TEST_F(HttpLimitsTest, ConnectionsAboveTheLimitAreTurnedAwayPolitely) {
   EXPECT_EQ(again->read_answer().status, 200) << "a freed place is usable";
 }
 
+TEST_F(HttpLimitsTest, ABodySlowerThanTheLeastRateIsCutOffAfterItsGrace) {
+  HttpServerOptions options;
+  options.limits.body_bytes_per_second = 100;
+  start_simulated(std::move(options));
+  auto client = connect();
+  client->send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n");
+  // Proves that the head was read before time moves.
+  auto other = connect();
+  other->send(get("/hello"));
+  ASSERT_EQ(other->read_answer().status, 200);
+  Duration waited{0};
+  while (client->read_some(std::chrono::milliseconds(20)) == test::RawClient::Got::kNothing) {
+    clock_.advance(std::chrono::seconds(1));
+    waited += std::chrono::seconds(1);
+    client->send("a");
+  }
+  EXPECT_TRUE(client->received().starts_with("HTTP/1.1 408 ")) << client->received();
+  EXPECT_NE(client->received().find("slower than the least rate"), std::string::npos) << client->received();
+  EXPECT_GE(waited, std::chrono::seconds(5));
+  EXPECT_LT(waited, std::chrono::seconds(30)) << "long before the limit of the whole body";
+}
+
+TEST_F(HttpLimitsTest, OneAddressDoesNotTakeEveryPlace) {
+  HttpServerOptions options;
+  options.limits.connections_per_address = 2;
+  start_simulated(std::move(options));
+  std::vector<std::unique_ptr<test::RawClient>> clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.push_back(connect());
+    clients.back()->send(get("/hello"));
+    ASSERT_EQ(clients.back()->read_answer().status, 200);
+  }
+  auto third = connect();
+  third->send(get("/hello"));
+  EXPECT_EQ(third->read_answer().status, 0);
+  EXPECT_EQ(counted("tidegate_test_http_refusals_total", {{"reason", "too_many_from_address"}}), 1);
+  clients.pop_back();
+  wait_for_connections(1);
+  auto again = connect();
+  again->send(get("/hello"));
+  EXPECT_EQ(again->read_answer().status, 200) << "a freed place is usable";
+}
+
+TEST_F(HttpLimitsTest, LimitsChangeWhileTheServerRuns) {
+  start_simulated();
+  auto client = connect();
+  client->send(post("/echo", std::string(2'000, 'x')));
+  ASSERT_EQ(client->read_answer().status, 200);
+  HttpLimits limits;
+  limits.body_bytes = 1'000;
+  server_->set_limits(limits);
+  // Each lane hears of it by itself; a refused connection ends, so every look is a new one.
+  ASSERT_TRUE(test::eventually([&] {
+    for (int lane = 0; lane < 2; ++lane) {
+      auto fresh = connect();
+      fresh->send(post("/echo", std::string(2'000, 'x')));
+      if (fresh->read_answer().status != 413) return false;
+    }
+    return true;
+  }));
+  client->send(post("/echo", "{}"));
+  EXPECT_EQ(client->read_answer().status, 200) << "open connections go on";
+}
+
 TEST_F(HttpLimitsTest, ARefusedUploadStillSeesItsAnswer) {
   start_simulated();
   auto client = connect();

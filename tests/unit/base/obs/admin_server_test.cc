@@ -60,5 +60,32 @@ TEST_F(AdminServerTest, ATakenAddressIsAnError) {
   EXPECT_EQ(second.error().reason, "listen_failed");
 }
 
+TEST_F(AdminServerTest, WithoutTheActionThereIsNoReload) { EXPECT_EQ(get("/reload", "POST").status, 405); }
+
+TEST(AdminReload, PostAsksAndTellsWhatChangedOrWhyNothingDid) {
+  SystemClock clock;
+  test::LogCapture log;
+  PrometheusRegistry registry;
+  Readiness readiness;
+  Result<std::vector<std::string>> next = std::vector<std::string>{"log.level", "limits.idle_ms"};
+  std::string config = "a = 1\n";
+  AdminActions actions;
+  actions.reload = [&next] { return next; };
+  actions.config = [&config] { return config; };
+  auto admin = AdminServer::start("127.0.0.1:0", registry, readiness, "", clock, log, std::move(actions)).value();
+  const auto ask = [&](const std::string& method, const std::string& path) {
+    return http_fetch("http://" + admin->address() + path, HttpClientRequest(method, ""), std::chrono::seconds(20)).value();
+  };
+  EXPECT_EQ(ask("GET", "/reload").status, 405) << "a link must not reload";
+  const auto changed = ask("POST", "/reload");
+  EXPECT_EQ(changed.status, 200);
+  EXPECT_EQ(changed.body, "{\"changed\":[\"log.level\",\"limits.idle_ms\"]}\n");
+  EXPECT_EQ(ask("GET", "/configz").body, "a = 1\n");
+  next = fail(Code::kInvalidArgument, "not_reloadable", "region: cannot change");
+  const auto refused = ask("POST", "/reload");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_NE(refused.body.find("region: cannot change"), std::string::npos) << refused.body;
+}
+
 }  // namespace
 }  // namespace tidegate

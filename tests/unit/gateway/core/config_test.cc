@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "base/crypto/ed25519.h"
 #include "tests/support/sequential_ids.h"
 
@@ -69,6 +74,41 @@ TEST(GatewayConfig, TrustedProxiesAreRanges) {
   ASSERT_FALSE(status);
   EXPECT_NE(status.error().message.find("http.trusted_proxies"), std::string::npos);
   EXPECT_NE(status.error().message.find("proxy.internal"), std::string::npos);
+}
+
+/// What changes_to() says when `edit` is what was written into the file.
+template <typename Edit>
+Result<std::vector<std::string>> changes_of(Edit edit) {
+  GatewayConfig before = valid();
+  GatewayConfig after = valid();
+  edit(after);
+  ConfigTable old_table = config_table(before);
+  return old_table.changes_to(config_table(after));
+}
+
+TEST(GatewayConfig, LimitsProxiesAndCertificatesMayChangeWhileItRuns) {
+  const auto changes = changes_of([](GatewayConfig& c) {
+    c.keep_alive = std::chrono::milliseconds(1'000);
+    c.connections_max = 5;
+    c.trusted_proxies = "10.0.0.0/8";
+    c.http_tls_cert_file = "/new";
+    c.log_level = "debug";
+  });
+  ASSERT_TRUE(changes) << changes.error().to_string();
+  EXPECT_EQ(changes->size(), 5U);
+}
+
+TEST(GatewayConfig, SecretsAddressesAndWhatHoldsMoneyMayNot) {
+  for (const auto& [name, edit] : std::vector<std::pair<std::string, void (*)(GatewayConfig&)>>{
+           {"secrets.pepper_file", [](GatewayConfig& c) { c.pepper += "x"; }},
+           {"secrets.receipt_key_file", [](GatewayConfig& c) { c.receipt_key += "x"; }},
+           {"http.listen", [](GatewayConfig& c) { c.http_listen = ":1"; }},
+           {"limits.request_ms", [](GatewayConfig& c) { c.request_max = std::chrono::milliseconds(5'000); }},
+           {"rpc.tls_cert_file", [](GatewayConfig& c) { c.rpc_tls.cert_file = "/new"; }}}) {
+    const auto changes = changes_of(edit);
+    ASSERT_FALSE(changes) << name;
+    EXPECT_NE(changes.error().message.find(name + ": cannot change"), std::string::npos) << changes.error().message;
+  }
 }
 
 TEST(GatewayConfig, DescriptionHoldsNoSecret) {

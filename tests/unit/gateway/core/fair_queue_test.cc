@@ -56,6 +56,17 @@ TEST(FairQueue, GapBetweenBackloggedTenantsStaysWithinTwiceTheLargestRequest) {
   }
 }
 
+TEST(FairQueue, ChangedLimitsHoldForThoseWhoWaitAsWell) {
+  FairQueue queue({.wait_max = seconds(60), .length_max = 2});
+  ASSERT_TRUE(queue.push(1, tenant(1), 10, at({})));
+  ASSERT_TRUE(queue.push(2, tenant(1), 10, at({})));
+  EXPECT_FALSE(queue.push(3, tenant(1), 10, at({})));
+  queue.set_limits({.wait_max = seconds(5), .length_max = 3});
+  EXPECT_TRUE(queue.push(3, tenant(1), 10, at({})));
+  EXPECT_EQ(queue.next_expiry(), at(seconds(5)));
+  EXPECT_EQ(queue.take_expired(at(seconds(5))).size(), 3U);
+}
+
 TEST(FairQueue, IdlenessEarnsNoCredit) {
   FairQueue queue({});
   ASSERT_TRUE(queue.push(1, tenant(2), 1, at({})));

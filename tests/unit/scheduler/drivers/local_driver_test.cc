@@ -89,6 +89,21 @@ TEST(LocalDriver, WorkerGetsItsSpecItsTermAndTheTokensPathOnly) {
   }
 }
 
+TEST(LocalDriver, WorkersGetThePathsOfTheirCertificatesWhenThereIsTlsInside) {
+  LocalWorld world;
+  ASSERT_TRUE(world.driver().start(sim_spec(), 1));
+  ASSERT_TRUE(eventually([&] { return world.log_text("d-0").ends_with("running\n"); }));
+  EXPECT_EQ(world.log_text("d-0").find("--rpc.tls"), std::string::npos);
+  LocalWorld secure;
+  secure.settings.worker_tls = {"/ca", "/cert", "/key"};
+  secure.first = *LocalDriver::open(secure.settings, secure.clock, secure.log);
+  ASSERT_TRUE(secure.driver().start(sim_spec(), 1));
+  ASSERT_TRUE(eventually([&] { return secure.log_text("d-0").ends_with("running\n"); }));
+  for (const char* argument : {"--rpc.tls_ca_file=/ca\n", "--rpc.tls_cert_file=/cert\n", "--rpc.tls_key_file=/key\n"}) {
+    EXPECT_THAT(secure.log_text("d-0"), ::testing::HasSubstr(argument));
+  }
+}
+
 TEST(LocalDriver, ReplicaIsTheLeaderOfASessionOfItsOwnAndOutlivesTheDriver) {
   LocalWorld world;
   ASSERT_TRUE(world.driver().start(sim_spec(), 1));
