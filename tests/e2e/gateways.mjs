@@ -18,8 +18,8 @@ export class Gateway {
     return new Gateway('gateway', stack.httpPort, stack.adminPort(2));
   }
 
-  /** Another one, under a supervisor that brings it back after a crash. */
-  static async start(name) {
+  /** Another one, under a supervisor that brings it back after a crash; `more` are options it has besides. */
+  static async start(name, more = {}) {
     const port = await freeRange(3);
     const own = {
       'http.listen': `127.0.0.1:${port}`, 'grpc.listen': `127.0.0.1:${port + 1}`, 'admin.listen': `127.0.0.1:${port + 2}`,
@@ -31,7 +31,7 @@ export class Gateway {
     fs.writeFileSync(conf(name), fs.readFileSync(conf('gateway'), 'utf8').split('\n').map((line) => {
       const key = line.split(' = ')[0];
       return key in own ? `${key} = ${own[key]}` : line;
-    }).join('\n'));
+    }).concat(Object.entries(more).map(([key, value]) => `${key} = ${value}`), '').join('\n'));
     const words = [name, path.join(stack.folder, 'run'), path.join(stack.folder, 'log', `${name}.log`), binary(), `--config=${conf(name)}`];
     spawn(path.join(root, 'deploy/lib/supervise'), words, { detached: true, stdio: 'ignore' }).unref();
     const gateway = new Gateway(name, port, port + 2);
