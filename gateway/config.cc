@@ -82,7 +82,8 @@ ConfigTable config_table(GatewayConfig& c) {
              "Policy on content: a JSON file of rules that deny, mask or log texts going in and out. Empty: none.");
   table.text("guard.address", c.guard_address,
              "The same from another process (tidegate.v1.Guard over gRPC): host:port or unix:path. Not both.");
-  table.secret_file("secrets.guard_token_file", c.guard_token, "Token shown to the server at guard.address; none when left out.");
+  table.secret_file("secrets.guard_token_file", c.guard_token,
+                    "Token shown to the server at guard.address; none when left out.");
   table.milliseconds("guard.wait_ms", c.guard_wait_max, 10, 30'000, "Longest wait for the verdict of guard.address.");
   table.integer("guard.calls", c.guard_calls_max, 1, 65'536,
                 "Most verdicts of guard.address waited for at once; one more counts as a failure.");

@@ -16,7 +16,8 @@ GuardMetrics::Side::Side(MetricRegistry& registry, GuardDirection direction)
     : passed(checks(registry, direction, "pass")),
       masked(checks(registry, direction, "mask")),
       denied(checks(registry, direction, "deny")),
-      failures(registry.counter("tidegate_gateway_guard_failures_total", "Checks that the guard did not answer in time, or not well.",
+      failures(registry.counter("tidegate_gateway_guard_failures_total",
+                                "Checks that the guard did not answer in time, or not well.",
                                 {{"direction", std::string(direction_name(direction))}})),
       seconds(registry.histogram("tidegate_gateway_guard_seconds", "Time of a check.", latency_bounds_seconds(),
                                  {{"direction", std::string(direction_name(direction))}})) {}

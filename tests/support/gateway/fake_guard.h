@@ -37,14 +37,14 @@ class FakeGuard final : public Guard {
 
   awaitable<Result<GuardVerdict>> check(const GuardCheck& check) override {
     const std::lock_guard lock(mutex_);
-    Seen seen{check.direction, {}, {}, {}, {}};
+    Seen shown{check.direction, {}, {}, {}, {}};
     for (const GuardText& text : check.texts) {
-      seen.roles.emplace_back(text.role);
-      seen.contexts.emplace_back(text.context());
-      seen.pieces.emplace_back(text.piece());
-      seen.is_last.push_back(text.is_last);
+      shown.roles.emplace_back(text.role);
+      shown.contexts.emplace_back(text.context());
+      shown.pieces.emplace_back(text.piece());
+      shown.is_last.push_back(text.is_last);
     }
-    seen_.push_back(std::move(seen));
+    seen_.push_back(std::move(shown));
     if (error_) co_return fail(*std::exchange(error_, std::nullopt));
     if (verdict_) co_return *std::exchange(verdict_, std::nullopt);
     co_return judge(check);
@@ -63,7 +63,7 @@ class FakeGuard final : public Guard {
     GuardVerdict verdict;
     for (std::size_t i = 0; i < check.texts.size(); ++i) {
       const std::string_view piece = check.texts[i].piece();
-      const auto denied = verdict.denial ? 0 : piece.find(kForbidden);
+      const auto denied = verdict.denial ? std::size_t{0} : piece.find(kForbidden);
       const std::size_t end = std::min(denied, piece.size());
       for (auto at = piece.find(kSecret); at < end; at = piece.find(kSecret, at + 1)) {
         verdict.spans.push_back({i, at, at + kSecret.size(), "[x]"});

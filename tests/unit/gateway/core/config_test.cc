@@ -87,7 +87,8 @@ TEST(GatewayConfig, DescriptionHoldsNoSecret) {
   GatewayConfig config = valid();
   config.guard_token = "the guard's own token";
   const std::string text = describe_config(config);
-  for (const std::string& secret : {config.pepper, config.cluster_token, config.cache_salt, config.receipt_key, config.guard_token}) {
+  for (const std::string& secret :
+       {config.pepper, config.cluster_token, config.cache_salt, config.receipt_key, config.guard_token}) {
     EXPECT_EQ(text.find(secret), std::string::npos);
   }
 }
