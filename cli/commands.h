@@ -30,5 +30,6 @@ std::vector<Command> invoice_commands();
 std::vector<Command> margin_commands();
 std::vector<Command> audit_commands();
 std::vector<Command> engine_commands();
+std::vector<Command> guard_commands();
 
 }  // namespace tidegate::cli

@@ -11,6 +11,8 @@ find_package(GTest REQUIRED)                     # libgtest-dev, libgmock-dev
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(pqxx REQUIRED IMPORTED_TARGET libpqxx)     # libpqxx-dev
 pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)  # libhiredis-dev
+# Not named re2: gRPC's package file would take re2_FOUND of a second configuration for its own.
+pkg_check_modules(tg_re2 REQUIRED IMPORTED_TARGET re2)       # libre2-dev
 pkg_check_modules(pangocairo REQUIRED IMPORTED_TARGET pangocairo)  # libpango1.0-dev
 pkg_check_modules(cairo_pdf REQUIRED IMPORTED_TARGET cairo-pdf)    # libcairo2-dev, which libpango1.0-dev brings
 

@@ -61,6 +61,11 @@ void add_tls_rows(ConfigTable& table, GatewayConfig& c) {
   add_rpc_tls_rows(table, c.rpc_tls);
 }
 
+std::string on_failure_problem(std::string_view name, const std::string& word) {
+  if (word == "open" || word == "closed") return {};
+  return fmt::format("{}: \"{}\" is neither open nor closed\n", name, word);
+}
+
 }  // namespace
 
 ConfigTable config_table(GatewayConfig& c) {
@@ -109,6 +114,22 @@ ConfigTable config_table(GatewayConfig& c) {
   table.integer("idempotency.answer_bytes", c.idempotency_answer_bytes_max, 1'024, 16 << 20,
                 "Largest answer that is kept; of a larger one only that it was given and charged.");
   table.text("deployment.name", c.deployment, "Name of this installation, printed on every receipt.");
+  table.text("guard.rules_file", c.guard_rules_file,
+             "Policy on content: a JSON file of rules that deny, mask or log texts going in and out. Empty: none.");
+  table.text("guard.address", c.guard_address,
+             "The same from another process (tidegate.v1.Guard over gRPC): host:port or unix:path. Not both.");
+  table.secret_file("secrets.guard_token_file", c.guard_token,
+                    "Token shown to the server at guard.address; none when left out.");
+  table.milliseconds("guard.wait_ms", c.guard_wait_max, 10, 30'000, "Longest wait for the verdict of guard.address.");
+  table.integer("guard.calls", c.guard_calls_max, 1, 65'536,
+                "Most verdicts of guard.address waited for at once; one more counts as a failure.");
+  table.text("guard.input_on_failure", c.guard_input_on_failure,
+             "A request that guard.address gave no verdict on: closed (503 guard_unavailable) or open (it passes unread).");
+  table.text("guard.output_on_failure", c.guard_output_on_failure,
+             "An answer that guard.address gave no verdict on: closed (it ends with an error) or open (it goes on unread).");
+  table.integer("guard.window_bytes", c.guard_window_bytes, 64, 16'384,
+                "Longest match of a rule for output; an answer is held back by at most three times as many bytes, and only "
+                "while a rule may still match.");
   table.milliseconds("limits.request_ms", c.request_max, 1'000, 3'600'000, "Longest life of a request.");
   table.milliseconds("limits.queue_wait_ms", c.queue_wait_max, 100, 600'000, "Longest wait for a worker; then 503.");
   table.reloadable();
@@ -166,6 +187,11 @@ Status check_config(const GatewayConfig& config) {
   if (const auto proxies = TrustedProxies::parse(config.trusted_proxies); !proxies) {
     problems += "http.trusted_proxies: " + proxies.error().message + "\n";
   }
+  if (!config.guard_rules_file.empty() && !config.guard_address.empty()) {
+    problems += "guard.rules_file: guard.address is set, too; leave one of them out\n";
+  }
+  problems += on_failure_problem("guard.input_on_failure", config.guard_input_on_failure) +
+              on_failure_problem("guard.output_on_failure", config.guard_output_on_failure);
   if (!problems.empty()) return fail(Code::kInvalidArgument, "bad_config", std::move(problems));
   return {};
 }

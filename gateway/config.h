@@ -42,6 +42,15 @@ struct GatewayConfig {
   std::chrono::milliseconds idempotency_ttl{24 * 3'600'000};
   std::int64_t idempotency_answer_bytes_max = 1024 * 1024;
 
+  std::string guard_rules_file;  ///< this or the next, or neither: no policy on content
+  std::string guard_address;
+  std::string guard_token;       ///< shown to the server at guard_address; may be empty
+  std::chrono::milliseconds guard_wait_max{1'000};
+  std::int64_t guard_calls_max = 1'024;
+  std::string guard_input_on_failure = "closed";
+  std::string guard_output_on_failure = "closed";
+  std::int64_t guard_window_bytes = 512;
+
   std::chrono::milliseconds request_max{600'000};
   std::chrono::milliseconds queue_wait_max{60'000};
   std::int64_t queue_length_max = 4'096;

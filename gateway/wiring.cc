@@ -21,8 +21,12 @@
 #include "base/rpc/tls.h"
 #include "gateway/adapters/billing_accounts.h"
 #include "gateway/adapters/redis_idempotency.h"
+#include "gateway/adapters/remote_guard.h"
 #include "gateway/dispatch/lane_dispatcher.h"
 #include "gateway/dispatch/route_watch.h"
+#include "gateway/guard/guard_desk.h"
+#include "gateway/guard/rule_file.h"
+#include "gateway/guard/rule_guard.h"
 #include "gateway/http/http_api.h"
 #include "gateway/http/idempotency_desk.h"
 #include "gateway/journal/posix_disk.h"
@@ -133,6 +137,7 @@ struct GatewayProcess::Parts {
         control_metrics(registry),
         rate_metrics(registry),
         idempotency_metrics(registry),
+        guard_metrics(registry),
         stopping(control.executor(0)),
         money_ready(readiness.add("money")),
         routes_ready(readiness.add("routes")) {}
@@ -148,6 +153,7 @@ struct GatewayProcess::Parts {
   GatewayMetrics control_metrics;
   RateMetrics rate_metrics;
   IdempotencyMetrics idempotency_metrics;
+  GuardMetrics guard_metrics;
   Event stopping;
   Readiness::Check money_ready;
   Readiness::Check routes_ready;
@@ -161,6 +167,8 @@ struct GatewayProcess::Parts {
   std::unique_ptr<RedisClient> redis;  ///< null without redis.address; lives on `limits`
   std::shared_ptr<RateKeeper> rates;   // shared with permits of open requests
   std::unique_ptr<PrefixStore> prefixes;  ///< null when routing.prefix_entries is 0; outlives the lanes
+  std::unique_ptr<Guard> guard;             ///< null without a policy on content, and so is the next
+  std::unique_ptr<GuardDesk> guard_desk;
   std::vector<std::unique_ptr<Lane>> lanes;
   std::unique_ptr<RouteWatch> watch;
   std::future<void> watch_ended;
@@ -194,6 +202,7 @@ Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayConfi
   std::unique_ptr<GatewayProcess> process(new GatewayProcess(config, clock, log, std::move(arguments)));
   TG_TRY(process->open_money());
   TG_TRY(process->open_limits());
+  TG_TRY(process->open_guard());
   process->open_lanes();
   TG_TRY(process->open_idempotency());
   process->watch_routes();
@@ -275,6 +284,31 @@ Status GatewayProcess::open_limits() {
   return {};
 }
 
+/// Null without guard.rules_file and guard.address.
+Status GatewayProcess::open_guard() {
+  Parts& parts = *parts_;
+  GuardPolicy policy;
+  policy.window_bytes = static_cast<std::size_t>(config_.guard_window_bytes);
+  // check_config() has seen both words.
+  policy.input = parse_on_guard_failure(config_.guard_input_on_failure).value_or(OnGuardFailure::kClosed);
+  policy.output = parse_on_guard_failure(config_.guard_output_on_failure).value_or(OnGuardFailure::kClosed);
+  if (!config_.guard_rules_file.empty()) {
+    TG_ASSIGN(RuleBook book, load_rules(config_.guard_rules_file, policy.window_bytes));
+    parts.guard = std::make_unique<RuleGuard>(std::move(book));
+  } else if (!config_.guard_address.empty()) {
+    RemoteGuardOptions options;
+    options.address = config_.guard_address;
+    options.token = config_.guard_token;
+    options.wait_max = config_.guard_wait_max;
+    options.calls_max = static_cast<std::size_t>(config_.guard_calls_max);
+    TG_ASSIGN(parts.guard, connect_guard(options, clock_));
+  } else {
+    return {};
+  }
+  parts.guard_desk = std::make_unique<GuardDesk>(*parts.guard, policy, parts.guard_metrics, log_, clock_);
+  return {};
+}
+
 void GatewayProcess::open_lanes() {
   Parts& parts = *parts_;
   if (config_.prefix_entries_max > 0) {
@@ -300,6 +334,7 @@ void GatewayProcess::open_lanes() {
     });
     lane.serving.emplace(Serving{parts.treasury->meter(), *lane.dispatcher, lane.open_requests, clock_, log_,
                                  lane.metrics, serving_limits(config_), parts.rates.get()});
+    lane.serving->guard = parts.guard_desk.get();
   }
 }
 

@@ -54,6 +54,7 @@ class GatewayProcess {
   Status open_money();
   Result<std::unique_ptr<RedisClient>> connect_redis(IoThreads& threads, std::size_t thread);
   Status open_limits();
+  Status open_guard();
   void open_lanes();
   Status open_idempotency();
   void watch_routes();

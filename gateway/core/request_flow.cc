@@ -50,7 +50,8 @@ FlowActions RequestFlow::on_dispatched() {
 FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
   if (phase_ != FlowPhase::kStarting && phase_ != FlowPhase::kStreaming) return {};
 
-  const bool ends_well = event.end == SequenceEnd::kStop || event.end == SequenceEnd::kLength;
+  const bool is_filtered = event.end == SequenceEnd::kFiltered;
+  const bool ends_well = event.end == SequenceEnd::kStop || event.end == SequenceEnd::kLength || is_filtered;
   if (event.end && !ends_well) {
     // Text that came with the failure is not handed over, so it is not charged.
     if (event.end == SequenceEnd::kError) {
@@ -74,8 +75,11 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
   }
   if (event.end) {
     usage_ = event.usage;
-    const std::string_view reason = event.end == SequenceEnd::kStop ? "stop" : "length";
-    for (const FlowAction action : settle(Outcome::kCompleted, reason, Reply::kFinal, false)) actions.add(action);
+    std::string_view reason = event.end == SequenceEnd::kStop ? "stop" : "length";
+    if (is_filtered) reason = "content_filter";
+    // A filtered answer is charged for less than its worker has made of it, as one whose client left.
+    const Outcome outcome = is_filtered ? Outcome::kCancelled : Outcome::kCompleted;
+    for (const FlowAction action : settle(outcome, reason, Reply::kFinal, false)) actions.add(action);
     return actions;
   }
   if (event.has_text) {

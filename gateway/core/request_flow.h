@@ -59,8 +59,8 @@ class FlowActions {
   std::size_t size_ = 0;
 };
 
-/// How the engine ended a sequence.
-enum class SequenceEnd : std::uint8_t { kStop, kLength, kCancelled, kError };
+/// How the engine ended a sequence; kFiltered: the guard did, and the worker was told to stop.
+enum class SequenceEnd : std::uint8_t { kStop, kLength, kCancelled, kError, kFiltered };
 
 /// What the flow needs to know of a worker's event; the text stays with the driver.
 struct FlowEvent {
@@ -100,7 +100,7 @@ class RequestFlow {
   /// As the answer and the bill will say: of the last event handed over.
   const TokenUsage& usage() const { return usage_; }
   Outcome outcome() const { return outcome_; }
-  /// stop | length | cancelled | error
+  /// stop | length | content_filter | cancelled | error
   std::string_view finish_reason() const { return finish_reason_; }
   const Refusal& refusal() const { return refusal_; }
   bool is_client_gone() const { return client_gone_; }

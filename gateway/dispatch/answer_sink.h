@@ -17,7 +17,7 @@ namespace tidegate::gateway {
 struct AnswerEnd {
   std::string reasoning;      ///< text that came with the last event
   std::string content;
-  std::string finish_reason;  ///< stop | length
+  std::string finish_reason;  ///< stop | length | content_filter
   std::string stop_text;      ///< the stop string that ended it; "" when the model ended by itself
   TokenUsage usage;
   Settlement settlement;

@@ -37,7 +37,10 @@ awaitable<void> RequestDriver::run() {
     auto message = co_await inbox_.next(keep_alive.earlier(deadline_));
     FlowActions actions;
     if (message) {
-      actions = on_message(*std::move(message));
+      bool is_cut = false;
+      auto* delta = std::get_if<SequenceDelta>(&*message);
+      if (answer_guard_ && delta != nullptr) is_cut = co_await answer_guard_->pass(*delta);
+      actions = on_message(*std::move(message), is_cut);
     } else {
       actions = co_await on_silence();
     }
@@ -125,7 +128,24 @@ awaitable<std::optional<Refusal>> RequestDriver::pass_limits(std::int64_t prompt
   co_return std::move(admission.refused);
 }
 
+/// Policy on content, on the plan as it will be counted, priced and run.
+awaitable<std::optional<Refusal>> RequestDriver::pass_guard() {
+  if (serving_.guard == nullptr) co_return std::nullopt;
+  GuardSubject subject = GuardDesk::subject_of(context_.request, *context_.principal, pool_.model);
+  std::optional<Refusal> refused = co_await serving_.guard->check_input(subject, context_.plan);
+  if (!refused) answer_guard_ = std::make_unique<AnswerGuard>(*serving_.guard, std::move(subject));
+  co_return refused;
+}
+
 awaitable<FlowActions> RequestDriver::admit() {
+  auto against_policy = co_await pass_guard();
+  if (against_policy) {
+    if (inbox_.is_client_gone()) {
+      flow_.on_client_gone();
+      serving_.metrics.cancelled(CancelPhase::kAdmitting).add();
+    }
+    co_return flow_.on_rate_refused(*std::move(against_policy));
+  }
   AdmissionRequest request;
   request.request = context_.request;
   request.principal = context_.principal;
@@ -169,6 +189,7 @@ FlowActions RequestDriver::enqueue() {
   if (flow_.retries() > 0) {
     pool_metrics_->retries->add();
     inbox_.reset_worker();
+    if (answer_guard_) answer_guard_->reset();
   }
   SequenceRequest request;
   request.request = context_.request;
@@ -189,7 +210,8 @@ void RequestDriver::leave_worker() {
   if (ticket_) serving_.dispatcher.leave(*std::exchange(ticket_, std::nullopt));
 }
 
-FlowActions RequestDriver::on_message(FlowInbox::Message message) {
+/// `is_cut`: the end of the event is the guard's, and its worker goes on.
+FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
   if (std::holds_alternative<FlowInbox::ClientGone>(message)) return flow_.on_client_gone();
   if (std::holds_alternative<FlowInbox::Shutdown>(message)) return flow_.on_shutdown();
   if (std::holds_alternative<FlowInbox::WorkerLost>(message)) {
@@ -208,7 +230,11 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message) {
     return flow_.on_dispatched();
   }
   delta_ = std::get<SequenceDelta>(std::move(message));
-  if (delta_.end) ticket_.reset();
+  if (is_cut) {
+    leave_worker();
+  } else if (delta_.end) {
+    ticket_.reset();
+  }
   FlowEvent event;
   event.accepted = delta_.accepted;
   event.has_text = !delta_.reasoning.empty() || !delta_.content.empty();
@@ -322,7 +348,7 @@ void RequestDriver::count_cancel() {
 
 void RequestDriver::write_summary() {
   const Duration took = serving_.clock.mono() - context_.received;
-  const bool completed = flow_.outcome() == Outcome::kCompleted;
+  const bool completed = flow_.outcome() == Outcome::kCompleted || flow_.finish_reason() == "content_filter";
   int status = 200;
   std::string reason;
   if (flow_.is_client_gone() || (completed && !is_finished_)) {

@@ -13,6 +13,7 @@
 #include "gateway/dispatch/answer_sink.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/dispatch/flow_inbox.h"
+#include "gateway/guard/answer_guard.h"
 #include "gateway/metrics.h"
 #include "gateway/ports.h"
 #include "gateway/rate_gate.h"
@@ -50,6 +51,7 @@ struct Serving {
   GatewayMetrics& metrics;
   ServingLimits limits;
   RateGate* rates = nullptr;  ///< null: requests have no rate limits
+  GuardDesk* guard = nullptr;  ///< null: no policy looks at texts
 };
 
 /// One request that has passed its dialect's parser.
@@ -80,6 +82,7 @@ class RequestDriver {
   ServingPool spilled(ServingPool home);
   awaitable<void> perform(FlowActions actions);
   awaitable<FlowActions> admit();
+  awaitable<std::optional<Refusal>> pass_guard();
   awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);
   awaitable<FlowActions> report_progress();
   awaitable<FlowActions> deliver();
@@ -89,7 +92,7 @@ class RequestDriver {
   awaitable<void> reply_error();
   FlowActions enqueue();
   void leave_worker();
-  FlowActions on_message(FlowInbox::Message message);
+  FlowActions on_message(FlowInbox::Message message, bool is_cut);
   awaitable<FlowActions> on_silence();
   void count_cancel();
   void write_summary();
@@ -106,6 +109,7 @@ class RequestDriver {
   PoolMetrics* pool_metrics_ = nullptr;  ///< set once the model is known
   std::unique_ptr<RatePermit> permit_;   ///< null when no limit binds the request
   std::unique_ptr<Charge> charge_;
+  std::unique_ptr<AnswerGuard> answer_guard_;  ///< null without a guard
   std::optional<DispatchTicket> ticket_;
   WorkerFacts worker_;
   SequenceDelta delta_;  ///< the event in hand: its text is delivered, or leaves with the end of the answer

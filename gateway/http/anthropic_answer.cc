@@ -61,6 +61,8 @@ void append_stop(std::string& out, const AnswerEnd& end) {
   std::string_view reason = "end_turn";
   if (end.finish_reason == "length") {
     reason = "max_tokens";
+  } else if (end.finish_reason == "content_filter") {
+    reason = "refusal";
   } else if (!end.stop_text.empty()) {
     reason = "stop_sequence";
   }

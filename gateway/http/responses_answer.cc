@@ -14,6 +14,11 @@ namespace tidegate::gateway {
 namespace {
 
 constexpr std::string_view kEventEnd = "}\n\n";
+constexpr std::string_view kFiltered = "content_filter";
+
+std::string_view status_of(const AnswerEnd& end) {
+  return end.finish_reason == "length" || end.finish_reason == kFiltered ? "incomplete" : "completed";
+}
 
 /// A field of the plan as this dialect calls it; engines name the plan's.
 ApiError in_own_words(ApiError error) {
@@ -108,8 +113,13 @@ void ResponsesDialect::append_response(std::string& out, const AnswerHead& head,
     append_json_string(out, error->message);
     out += '}';
   }
-  out += status == "incomplete" ? R"(,"incomplete_details":{"reason":"max_output_tokens"})"
-                                : R"(,"incomplete_details":null)";
+  if (status != "incomplete") {
+    out += R"(,"incomplete_details":null)";
+  } else if (end != nullptr && end->finish_reason == kFiltered) {
+    out += R"(,"incomplete_details":{"reason":"content_filter"})";
+  } else {
+    out += R"(,"incomplete_details":{"reason":"max_output_tokens"})";
+  }
   // Instructions and metadata are not repeated: nothing is kept, and long ones would travel three times.
   out += R"(,"instructions":null,"metadata":{},"max_output_tokens":)";
   out += max_tokens_ > 0 ? std::to_string(max_tokens_) : "null";
@@ -227,7 +237,7 @@ void ResponsesDialect::append_keep_alive(std::string& out, const AnswerHead& hea
 }
 
 void ResponsesDialect::append_end(std::string& out, const AnswerHead& head, const AnswerEnd& end) {
-  const std::string_view status = end.finish_reason == "length" ? "incomplete" : "completed";
+  const std::string_view status = status_of(end);
   leave(out, head, status);
   begin_event(out, status == "completed" ? "response.completed" : "response.incomplete");
   out += R"(,"response":)";
@@ -261,7 +271,7 @@ std::string ResponsesDialect::body(const AnswerHead& head, std::string_view reas
                                    const AnswerEnd& end) {
   if (!reasoning.empty()) items_.push_back(Item{Kind::kReasoning, std::string(reasoning)});
   if (!content.empty()) items_.push_back(Item{Kind::kMessage, std::string(content)});
-  const std::string_view status = end.finish_reason == "length" ? "incomplete" : "completed";
+  const std::string_view status = status_of(end);
   std::string out;
   out.reserve(2'048 + reasoning.size() + content.size());
   append_response(out, head, status, status, &end, nullptr);

@@ -84,6 +84,7 @@ Complaints check_vendor_headers(const std::vector<SourceFile>& files) {
       {"boost/json", {"base/json/"}},
       {"cairo", {"base/pdf/"}},
       {"pango/", {"base/pdf/"}},
+      {"re2/", {"base/text_rules/"}},
   };
   Complaints out;
   for (const auto& file : files) {

@@ -11,6 +11,9 @@ TEST(ApiError, EveryFamilyHasItsStatus) {
   EXPECT_EQ(status_of(Code::kInvalidArgument, "invalid_json"), 400);
   EXPECT_EQ(status_of(Code::kInvalidArgument, "request_too_large"), 413);
   EXPECT_EQ(status_of(Code::kInvalidArgument, "unsupported_media_type"), 415);
+  EXPECT_EQ(status_of(Code::kInvalidArgument, "content_policy"), 400);
+  EXPECT_EQ(to_api_error(Error(Code::kInvalidArgument, "content_policy", "m")).code, "content_filter");
+  EXPECT_EQ(status_of(Code::kUnavailable, "guard_unavailable"), 503);
   EXPECT_EQ(status_of(Code::kUnauthenticated, "invalid_api_key"), 401);
   EXPECT_EQ(status_of(Code::kResourceExhausted, "insufficient_balance"), 402);
   EXPECT_EQ(status_of(Code::kResourceExhausted, "budget_exceeded"), 429);

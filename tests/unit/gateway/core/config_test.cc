@@ -111,10 +111,24 @@ TEST(GatewayConfig, SecretsAddressesAndWhatHoldsMoneyMayNot) {
   }
 }
 
+TEST(GatewayConfig, APolicyOnContentIsRulesOrAnAddressAndOpenOrClosed) {
+  GatewayConfig config = valid();
+  config.guard_rules_file = "rules.json";
+  EXPECT_TRUE(check_config(config));
+  config.guard_address = "unix:/guard.sock";
+  EXPECT_NE(check_config(config).error().message.find("guard.rules_file"), std::string::npos);
+  config.guard_rules_file.clear();
+  EXPECT_TRUE(check_config(config));
+  config.guard_output_on_failure = "ajar";
+  EXPECT_NE(check_config(config).error().message.find("guard.output_on_failure"), std::string::npos);
+}
+
 TEST(GatewayConfig, DescriptionHoldsNoSecret) {
-  const GatewayConfig config = valid();
+  GatewayConfig config = valid();
+  config.guard_token = "the guard's own token";
   const std::string text = describe_config(config);
-  for (const std::string& secret : {config.pepper, config.cluster_token, config.cache_salt, config.receipt_key}) {
+  for (const std::string& secret :
+       {config.pepper, config.cluster_token, config.cache_salt, config.receipt_key, config.guard_token}) {
     EXPECT_EQ(text.find(secret), std::string::npos);
   }
 }

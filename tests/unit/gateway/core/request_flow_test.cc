@@ -63,6 +63,16 @@ TEST(RequestFlow, HappyStreamFromCheckToFinal) {
   EXPECT_TRUE(flow.is_done());
 }
 
+TEST(RequestFlow, AFilteredAnswerEndsLikeAWholeOneAndIsChargedAsDelivered) {
+  RequestFlow flow = streaming();
+  FlowEvent event = ended(SequenceEnd::kFiltered, 10, 3);
+  EXPECT_THAT(v(flow.on_worker_event(event)), ElementsAre(kSettle)) << "whoever filtered it has told the worker";
+  EXPECT_EQ(flow.outcome(), Outcome::kCancelled) << "its worker made more of it";
+  EXPECT_EQ(flow.finish_reason(), "content_filter");
+  EXPECT_EQ(flow.usage().completion, 3);
+  EXPECT_THAT(v(flow.on_settled({})), ElementsAre(kReplyFinal));
+}
+
 TEST(RequestFlow, ARequestOverARateLimitIsRefusedBeforeThereIsAHold) {
   RequestFlow flow(true);
   EXPECT_THAT(v(flow.on_checked(std::nullopt)), ElementsAre(kAdmit));

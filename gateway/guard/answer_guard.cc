@@ -1,0 +1,94 @@
+#include "gateway/guard/answer_guard.h"
+
+#include <utility>
+#include <vector>
+
+#include "gateway/guard/guard_text.h"
+
+namespace tidegate::gateway {
+namespace {
+
+constexpr std::array<std::string_view, 2> kRoles = {"reasoning", "answer"};
+
+}  // namespace
+
+void AnswerGuard::take(SequenceDelta& delta) {
+  if (delta.accepted) {
+    through_.prompt = delta.usage.prompt;
+    through_.cached = delta.usage.cached;
+  }
+  // Its usage counts tokens whose text is yet to come: it is not that of any text.
+  if (delta.reasoning.empty() && delta.content.empty() && !delta.end) return;
+  has_content_ |= !delta.content.empty();
+  parts_[kReasoning].append(std::exchange(delta.reasoning, {}));
+  parts_[kContent].append(std::exchange(delta.content, {}));
+  Mark mark;
+  for (std::size_t i = 0; i < kParts; ++i) mark.ends[i] = parts_[i].appended();
+  mark.usage = delta.usage;
+  marks_.push_back(mark);
+}
+
+void AnswerGuard::settle_marks() {
+  while (!marks_.empty()) {
+    const Mark& mark = marks_.front();
+    for (std::size_t i = 0; i < kParts; ++i) {
+      if (mark.ends[i] > parts_[i].decided()) return;
+    }
+    through_ = mark.usage;
+    marks_.pop_front();
+  }
+}
+
+awaitable<bool> AnswerGuard::pass(SequenceDelta& delta) {
+  // Text that comes with a failure is not handed over.
+  if (delta.end == SequenceEnd::kError || delta.end == SequenceEnd::kCancelled) co_return false;
+  const bool is_end = delta.end.has_value();
+  const bool has_news = is_end || !delta.reasoning.empty() || !delta.content.empty();
+  take(delta);
+  if (!has_news) {
+    delta.usage = through_;
+    co_return false;
+  }
+  GuardCheck check{subject_, GuardDirection::kOutput, {}, window()};
+  std::vector<std::size_t> shown;
+  for (std::size_t i = 0; i < kParts; ++i) {
+    if (!parts_[i].has_undecided()) continue;
+    const bool is_last = is_end || (i == kReasoning && has_content_);
+    check.texts.push_back(parts_[i].view(kRoles[i], is_last));
+    shown.push_back(i);
+  }
+  bool is_cut = false;
+  if (!shown.empty()) {
+    auto asking = desk_.ask(check, told_);
+    const Result<GuardVerdict> verdict = co_await std::move(asking);
+    if (!verdict) {
+      delta.end = SequenceEnd::kError;
+      delta.error = verdict.error();
+      delta.usage = through_;
+      co_return true;
+    }
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+      if (verdict->denial && i > verdict->denial->text) break;
+      std::string& out = shown[i] == kReasoning ? delta.reasoning : delta.content;
+      out = decided_text(*verdict, i, check.texts[i].piece());
+      parts_[shown[i]].advance(verdict->decided[i]);
+    }
+    is_cut = verdict->denial.has_value();
+  }
+  settle_marks();
+  delta.usage = through_;
+  if (is_cut) {
+    delta.end = SequenceEnd::kFiltered;
+    delta.stop_text.clear();
+  }
+  co_return is_cut;
+}
+
+void AnswerGuard::reset() {
+  for (StreamWindow& part : parts_) part.clear();
+  marks_.clear();
+  through_ = {};
+  has_content_ = false;
+}
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "gateway/guard/guard.h"
+
+namespace tidegate::gateway {
+
+/// What is handed over of `piece`, the one at `place` in the check: its decided bytes, with spans replaced.
+std::string decided_text(const GuardVerdict& verdict, std::size_t place, std::string_view piece);
+
+/// What an answer's guard has to fit a check: everything that a verdict from outside may get wrong. Offsets within their
+/// pieces, between characters and in order; replacements of valid UTF-8 within their limits; a last piece decided whole
+/// unless something is denied; never more undecided than three windows.
+/// Fails: internal/bad_verdict naming what is wrong, never a text.
+Status check_verdict(const GuardVerdict& verdict, const GuardCheck& check);
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,167 @@
+#include "gateway/guard/answer_guard.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/core/clock.h"
+#include "base/core/metrics.h"
+#include "tests/support/gateway/fake_dispatcher.h"
+#include "tests/support/gateway/fake_guard.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/run_coro.h"
+#include "tests/unit/gateway/guard/guard_world.h"
+
+namespace tidegate::gateway::test {
+namespace {
+
+struct Answer {
+  explicit Answer(GuardPolicy policy = {}) : desk(guard, policy, metrics, log, clock), answer(desk, subject_of()) {}
+  /// What comes out; whether the guard ended it is in `is_cut`.
+  SequenceDelta pass(SequenceDelta delta) {
+    is_cut = tidegate::test::run_coro(answer.pass(delta));
+    return delta;
+  }
+  SequenceDelta text(std::string content, std::int64_t completion) {
+    return pass(text_delta({}, std::move(content), {.prompt = 10, .completion = completion}));
+  }
+  SequenceDelta end(std::string content, std::int64_t completion) {
+    return pass(end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = completion}, std::move(content)));
+  }
+
+  MemoryRegistry registry;
+  GuardMetrics metrics{registry};
+  tidegate::test::LogCapture log;
+  SystemClock clock;
+  FakeGuard guard;
+  GuardDesk desk;
+  AnswerGuard answer;
+  bool is_cut = false;
+};
+
+TEST(AnswerGuard, TextThatNoRuleWaitsForPassesAtOnceWithItsUsage) {
+  Answer answer;
+  answer.pass(accepted_delta(10, 4));
+  const SequenceDelta out = answer.text("hello", 2);
+  EXPECT_EQ(out.content, "hello");
+  EXPECT_EQ(out.usage.completion, 2);
+  EXPECT_FALSE(answer.is_cut);
+}
+
+TEST(AnswerGuard, HeldTextIsNeitherHandedOverNorCharged) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  EXPECT_EQ(answer.text("my ", 1).usage.completion, 1);
+  const SequenceDelta held = answer.text("sec", 2);
+  EXPECT_EQ(held.content, "");
+  EXPECT_EQ(held.usage.completion, 1);
+  EXPECT_EQ(held.usage.prompt, 10);
+  const SequenceDelta part = answer.text("ular fo", 3);
+  EXPECT_EQ(part.content, "secular ");
+  EXPECT_EQ(part.usage.completion, 2) << "of the third event something waits";
+  const SequenceDelta rest = answer.end("x", 4);
+  EXPECT_EQ(rest.content, "fox");
+  EXPECT_EQ(rest.usage.completion, 4);
+  EXPECT_EQ(rest.end, SequenceEnd::kStop);
+}
+
+TEST(AnswerGuard, ASecretInPiecesIsMasked) {
+  Answer answer;
+  EXPECT_EQ(answer.text("a s", 1).content, "a ");
+  EXPECT_EQ(answer.text("ecr", 2).content, "");
+  EXPECT_EQ(answer.text("et!", 3).content, "[x]!");
+  EXPECT_EQ(answer.registry.value("tidegate_gateway_guard_checks_total", {{"direction", "output"}, {"verdict", "mask"}}), 1);
+}
+
+TEST(AnswerGuard, ADenialEndsTheAnswerWhereItStandsAndChargesWhatWasHandedOver) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  EXPECT_EQ(answer.text("so ", 1).content, "so ");
+  EXPECT_EQ(answer.text("far for", 2).content, "far ");
+  const SequenceDelta out = answer.text("bidden fruit", 5);
+  EXPECT_TRUE(answer.is_cut);
+  EXPECT_EQ(out.content, "");
+  EXPECT_EQ(out.end, SequenceEnd::kFiltered);
+  EXPECT_EQ(out.usage.completion, 1);
+  EXPECT_EQ(out.usage.prompt, 10);
+}
+
+TEST(AnswerGuard, ADenialInTheLastEventIsOneToo) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  const SequenceDelta out = answer.end("not forbidden", 3);
+  EXPECT_TRUE(answer.is_cut);
+  EXPECT_EQ(out.content, "not ");
+  EXPECT_EQ(out.end, SequenceEnd::kFiltered);
+  EXPECT_EQ(out.usage.completion, 0);
+  EXPECT_EQ(out.usage.prompt, 10);
+}
+
+TEST(AnswerGuard, ReasoningEndsWhereContentBegins) {
+  Answer answer;
+  SequenceDelta first = text_delta("a sec", "", {.prompt = 10, .completion = 1});
+  EXPECT_EQ(answer.pass(first).reasoning, "a ");
+  const SequenceDelta both = answer.pass(text_delta("re", "t of mine", {.prompt = 10, .completion = 2}));
+  EXPECT_EQ(both.reasoning, "secre") << "nothing more can come of it";
+  EXPECT_EQ(both.content, "t of mine");
+  const auto seen = answer.guard.seen().back();
+  EXPECT_EQ(seen.roles, (std::vector<std::string>{"reasoning", "answer"}));
+  EXPECT_EQ(seen.contexts.at(0), "a ");
+  EXPECT_EQ(seen.is_last, (std::vector<bool>{true, false}));
+}
+
+TEST(AnswerGuard, ADenialInTheReasoningKeepsTheContentBack) {
+  Answer answer;
+  const SequenceDelta out = answer.pass(text_delta("forbidden", "poem", {.prompt = 10, .completion = 2}));
+  EXPECT_TRUE(answer.is_cut);
+  EXPECT_EQ(out.reasoning + out.content, "");
+}
+
+TEST(AnswerGuard, WithoutAVerdictTheAnswerEndsOrGoesOnUnread) {
+  const Error away(Code::kDeadlineExceeded, "rpc_deadline_exceeded", "m");
+  Answer closed;
+  closed.guard.fail_next_check(away);
+  const SequenceDelta out = closed.text("hello", 1);
+  EXPECT_TRUE(closed.is_cut);
+  EXPECT_EQ(out.content, "");
+  EXPECT_EQ(out.end, SequenceEnd::kError);
+  EXPECT_EQ(out.error.reason, "guard_unavailable");
+  GuardPolicy policy;
+  policy.output = OnGuardFailure::kOpen;
+  Answer opened(policy);
+  opened.guard.fail_next_check(away);
+  EXPECT_EQ(opened.text("my secret", 1).content, "my secret");
+  EXPECT_FALSE(opened.is_cut);
+}
+
+TEST(AnswerGuard, AFailedAnswerIsNotRead) {
+  Answer answer;
+  SequenceDelta failed = text_delta("", "text", {.prompt = 10, .completion = 2});
+  failed.end = SequenceEnd::kError;
+  failed.error = Error(Code::kInternal, "engine", "m");
+  EXPECT_EQ(answer.pass(failed).error.reason, "engine");
+  EXPECT_TRUE(answer.guard.seen().empty());
+}
+
+TEST(AnswerGuard, AnotherWorkerBeginsAnew) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  EXPECT_EQ(answer.text("sec", 3).content, "");
+  answer.answer.reset();
+  answer.pass(accepted_delta(12));
+  const SequenceDelta out = answer.text("ond", 1);
+  EXPECT_EQ(out.content, "ond") << "what the lost worker said is forgotten";
+  EXPECT_EQ(out.usage.completion, 1);
+}
+
+/// A token may end inside a character: its event has no text, and its usage belongs to text that is still to come.
+TEST(AnswerGuard, AnEventWithoutTextChargesNothingAndAsksNobody) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  EXPECT_EQ(answer.text("", 1).usage.completion, 0);
+  EXPECT_TRUE(answer.guard.seen().empty());
+  EXPECT_EQ(answer.text("sec", 2).usage.completion, 0);
+}
+
+}  // namespace
+}  // namespace tidegate::gateway::test
