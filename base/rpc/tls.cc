@@ -60,7 +60,7 @@ class RoleVerifier final : public tls::ExternalCertificateVerifier {
   bool Verify(tls::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
               grpc::Status* sync_status) override {
     *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "the peer's certificate is not that of " + uri_);
-    for (const grpc::string_ref uri : request->uri_names()) {
+    for (const grpc::string_ref& uri : request->uri_names()) {
       if (std::string_view(uri.data(), uri.size()) == uri_) *sync_status = grpc::Status::OK;
     }
     return true;
@@ -145,12 +145,12 @@ Status check_caller_role(const grpc::ServerContextBase& context, const std::vect
   const auto caller = context.auth_context();
   if (!caller) return {};
   bool is_tls = false;
-  for (const grpc::string_ref type : caller->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME)) {
+  for (const grpc::string_ref& type : caller->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME)) {
     const std::string_view name(type.data(), type.size());
     is_tls = is_tls || name == GRPC_TLS_TRANSPORT_SECURITY_TYPE || name == GRPC_SSL_TRANSPORT_SECURITY_TYPE;
   }
   if (!is_tls) return {};
-  for (const grpc::string_ref uri : caller->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)) {
+  for (const grpc::string_ref& uri : caller->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)) {
     const std::string_view text(uri.data(), uri.size());
     if (!text.starts_with(kRoleScheme)) continue;
     const std::string_view role = text.substr(kRoleScheme.size());
