@@ -25,6 +25,9 @@ struct PoolMetrics {
   Counter* tokens_reasoning = nullptr;
   Counter* retries = nullptr;
   Counter* workers_lost = nullptr;
+  Gauge* fairness_gap_tokens = nullptr;
+  Gauge* fairness_bound_tokens = nullptr;
+  Counter* fairness_violations = nullptr;  ///< stays 0
 };
 
 /// Where a request was when its client left.

@@ -209,6 +209,9 @@ void GatewayProcess::open_lanes() {
     FairQueueLimits limits;
     limits.wait_max = config_.queue_wait_max;
     limits.length_max = static_cast<std::size_t>(config_.queue_length_max);
+    limits.wait_target = config_.queue_target;
+    limits.input_weight = config_.queue_input_weight;
+    limits.output_weight = config_.queue_output_weight;
     ServingLimits serving;
     serving.request_max = config_.request_max;
     serving.keep_alive = config_.keep_alive;

@@ -13,6 +13,26 @@ namespace {
 /// Mixed text has about this many bytes a token; only fairness and load use it, never money.
 constexpr std::int64_t kBytesPerTokenApprox = 4;
 
+/// How often the gauges of fairness are brought up to date: finding the gap looks at every tenant that waits.
+constexpr Duration kFairnessEvery = std::chrono::milliseconds(100);
+
+QueueAsk ask_of(const SequenceRequest& request) {
+  QueueAsk ask;
+  ask.tenant = request.tenant;
+  ask.weight = request.weight;
+  ask.tier = request.tier;
+  ask.input_max = prompt_tokens_bound(*request.plan);
+  ask.input = ask.input_max / kBytesPerTokenApprox + 1;
+  if (request.pool.context_max > 0) {
+    ask.input_max = std::min<std::int64_t>(ask.input_max, request.pool.context_max);
+    ask.input = std::min(ask.input, ask.input_max);
+  }
+  ask.output_max = request.max_tokens;
+  ask.deadline = request.deadline;
+  ask.is_return = request.is_return;
+  return ask;
+}
+
 std::string key_of(const ServingPool& pool) {
   std::string key = pool.model;
   key.append(1, '\0').append(pool.region).append(1, '\0').append(pool.pool);
@@ -38,6 +58,12 @@ LaneDispatcher::LaneDispatcher(SessionOptions options, FairQueueLimits limits, s
 
 LaneDispatcher::~LaneDispatcher() { TG_CHECK(coroutines_ == 0 && sessions_.empty()); }
 
+std::optional<Refusal> LaneDispatcher::refuse(const SequenceRequest& request) {
+  const auto found = queues_.find(key_of(request.pool));
+  if (found == queues_.end()) return std::nullopt;
+  return found->second->queue.refuse(ask_of(request), clock_.mono());
+}
+
 std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequest& request,
                                                               SequenceListener& listener) {
   if (is_stopping_) {
@@ -45,15 +71,15 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   }
   PoolQueue& pool = queue_of(request.pool);
   const DispatchTicket ticket = ++last_ticket_;
-  const std::int64_t cost = prompt_tokens_bound(*request.plan) / kBytesPerTokenApprox + 1;
+  const QueueAsk ask = ask_of(request);
   const bool was_empty = pool.queue.empty();
-  auto position = pool.queue.push(ticket, request.tenant, cost, clock_.mono());
+  auto position = pool.queue.push(ticket, ask, clock_.mono());
   if (!position) return std::unexpected(std::move(position).error());
   pool.metrics.queue_requests->add(1);
   Pending pending;
   pending.request = request;
   pending.listener = &listener;
-  pending.cost = cost;
+  pending.cost = ask.input;
   waiting_.emplace(ticket, std::pair(&pool, std::move(pending)));
   pump(pool);
   if (was_empty && !pool.queue.empty()) expiry_changed_.notify();
@@ -63,30 +89,51 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
 void LaneDispatcher::leave(DispatchTicket ticket) {
   if (const auto found = waiting_.find(ticket); found != waiting_.end()) {
     PoolQueue& pool = *found->second.first;
-    pool.queue.remove(ticket);
+    pool.queue.remove(ticket, clock_.mono());
     pool.metrics.queue_requests->add(-1);
     waiting_.erase(found);
     return;
   }
   const auto found = running_.find(ticket);
   if (found == running_.end()) return;
-  WorkerSession* session = found->second;
+  const Sent sent = found->second;
   running_.erase(found);
-  session->cancel(ticket);
+  sent.pool->queue.finish(ticket, clock_.mono());
+  sent.session->cancel(ticket);
+}
+
+std::optional<QueuePlace> LaneDispatcher::place(DispatchTicket ticket) {
+  const auto found = waiting_.find(ticket);
+  if (found == waiting_.end()) return std::nullopt;
+  return found->second.first->queue.place(ticket, clock_.mono());
 }
 
 void LaneDispatcher::pump(PoolQueue& pool) {
   while (!pool.queue.empty()) {
     WorkerSession* session = least_loaded(pool.pool);
-    if (session == nullptr) return;
+    if (session == nullptr) break;
     const auto next = pool.queue.pop(clock_.mono());
     auto waiting = waiting_.extract(next->ticket);
     Pending& pending = waiting.mapped().second;
     pool.metrics.queue_requests->add(-1);
-    running_.emplace(next->ticket, session);
+    running_.emplace(next->ticket, Sent{session, &pool});
     pending.listener->on_dispatched(session->facts());
     session->begin(next->ticket, pending.request, *pending.listener, pending.cost);
   }
+  publish_fairness(pool);
+}
+
+/// Lanes share the gauges, so each adds what changed of its own part: the sum of their gaps under the sum of their bounds.
+void LaneDispatcher::publish_fairness(PoolQueue& pool) {
+  const Mono now = clock_.mono();
+  if (now - pool.published_at < kFairnessEvery) return;
+  pool.published_at = now;
+  const FairnessGap fresh = pool.queue.fairness();
+  TG_DCHECK(fresh.gap <= fresh.bound);
+  if (fresh.gap > fresh.bound) pool.metrics.fairness_violations->add();
+  pool.metrics.fairness_gap_tokens->add(fresh.gap - pool.published.gap);
+  pool.metrics.fairness_bound_tokens->add(fresh.bound - pool.published.bound);
+  pool.published = fresh;
 }
 
 WorkerSession* LaneDispatcher::least_loaded(const ServingPool& pool) {
@@ -155,11 +202,24 @@ void LaneDispatcher::on_capacity() {
   for (auto& [key, pool] : queues_) pump(*pool);
 }
 
-void LaneDispatcher::on_tokens(const ServingPool& pool, TenantId tenant, std::int64_t tokens) {
-  queue_of(pool).queue.charge(tenant, tokens);
+void LaneDispatcher::on_accepted(DispatchTicket ticket, std::int64_t uncached) {
+  const auto found = running_.find(ticket);
+  if (found != running_.end()) found->second.pool->queue.accept(ticket, uncached, clock_.mono());
 }
 
-void LaneDispatcher::on_over(DispatchTicket ticket) { running_.erase(ticket); }
+void LaneDispatcher::on_tokens(DispatchTicket ticket, std::int64_t completion) {
+  const auto found = running_.find(ticket);
+  if (found != running_.end()) found->second.pool->queue.produce(ticket, completion, clock_.mono());
+}
+
+void LaneDispatcher::on_over(DispatchTicket ticket) {
+  const auto found = running_.find(ticket);
+  if (found == running_.end()) return;
+  PoolQueue& pool = *found->second.pool;
+  running_.erase(found);
+  pool.queue.finish(ticket, clock_.mono());
+  publish_fairness(pool);
+}
 
 LaneDispatcher::PoolQueue& LaneDispatcher::queue_of(const ServingPool& pool) {
   std::unique_ptr<PoolQueue>& slot = queues_[key_of(pool)];
@@ -192,7 +252,7 @@ void LaneDispatcher::refuse_expired() {
       pool->metrics.queue_requests->add(-1);
       Refusal refusal(Error(Code::kResourceExhausted, "queue_timeout",
                             "No worker of this model became free in time; retry after the given time."),
-                      pool->queue.wait_estimate(now));
+                      pool->queue.retry_after(expired.ask, now));
       waiting.mapped().second.listener->on_queue_refused(std::move(refusal));
     }
   }
@@ -201,7 +261,7 @@ void LaneDispatcher::refuse_expired() {
 awaitable<void> LaneDispatcher::stop() {
   is_stopping_ = true;
   for (auto& [ticket, entry] : std::exchange(waiting_, {})) {
-    entry.first->queue.remove(ticket);
+    entry.first->queue.remove(ticket, clock_.mono());
     entry.first->metrics.queue_requests->add(-1);
     Refusal refusal(Error(Code::kUnavailable, "gateway_stopping", "This gateway is stopping; retry."));
     entry.second.listener->on_queue_refused(std::move(refusal));

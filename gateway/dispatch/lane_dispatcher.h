@@ -21,8 +21,10 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   /// stop() must have finished.
   ~LaneDispatcher() override;
 
+  std::optional<Refusal> refuse(const SequenceRequest& request) override;
   std::expected<DispatchTicket, Refusal> submit(const SequenceRequest& request, SequenceListener& listener) override;
   void leave(DispatchTicket ticket) override;
+  std::optional<QueuePlace> place(DispatchTicket ticket) override;
   const RouteTable& routes() const override { return table_; }
 
   /// A new picture from the scheduler. Older ones are counted and ignored.
@@ -46,13 +48,23 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
     ServingPool pool;
     FairQueue queue;
     PoolMetrics& metrics;
+    FairnessGap published;  ///< this lane's part of the gauges
+    Mono published_at{};
   };
 
   void on_capacity() override;
-  void on_tokens(const ServingPool& pool, TenantId tenant, std::int64_t tokens) override;
+  void on_accepted(DispatchTicket ticket, std::int64_t uncached) override;
+  void on_tokens(DispatchTicket ticket, std::int64_t completion) override;
   void on_over(DispatchTicket ticket) override;
 
+  /// A sequence that a worker has, and the queue that it left.
+  struct Sent {
+    WorkerSession* session = nullptr;
+    PoolQueue* pool = nullptr;
+  };
+
   PoolQueue& queue_of(const ServingPool& pool);
+  void publish_fairness(PoolQueue& pool);
   void pump(PoolQueue& pool);
   WorkerSession* least_loaded(const ServingPool& pool);
   void open_session(const Route& route);
@@ -71,7 +83,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
 
   std::map<std::string, std::unique_ptr<PoolQueue>> queues_;
   std::unordered_map<DispatchTicket, std::pair<PoolQueue*, Pending>> waiting_;
-  std::unordered_map<DispatchTicket, WorkerSession*> running_;
+  std::unordered_map<DispatchTicket, Sent> running_;
   std::vector<std::shared_ptr<WorkerSession>> sessions_;  // shared with each session's own coroutine
   DispatchTicket last_ticket_ = 0;
   bool is_stopping_ = false;

@@ -60,6 +60,8 @@ struct RequestContext {
   Plan plan;
   Mono received;
   ChargeFence* fence = nullptr;  ///< asked before anything is handed over or charged; null = nothing to ask
+  std::optional<Duration> budget = {};  ///< the client's own, for the whole answer
+  bool is_return = false;               ///< refused before, and says so
 };
 
 /// Performs what RequestFlow decides: the only place where a request's I/O and its decisions meet. Lives inside the
@@ -77,6 +79,7 @@ class RequestDriver {
 
  private:
   std::optional<Refusal> check();
+  SequenceRequest sequence_request() const;
   awaitable<void> perform(FlowActions actions);
   awaitable<FlowActions> admit();
   awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);

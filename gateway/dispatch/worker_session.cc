@@ -9,10 +9,9 @@
 namespace tidegate::gateway {
 namespace {
 
-/// Fairness sees output in pieces of this many tokens: no map look-up per token.
-constexpr std::int64_t kChargeStepTokens = 32;
-/// An output token costs as much work as two prompt tokens (arXiv 2401.00588).
-constexpr std::int64_t kOutputWeight = 2;
+/// Fairness hears of output in pieces of this many tokens: no map look-up per token, and a drain rate that a few slow
+/// sequences do not make jump.
+constexpr std::int64_t kToldStepTokens = 8;
 /// Each waiting frame is up to kFrameBytesMax; a worker that leaves this many unread is as good as gone.
 constexpr std::size_t kFramesWaitingMax = 64;
 
@@ -119,10 +118,12 @@ void WorkerSession::on_event(v1::SequenceEvent event) {
   SequenceDelta delta = decode_event(std::move(event));
   Running& running = found->second;
   mark_read(running);
-  const std::int64_t fresh = delta.usage.completion - running.tokens_charged;
-  if (fresh >= kChargeStepTokens || delta.end) {
-    owner_.on_tokens(pool_, running.tenant, fresh * kOutputWeight);
-    running.tokens_charged = delta.usage.completion;
+  if (delta.accepted) owner_.on_accepted(running.ticket, delta.usage.prompt - delta.usage.cached);
+  const std::int64_t fresh = delta.usage.completion - running.tokens_told;
+  const bool is_first = running.tokens_told == 0 && fresh > 0;  // tells how long a prefill takes
+  if (fresh >= kToldStepTokens || is_first || delta.end) {
+    owner_.on_tokens(running.ticket, delta.usage.completion);
+    running.tokens_told = delta.usage.completion;
   }
   const bool is_last = delta.end.has_value();
   SequenceListener& listener = *running.listener;
@@ -177,7 +178,6 @@ void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request,
   Running running;
   running.ticket = ticket;
   running.listener = &listener;
-  running.tenant = request.tenant;
   running.cost = cost;
   running_.emplace(sequence, running);
   sequence_of_.emplace(ticket, sequence);

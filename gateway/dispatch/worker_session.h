@@ -32,8 +32,11 @@ class SessionOwner {
   virtual ~SessionOwner() = default;
   /// A credit came, or the session opened: something may leave the queue.
   virtual void on_capacity() = 0;
-  /// Output tokens of a tenant on this pool, for fairness.
-  virtual void on_tokens(const ServingPool& pool, TenantId tenant, std::int64_t tokens) = 0;
+  // For fairness: what a sequence really costs.
+  /// The worker has read the prompt: this many of its tokens were not in the cache.
+  virtual void on_accepted(DispatchTicket ticket, std::int64_t uncached) = 0;
+  /// Tokens of the answer so far; the last count comes before on_over().
+  virtual void on_tokens(DispatchTicket ticket, std::int64_t completion) = 0;
   /// The ticket's sequence ended or was lost; its listener has been told.
   virtual void on_over(DispatchTicket ticket) = 0;
 };
@@ -76,10 +79,9 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   struct Running {
     DispatchTicket ticket = 0;
     SequenceListener* listener = nullptr;
-    TenantId tenant;
     std::int64_t cost = 0;
     bool is_read = false;                ///< the worker has accepted it
-    std::int64_t tokens_charged = 0;
+    std::int64_t tokens_told = 0;
   };
 
   awaitable<Status> serve_stream();
