@@ -21,11 +21,8 @@ constexpr double kTimeMostSeconds = 86'400;
 
 }  // namespace
 
-void FairQueue::Account::charge(double work) { counter = std::max(counter + work / weight, floor); }
-
-void FairQueue::Account::lift(double least) {
-  counter = std::max(counter, least);
-  floor = least;
+void FairQueue::Account::charge(double work, double lowest) {
+  counter = std::max(counter + work / weight, std::min(counter, lowest));
 }
 
 FairQueue::FairQueue(FairQueueLimits limits)
@@ -74,6 +71,9 @@ std::expected<std::size_t, Refusal> FairQueue::push(QueueTicket ticket, const Qu
   Line& line = band.lines[ask.tenant.uuid];
   line.account.weight = static_cast<double>(std::max<std::int64_t>(ask.weight, 1));
   const double cost = cost_of(ask);
+  const std::int64_t input_most = std::max(ask.input, ask.input_max);
+  input_most_ = std::max(input_most_, input_most);
+  running_most_ = std::max(running_most_, input_most + ask.output_max);  // it will run
   join(band, line, cost);
   line.waiting.push_back(Waiting{ticket, ask, cost, now});
   spots_.emplace(ticket, Spot{tier_index(ask.tier), ask.tenant.uuid});
@@ -81,28 +81,28 @@ std::expected<std::size_t, Refusal> FairQueue::push(QueueTicket ticket, const Qu
   return size_ - 1;
 }
 
-std::optional<FairQueue::Waiting> FairQueue::pop(Mono now) {
+std::optional<FairQueue::Waiting> FairQueue::pop(Mono now, std::size_t slots_free) {
   tick(now);
-  const std::size_t at = least_band();
-  if (at == kServiceTiers) return std::nullopt;
-  Band& band = bands_[at];
-  Line& line = const_cast<Line&>(*least_line(band));
+  const Choice choice = choose(slots_free);
+  if (choice.line == nullptr) return std::nullopt;
+  Band& band = bands_[choice.band];
+  Line& line = *choice.line;
+  band.virtual_time = std::max(band.virtual_time, least_line(band)->account.counter);
+  virtual_time_ = std::max(virtual_time_, bands_[least_band()].account.counter);
   Waiting next = line.waiting.front();
   line.waiting.pop_front();
   leave(band, line, next.cost);
   spots_.erase(next.ticket);
-  band.virtual_time = std::max(band.virtual_time, line.account.counter);
-  virtual_time_ = std::max(virtual_time_, band.account.counter);
+  ++line.running;
 
   Running running;
-  running.band = at;
+  running.band = choice.band;
   running.tenant = next.ask.tenant.uuid;
   running.tokens = std::max(next.ask.input, next.ask.input_max) + next.ask.output_max;
   running.input = static_cast<double>(limits_.input_weight * next.ask.input);
   running.output = next.cost - running.input;
   running.since = now;
   charge(running, next.cost);
-  input_most_ = std::max(input_most_, std::max(next.ask.input, next.ask.input_max));
   running_now_ += running.tokens;
   running_most_ = std::max(running_most_, running_now_);
   running_.emplace(next.ticket, running);
@@ -125,6 +125,7 @@ void FairQueue::restore(const Waiting& waiting, Mono now) {
   charge(running, -waiting.cost);
   Band& band = bands_[running.band];
   Line& line = band.lines[running.tenant];
+  if (line.running > 0) --line.running;
   // Not join(): it never left, so nothing is lifted.
   line.waiting.push_front(waiting);
   line.backlog += waiting.cost;
@@ -191,6 +192,10 @@ void FairQueue::finish(QueueTicket ticket, Mono now) {
   running_.erase(found);
   running_now_ -= running.tokens;
   charge(running, static_cast<double>(limits_.output_weight * running.produced) - running.output);
+  auto& lines = bands_[running.band].lines;
+  if (const auto line = lines.find(running.tenant); line != lines.end() && line->second.running > 0) {
+    --line->second.running;
+  }
   if (running.produced > 0) {
     ++answers_seen_;
     const double share = std::max(1.0 / kAnswersRemembered, 1.0 / static_cast<double>(answers_seen_));
@@ -280,7 +285,7 @@ std::optional<QueuePlace> FairQueue::place(QueueTicket ticket, Mono now) {
     const double before = std::clamp((band_tag - other.account.counter) * other.account.weight, 0.0, other.backlog);
     out.position += static_cast<std::size_t>(before / other.backlog * static_cast<double>(other.waiting));
   }
-  out.eta = time_of(work_before(mine->ask, ahead) + mine->cost);
+  out.eta = time_of(work_before(mine->ask, ahead) + backlog() / static_cast<double>(size_));
   return out;
 }
 
@@ -289,7 +294,8 @@ std::optional<Duration> FairQueue::estimate(const QueueAsk& ask, Mono now) {
   look_at_load(now);
   if (size_ == 0) return Duration::zero();
   const Line* line = find_line(ask);
-  return time_of(work_before(ask, line == nullptr ? 0 : line->backlog) + cost_of(ask));
+  // And one usual request for the slot it needs. Not its own cost: at the edge only short prompts would pass.
+  return time_of(work_before(ask, line == nullptr ? 0 : line->backlog) + backlog() / static_cast<double>(size_));
 }
 
 FairnessGap FairQueue::fairness() const {
@@ -304,17 +310,27 @@ FairnessGap FairQueue::fairness() const {
     }
     if (least != nullptr) out.gap = std::max(out.gap, most->account.counter - least->account.counter);
   }
+  out.bound = fairness_bound();
+  return out;
+}
+
+double FairQueue::fairness_bound() const {
   const std::int64_t input = limits_.input_weight * input_most_;
   // M holds prompts too, so it counts with the heavier of the two weights.
   const std::int64_t run = std::max(limits_.input_weight, limits_.output_weight) * running_most_;
-  out.bound = 2.0 * static_cast<double>(std::max(input, run));
-  return out;
+  return 2.0 * static_cast<double>(std::max(input, run));
 }
 
 double FairQueue::cost_of(const QueueAsk& ask) const {
   const double usual = answers_seen_ == 0 ? kOutputGuess : output_usual_;
   return static_cast<double>(limits_.input_weight * ask.input) +
          static_cast<double>(limits_.output_weight) * std::min(usual, static_cast<double>(ask.output_max));
+}
+
+double FairQueue::backlog() const {
+  double work = 0;
+  for (const Band& band : bands_) work += band.backlog;
+  return work;
 }
 
 /// What fairness serves before a request whose own line has `own_ahead` before it: first within its tier, then, by the
@@ -325,21 +341,15 @@ double FairQueue::work_before(const QueueAsk& ask, double own_ahead) const {
   const Line* own = find_line(ask);
   const double weight = static_cast<double>(std::max<std::int64_t>(ask.weight, 1));
   double counter = own == nullptr ? 0 : own->account.counter;
-  if (own == nullptr || own->waiting.empty()) {
-    const Line* least = least_line(band);
-    counter = std::max(counter, least == nullptr ? band.virtual_time : least->account.counter);
-  }
+  if (own == nullptr || own->waiting.empty()) counter = std::max(counter, entry_of(band));
   const double tag = counter + own_ahead / weight;
   double ahead = own_ahead;
   for (const auto& [tenant, line] : band.lines) {
     if (&line == own || line.waiting.empty()) continue;
     ahead += std::clamp((tag - line.account.counter) * line.account.weight, 0.0, std::max(line.backlog, 0.0));
   }
-  double band_counter = band.account.counter;
-  if (band.waiting == 0) {
-    const std::size_t least = least_band();
-    band_counter = std::max(band_counter, least == kServiceTiers ? virtual_time_ : bands_[least].account.counter);
-  }
+  const double band_counter =
+      band.waiting == 0 ? std::max(band.account.counter, entry_of_bands()) : band.account.counter;
   const double band_tag = band_counter + ahead / band.account.weight;
   for (const Band& other : bands_) {
     if (&other == &band || other.waiting == 0) continue;
@@ -391,24 +401,72 @@ const FairQueue::Line* FairQueue::least_line(const Band& band) const {
   const Line* least = nullptr;
   for (const auto& [tenant, line] : band.lines) {
     if (line.waiting.empty()) continue;
-    if (least == nullptr || line.account.counter < least->account.counter ||
-        (line.account.counter == least->account.counter &&
-         line.waiting.front().ticket < least->waiting.front().ticket)) {
-      least = &line;
-    }
+    if (least == nullptr || comes_before(line, *least)) least = &line;
   }
   return least;
 }
 
+/// Of equal counters the older request: newcomers are lifted to the least counter, and an endless row of them must not
+/// starve who has it.
+bool FairQueue::comes_before(const Line& a, const Line& b) {
+  return std::pair(a.account.counter, a.waiting.front().ticket) <
+         std::pair(b.account.counter, b.waiting.front().ticket);
+}
+
+double FairQueue::entry_of(const Band& band) const {
+  const Line* least = least_line(band);
+  return least == nullptr ? band.virtual_time : std::max(band.virtual_time, least->account.counter);
+}
+
+double FairQueue::entry_of_bands() const {
+  const std::size_t least = least_band();
+  return least == kServiceTiers ? virtual_time_ : std::max(virtual_time_, bands_[least].account.counter);
+}
+
+FairQueue::Choice FairQueue::choose(std::size_t slots_free) {
+  if (size_ == 0) return {};
+  const std::size_t slots = running_.size() + slots_free;
+  if (slots_free <= slots / kHeadroomPart) return choose_near_share(slots);
+  const std::size_t at = least_band();
+  return {at, const_cast<Line*>(least_line(bands_[at]))};
+}
+
+/// Headroom. Who is served before its turn may be ahead of the least by one half of the bound of the gap: the other half
+/// is what its requests that run may still add.
+FairQueue::Choice FairQueue::choose_near_share(std::size_t slots) {
+  double weights = 0;
+  std::size_t active = 0;
+  for (const Band& band : bands_) {
+    for (const auto& [tenant, line] : band.lines) {
+      if (!line.is_active()) continue;
+      weights += line.account.weight * band.account.weight;
+      ++active;
+    }
+  }
+  const double half = fairness_bound() / 2;
+  Choice best;
+  for (std::size_t i = kServiceTiers; i-- > 0;) {
+    Band& band = bands_[i];
+    if (band.waiting == 0) continue;
+    if (best.line != nullptr && bands_[best.band].account.counter <= band.account.counter) continue;
+    const double most = least_line(band)->account.counter + half;
+    Line* own = nullptr;
+    for (auto& [tenant, line] : band.lines) {
+      if (line.waiting.empty() || line.account.counter > most) continue;
+      const double share = line.account.weight * band.account.weight / weights;
+      const double far = std::min(2 * share, (1 + share) / 2) * static_cast<double>(slots);
+      // One that runs nothing is below any share: there may be more tenants than slots.
+      if (active > 1 && static_cast<double>(line.running + 1) > std::max(far, 1.0)) continue;
+      if (own == nullptr || comes_before(line, *own)) own = &line;
+    }
+    if (own != nullptr) best = {i, own};
+  }
+  return best;
+}
+
 void FairQueue::join(Band& band, Line& line, double cost) {
-  if (line.waiting.empty()) {
-    const Line* least = least_line(band);
-    line.account.lift(least == nullptr ? band.virtual_time : least->account.counter);
-  }
-  if (band.waiting == 0) {
-    const std::size_t least = least_band();
-    band.account.lift(least == kServiceTiers ? virtual_time_ : bands_[least].account.counter);
-  }
+  if (line.waiting.empty()) line.account.counter = std::max(line.account.counter, entry_of(band));
+  if (band.waiting == 0) band.account.counter = std::max(band.account.counter, entry_of_bands());
   line.backlog += cost;
   band.backlog += cost;
   ++band.waiting;
@@ -424,17 +482,16 @@ void FairQueue::leave(Band& band, Line& line, double cost) {
 
 void FairQueue::charge(const Running& running, double work) {
   Band& band = bands_[running.band];
-  band.account.charge(work);
+  band.account.charge(work, virtual_time_);
   // A tenant that was forgotten meanwhile starts again at the lift, which costs it no less.
-  if (const auto found = band.lines.find(running.tenant); found != band.lines.end()) found->second.account.charge(work);
+  const auto found = band.lines.find(running.tenant);
+  if (found != band.lines.end()) found->second.account.charge(work, band.virtual_time);
 }
 
 void FairQueue::tick(Mono now) { rate_.pass(size_ > 0, now); }
 
 void FairQueue::look_at_load(Mono now) {
-  double backlog = 0;
-  for (const Band& band : bands_) backlog += band.backlog;
-  gate_.observe(size_ == 0 ? Duration::zero() : time_of(backlog), now);
+  gate_.observe(size_ == 0 ? Duration::zero() : time_of(backlog()), now);
 }
 
 void FairQueue::forget_idle() {
@@ -443,7 +500,6 @@ void FairQueue::forget_idle() {
     for (Band& band : bands_) {
       band.lines.clear();
       band.account.counter = 0;
-      band.account.floor = 0;
       band.virtual_time = 0;
     }
     virtual_time_ = 0;
@@ -453,7 +509,7 @@ void FairQueue::forget_idle() {
   }
   for (Band& band : bands_) {
     if (band.lines.size() < kIdleLinesMax) continue;
-    std::erase_if(band.lines, [](const auto& entry) { return entry.second.waiting.empty(); });
+    std::erase_if(band.lines, [](const auto& entry) { return !entry.second.is_active(); });
   }
 }
 

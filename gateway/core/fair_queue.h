@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -65,6 +66,10 @@ struct FairnessGap {
 /// longest prompt and M the most tokens that ran at once (prompt and answer ceilings together), since the queue was last
 /// idle. fairness() measures both; the proof is in docs/adr/0004-fair-queue.md.
 ///
+/// Headroom: the last 1/16 of the slots goes to no tenant that runs far more than its share (twice that, or half of what
+/// is not its share beside it) while there are others. A counter orders those who wait; it cannot give a newcomer a slot
+/// that a crowd has taken for the length of its answers. Below 16 slots there is none.
+///
 /// Tiers share by the same counters, one level up, with the weights kTierWeights: strict order would starve. A tier that
 /// waits gets at least its weight over the sum of the weights of the tiers that wait (flex 1/21, default 4/21), whatever
 /// the others offer; so its first request waits for at most the bound above times the other tiers' weights over its own
@@ -79,6 +84,8 @@ struct FairnessGap {
 class FairQueue {
  public:
   static constexpr std::array<double, kServiceTiers> kTierWeights = {1, 4, 16};
+  static constexpr std::size_t kHeadroomPart = 16;
+  static constexpr std::size_t kManySlots = std::numeric_limits<std::size_t>::max() / 2;
 
   explicit FairQueue(FairQueueLimits limits);
 
@@ -97,9 +104,10 @@ class FairQueue {
   /// How many waited before it.
   std::expected<std::size_t, Refusal> push(QueueTicket ticket, const QueueAsk& ask, Mono now);
 
-  /// The next one to serve, which runs from here on; nullopt when empty.
-  std::optional<Waiting> pop(Mono now);
-  /// What pop() would return, without serving it.
+  /// The next one to serve, which runs from here on. `slots_free`: how many could be served now. nullopt when empty, and
+  /// when what is free is headroom and all who wait run far more than their share.
+  std::optional<Waiting> pop(Mono now, std::size_t slots_free = kManySlots);
+  /// What pop() would return with slots in plenty, without serving it.
   const Waiting* peek() const;
   /// Puts back one that was popped but could not be placed, at the head of its tenant's line; its cost is returned.
   void restore(const Waiting& waiting, Mono now);
@@ -136,23 +144,29 @@ class FairQueue {
   /// A virtual token counter.
   struct Account {
     double counter = 0;  ///< weighted tokens served, over the weight
-    double floor = 0;    ///< where it stood when it last began to wait: nothing given back takes it below
     double weight = 1;
-    void charge(double work);
-    void lift(double least);
+    /// Nothing given back (`work` < 0) takes it below `lowest`.
+    void charge(double work, double lowest);
   };
   struct Line {
     Account account;
     std::deque<Waiting> waiting;
-    double backlog = 0;  ///< cost of what waits
+    double backlog = 0;       ///< cost of what waits
+    std::size_t running = 0;
+    bool is_active() const { return running > 0 || !waiting.empty(); }
   };
   struct Band {
     Account account;
     std::unordered_map<Uuid, Line> lines;
     std::size_t waiting = 0;
     double backlog = 0;
-    /// The counter of the last served tenant, before it was served: where a newcomer starts when nobody waits.
+    /// The highest that the least counter has been when one was served: no counter of those who wait is below.
     double virtual_time = 0;
+  };
+  /// A line and the tier it is in.
+  struct Choice {
+    std::size_t band = kServiceTiers;
+    Line* line = nullptr;
   };
   struct Running {
     std::size_t band = 0;
@@ -170,6 +184,8 @@ class FairQueue {
   };
 
   double cost_of(const QueueAsk& ask) const;
+  double backlog() const;
+  double fairness_bound() const;
   double work_before(const QueueAsk& ask, double own_ahead) const;
   std::optional<Duration> time_of(double work) const;
   Refusal refusal(const char* reason, std::string message, std::optional<Duration> wait, Duration excess,
@@ -179,6 +195,12 @@ class FairQueue {
   /// kServiceTiers when nothing waits.
   std::size_t least_band() const;
   const Line* least_line(const Band& band) const;
+  /// Where a counter starts to wait: the least of those who do, and never below the virtual time.
+  double entry_of(const Band& band) const;
+  double entry_of_bands() const;
+  static bool comes_before(const Line& a, const Line& b);
+  Choice choose(std::size_t slots_free);
+  Choice choose_near_share(std::size_t slots);
   /// Lifts both when they begin to wait.
   void join(Band& band, Line& line, double cost);
   void leave(Band& band, Line& line, double cost);
@@ -194,9 +216,9 @@ class FairQueue {
   std::unordered_map<QueueTicket, Running> running_;
   std::size_t size_ = 0;
 
-  std::int64_t input_most_ = 0;   ///< Lin
+  std::int64_t input_most_ = 0;  ///< Lin
   std::int64_t running_now_ = 0;
-  std::int64_t running_most_ = 0; ///< M
+  std::int64_t running_most_ = 0;  ///< M
 
   double output_usual_ = 0;             ///< tokens of an answer, as they were lately
   std::uint64_t answers_seen_ = 0;

@@ -29,7 +29,7 @@ class OverloadGate {
   static constexpr Duration kPromiseMax = std::chrono::seconds(60);
   static constexpr Duration kPromiseUnknown = std::chrono::seconds(5);  ///< while nobody knows the drain rate
   static constexpr Duration kToldMax = std::chrono::hours(1);
-  static constexpr double kReturnShare = 0.25;
+  static constexpr double kReturnShare = 0.125;
   static constexpr double kSpread = 0.25;
 
   explicit OverloadGate(OverloadLimits limits) : limits_(limits) {}

@@ -112,7 +112,8 @@ void LaneDispatcher::pump(PoolQueue& pool) {
   while (!pool.queue.empty()) {
     WorkerSession* session = least_loaded(pool.pool);
     if (session == nullptr) break;
-    const auto next = pool.queue.pop(clock_.mono());
+    const auto next = pool.queue.pop(clock_.mono(), slots_free(pool.pool));
+    if (!next) break;  // what is left is kept for others than those who wait
     auto waiting = waiting_.extract(next->ticket);
     Pending& pending = waiting.mapped().second;
     pool.metrics.queue_requests->add(-1);
@@ -121,6 +122,14 @@ void LaneDispatcher::pump(PoolQueue& pool) {
     session->begin(next->ticket, pending.request, *pending.listener, pending.cost);
   }
   publish_fairness(pool);
+}
+
+std::size_t LaneDispatcher::slots_free(const ServingPool& pool) const {
+  std::size_t free = 0;
+  for (const auto& session : sessions_) {
+    if (session->can_take(pool)) free += static_cast<std::size_t>(session->credits());
+  }
+  return free;
 }
 
 /// Lanes share the gauges, so each adds what changed of its own part: the sum of their gaps under the sum of their bounds.

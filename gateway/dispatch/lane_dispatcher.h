@@ -65,6 +65,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
 
   PoolQueue& queue_of(const ServingPool& pool);
   void publish_fairness(PoolQueue& pool);
+  std::size_t slots_free(const ServingPool& pool) const;
   void pump(PoolQueue& pool);
   WorkerSession* least_loaded(const ServingPool& pool);
   void open_session(const Route& route);

@@ -69,6 +69,9 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   /// The listener hears nothing more.
   void cancel(DispatchTicket ticket);
 
+  /// Sequences it may start now; those of other threads may be the same slots.
+  std::int64_t credits() const;
+
   const Route& route() const { return route_; }
   const WorkerFacts& facts() const { return facts_; }
   std::size_t running() const { return running_.size(); }
@@ -91,7 +94,6 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void mark_read(Running& running);
   void lose_all();
   void send(v1::GatewayFrame frame);
-  std::int64_t credits() const;
   void publish();
 
   const SessionOptions& options_;
