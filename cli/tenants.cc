@@ -63,6 +63,21 @@ Status set_suspended(const Arguments& arguments, bool is_suspended) {
 Status tenant_suspend(const Arguments& arguments) { return set_suspended(arguments, true); }
 Status tenant_resume(const Arguments& arguments) { return set_suspended(arguments, false); }
 
+Status tenant_share(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::SetTenantShareRequest request;
+  TG_ASSIGN(*request.mutable_tenant_id(), arguments.word(0, "TENANT"));
+  TG_ASSIGN(const std::int64_t weight, arguments.integer_option("weight", 1));
+  request.set_queue_weight(weight);
+  request.set_tier_max(arguments.option("tier", "default"));
+  TG_ASSIGN(const v1::Tenant tenant, connection.call(&Billing::SetTenantShare, connection.billing(), request));
+  if (!arguments.wants_json()) {
+    fmt::print("tenant {}: weight {}, up to tier {}\n", tenant.name(), tenant.queue_weight(), tenant.tier_max());
+    return {};
+  }
+  return show(arguments, tenant);
+}
+
 Status project_create(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::CreateProjectRequest request;
@@ -107,6 +122,9 @@ std::vector<Command> tenant_commands() {
       {"tenant suspend", "Make every key of a tenant answer 403 within five seconds.", "TENANT",
        "  tidegate tenant suspend acme\n", {}, {}, tenant_suspend},
       {"tenant resume", "Undo a suspension.", "TENANT", "  tidegate tenant resume acme\n", {}, {}, tenant_resume},
+      {"tenant share", "Set what a tenant is worth in the queues; what is left out becomes the default.",
+       "TENANT [--weight 1..1000] [--tier flex|default|priority]",
+       "  tidegate tenant share acme --weight 4 --tier priority\n", {"weight", "tier"}, {}, tenant_share},
       {"project create", "Make a project of a tenant.", "NAME --tenant TENANT",
        "  tidegate project create search --tenant acme\n", {"tenant"}, {}, project_create},
       {"project list", "List projects.", "[--tenant TENANT]", "  tidegate project list --tenant acme\n", {"tenant"}, {},

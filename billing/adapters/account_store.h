@@ -26,6 +26,8 @@ struct TenantRow {
   bool is_suspended = false;
   Wall created;
   WalletId wallet;
+  std::int64_t queue_weight = 1;    ///< in the gateways' queues, against other tenants
+  std::string tier_max = "default";  ///< best service tier its keys may ask for
 };
 struct ProjectRow {
   ProjectId id;
@@ -56,6 +58,9 @@ Result<TenantRow> insert_tenant(pqxx::work& tx, const TenantRow& tenant, Money c
 std::vector<TenantRow> list_tenants(pqxx::work& tx, const PageOf& page);
 /// Fails: not_found/unknown_tenant.
 Result<TenantRow> suspend_tenant(pqxx::work& tx, const std::string& tenant, bool is_suspended);
+/// As account_rules.h checks it. Fails: not_found/unknown_tenant.
+Result<TenantRow> set_tenant_share(pqxx::work& tx, const std::string& tenant, std::int64_t queue_weight,
+                                   const std::string& tier_max);
 
 /// Fails: already_exists/project_exists.
 Result<ProjectRow> insert_project(pqxx::work& tx, const ProjectRow& project);
@@ -88,6 +93,8 @@ struct PrincipalRow {
   WalletId wallet;
   std::string currency, tenant_name, project_name;
   bool is_suspended = false;
+  std::int64_t queue_weight = 1;
+  std::string tier_max = "default";
 };
 /// Keys not revoked, by ascending id after `after`.
 std::vector<PrincipalRow> list_principals(pqxx::work& tx, const std::optional<Uuid>& after, int limit);

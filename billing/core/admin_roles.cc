@@ -28,6 +28,7 @@ constexpr MethodRule kTable[] = {
     {"CreateTenant", kMoney, Reach::kHouse},
     {"ListTenants", kAll, Reach::kTenant},
     {"SuspendTenant", kMoney, Reach::kHouse},
+    {"SetTenantShare", kMoney, Reach::kHouse},
     {"CreateProject", kBuilders, Reach::kTenant},
     {"ListProjects", kAll, Reach::kTenant},
     {"CreateKey", kBuilders, Reach::kTenant},

@@ -125,6 +125,8 @@ v1::Tenant to_message(const TenantRow& row) {
   out.set_is_suspended(row.is_suspended);
   out.set_created_us(unix_micros(row.created));
   out.set_wallet_id(row.wallet.to_string());
+  out.set_queue_weight(row.queue_weight);
+  out.set_tier_max(row.tier_max);
   return out;
 }
 
@@ -261,6 +263,8 @@ v1::Principal to_message(const PrincipalRow& row) {
   out.set_tenant_name(row.tenant_name);
   out.set_project_name(row.project_name);
   out.set_is_suspended(row.is_suspended);
+  out.set_weight(row.queue_weight);
+  out.set_tier_max(row.tier_max);
   return out;
 }
 

@@ -1,8 +1,11 @@
 #include "gateway/rpc/inference_service.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <chrono>
+#include <grpc/support/time.h>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -17,6 +20,8 @@ namespace {
 
 constexpr std::string_view kSurface = "grpc.chat";
 constexpr std::size_t kEventsWaitingMax = 64;
+/// More than any request may live.
+constexpr std::int64_t kBudgetMostSeconds = 86'400;
 
 using Writer = rpc::StreamWriter<v1::ChatEvent>;
 
@@ -31,11 +36,22 @@ std::string peer_address(const std::string& peer) {
   return address;
 }
 
+/// What is left of the call's deadline; nullopt when it has none. gRPC tells a point of the wall clock that it made of a
+/// span: the same clock makes a span of it again.
+std::optional<Duration> budget_of(const grpc::CallbackServerContext& context) {
+  const gpr_timespec deadline = context.raw_deadline();
+  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return std::nullopt;
+  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
+  if (left.tv_sec > kBudgetMostSeconds) return std::nullopt;
+  const Duration budget = std::chrono::seconds(left.tv_sec) + std::chrono::nanoseconds(left.tv_nsec);
+  return std::max(budget, Duration::zero());
+}
+
 /// The gRPC way of answering: events in order, then the status.
 class GrpcSink final : public AnswerSink {
  public:
-  GrpcSink(Writer& writer, RequestId request, std::string model)
-      : writer_(writer), request_(request), model_(std::move(model)) {}
+  GrpcSink(Writer& writer, RequestId request, std::string model, ServiceTier tier)
+      : writer_(writer), request_(request), model_(std::move(model)), tier_(tier) {}
 
   void on_admitted(std::string_view) override {}
   void on_dispatched(const WorkerFacts& worker) override { worker_ = worker; }
@@ -52,7 +68,7 @@ class GrpcSink final : public AnswerSink {
     if (!end.reasoning.empty() || !end.content.empty()) {
       if (Status pushed = writer_.push(encode_delta(std::move(end.reasoning), std::move(end.content))); !pushed) co_return pushed;
     }
-    Status pushed = writer_.push(encode_finished(end));
+    Status pushed = writer_.push(encode_finished(end, tier_));
     writer_.finish({});
     co_return pushed;
   }
@@ -65,6 +81,7 @@ class GrpcSink final : public AnswerSink {
   Writer& writer_;
   RequestId request_;
   std::string model_;
+  const ServiceTier tier_;
   WorkerFacts worker_;
   bool is_announced_ = false;
 };
@@ -79,6 +96,8 @@ struct InferenceService::Call {
   KeyUse use;
   v1::ChatRequest message;
   Mono received;
+  std::optional<Duration> budget;  ///< the call's own deadline
+  bool is_return = false;
   std::optional<Writer> writer;
   FlowInbox* inbox = nullptr;  ///< on the lane, while the driver lives
   bool is_gone = false;        ///< on the lane
@@ -103,6 +122,9 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
   call->use = use_of(*context, KeyScope::kChat);
   call->message = *request;
   call->received = clock_.mono();
+  call->budget = budget_of(*context);
+  // Set by gRPC itself when it tries again what was refused.
+  call->is_return = context->client_metadata().contains("grpc-previous-rpc-attempts");
   context->AddInitialMetadata("x-request-id", call->request.to_string());
 
   rpc::WriterOptions<v1::ChatEvent> options;
@@ -138,13 +160,15 @@ awaitable<void> InferenceService::serve(std::shared_ptr<Call> call) {
     call->writer->finish(fail(std::move(plan).error()));
     co_return;
   }
-  GrpcSink sink(*call->writer, call->request, plan->model);
+  GrpcSink sink(*call->writer, call->request, plan->model, grant_tier(plan->tier, (*principal)->tier_max));
   RequestContext context;
   context.request = call->request;
   context.surface = kSurface;
   context.principal = *std::move(principal);
   context.plan = *std::move(plan);
   context.received = call->received;
+  context.budget = call->budget;
+  context.is_return = call->is_return;
   RequestDriver driver(serving, std::move(context), sink, call->lane->executor);
   call->inbox = &driver.inbox();
   if (call->is_gone) call->inbox->on_client_gone();
