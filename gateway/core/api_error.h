@@ -30,7 +30,7 @@ struct ApiError {
   std::string param;         ///< the field; empty = null
   int retry_after_s = 0;     ///< 0 = no header
   bool should_retry = false; ///< x-should-retry
-  std::int64_t retry_after_ms = 0;  ///< retry-after-ms: the estimate itself, never more than retry_after_s; 0 = no header
+  std::int64_t retry_after_ms = 0;  ///< retry-after-ms: the estimate, never more than retry_after_s; 0 = no header
   std::optional<std::int64_t> queue_wait_ms = {};  ///< x-tidegate-queue-wait-ms
 };
 

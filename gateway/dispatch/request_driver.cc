@@ -350,7 +350,8 @@ void RequestDriver::write_summary() {
                      kv("finish_reason", flow_.finish_reason()), kv("prompt_tokens", usage.prompt),
                      kv("cached_tokens", usage.cached), kv("completion_tokens", usage.completion),
                      kv("reasoning_tokens", usage.reasoning), kv("cost", settlement_.amount.to_string()),
-                     kv("currency", settlement_.currency), kv("tier", tier_name(grant_tier(context_.plan.tier, context_.principal->tier_max))),
+                     kv("currency", settlement_.currency),
+                     kv("tier", tier_name(grant_tier(context_.plan.tier, context_.principal->tier_max))),
                      kv("queue_ms", millis(queue_wait_)),
                      kv("ttft_ms", first_token_ ? millis(*first_token_ - context_.received) : std::int64_t{-1}),
                      kv("total_ms", millis(took)), kv("retries", flow_.retries())});

@@ -1,11 +1,9 @@
 #include "gateway/rpc/inference_service.h"
 
-#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <chrono>
-#include <grpc/support/time.h>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -13,6 +11,7 @@
 
 #include "base/rpc/auth_gate.h"
 #include "base/rpc/stream_writer.h"
+#include "base/rpc/unary_host.h"
 #include "gateway/rpc/chat_codec.h"
 
 namespace tidegate::gateway {
@@ -20,8 +19,8 @@ namespace {
 
 constexpr std::string_view kSurface = "grpc.chat";
 constexpr std::size_t kEventsWaitingMax = 64;
-/// More than any request may live.
-constexpr std::int64_t kBudgetMostSeconds = 86'400;
+/// Of a call without a deadline: more than any request may live.
+constexpr Duration kBudgetMost = std::chrono::hours(24);
 
 using Writer = rpc::StreamWriter<v1::ChatEvent>;
 
@@ -34,17 +33,6 @@ std::string peer_address(const std::string& peer) {
     if (const auto at = address.find(escape); at != std::string::npos) address.replace(at, 3, 1, character);
   }
   return address;
-}
-
-/// What is left of the call's deadline; nullopt when it has none. gRPC tells a point of the wall clock that it made of a
-/// span: the same clock makes a span of it again.
-std::optional<Duration> budget_of(const grpc::CallbackServerContext& context) {
-  const gpr_timespec deadline = context.raw_deadline();
-  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return std::nullopt;
-  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
-  if (left.tv_sec > kBudgetMostSeconds) return std::nullopt;
-  const Duration budget = std::chrono::seconds(left.tv_sec) + std::chrono::nanoseconds(left.tv_nsec);
-  return std::max(budget, Duration::zero());
 }
 
 /// The gRPC way of answering: events in order, then the status.
@@ -96,7 +84,7 @@ struct InferenceService::Call {
   KeyUse use;
   v1::ChatRequest message;
   Mono received;
-  std::optional<Duration> budget;  ///< the call's own deadline
+  Duration budget{};  ///< the call's own deadline
   bool is_return = false;
   std::optional<Writer> writer;
   FlowInbox* inbox = nullptr;  ///< on the lane, while the driver lives
@@ -122,7 +110,7 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
   call->use = use_of(*context, KeyScope::kChat);
   call->message = *request;
   call->received = clock_.mono();
-  call->budget = budget_of(*context);
+  call->budget = rpc::deadline_of(*context, kBudgetMost).remaining(call->received);
   // Set by gRPC itself when it tries again what was refused.
   call->is_return = context->client_metadata().contains("grpc-previous-rpc-attempts");
   context->AddInitialMetadata("x-request-id", call->request.to_string());

@@ -208,7 +208,8 @@ TEST(QueueSim, TiersShareAsTheyWeighAndNoneStarves) {
       const double load = tier == ServiceTier::kPriority ? 0.3 : 3;
       for (std::uint64_t tenant = 1; tenant <= 3; ++tenant) {
         const double rate = load * capacity(kSlots) / 3;
-        world.add(Stream{.tenant = tenant + 10 * tier_index(tier), .tier = tier, .per_second = rate, .surge_per_second = 0});
+        const std::uint64_t who = tenant + 10 * tier_index(tier);
+        world.add(Stream{.tenant = who, .tier = tier, .per_second = rate, .surge_per_second = 0});
       }
     }
     world.run(seconds(60));
