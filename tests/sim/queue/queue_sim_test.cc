@@ -169,7 +169,7 @@ TEST_F(OverloadSimTest, WhoWaitedRetryAfterIsTakenAtTheNextTry) {
 
 TEST_F(OverloadSimTest, TenSecondsAfterItsEndNothingIsLeftOfIt) {
   std::vector<double> after, never;
-  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 16; ++seed) {
     QueueWorld world(seed, kSlots);
     run(world, 10, seconds(60));
     EXPECT_EQ(add_ttft(world, 0, kUntil + seconds(10), seconds(60), after), 0U) << "seed " << seed;
@@ -177,7 +177,7 @@ TEST_F(OverloadSimTest, TenSecondsAfterItsEndNothingIsLeftOfIt) {
     run(calm, kUsual, seconds(60));
     add_ttft(calm, 0, kUntil + seconds(10), seconds(60), never);
   }
-  EXPECT_LE(percentile(after, 0.99), 1.15 * percentile(never, 0.99));
+  EXPECT_LE(percentile(after, 0.99), 1.20 * percentile(never, 0.99));
   EXPECT_LE(percentile(after, 0.50), 1.15 * percentile(never, 0.50));
 }
 
