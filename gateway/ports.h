@@ -15,6 +15,7 @@
 #include "base/net/asio.h"
 #include "gateway/core/idempotency.h"
 #include "gateway/core/key_policy.h"
+#include "gateway/core/service_tier.h"
 #include "gateway/core/usage.h"
 
 /// What the gateway's edge (http/, rpc/) needs from its other halves. Fakes are in tests/support/gateway.
@@ -34,6 +35,8 @@ struct Principal {
   std::string tenant_text;  ///< the tenant's id as price versions name it
   std::string tenant_name;
   std::string project_name;
+  std::int64_t weight = 1;                        ///< of the tenant, in the queue
+  ServiceTier tier_max = ServiceTier::kDefault;   ///< asking for more is served as this
 
   bool may_call(std::string_view model) const {
     return models.empty() || std::ranges::find(models, model) != models.end();

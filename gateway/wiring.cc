@@ -72,6 +72,9 @@ FairQueueLimits queue_limits(const GatewayConfig& config) {
   FairQueueLimits limits;
   limits.wait_max = config.queue_wait_max;
   limits.length_max = static_cast<std::size_t>(config.queue_length_max);
+  limits.wait_target = config.queue_target;
+  limits.input_weight = config.queue_input_weight;
+  limits.output_weight = config.queue_output_weight;
   return limits;
 }
 

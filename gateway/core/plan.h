@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "gateway/core/service_tier.h"
 
 namespace tidegate::gateway {
 
@@ -45,6 +46,8 @@ struct Plan {
   PlanSampling sampling;
   bool is_stream = false;
   bool include_usage = false;
+  std::optional<ServiceTier> tier = {};  ///< asked for; unset = the usual one
+  bool names_tier = false;               ///< the client spoke of tiers at all, so the answer says which it was
   std::string end_user;  ///< whom the client serves, in its own words; caps of end users tell them apart
   /// Fields that were read and have no effect: known ones with a harmless value, and unknown ones. For a metric.
   std::int32_t fields_ignored = 0;

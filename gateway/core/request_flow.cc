@@ -120,7 +120,7 @@ FlowActions RequestFlow::on_client_gone() {
 
 FlowActions RequestFlow::on_deadline() {
   return give_up(Error(Code::kDeadlineExceeded, "deadline_exceeded",
-                       "The request took longer than this server allows; ask for fewer tokens."));
+                       "The request took longer than this server, or the request itself, allows; ask for fewer tokens."));
 }
 
 FlowActions RequestFlow::on_shutdown() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,6 +36,8 @@ class AnswerSink {
   /// Again after a retry: the last one counts.
   virtual void on_dispatched(const WorkerFacts& worker) = 0;
   virtual void on_accepted(const TokenUsage& usage) = 0;
+  /// Before a keep_alive(): where the request waits for a worker; nullopt when it does not.
+  virtual void on_place(const std::optional<QueuePlace>&) {}
   /// Text to hand over; at least one of the two is not empty.
   virtual awaitable<Status> deliver(std::string reasoning, std::string content) = 0;
   /// Nothing was delivered for a while: keep middle boxes awake if the dialect can.

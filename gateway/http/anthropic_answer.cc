@@ -7,6 +7,7 @@
 #include "base/core/log.h"
 #include "gateway/http/answer_cost.h"
 #include "gateway/http/json_text.h"
+#include "gateway/http/keep_alive.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -46,11 +47,19 @@ void append_counts(std::string& out, const TokenUsage& usage) {
                  usage.prompt - usage.cached, usage.cached, usage.completion, usage.reasoning);
 }
 
+/// "service_tier":"...", with a comma behind it, in this dialect's words; nothing when the client named none.
+void append_tier(std::string& out, const AnswerHead& head) {
+  if (head.service_tier.empty()) return;
+  out += head.service_tier == tier_name(ServiceTier::kPriority) ? R"("service_tier":"priority",)"
+                                                                : R"("service_tier":"standard",)";
+}
+
 /// "usage":{...} and the receipt.
-void append_bill(std::string& out, const AnswerEnd& end) {
+void append_bill(std::string& out, const AnswerHead& head, const AnswerEnd& end) {
   out += R"("usage":{)";
   append_counts(out, end.usage);
   out += ',';
+  append_tier(out, head);
   append_cost(out, end.settlement);
   out += '}';
   append_receipt_member(out, end.settlement);
@@ -119,6 +128,7 @@ void AnthropicDialect::open(std::string& out, const AnswerHead& head) {
   out += R"(,"message":{)";
   append_identity(out, head);
   out += R"(,"content":[],"stop_reason":null,"stop_sequence":null,"usage":{)";
+  append_tier(out, head);
   append_counts(out, head.accepted);
   out += "}}";
   out += kEventEnd;
@@ -170,6 +180,8 @@ void AnthropicDialect::append_text(std::string& out, const AnswerHead& head, std
 
 void AnthropicDialect::append_keep_alive(std::string& out, const AnswerHead& head) {
   if (head.accepted.prompt > 0) open(out, head);
+  // Its clients expect pings; where the request stands is told beside them.
+  if (head.place) append_keep_alive_comment(out, head);
   out += kPing;
 }
 
@@ -179,7 +191,7 @@ void AnthropicDialect::append_end(std::string& out, const AnswerHead& head, cons
   out += R"(,"delta":{)";
   append_stop(out, end);
   out += "},";
-  append_bill(out, end);
+  append_bill(out, head, end);
   out += kEventEnd;
   begin_event(out, "message_stop");
   out += kEventEnd;
@@ -214,7 +226,7 @@ std::string AnthropicDialect::body(const AnswerHead& head, std::string_view reas
   out += "],";
   append_stop(out, end);
   out += ',';
-  append_bill(out, end);
+  append_bill(out, head, end);
   out += '}';
   return out;
 }

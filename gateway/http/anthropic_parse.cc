@@ -13,7 +13,6 @@ constexpr PlanNames kNames = {
     .messages = "messages", .user = "metadata.user_id", .max_tokens = "max_tokens", .stop = "stop_sequences"};
 
 bool leaves_choice_free(const json::value& value) { return is_object_of_type(value, {"auto", "none"}); }
-bool is_usual_tier(const json::value& value) { return is_word(value, {"auto", "standard_only"}); }
 bool is_usual_speed(const json::value& value) { return is_word(value, {"standard"}); }
 bool is_effort(const json::value& value) { return is_word(value, {"low", "medium", "high", "xhigh", "max"}); }
 bool shows_thinking(const json::value& value) { return is_word(value, {"summarized"}); }
@@ -30,6 +29,7 @@ constexpr std::array kFields = {
     FieldRule{"top_k"},
     FieldRule{"seed"},
     FieldRule{"metadata"},
+    FieldRule{"service_tier"},
     FieldRule{"thinking"},
     FieldRule{"output_config"},
     FieldRule{"cache_control", FieldUse::kIgnored},       // the prefix cache is always on
@@ -40,7 +40,6 @@ constexpr std::array kFields = {
     FieldRule{"mcp_servers", FieldUse::kRefused},
     FieldRule{"container", FieldUse::kRefused},
     FieldRule{"inference_geo", FieldUse::kRefused},  // a promise about places is kept or refused, never dropped
-    FieldRule{"service_tier", FieldUse::kRefused, is_usual_tier},
     FieldRule{"speed", FieldUse::kRefused, is_usual_speed},
 };
 
@@ -80,6 +79,18 @@ Status parse_metadata(const json::object& root, Plan& plan) {
   return {};
 }
 
+/// "auto" is the best that the key may have, "standard_only" the usual tier.
+Status parse_tier_choice(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const auto name, json::find_string(root, "service_tier"));
+  if (!name) return {};
+  if (*name != "auto" && *name != "standard_only") {
+    return refuse_value("service_tier", "must be 'auto' or 'standard_only'");
+  }
+  plan.names_tier = true;
+  plan.tier = *name == "auto" ? ServiceTier::kPriority : ServiceTier::kDefault;
+  return {};
+}
+
 }  // namespace
 
 std::span<const FieldRule> anthropic_fields() { return kFields; }
@@ -105,6 +116,7 @@ Result<Plan> parse_anthropic_messages(std::string_view body) {
   plan.is_stream = is_stream.value_or(false);
   plan.include_usage = true;
   TG_TRY(parse_metadata(root, plan));
+  TG_TRY(parse_tier_choice(root, plan));
   TG_TRY(check_plan(plan, "", kNames));
   return plan;
 }

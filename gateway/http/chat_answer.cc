@@ -1,7 +1,7 @@
 #include "gateway/http/chat_answer.h"
 
-#include "base/net/sse.h"
 #include "gateway/http/json_text.h"
+#include "gateway/http/keep_alive.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -36,7 +36,7 @@ void ChatDialect::append_text(std::string& out, const AnswerHead& head, std::str
   if (!content.empty()) append_delta(out, R"("content":)", content);
 }
 
-void ChatDialect::append_keep_alive(std::string& out, const AnswerHead&) { out += sse::kKeepAlive; }
+void ChatDialect::append_keep_alive(std::string& out, const AnswerHead& head) { append_keep_alive_comment(out, head); }
 
 void ChatDialect::append_end(std::string& out, const AnswerHead&, const AnswerEnd& end) {
   out += prefix_;

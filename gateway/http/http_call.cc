@@ -4,16 +4,23 @@
 #include <utility>
 
 #include "gateway/http/http_sink.h"
+#include "gateway/http/request_pace.h"
 
 namespace tidegate::gateway {
 
 awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> principal, Plan plan,
                            std::unique_ptr<AnswerDialect> dialect, ChargeFence* fence) {
   const Clock& clock = call.serving.clock;
+  auto budget = find_budget(call.exchange.request());
+  if (!budget) {
+    Refusal refusal(std::move(budget).error());
+    co_return co_await refuse_call(call, std::move(refusal));
+  }
   AnswerHead head;
   head.request = call.request;
   head.model = plan.model;
   head.created = clock.wall();
+  if (plan.names_tier) head.service_tier = tier_name(grant_tier(plan.tier, principal->tier_max));
   std::unique_ptr<AnswerSink> sink;
   if (plan.is_stream) {
     sink = std::make_unique<HttpStreamSink>(call.exchange, clock, call.shape, std::move(head), std::move(dialect));
@@ -28,6 +35,8 @@ awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> princ
   context.plan = std::move(plan);
   context.received = call.exchange.request().received;
   context.fence = fence;
+  context.budget = *budget;
+  context.is_return = is_return(call.exchange.request());
   RequestDriver driver(call.serving, std::move(context), *sink, call.exchange.executor());
   call.exchange.on_gone([inbox = &driver.inbox()] { inbox->on_client_gone(); });
   co_await driver.run();

@@ -24,6 +24,10 @@ HttpResponse error_response(const DialectShape& shape, const ApiError& error, co
   response.headers = std::move(headers);
   response.headers.emplace_back("x-should-retry", error.should_retry ? "true" : "false");
   if (error.retry_after_s > 0) response.headers.emplace_back("Retry-After", std::to_string(error.retry_after_s));
+  if (error.retry_after_ms > 0) response.headers.emplace_back("retry-after-ms", std::to_string(error.retry_after_ms));
+  if (error.queue_wait_ms) {
+    response.headers.emplace_back("x-tidegate-queue-wait-ms", std::to_string(*error.queue_wait_ms));
+  }
   return response;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,7 +16,7 @@ namespace tidegate::gateway {
 
 /// Headers of every answer: x-request-id, the dialect's own name for it, openai-processing-ms.
 HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, Duration since_received);
-/// Status, body, Retry-After and x-should-retry of an error.
+/// Status, body, Retry-After (with retry-after-ms), x-should-retry and the queue's predicted wait of an error.
 HttpResponse error_response(const DialectShape& shape, const ApiError& error, const RequestId& request,
                             HttpHeaders headers);
 
@@ -29,6 +30,7 @@ class HttpSink : public AnswerSink {
   void on_admitted(std::string_view price_band) override { band_ = price_band; }
   void on_dispatched(const WorkerFacts& worker) override;
   void on_accepted(const TokenUsage& usage) override { head_.accepted = usage; }
+  void on_place(const std::optional<QueuePlace>& place) override { head_.place = place; }
 
  protected:
   /// Of the answer or of its refusal: also what the limits on rates have left.

@@ -30,6 +30,7 @@ constexpr std::array kFields = {
     FieldRule{"presence_penalty"},
     FieldRule{"frequency_penalty"},
     FieldRule{"user"},
+    FieldRule{"service_tier"},
     FieldRule{"user_id", FieldUse::kIgnored},
     FieldRule{"safety_identifier", FieldUse::kIgnored},
     FieldRule{"prompt_cache_key", FieldUse::kIgnored},
@@ -48,7 +49,6 @@ constexpr std::array kFields = {
     FieldRule{"logit_bias", FieldUse::kRefused},
     FieldRule{"thinking", FieldUse::kRefused, shows_thinking},
     FieldRule{"reasoning_effort", FieldUse::kRefused, is_known_effort},
-    FieldRule{"service_tier", FieldUse::kRefused, is_usual_tier},
     FieldRule{"modalities", FieldUse::kRefused, is_only_text},
     FieldRule{"audio", FieldUse::kRefused},
     FieldRule{"prediction", FieldUse::kRefused},
@@ -77,6 +77,7 @@ Result<Plan> parse_openai_chat(std::string_view body) {
   TG_TRY(check_penalties(root, plan.fields_ignored));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
+  TG_TRY(parse_service_tier(root, plan));
   TG_ASSIGN(auto user, json::find_string(root, "user"));
   plan.end_user = std::move(user).value_or("");
   TG_TRY(check_plan(plan, ""));

@@ -20,7 +20,6 @@ bool leaves_choice_free(const json::value& value) { return is_word(value, {"none
 bool is_known_effort(const json::value& value) {
   return is_word(value, {"minimal", "low", "medium", "high", "xhigh", "max"});
 }
-bool is_usual_tier(const json::value& value) { return is_word(value, {"auto", "default"}); }
 bool is_usual_verbosity(const json::value& value) { return is_word(value, {"medium"}); }
 
 Status check_penalties(const json::object& root, std::int32_t& ignored) {
@@ -40,6 +39,16 @@ Result<std::vector<std::string>> parse_stop(const json::object& root) {
   std::vector<std::string> one;
   one.emplace_back(value->get_string());
   return one;
+}
+
+Status parse_service_tier(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const auto name, json::find_string(root, "service_tier"));
+  if (!name) return {};
+  plan.names_tier = true;
+  if (*name == "auto") return {};
+  plan.tier = parse_tier(*name);
+  if (!plan.tier) return refuse_value("service_tier", "must be 'auto', 'default', 'flex' or 'priority'");
+  return {};
 }
 
 Status parse_stream(const json::object& root, Plan& plan) {

@@ -18,7 +18,6 @@ bool is_one(const json::value& value);
 bool is_plain_text(const json::value& value);       ///< response_format, text.format
 bool leaves_choice_free(const json::value& value);  ///< tool_choice, function_call
 bool is_known_effort(const json::value& value);     ///< reasoning_effort, reasoning.effort
-bool is_usual_tier(const json::value& value);       ///< service_tier
 bool is_usual_verbosity(const json::value& value);  ///< verbosity, text.verbosity
 
 /// Penalties are checked and have no effect, as DeepSeek's thinking models have it: one that is not zero counts as
@@ -27,6 +26,9 @@ Status check_penalties(const json::object& root, std::int32_t& ignored);
 
 /// `stop`: a string or an array of strings. Fails: wrong_type.
 Result<std::vector<std::string>> parse_stop(const json::object& root);
+
+/// `service_tier`: "auto" (the usual one), "default", "flex" or "priority". Fails: wrong_type, invalid_value.
+Status parse_service_tier(const json::object& root, Plan& plan);
 
 /// stream and stream_options. Fails: wrong_type, invalid_value.
 Status parse_stream(const json::object& root, Plan& plan);

@@ -6,9 +6,10 @@
 #include <utility>
 
 #include "base/core/log.h"
-#include "base/net/sse.h"
 #include "gateway/http/answer_cost.h"
 #include "gateway/http/json_text.h"
+#include "gateway/http/keep_alive.h"
+#include "gateway/http/openai_answer.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -133,8 +134,9 @@ void ResponsesDialect::append_response(std::string& out, const AnswerHead& head,
     const bool is_last = i + 1 == items_.size();
     append_item(out, head, items_[i].kind == Kind::kReasoning, i, is_last ? item_status : "completed", &items_[i].text);
   }
-  out += R"(],"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null},)"
-         R"("store":false,"temperature":)";
+  out += R"(],"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null},)";
+  append_openai_tier(out, head);
+  out += R"("store":false,"temperature":)";
   append_number_or_null(out, temperature_);
   out += R"(,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":)";
   append_number_or_null(out, top_p_);
@@ -230,7 +232,7 @@ void ResponsesDialect::append_text(std::string& out, const AnswerHead& head, std
 
 void ResponsesDialect::append_keep_alive(std::string& out, const AnswerHead& head) {
   if (is_open_) {
-    out += sse::kKeepAlive;
+    append_keep_alive_comment(out, head);
   } else {
     open(out, head);
   }

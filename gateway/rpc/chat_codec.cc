@@ -41,6 +41,14 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
     taken.reasoning = std::move(*message.mutable_reasoning());
   }
   decode_sampling(request.sampling(), plan.sampling);
+  if (!request.service_tier().empty() && request.service_tier() != "auto") {
+    plan.names_tier = true;
+    plan.tier = parse_tier(request.service_tier());
+    if (!plan.tier) {
+      return fail(Code::kInvalidArgument, "invalid_value",
+                  "'service_tier' must be 'auto', 'default', 'flex' or 'priority'.", "service_tier");
+    }
+  }
   TG_TRY(check_plan(plan, "sampling"));
   return plan;
 }
@@ -62,7 +70,7 @@ v1::ChatEvent encode_delta(std::string reasoning, std::string content) {
   return event;
 }
 
-v1::ChatEvent encode_finished(const AnswerEnd& end) {
+v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier) {
   v1::ChatEvent event;
   auto* finished = event.mutable_finished();
   finished->set_finish_reason(end.finish_reason);
@@ -77,6 +85,7 @@ v1::ChatEvent encode_finished(const AnswerEnd& end) {
   cost->set_band(end.settlement.band);
   cost->set_price_version(end.settlement.price_version);
   finished->set_receipt(end.settlement.receipt);
+  finished->set_service_tier(std::string(tier_name(tier)));
   return event;
 }
 

@@ -46,7 +46,26 @@ TEST(ApiError, RetryAfterIsTheEstimateRoundedUpAndShort) {
   const Error error(Code::kResourceExhausted, "queue_full", "m");
   EXPECT_EQ(to_api_error(Refusal(error, std::chrono::milliseconds(2'100))).retry_after_s, 3);
   EXPECT_EQ(to_api_error(Refusal(error, std::chrono::milliseconds(0))).retry_after_s, 1);
-  EXPECT_EQ(to_api_error(Refusal(error, std::chrono::hours(2))).retry_after_s, 60);
+  EXPECT_EQ(to_api_error(Refusal(error, std::chrono::milliseconds(2'100))).retry_after_ms, 2'100);
+  EXPECT_EQ(to_api_error(Refusal(error, std::chrono::milliseconds(0))).retry_after_ms, 1'000);
+  EXPECT_EQ(to_api_error(Refusal(Error(Code::kUnavailable, "worker_lost", "m"), std::chrono::hours(2))).retry_after_s, 60);
+}
+
+TEST(ApiError, AQueueThatIsPromisedAwayForMinutesTellsTheTruthAndNotToWaitInTheCall) {
+  const ApiError error =
+      to_api_error(Refusal(Error(Code::kResourceExhausted, "queue_full", "m"), std::chrono::seconds(75)));
+  EXPECT_EQ(error.http_status, 503);
+  EXPECT_EQ(error.retry_after_s, 75);
+  EXPECT_EQ(error.retry_after_ms, 0);
+  EXPECT_FALSE(error.should_retry);
+}
+
+TEST(ApiError, APredictedWaitIsTold) {
+  Refusal refusal(Error(Code::kResourceExhausted, "would_be_late", "m"), std::chrono::seconds(2));
+  EXPECT_FALSE(to_api_error(refusal).queue_wait_ms.has_value());
+  refusal.queue_wait = std::chrono::microseconds(1'234'100);
+  EXPECT_EQ(to_api_error(refusal).queue_wait_ms, 1'235);
+  EXPECT_EQ(to_api_error(refusal).http_status, 503);
 }
 
 TEST(ApiError, ALimitOfADaySaysWhenItIsBackAndThatWaitingInTheCallIsInVain) {

@@ -66,6 +66,16 @@ TEST(AnthropicParse, HarmlessValuesOfUnsupportedFieldsPass) {
   EXPECT_TRUE(parse_anthropic_messages(body(R"("tool_choice":{"type":"none"},"service_tier":"standard_only")")));
 }
 
+TEST(AnthropicParse, AutoIsTheBestTierThereIs) {
+  EXPECT_EQ(parse_anthropic_messages(body(R"("service_tier":"auto")"))->tier, ServiceTier::kPriority);
+  EXPECT_EQ(parse_anthropic_messages(body(R"("service_tier":"standard_only")"))->tier, ServiceTier::kDefault);
+  EXPECT_FALSE(parse_anthropic_messages(body(R"("service_tier":null)"))->names_tier);
+  const auto wrong = parse_anthropic_messages(body(R"("service_tier":"priority")"));
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().reason, "invalid_value");
+  EXPECT_EQ(wrong.error().field, "service_tier");
+}
+
 TEST(AnthropicParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
       {"tools", R"([{"name":"f","input_schema":{}}])", "tools"},
@@ -73,7 +83,6 @@ TEST(AnthropicParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
       {"mcp_servers", R"([{"url":"x"}])", "mcp_servers"},
       {"container", R"("c1")", "container"},
       {"inference_geo", R"("us")", "inference_geo"},
-      {"service_tier", R"("priority")", "service_tier"},
       {"speed", R"("fast")", "speed"},
       {"thinking", R"({"type":"disabled"})", "thinking.type"},
       {"thinking", R"({"type":"adaptive","display":"omitted"})", "thinking.display"},

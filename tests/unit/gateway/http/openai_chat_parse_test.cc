@@ -52,6 +52,22 @@ TEST(OpenAiChatParse, HarmlessValuesOfUnsupportedFieldsPass) {
       R"("modalities":["text"],"verbosity":"medium","parallel_tool_calls":true,"presence_penalty":0.5)")));
 }
 
+TEST(OpenAiChatParse, TheTierIsReadAndAWrongOneNamed) {
+  const auto tier_of = [](const char* name) {
+    const auto plan = parse_openai_chat(body(std::string(R"("service_tier":)") + name));
+    EXPECT_TRUE(plan) << plan.error().to_string();
+    return plan ? std::pair(plan->tier, plan->names_tier) : std::pair(std::optional<ServiceTier>(), false);
+  };
+  EXPECT_EQ(tier_of(R"("flex")"), std::pair(std::optional(ServiceTier::kFlex), true));
+  EXPECT_EQ(tier_of(R"("default")"), std::pair(std::optional(ServiceTier::kDefault), true));
+  EXPECT_EQ(tier_of(R"("priority")"), std::pair(std::optional(ServiceTier::kPriority), true));
+  EXPECT_EQ(tier_of(R"("auto")"), std::pair(std::optional<ServiceTier>(), true));
+  EXPECT_EQ(tier_of("null"), std::pair(std::optional<ServiceTier>(), false));
+  const Error error = error_of(body(R"("service_tier":"scale")"));
+  EXPECT_EQ(error.reason, "invalid_value");
+  EXPECT_EQ(error.field, "service_tier");
+}
+
 TEST(OpenAiChatParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
       {"tools", R"([{"type":"function","function":{"name":"f"}}])"},
@@ -64,7 +80,6 @@ TEST(OpenAiChatParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
       {"logit_bias", R"({"5":1})"},
       {"thinking", R"({"type":"disabled"})"},
       {"reasoning_effort", R"("none")"},
-      {"service_tier", R"("flex")"},
       {"modalities", R"(["text","audio"])"},
       {"audio", R"({"voice":"x"})"},
       {"prediction", R"({"type":"content"})"},

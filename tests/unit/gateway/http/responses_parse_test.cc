@@ -93,7 +93,6 @@ TEST(ResponsesParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
       {"include", R"(["message.output_text.logprobs"])", "include"},
       {"include", "[1]", "include"},
       {"truncation", R"("auto")", "truncation"},
-      {"service_tier", R"("flex")", "service_tier"},
       {"top_logprobs", "3", "top_logprobs"},
       {"prompt", R"({"id":"p"})", "prompt"},
       {"prompt_cache_options", R"({"a":1})", "prompt_cache_options"},

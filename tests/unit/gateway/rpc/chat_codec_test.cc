@@ -65,7 +65,7 @@ TEST(ChatCodec, OnlyDeltasMerge) {
   ASSERT_TRUE(merge_events(last, next));
   EXPECT_EQ(last.delta().reasoning(), "ab");
   EXPECT_EQ(last.delta().content(), "c");
-  auto finished = encode_finished({});
+  auto finished = encode_finished({}, ServiceTier::kFlex);
   EXPECT_FALSE(merge_events(last, finished));
   EXPECT_FALSE(merge_events(finished, last));
 }
