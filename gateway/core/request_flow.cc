@@ -6,6 +6,21 @@
 namespace tidegate::gateway {
 namespace {
 
+bool ends_well(SequenceEnd end) {
+  return end == SequenceEnd::kStop || end == SequenceEnd::kLength || end == SequenceEnd::kToolCalls;
+}
+
+std::string_view reason_of(SequenceEnd end) {
+  switch (end) {
+    case SequenceEnd::kStop: return "stop";
+    case SequenceEnd::kLength: return "length";
+    case SequenceEnd::kToolCalls: return "tool_calls";
+    case SequenceEnd::kCancelled: return "cancelled";
+    case SequenceEnd::kError: return "error";
+  }
+  return "error";
+}
+
 Error worker_lost() {
   return {Code::kUnavailable, "worker_lost", "The worker that wrote this answer was lost; send the request again."};
 }
@@ -50,8 +65,8 @@ FlowActions RequestFlow::on_dispatched() {
 FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
   if (phase_ != FlowPhase::kStarting && phase_ != FlowPhase::kStreaming) return {};
 
-  const bool ends_well = event.end == SequenceEnd::kStop || event.end == SequenceEnd::kLength;
-  if (event.end && !ends_well) {
+  const bool is_good_end = event.end && ends_well(*event.end);
+  if (event.end && !is_good_end) {
     // Text that came with the failure is not handed over, so it is not charged.
     if (event.end == SequenceEnd::kError) {
       refusal_ = event.error;
@@ -63,7 +78,7 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
   }
   // Counts never fall, and no prompt is empty: a worker that lost them would make what was delivered free.
   const bool is_counted = event.usage.prompt >= usage_.prompt && event.usage.completion >= usage_.completion;
-  if ((event.has_text && !is_counted) || (ends_well && (!is_counted || event.usage.prompt == 0))) {
+  if ((event.has_text && !is_counted) || (is_good_end && (!is_counted || event.usage.prompt == 0))) {
     return give_up(Error(Code::kInternal, "usage_lost", "The worker lost count of the answer; send the request again."));
   }
   FlowActions actions;
@@ -74,8 +89,8 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
   }
   if (event.end) {
     usage_ = event.usage;
-    const std::string_view reason = event.end == SequenceEnd::kStop ? "stop" : "length";
-    for (const FlowAction action : settle(Outcome::kCompleted, reason, Reply::kFinal, false)) actions.add(action);
+    const FlowActions last = settle(Outcome::kCompleted, reason_of(*event.end), Reply::kFinal, false);
+    for (const FlowAction action : last) actions.add(action);
     return actions;
   }
   if (event.has_text) {
