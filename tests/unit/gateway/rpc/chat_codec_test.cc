@@ -43,7 +43,7 @@ TEST(ChatCodec, TheLastMessageMayBeginTheAnswer) {
 
 TEST(ChatCodec, RefusalsNameTheField) {
   auto bad = request();
-  bad.mutable_messages(0)->set_role("tool");
+  bad.mutable_messages(0)->set_role("robot");
   EXPECT_EQ(decode_chat(bad).error().field, "messages[0].role");
   bad = request();
   bad.mutable_sampling()->set_top_p(2);

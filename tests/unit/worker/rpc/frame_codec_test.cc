@@ -34,7 +34,7 @@ TEST(DecodeStart, CarriesEveryFieldAndKeepsUnsetOnesUnset) {
 
 TEST(DecodeStart, RefusalNamesTheUsersField) {
   auto start = good_start();
-  start.add_messages()->set_role("tool");
+  start.add_messages()->set_role("robot");
   EXPECT_EQ(decode_start(start).error().field, "messages[1].role");
   start = good_start();
   start.mutable_messages(0)->set_content("\xff");
