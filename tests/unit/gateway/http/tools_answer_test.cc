@@ -200,7 +200,7 @@ TEST(ToolsAnswer, AResponseSaysWhatItWasAskedOfToolsAndFormats) {
   ResponsesDialect dialect(plan.sampling, echo_of(plan));
   const auto body = json::parse(dialect.body(head(), "", "x", end_with("stop")));
   ASSERT_TRUE(body) << body.error().to_string();
-  EXPECT_EQ(body->at("parallel_tool_calls"), false);
+  EXPECT_FALSE(body->at("parallel_tool_calls").as_bool());
   EXPECT_EQ(body->at("tool_choice").at("name"), "f");
   EXPECT_EQ(body->at("tools").at(0).at("name"), "f");
   EXPECT_EQ(body->at("text").at("format").at("schema").at("type"), "object");
