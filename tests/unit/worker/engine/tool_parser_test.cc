@@ -155,7 +155,6 @@ TEST(ToolParser, RandomTextAndMarksAreNeverLostAndNeverDependOnTheChunking) {
   Rng rng(3);
   for (int round = 0; round < 2'000; ++round) {
     Items items;
-    std::string plain_text;
     for (std::uint64_t n = rng.below(12); n > 0; --n) {
       if (rng.below(2) == 0) {
         items.emplace_back(static_cast<ToolMark>(rng.below(5)));
