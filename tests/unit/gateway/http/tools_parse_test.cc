@@ -51,7 +51,11 @@ TEST(ToolsParse, EveryDialectHasEveryChoice) {
   const std::string tool = R"("tools":[{"type":"function","function":{"name":"f"}}],)";
   const std::string own = R"("tools":[{"name":"f"}],)";
   const std::string flat = R"("tools":[{"type":"function","name":"f"}],)";
-  const std::tuple<Result<Plan>, ToolMode> cases[] = {
+  struct Case {
+    Result<Plan> plan;
+    ToolMode mode;
+  };
+  const Case cases[] = {
       {parse_openai_chat(chat(tool + R"("tool_choice":"auto")")), ToolMode::kAuto},
       {parse_openai_chat(chat(tool + R"("tool_choice":null)")), ToolMode::kAuto},
       {parse_openai_chat(chat(tool + R"("tool_choice":"none")")), ToolMode::kNone},
@@ -66,10 +70,10 @@ TEST(ToolsParse, EveryDialectHasEveryChoice) {
       {parse_responses(responses(flat + R"("tool_choice":{"type":"function","name":"f"})")), ToolMode::kFunction},
   };
   int number = 0;
-  for (const auto& [plan, mode] : cases) {
-    ASSERT_TRUE(plan) << number << ' ' << plan.error().to_string();
-    EXPECT_EQ(plan->tool_choice.mode, mode) << number;
-    EXPECT_EQ(plan->tool_choice.name, mode == ToolMode::kFunction ? "f" : "") << number;
+  for (const Case& one : cases) {
+    ASSERT_TRUE(one.plan) << number << ' ' << one.plan.error().to_string();
+    EXPECT_EQ(one.plan->tool_choice.mode, one.mode) << number;
+    EXPECT_EQ(one.plan->tool_choice.name, one.mode == ToolMode::kFunction ? "f" : "") << number;
     ++number;
   }
 }
