@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "gateway/core/plan_tools.h"
 #include "gateway/core/service_tier.h"
+#include "gateway/core/tool_call.h"
 
 namespace tidegate::gateway {
 
-enum class Role : std::uint8_t { kSystem, kUser, kAssistant };
+enum class Role : std::uint8_t { kSystem, kUser, kAssistant, kTool };
 
 struct PlanMessage {
   Role role = Role::kUser;
@@ -20,6 +22,8 @@ struct PlanMessage {
   std::string reasoning = {};
   /// On the last message only, an assistant's: the answer goes on where it ends.
   bool begins_answer = false;
+  std::vector<ToolCall> tool_calls = {};  ///< of an assistant's message; check_tool_turns says where they may stand
+  std::string tool_call_id = {};          ///< of a tool's message: the call that it answers
 };
 
 /// A prompt without a conversation: no chat template is put around it, and the model does not think first.
@@ -43,6 +47,10 @@ struct Plan {
   std::string model;  ///< as the client wrote it
   std::vector<PlanMessage> messages;
   std::optional<RawPrompt> raw;  ///< instead of messages
+  std::vector<PlanTool> tools;
+  PlanToolChoice tool_choice;
+  std::optional<bool> parallel_tool_calls;  ///< false: one call an answer at most
+  PlanFormat response_format;
   PlanSampling sampling;
   bool is_stream = false;
   bool include_usage = false;
@@ -67,7 +75,8 @@ struct PlanLimits {
   static constexpr std::int64_t kPromptBytesMax = 3'000'000;
 };
 
-/// The wire's role names; "developer" is a system message. nullopt for every other word.
+/// The wire's role names of whoever speaks; "developer" is a system message. nullopt for every other word: what a tool
+/// says has another shape in each dialect.
 std::optional<Role> parse_role(std::string_view name);
 std::string_view role_name(Role role);
 
@@ -77,6 +86,7 @@ struct PlanNames {
   std::string_view user = "user";
   std::string_view max_tokens = "max_tokens";
   std::string_view stop = "stop";
+  ToolNames tools = {};
 };
 
 /// The bounds that every dialect shares. `sampling_path` stands before the names of sampling fields ("" | "sampling").

@@ -60,12 +60,12 @@ class FlowActions {
 };
 
 /// How the engine ended a sequence; kFiltered: the guard did, and the worker was told to stop.
-enum class SequenceEnd : std::uint8_t { kStop, kLength, kCancelled, kError, kFiltered };
+enum class SequenceEnd : std::uint8_t { kStop, kLength, kToolCalls, kCancelled, kError, kFiltered };
 
 /// What the flow needs to know of a worker's event; the text stays with the driver.
 struct FlowEvent {
   bool accepted = false;  ///< usage.prompt is exact from here on
-  bool has_text = false;
+  bool has_text = false;  ///< or a piece of a call
   TokenUsage usage;
   std::optional<SequenceEnd> end;
   Error error;            ///< when end == kError
@@ -100,7 +100,7 @@ class RequestFlow {
   /// As the answer and the bill will say: of the last event handed over.
   const TokenUsage& usage() const { return usage_; }
   Outcome outcome() const { return outcome_; }
-  /// stop | length | content_filter | cancelled | error
+  /// stop | length | tool_calls | content_filter | cancelled | error
   std::string_view finish_reason() const { return finish_reason_; }
   const Refusal& refusal() const { return refusal_; }
   bool is_client_gone() const { return client_gone_; }

@@ -8,6 +8,7 @@
 #include "base/net/asio.h"
 #include "gateway/core/api_error.h"
 #include "gateway/core/rate_status.h"
+#include "gateway/core/tool_call.h"
 #include "gateway/core/usage.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/ports.h"
@@ -18,7 +19,8 @@ namespace tidegate::gateway {
 struct AnswerEnd {
   std::string reasoning;      ///< text that came with the last event
   std::string content;
-  std::string finish_reason;  ///< stop | length | content_filter
+  ToolCallDeltas tool_calls;  ///< of the last event too; of a whole answer all of them, one piece each
+  std::string finish_reason;  ///< stop | length | tool_calls | content_filter
   std::string stop_text;      ///< the stop string that ended it; "" when the model ended by itself
   TokenUsage usage;
   Settlement settlement;
@@ -38,8 +40,8 @@ class AnswerSink {
   virtual void on_accepted(const TokenUsage& usage) = 0;
   /// Before a keep_alive(): where the request waits for a worker; nullopt when it does not.
   virtual void on_place(const std::optional<QueuePlace>&) {}
-  /// Text to hand over; at least one of the two is not empty.
-  virtual awaitable<Status> deliver(std::string reasoning, std::string content) = 0;
+  /// What to hand over; at least one of the three is not empty.
+  virtual awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) = 0;
   /// Nothing was delivered for a while: keep middle boxes awake if the dialect can.
   virtual awaitable<Status> keep_alive() = 0;
   virtual awaitable<Status> finish(AnswerEnd end) = 0;

@@ -30,6 +30,7 @@ struct SequenceDelta {
   bool accepted = false;     ///< usage.prompt is exact from here on
   std::string reasoning;     ///< whole UTF-8 code points; all of it stands before `content`
   std::string content;
+  ToolCallDeltas tool_calls;
   TokenUsage usage;          ///< running totals
   std::optional<SequenceEnd> end;
   std::string stop_text;     ///< end == kStop because of a stop string: that string

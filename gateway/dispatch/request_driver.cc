@@ -253,7 +253,7 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
   }
   FlowEvent event;
   event.accepted = delta_.accepted;
-  event.has_text = !delta_.reasoning.empty() || !delta_.content.empty();
+  event.has_text = !delta_.reasoning.empty() || !delta_.content.empty() || !delta_.tool_calls.empty();
   event.usage = delta_.usage;
   event.end = delta_.end;
   event.error = std::move(delta_.error);
@@ -300,7 +300,8 @@ awaitable<FlowActions> RequestDriver::deliver() {
   last_token_ = now;
   // An answer that does not stream only collects: on the wire it is as silent as before.
   if (context_.plan.is_stream) last_write_ = now;
-  const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content));
+  const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content),
+                                                std::move(delta_.tool_calls));
   if (!written) co_return flow_.on_client_gone();
   co_return FlowActions();
 }
@@ -346,6 +347,7 @@ awaitable<void> RequestDriver::reply_final() {
   AnswerEnd end;
   end.reasoning = std::move(delta_.reasoning);
   end.content = std::move(delta_.content);
+  end.tool_calls = std::move(delta_.tool_calls);
   end.finish_reason = flow_.finish_reason();
   end.stop_text = std::move(delta_.stop_text);
   end.usage = flow_.usage();

@@ -1,18 +1,21 @@
 #include "gateway/http/anthropic_parse.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <string>
 #include <utility>
 
 #include "gateway/http/anthropic_content.h"
+#include "gateway/http/tool_fields.h"
 
 namespace tidegate::gateway {
 namespace {
 
 constexpr PlanNames kNames = {
-    .messages = "messages", .user = "metadata.user_id", .max_tokens = "max_tokens", .stop = "stop_sequences"};
+    .messages = "messages", .user = "metadata.user_id", .max_tokens = "max_tokens", .stop = "stop_sequences",
+    .tools = {.parameters = "input_schema"}};
 
-bool leaves_choice_free(const json::value& value) { return is_object_of_type(value, {"auto", "none"}); }
 bool is_usual_speed(const json::value& value) { return is_word(value, {"standard"}); }
 bool is_effort(const json::value& value) { return is_word(value, {"low", "medium", "high", "xhigh", "max"}); }
 bool shows_thinking(const json::value& value) { return is_word(value, {"summarized"}); }
@@ -35,8 +38,8 @@ constexpr std::array kFields = {
     FieldRule{"cache_control", FieldUse::kIgnored},       // the prefix cache is always on
     FieldRule{"context_management", FieldUse::kIgnored},  // earlier thinking is never part of a prompt here
     FieldRule{"diagnostics", FieldUse::kIgnored},
-    FieldRule{"tools", FieldUse::kRefused},
-    FieldRule{"tool_choice", FieldUse::kRefused, leaves_choice_free},
+    FieldRule{"tools"},
+    FieldRule{"tool_choice"},
     FieldRule{"mcp_servers", FieldUse::kRefused},
     FieldRule{"container", FieldUse::kRefused},
     FieldRule{"inference_geo", FieldUse::kRefused},  // a promise about places is kept or refused, never dropped
@@ -67,6 +70,42 @@ Status check_thinking(const json::object& root, std::int32_t& ignored) {
   TG_ASSIGN(const auto budget, json::find_int(*thinking, "budget_tokens", "thinking"));
   if (budget && *budget < 1) return refuse_value("thinking.budget_tokens", "must be at least 1");
   if (budget) ++ignored;
+  return {};
+}
+
+/// Functions of the caller's own. Those that Anthropic runs itself (web_search and the like) have a type; nobody runs
+/// them here.
+Status parse_tools(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::array* tools, find_tools(root, "tools"));
+  if (tools == nullptr) return {};
+  for (std::size_t i = 0; i < tools->size(); ++i) {
+    const std::string path = fmt::format("tools[{}]", i);
+    const json::object& tool = (*tools)[i].get_object();
+    TG_ASSIGN(const auto type, json::find_string(tool, "type", path));
+    if (type && *type != "custom") return refuse_feature(path + ".type", "send tools of your own: leave 'type' out");
+    TG_ASSIGN(PlanTool taken, parse_tool(tool, path, "input_schema", plan.fields_ignored));
+    plan.tools.push_back(std::move(taken));
+  }
+  return {};
+}
+
+/// {"type":"auto"|"any"|"tool"|"none"}, with disable_parallel_tool_use.
+Status parse_tool_choice(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::object* choice, find_object(root, "tool_choice"));
+  if (choice == nullptr || choice->empty()) return {};
+  TG_ASSIGN(const std::string type, json::get_string(*choice, "type", "tool_choice"));
+  if (type == "any") {
+    plan.tool_choice.mode = ToolMode::kRequired;
+  } else if (type == "tool") {
+    plan.tool_choice.mode = ToolMode::kFunction;
+    TG_ASSIGN(plan.tool_choice.name, json::get_string(*choice, "name", "tool_choice"));
+  } else if (type == "none") {
+    plan.tool_choice.mode = ToolMode::kNone;
+  } else if (type != "auto") {
+    return refuse_value("tool_choice.type", "must be 'auto', 'any', 'tool' or 'none'");
+  }
+  TG_ASSIGN(const auto alone, json::find_bool(*choice, "disable_parallel_tool_use", "tool_choice"));
+  if (alone) plan.parallel_tool_calls = !*alone;
   return {};
 }
 
@@ -110,6 +149,8 @@ Result<Plan> parse_anthropic_messages(std::string_view body) {
   TG_TRY(parse_anthropic_system(root, plan));
   TG_ASSIGN(const json::value* messages, json::member(root, "messages"));
   TG_TRY(parse_anthropic_turns(*messages, plan));
+  TG_TRY(parse_tools(root, plan));
+  TG_TRY(parse_tool_choice(root, plan));
   TG_TRY(parse_sampling(root, plan.sampling));
   TG_ASSIGN(plan.sampling.stop, find_strings(root, "stop_sequences"));
   TG_ASSIGN(const auto is_stream, json::find_bool(root, "stream"));

@@ -30,8 +30,10 @@ using ReadAsk = Result<Ask> (*)(std::string_view body);
 
 Result<Ask> read_chat(std::string_view body) {
   Ask ask;
-  TG_ASSIGN(ask.plan, parse_openai_chat(body));
-  ask.dialect = std::make_unique<ChatDialect>(ask.plan.include_usage);
+  TG_ASSIGN(ChatRequest request, read_openai_chat(body));
+  const CallForm form = request.is_legacy ? CallForm::kFunctionCall : CallForm::kToolCalls;
+  ask.dialect = std::make_unique<ChatDialect>(request.plan.include_usage, form);
+  ask.plan = std::move(request.plan);
   return ask;
 }
 
@@ -54,7 +56,7 @@ Result<Ask> read_messages(std::string_view body) {
 Result<Ask> read_responses(std::string_view body) {
   Ask ask;
   TG_ASSIGN(ask.plan, parse_responses(body));
-  ask.dialect = std::make_unique<ResponsesDialect>(ask.plan.sampling);
+  ask.dialect = std::make_unique<ResponsesDialect>(ask.plan.sampling, echo_of(ask.plan));
   return ask;
 }
 

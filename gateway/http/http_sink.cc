@@ -58,9 +58,10 @@ void HttpStreamSink::begin() {
   exchange_.begin_stream(200, std::string(sse::kContentType), std::move(with));
 }
 
-awaitable<Status> HttpStreamSink::deliver(std::string reasoning, std::string content) {
+awaitable<Status> HttpStreamSink::deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
   begin();
   dialect_->append_text(buffer_, head_, reasoning, content);
+  dialect_->append_calls(buffer_, head_, tool_calls);
   co_return co_await exchange_.write(buffer_);
 }
 
@@ -73,6 +74,7 @@ awaitable<Status> HttpStreamSink::keep_alive() {
 awaitable<Status> HttpStreamSink::finish(AnswerEnd end) {
   begin();
   dialect_->append_text(buffer_, head_, end.reasoning, end.content);
+  dialect_->append_calls(buffer_, head_, end.tool_calls);
   dialect_->append_end(buffer_, head_, end);
   co_return co_await exchange_.end_stream(buffer_);
 }
@@ -85,9 +87,10 @@ awaitable<Status> HttpStreamSink::refuse(Refusal refusal) {
   co_return co_await exchange_.end_stream(buffer_);
 }
 
-awaitable<Status> HttpBodySink::deliver(std::string reasoning, std::string content) {
+awaitable<Status> HttpBodySink::deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
   reasoning_ += reasoning;
   content_ += content;
+  append_calls(calls_, std::move(tool_calls));
   co_return Status();
 }
 
@@ -104,6 +107,8 @@ awaitable<Status> HttpBodySink::keep_alive() {
 awaitable<Status> HttpBodySink::finish(AnswerEnd end) {
   reasoning_ += std::exchange(end.reasoning, {});
   content_ += std::exchange(end.content, {});
+  append_calls(calls_, std::exchange(end.tool_calls, {}));
+  end.tool_calls = std::move(calls_);
   std::string body = dialect_->body(head_, reasoning_, content_, end);
   if (begun_) co_return co_await exchange_.end_stream(body);
   HttpResponse response(200, std::move(body));

@@ -51,7 +51,7 @@ class HttpSink : public AnswerSink {
 class HttpStreamSink final : public HttpSink {
  public:
   using HttpSink::HttpSink;
-  awaitable<Status> deliver(std::string reasoning, std::string content) override;
+  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override;
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
   awaitable<Status> refuse(Refusal refusal) override;
@@ -75,7 +75,7 @@ class HttpBodySink final : public HttpSink {
   HttpBodySink(HttpExchange& exchange, const Clock& clock, const DialectShape& shape, AnswerHead head,
                std::unique_ptr<AnswerDialect> dialect, Duration blank_lines_after)
       : HttpSink(exchange, clock, shape, std::move(head), std::move(dialect)), blank_lines_after_(blank_lines_after) {}
-  awaitable<Status> deliver(std::string reasoning, std::string content) override;
+  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override;
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
   awaitable<Status> refuse(Refusal refusal) override;
@@ -84,6 +84,7 @@ class HttpBodySink final : public HttpSink {
   const Duration blank_lines_after_;
   std::string reasoning_;
   std::string content_;
+  ToolCallDeltas calls_;  ///< one piece each
 };
 
 }  // namespace tidegate::gateway

@@ -6,9 +6,14 @@
 
 #include "gateway/http/openai_messages.h"
 #include "gateway/http/openai_request.h"
+#include "gateway/http/openai_tools.h"
+#include "gateway/http/tool_fields.h"
 
 namespace tidegate::gateway {
 namespace {
+
+constexpr PlanNames kNames = {.tools = {.member = ".function"}};
+constexpr PlanNames kLegacyNames = {.tools = {.tools = "functions", .tool_choice = "function_call"}};
 
 bool shows_thinking(const json::value& value) { return is_object_of_type(value, {"enabled"}); }
 bool is_only_text(const json::value& value) {
@@ -36,13 +41,13 @@ constexpr std::array kFields = {
     FieldRule{"prompt_cache_key", FieldUse::kIgnored},
     FieldRule{"prompt_cache_retention", FieldUse::kIgnored},
     FieldRule{"metadata", FieldUse::kIgnored},
-    FieldRule{"store", FieldUse::kIgnored},                // nothing is ever stored
-    FieldRule{"parallel_tool_calls", FieldUse::kIgnored},  // steers tools, which are refused by themselves
-    FieldRule{"tools", FieldUse::kRefused},
-    FieldRule{"tool_choice", FieldUse::kRefused, leaves_choice_free},
-    FieldRule{"functions", FieldUse::kRefused},
-    FieldRule{"function_call", FieldUse::kRefused, leaves_choice_free},
-    FieldRule{"response_format", FieldUse::kRefused, is_plain_text},
+    FieldRule{"store", FieldUse::kIgnored},  // nothing is ever stored
+    FieldRule{"tools"},
+    FieldRule{"tool_choice"},
+    FieldRule{"parallel_tool_calls"},
+    FieldRule{"functions"},
+    FieldRule{"function_call"},
+    FieldRule{"response_format"},
     FieldRule{"n", FieldUse::kRefused, is_one},
     FieldRule{"logprobs", FieldUse::kRefused, is_false},
     FieldRule{"top_logprobs", FieldUse::kRefused, is_zero},
@@ -63,8 +68,14 @@ constexpr std::array kFields = {
 std::span<const FieldRule> openai_chat_fields() { return kFields; }
 
 Result<Plan> parse_openai_chat(std::string_view body) {
+  TG_ASSIGN(ChatRequest request, read_openai_chat(body));
+  return std::move(request.plan);
+}
+
+Result<ChatRequest> read_openai_chat(std::string_view body) {
   TG_ASSIGN(const json::object root, parse_request_body(body));
-  Plan plan;
+  ChatRequest request;
+  Plan& plan = request.plan;
   TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
   TG_ASSIGN(plan.model, json::get_string(root, "model"));
   TG_ASSIGN(const json::value* messages, json::member(root, "messages"));
@@ -80,8 +91,10 @@ Result<Plan> parse_openai_chat(std::string_view body) {
   TG_TRY(parse_service_tier(root, plan));
   TG_ASSIGN(auto user, json::find_string(root, "user"));
   plan.end_user = std::move(user).value_or("");
-  TG_TRY(check_plan(plan, ""));
-  return plan;
+  TG_ASSIGN(request.is_legacy, parse_openai_tools(root, plan));
+  TG_TRY(check_plan(plan, "", request.is_legacy ? kLegacyNames : kNames));
+  TG_TRY(check_json_asked(plan, "response_format"));
+  return request;
 }
 
 }  // namespace tidegate::gateway

@@ -47,14 +47,16 @@ class GrpcSink final : public AnswerSink {
     // A failed push shows again at the next delivery. A retry does not announce itself twice.
     if (!std::exchange(is_announced_, true)) (void)writer_.push(encode_accepted(request_, model_, worker_, usage));
   }
-  awaitable<Status> deliver(std::string reasoning, std::string content) override {
-    co_return writer_.push(encode_delta(std::move(reasoning), std::move(content)));
+  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override {
+    co_return writer_.push(encode_delta(std::move(reasoning), std::move(content), std::move(tool_calls)));
   }
   /// HTTP/2 pings keep the connection awake.
   awaitable<Status> keep_alive() override { co_return Status(); }
   awaitable<Status> finish(AnswerEnd end) override {
-    if (!end.reasoning.empty() || !end.content.empty()) {
-      if (Status pushed = writer_.push(encode_delta(std::move(end.reasoning), std::move(end.content))); !pushed) co_return pushed;
+    if (!end.reasoning.empty() || !end.content.empty() || !end.tool_calls.empty()) {
+      Status text = writer_.push(
+          encode_delta(std::move(end.reasoning), std::move(end.content), std::move(end.tool_calls)));
+      if (!text) co_return text;
     }
     Status pushed = writer_.push(encode_finished(end, tier_));
     writer_.finish({});

@@ -44,6 +44,9 @@ class EngineCore final : public Engine {
   EngineCore(std::unique_ptr<Backend> backend, ServedModel model, EngineLimits limits, std::uint64_t entropy,
              const Clock& clock);
 
+  bool opens_thinking(const GenerateRequest& request) const;
+  /// Tools, calls and results need tokens of their own.
+  Status check_tools(const GenerateRequest& request) const;
   Result<SamplerParams> resolve(const SamplingParams& sampling, SequenceHandle handle) const;
   /// Fails as submit() does for a prompt that does not fit.
   Result<std::vector<TokenId>> encode_prompt(const GenerateRequest& request) const;

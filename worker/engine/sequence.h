@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "worker/engine/engine.h"
 #include "worker/engine/kv_pool.h"
 #include "worker/engine/sampler.h"
+#include "worker/tokenizer/chat_template.h"
 #include "worker/tokenizer/tokenizer.h"
 
 namespace tidegate::worker {
@@ -18,6 +20,8 @@ struct TokenRules {
   const Tokenizer* tokenizer = nullptr;
   std::vector<TokenId> end_tokens;
   TokenId think_end = -1;
+  TokenId think = -1;
+  const ChatTemplate* chat = nullptr;  ///< what tokens mean to calls; null = nothing
 };
 
 /// One request in the engine: its tokens, its KV blocks, its text, and the only counters its bill comes from.
@@ -34,6 +38,7 @@ class Sequence {
     std::int32_t completion_max = 0;  ///< at least 1; what max_tokens and the context leave
     std::vector<std::string> stops;
     AnswerStream::Start start = AnswerStream::Start::kReasoning;
+    std::optional<ToolParser> tools = {};
   };
 
   Sequence(Request request, KvPool& pool);

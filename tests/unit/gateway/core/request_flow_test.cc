@@ -96,6 +96,14 @@ TEST(RequestFlow, OneStepAnswerIsAcceptedAndSettled) {
   EXPECT_EQ(flow.finish_reason(), "length");
 }
 
+TEST(RequestFlow, AnAnswerThatEndsInCallsIsCompleteAndSaysSo) {
+  RequestFlow flow = streaming();
+  EXPECT_THAT(v(flow.on_worker_event(ended(SequenceEnd::kToolCalls, 10, 9))), ElementsAre(kSettle));
+  EXPECT_EQ(flow.finish_reason(), "tool_calls");
+  EXPECT_EQ(flow.outcome(), Outcome::kCompleted);
+  EXPECT_THAT(v(flow.on_settled({})), ElementsAre(kReplyFinal));
+}
+
 TEST(RequestFlow, AWorkerThatLosesCountDoesNotMakeTheAnswerFree) {
   for (const FlowEvent& lost : {ended(SequenceEnd::kStop, 0, 0), ended(SequenceEnd::kStop, 10, 2), text(10, 2), text(9, 4)}) {
     RequestFlow flow = streaming();

@@ -138,8 +138,8 @@ TEST(AnthropicApi, ErrorsHaveTheirStatusShapeAndRequestId) {
   const Case cases[] = {
       {"POST", kPath, "{", kOwnKey, 400, "invalid_request_error invalid_json"},
       {"POST", kPath, ask(false, R"(,"top_p":2)"), kOwnKey, 400, "invalid_request_error invalid_value"},
-      {"POST", kPath, ask(false, R"(,"tools":[{"name":"f"}])"), kOwnKey, 400,
-       "invalid_request_error unsupported_parameter"},
+      {"POST", kPath, ask(false, R"(,"tools":[{"name":"no name"}])"), kOwnKey, 400,
+       "invalid_request_error invalid_value"},
       {"POST", kPath, with_model("nope"), kOwnKey, 404, "not_found_error model_not_found"},
       {"POST", kPath, with_model("secret-model"), narrow, 403, "permission_error model_not_allowed"},
       {"GET", kPath, "", kOwnKey, 405, "invalid_request_error method_not_allowed"},

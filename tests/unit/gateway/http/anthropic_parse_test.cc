@@ -78,8 +78,7 @@ TEST(AnthropicParse, AutoIsTheBestTierThereIs) {
 
 TEST(AnthropicParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
-      {"tools", R"([{"name":"f","input_schema":{}}])", "tools"},
-      {"tool_choice", R"({"type":"any"})", "tool_choice"},
+      {"tools", R"([{"type":"web_search_20250305","name":"web_search"}])", "tools[0].type"},
       {"mcp_servers", R"([{"url":"x"}])", "mcp_servers"},
       {"container", R"("c1")", "container"},
       {"inference_geo", R"("us")", "inference_geo"},
@@ -251,12 +250,12 @@ TEST(AnthropicParse, MessageErrorsNameTheirPlace) {
        "unsupported_parameter"},
       {R"([{"role":"user","content":[{"type":"text","text":"x"},{"type":"document","source":{}}]}])",
        "messages[0].content[1].type", "unsupported_parameter"},
-      {R"([{"role":"user","content":[{"type":"tool_result","tool_use_id":"1"}]}])", "messages[0].content[0].type",
-       "unsupported_parameter"},
+      {R"([{"role":"user","content":[{"type":"tool_result"}]}])", "messages[0].content[0].tool_use_id", "missing_field"},
+      {R"([{"role":"user","content":[{"type":"tool_result","tool_use_id":"1"}]}])", "messages", "invalid_value"},
       {R"([{"role":"user","content":[{"type":"thinking","thinking":"x"}]}])", "messages[0].content[0].type",
        "unsupported_parameter"},
       {R"([{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"1"}]}])",
-       "messages[1].content[0].type", "unsupported_parameter"},
+       "messages[1].content[0].name", "missing_field"},
       {R"([{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"thinking","thinking":1}]}])",
        "messages[1].content[0].thinking", "wrong_type"},
   };

@@ -70,10 +70,6 @@ TEST(OpenAiChatParse, TheTierIsReadAndAWrongOneNamed) {
 
 TEST(OpenAiChatParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
-      {"tools", R"([{"type":"function","function":{"name":"f"}}])"},
-      {"tool_choice", R"("required")"},
-      {"functions", R"([{}])"},
-      {"response_format", R"({"type":"json_object"})"},
       {"n", "2"},
       {"logprobs", "true"},
       {"top_logprobs", "3"},
@@ -189,7 +185,8 @@ TEST(OpenAiChatParse, PenaltiesAreCheckedAndCountedAsIgnored) {
 
 TEST(OpenAiChatParse, MessageErrorsNameTheirPlace) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
-      {R"([{"role":"tool","content":"x","tool_call_id":"1"}])", "messages[0].role", "unsupported_parameter"},
+      {R"([{"role":"tool","content":"x","tool_call_id":"1"}])", "messages", "invalid_value"},
+      {R"([{"role":"tool","content":"x"}])", "messages[0].tool_call_id", "missing_field"},
       {R"([{"role":"robot","content":"x"}])", "messages[0].role", "invalid_value"},
       {R"([{"content":"x"}])", "messages[0].role", "missing_field"},
       {R"([{"role":"user","content":"x"},{"role":"user"}])", "messages[1].content", "missing_field"},
@@ -198,7 +195,8 @@ TEST(OpenAiChatParse, MessageErrorsNameTheirPlace) {
       {R"([{"role":"user","content":[{"type":"image_url","image_url":{}}]}])", "messages[0].content[0].type",
        "unsupported_parameter"},
       {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text", "missing_field"},
-      {R"([{"role":"assistant","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls", "unsupported_parameter"},
+      {R"([{"role":"assistant","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls[0].function", "missing_field"},
+      {R"([{"role":"user","content":"x","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls", "invalid_value"},
       {R"([{"role":"user","content":"x","prefix":true}])", "messages[0].prefix", "invalid_value"},
       {R"([{"role":"assistant","content":"x","prefix":true},{"role":"user","content":"x"}])", "messages[0].prefix",
        "invalid_value"},
