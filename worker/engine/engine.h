@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,10 @@
 
 /// The serving core as its host (worker/rpc) sees it. No gRPC here. Two kinds implement it: the real engine
 /// (engine_core.h) and the plainly labelled load-test engine (sim_engine.h).
+namespace tidegate::worker::grammar {
+class Grammar;
+}
+
 namespace tidegate::worker {
 
 /// Chosen by the host, unique among live sequences. Never reused within a process.
@@ -32,6 +37,8 @@ struct GenerateRequest {
   std::vector<ChatMessage> messages;
   std::optional<RawPrompt> raw = {};  ///< instead of messages
   SamplingParams sampling;
+  /// What the content may say (thinking is free). Shared: it is immutable, and requests with one schema share it.
+  std::shared_ptr<const grammar::Grammar> constraint = {};
 
   /// The answer has no thinking, or none left: the prompt is raw, or ends in the content of the answer.
   bool skips_thinking() const {

@@ -72,6 +72,8 @@ EngineCore::EngineCore(std::unique_ptr<Backend> backend, ServedModel model, Engi
       clock_(&clock),
       rules_{model_.tokenizer.get(), model_.end_tokens, model_.chat.think_end()},
       sampler_(std::min(model_.tokenizer->vocab_limit(), backend_->facts().vocab_size)),
+      constraints_(*model_.tokenizer, model_.end_tokens,
+                   std::min(model_.tokenizer->vocab_limit(), backend_->facts().vocab_size)),
       pool_(limits.kv_blocks),
       schedule_(limits.schedule, pool_) {
   const ModelFacts& facts = backend_->facts();
@@ -100,6 +102,7 @@ Status EngineCore::submit(GenerateRequest request) {
   TG_TRY(check_stops(request.sampling.stop));
   TG_ASSIGN(const SamplerParams sampler, resolve(request.sampling, request.handle));
   TG_ASSIGN(std::vector<TokenId> prompt, encode_prompt(request));
+  TG_ASSIGN(std::optional<Constraint> constraint, open_constraint(request));
 
   const std::int32_t room = facts_.context_max - static_cast<std::int32_t>(prompt.size());
   const std::int32_t wanted = request.sampling.max_tokens;
@@ -109,7 +112,8 @@ Status EngineCore::submit(GenerateRequest request) {
                              .completion_max = wanted == 0 ? room : std::min(wanted, room),
                              .stops = std::move(request.sampling.stop),
                              .start = request.skips_thinking() ? AnswerStream::Start::kContent
-                                                               : AnswerStream::Start::kReasoning};
+                                                               : AnswerStream::Start::kReasoning,
+                             .constraint = std::move(constraint)};
   schedule_.add(std::make_unique<Sequence>(std::move(sequence), pool_));
   return {};
 }
@@ -127,6 +131,14 @@ Result<SamplerParams> EngineCore::resolve(const SamplingParams& sampling, Sequen
                  {static_cast<std::uint32_t>(entropy_), static_cast<std::uint32_t>(entropy_ >> 32)});
   out.seed = sampling.seed.value_or(std::uint64_t{drawn[1]} << 32 | drawn[0]);
   return out;
+}
+
+Result<std::optional<Constraint>> EngineCore::open_constraint(const GenerateRequest& request) {
+  if (request.constraint == nullptr) return std::nullopt;
+  const ChatMessage* opening = opening_of(request.messages);
+  const std::string_view begun = opening == nullptr || request.raw ? std::string_view() : std::string_view(opening->content);
+  TG_ASSIGN(Constraint constraint, constraints_.open(request.constraint, begun));
+  return constraint;
 }
 
 Result<std::vector<TokenId>> EngineCore::encode_prompt(const GenerateRequest& request) const {
@@ -221,8 +233,11 @@ void EngineCore::sample(const std::vector<StepPart>& parts, std::vector<Sequence
     const bool logits = wants_logits(part);
     sequence.advance(part.count);
     if (!logits) continue;
+    Constraint* constraint = sequence.constraint();
+    const grammar::TokenMask* allowed =
+        constraint == nullptr ? nullptr : &constraints_.allowed(*constraint, sequence.in_reasoning());
     const auto token = sampler_.sample(std::span(logits_).subspan(row++ * vocab, vocab), sequence.sampler(),
-                                       sequence.length());
+                                       sequence.length(), allowed);
     if (!token) {
       finish(sequence.end(FinishReason::kError, token.error()), events);
       continue;

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/core/clock.h"
 #include "worker/backend/backend.h"
+#include "worker/engine/constraint.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/schedule.h"
 #include "worker/engine/served_model.h"
@@ -45,6 +47,8 @@ class EngineCore final : public Engine {
              const Clock& clock);
 
   Result<SamplerParams> resolve(const SamplingParams& sampling, SequenceHandle handle) const;
+  /// Fails as submit() does for a constraint that cannot be kept.
+  Result<std::optional<Constraint>> open_constraint(const GenerateRequest& request);
   /// Fails as submit() does for a prompt that does not fit.
   Result<std::vector<TokenId>> encode_prompt(const GenerateRequest& request) const;
   Result<std::vector<TokenId>> tokens_of(const GenerateRequest& request) const;
@@ -60,6 +64,7 @@ class EngineCore final : public Engine {
   const Clock* clock_;
   TokenRules rules_;
   Sampler sampler_;
+  Constraints constraints_;
   KvPool pool_;  // before schedule_: sequences give their blocks back to it
   Schedule schedule_;
   EngineFacts facts_;
