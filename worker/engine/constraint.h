@@ -24,7 +24,7 @@ struct Constraint {
 /// follow it, nothing else may come.
 class Constraints {
  public:
-  /// `limit` is the sampler's. The tokenizer must outlive this.
+  /// `limit` is the sampler's.
   Constraints(const Tokenizer& tokenizer, std::span<const TokenId> end_tokens, TokenId limit);
 
   /// `begun` is content that stands in the prompt already. Fails: invalid_argument/constraint_mismatch (it is no

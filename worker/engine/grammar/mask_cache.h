@@ -67,8 +67,8 @@ class MaskTable {
 class MaskCache {
  public:
   struct Limits {
-    std::size_t grammars_max = 32;  ///< tables kept after their last sequence
-    std::size_t table_bytes_max = std::size_t{4} << 20;
+    std::size_t grammars_max = 16;  ///< tables kept after their last sequence
+    std::size_t table_bytes_max = std::size_t{8} << 20;
     std::size_t shared_bytes_max = std::size_t{16} << 20;
   };
   /// `vocabulary` is shared with the tables, which sequences keep alive.

@@ -33,6 +33,7 @@ class Matcher {
   bool is_complete() const;
 
   const Grammar& grammar() const { return *grammar_; }
+  const std::shared_ptr<const Grammar>& shared_grammar() const { return grammar_; }
   const Configs& configs() const { return configs_; }
   /// For trying how it goes on; whoever pushes frames cuts them off again.
   Pushdown& pushdown() { return pushdown_; }
