@@ -46,22 +46,14 @@ Grammar::Pointer json_grammar(std::string_view kind, NodeId JsonRules::*rule, co
   return std::make_shared<const Grammar>(*std::move(automaton), key_of(kind, "", limits));
 }
 
-// Framing to the automaton, and to the grammar's key.
-class Framing {
- public:
-  explicit Framing(AutomatonBuilder& builder) : b_(builder) {}
-  NodeId add(NodeId from, const std::vector<FramePiece>& pieces) {
-    for (const FramePiece& piece : pieces) {
-      const NodeId next = b_.node();
-      b_.literal(from, piece.control ? kControlByte + piece.text : piece.text, next);
-      from = next;
-    }
-    return from;
+NodeId add_frame(AutomatonBuilder& builder, NodeId from, const std::vector<FramePiece>& pieces) {
+  for (const FramePiece& piece : pieces) {
+    const NodeId next = builder.node();
+    builder.literal(from, piece.control ? kControlByte + piece.text : piece.text, next);
+    from = next;
   }
-
- private:
-  AutomatonBuilder& b_;
-};
+  return from;
+}
 
 std::string framing_key(const ToolFraming& framing) {
   std::string key;
@@ -132,7 +124,7 @@ Result<Grammar::Pointer> Grammar::from_tool_calls(std::span<const ToolSignature>
   AutomatonBuilder builder(builder_limits(limits));
   const JsonRules rules = add_json_rules(builder);
   SchemaCompiler compile = compiler(builder, rules, limits);
-  Framing frame(builder);
+  const auto frame = [&](NodeId from, const std::vector<FramePiece>& pieces) { return add_frame(builder, from, pieces); };
 
   std::string text = framing_key(framing) + fmt::format("{} {}", mode == ToolMode::kAuto ? "auto" : "required", calls_max);
   const NodeId root = builder.node(), calls = builder.node(), called = builder.node();
@@ -143,10 +135,10 @@ Result<Grammar::Pointer> Grammar::from_tool_calls(std::span<const ToolSignature>
     builder.edge(root, 0x00, 0xF4, root);  // text: the engine's decoder judges its UTF-8, as for free answers
   }
   const NodeId before_name = builder.node();
-  const NodeId first = frame.add(calls, framing.before_calls);
+  const NodeId first = frame(calls, framing.before_calls);
   builder.call(first, {.start = before_name}, called, 0, Op::kTake);
   std::set<std::string> names;
-  const NodeId name = frame.add(before_name, framing.before_name);
+  const NodeId name = frame(before_name, framing.before_name);
   for (std::size_t n = 0; n < tools.size(); ++n) {
     const std::string place = fmt::format("tools[{}].parameters", n);
     if (tools[n].name.empty() || !names.insert(tools[n].name).second)
@@ -168,14 +160,14 @@ Result<Grammar::Pointer> Grammar::from_tool_calls(std::span<const ToolSignature>
       }
       arguments = *compiled;
     }
-    builder.call(frame.add(named, framing.before_arguments), arguments, filled, 0);
-    builder.empty(frame.add(filled, framing.after_arguments), kDone);
+    builder.call(frame(named, framing.before_arguments), arguments, filled, 0);
+    builder.empty(frame(filled, framing.after_arguments), kDone);
   }
   const NodeId again = builder.node();
-  const NodeId next = frame.add(called, framing.between_calls);
+  const NodeId next = frame(called, framing.between_calls);
   builder.empty(next, again);
   builder.call(again, {.start = before_name}, called, 0, Op::kTake);
-  builder.empty(frame.add(called, framing.after_calls), kDone);
+  builder.empty(frame(called, framing.after_calls), kDone);
   TG_ASSIGN(Automaton automaton, builder.finish({.start = root}));
   return std::make_shared<const Grammar>(std::move(automaton), key_of("tools", text, limits));
 }

@@ -22,7 +22,7 @@ struct GrammarLimits {
   std::size_t rules_max = 10'000;           ///< places of the schema
   std::size_t alternatives_max = 1'000;     ///< of anyOf and oneOf, in all, multiplied out where they meet
   std::size_t pattern_bytes_max = 1024;
-  std::uint32_t pattern_states_max = 4'000;
+  std::uint32_t pattern_states_max = 2'000;  ///< of all patterns and formats together
   std::int64_t pattern_work_max = 20'000'000;
   std::size_t tools_max = 128;
 };

@@ -44,14 +44,14 @@ MaskTable::Entry MaskTable::build(const Automaton& automaton, const Name& name) 
   std::vector<TokenTrie::Token> rests;
   const auto walk = [&](const TokenTrie& trie) {
     walk_.run(trie, pushdown, start, [&](std::uint32_t node, const Configs& configs) {
-      const auto [first, last] = trie.tokens_under(node);
-      std::uint32_t token = first;
-      for (const std::uint32_t end = trie.tokens_end_at(node); token < end; ++token) mask.set(trie.token(token).second);
+      const TokenTrie::Node& place = trie.nodes()[node];
+      for (std::uint32_t n = 0; n < place.ends; ++n) mask.set(trie.id(place.tokens + n));
       const bool left = std::ranges::any_of(configs, [](const Config& config) { return config.node == kFinal; });
       if (!left) return;
-      for (; token < last; ++token) {
+      const std::uint32_t last = trie.tokens_under(node).second;
+      for (std::uint32_t token = place.tokens + place.ends; token < last; ++token) {
         const auto& [bytes, id] = trie.token(token);
-        rests.emplace_back(bytes.substr(trie.nodes()[node].depth), id);
+        rests.emplace_back(bytes.substr(place.depth), id);
       }
     });
   };
@@ -87,7 +87,12 @@ std::shared_ptr<MaskTable> MaskCache::table_for(const Grammar& grammar) {
     return recent_.front().second;
   }
   recent_.emplace_front(grammar.key(), std::make_shared<MaskTable>(vocabulary_, limits_.table_bytes_max));
-  if (recent_.size() > limits_.grammars_max) recent_.pop_back();
+  std::size_t bytes = 0;
+  for (const auto& one : recent_) bytes += one.second->bytes();
+  while (recent_.size() > limits_.grammars_max || (recent_.size() > 1 && bytes > limits_.recent_bytes_max)) {
+    bytes -= recent_.back().second->bytes();
+    recent_.pop_back();
+  }
   return recent_.front().second;
 }
 
@@ -105,9 +110,8 @@ void MaskCache::fill(Matcher& matcher, MaskTable& table, TokenMask& mask) {
     const Pushdown::Mark mark = pushdown.mark();
     pushdown.resume(config.stack, below_);
     walk_.run(entry.rests, pushdown, below_, [&](std::uint32_t node, const Configs&) {
-      const auto [first, last] = entry.rests.tokens_under(node);
-      const std::uint32_t end = entry.rests.tokens_end_at(node);
-      for (std::uint32_t token = first; token < end; ++token) mask.set(entry.rests.token(token).second);
+      const TokenTrie::Node& place = entry.rests.nodes()[node];
+      for (std::uint32_t n = 0; n < place.ends; ++n) mask.set(entry.rests.id(place.tokens + n));
     });
     pushdown.cut(mark);
   }

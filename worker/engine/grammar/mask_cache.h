@@ -43,6 +43,7 @@ class MaskTable {
   /// The entry lives until the next call.
   const Entry& find(const Automaton& automaton, const Config& config, const Pushdown& pushdown);
   std::int64_t built() const { return built_; }
+  std::size_t bytes() const { return bytes_; }
 
  private:
   struct NameHash {
@@ -67,8 +68,9 @@ class MaskTable {
 class MaskCache {
  public:
   struct Limits {
-    std::size_t grammars_max = 16;  ///< tables kept after their last sequence
-    std::size_t table_bytes_max = std::size_t{8} << 20;
+    std::size_t grammars_max = 32;  ///< tables kept after their last sequence
+    std::size_t recent_bytes_max = std::size_t{64} << 20;  ///< of those tables together, when one is added
+    std::size_t table_bytes_max = std::size_t{32} << 20;   ///< every state of every pattern, at 129k tokens
     std::size_t shared_bytes_max = std::size_t{16} << 20;
   };
   /// `vocabulary` is shared with the tables, which sequences keep alive.

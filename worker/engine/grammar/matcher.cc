@@ -16,6 +16,7 @@ constexpr std::size_t kArenaMin = 4096;
 Matcher::Matcher(std::shared_ptr<const Grammar> grammar)
     : grammar_(std::move(grammar)), pushdown_(grammar_->automaton()), compact_at_(kArenaMin) {
   pushdown_.begin(grammar_->automaton().root, configs_);
+  keep_few();
 }
 
 bool Matcher::accept(std::string_view bytes, TokenKind kind) {
@@ -31,6 +32,7 @@ bool Matcher::accept(std::string_view bytes, TokenKind kind) {
     pushdown_.cut(before.mark);
     return false;
   }
+  keep_few();
   history_.push_back(std::move(before));
   if (history_.size() > kRollbackMax) history_.pop_front();
   return true;
@@ -43,6 +45,12 @@ bool Matcher::read(std::string_view bytes) {
     if (configs_.empty()) return false;
   }
   return true;
+}
+
+void Matcher::keep_few() {
+  if (configs_.size() <= kWaysMax) return;
+  std::sort(configs_.begin(), configs_.end());  // by place in the schema
+  configs_.resize(kWaysMax);
 }
 
 void Matcher::rollback(std::size_t tokens) {

@@ -44,10 +44,15 @@ void Pushdown::step(const Configs& in, std::uint8_t byte, Configs& out) {
           break;
       }
       if (automaton_->need_max > 0 && !fits(next.node, stacks_[next.stack].depth)) continue;
-      open_.push_back(next);
+      const Node& target = automaton_->nodes[next.node];
+      if (target.accepts || target.calls_begin != target.calls_end) {
+        open_.push_back(next);
+      } else {
+        add_once(next, out);  // inside a string, a number or a literal: nothing to follow
+      }
     }
   }
-  settle(out);
+  if (!open_.empty()) settle(out);
 }
 
 void Pushdown::resume(std::uint32_t stack, Configs& out) {
@@ -65,8 +70,7 @@ void Pushdown::settle(Configs& out) {
     const Node& node = automaton_->nodes[config.node];
     const bool waits = node.edges_begin != node.edges_end || config.node == kFinal;
     if (waits) {
-      if (std::find(out.begin(), out.end(), config) != out.end()) continue;
-      out.push_back(config);
+      if (!add_once(config, out)) continue;
       if (config.node == kFinal) continue;
     }
     for (std::uint32_t c = node.calls_begin; c < node.calls_end; ++c) call(config, automaton_->calls[c]);
@@ -74,6 +78,19 @@ void Pushdown::settle(Configs& out) {
     if (config.stack == 0) open_.push_back({kFinal, 0, 0, 0});
     for (std::uint32_t r = stacks_[config.stack].first_return; r != kUnbounded; r = returns_[r].next) open_.push_back(returns_[r].config);
   }
+}
+
+// Nearly always there are a few ways, and looking at them is fastest. A hostile schema can have thousands.
+bool Pushdown::add_once(const Config& config, Configs& out) {
+  constexpr std::size_t kFew = 32;
+  if (out.size() < kFew) {
+    if (std::find(out.begin(), out.end(), config) != out.end()) return false;
+  } else {
+    if (out.size() == kFew) many_ = {out.begin(), out.end()};
+    if (!many_.insert(config).second) return false;
+  }
+  out.push_back(config);
+  return true;
 }
 
 void Pushdown::call(const Config& from, const Call& call) {

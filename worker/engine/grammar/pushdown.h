@@ -1,7 +1,10 @@
 #pragma once
 
+#include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "worker/engine/grammar/automaton.h"
@@ -14,7 +17,15 @@ struct Config {
   std::uint32_t least = 0;
   std::uint32_t most = kUnbounded;
   std::uint32_t stack = 0;
-  bool operator==(const Config&) const = default;
+  auto operator<=>(const Config&) const = default;
+};
+
+struct ConfigHash {
+  std::size_t operator()(const Config& config) const {
+    std::uint64_t hash = config.node;
+    for (const std::uint64_t part : {config.least, config.most, config.stack}) hash = (hash ^ part) * 0x9E3779B97F4A7C15ULL ^ (hash >> 29);
+    return static_cast<std::size_t>(hash);
+  }
 };
 
 /// All ways at once, after some bytes. Empty: the bytes are no beginning of any sentence.
@@ -71,6 +82,7 @@ class Pushdown {
     return need == 0 || depth + need <= automaton_->nesting_max;
   }
   void settle(Configs& out);
+  bool add_once(const Config& config, Configs& out);
   void call(const Config& from, const Call& call);
   void add_return(std::uint32_t stack, const Config& config);
 
@@ -79,6 +91,7 @@ class Pushdown {
   std::vector<Return> returns_;
   std::vector<Push> pushes_;  ///< of the present byte
   Configs open_;              ///< still to be settled
+  std::unordered_set<Config, ConfigHash> many_;  ///< what is in the vector being made, once it is long
 };
 
 }  // namespace tidegate::worker::grammar

@@ -153,6 +153,13 @@ Result<NodeId> SchemaCompiler::pattern_rule(const SchemaFacts& facts, const json
   };
   const Result<ByteDfa> dfa = compiled();
   if (!dfa) return document_->error(dfa.error().reason, dfa.error().message, at, "pattern");
+  pattern_states_ += dfa->states.size();
+  if (pattern_states_ > budget_.states_max) {
+    return document_->error("pattern_too_complex",
+                            fmt::format("the patterns and formats so far need {} states; at most {} are supported",
+                                        pattern_states_, budget_.states_max),
+                            at, "pattern");
+  }
   const NodeId start = b_.node();
   add_string_of(b_, start, *dfa, kDone);
   pattern_rules_.emplace(std::move(key), start);

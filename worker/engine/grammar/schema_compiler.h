@@ -49,6 +49,7 @@ class SchemaCompiler {
   PatternBudget budget_;
   const SchemaDocument* document_ = nullptr;
   std::size_t alternatives_ = 0;
+  std::size_t pattern_states_ = 0;
   std::map<Schemas, NodeId> known_;
   std::vector<std::pair<Schemas, NodeId>> open_;  ///< rules whose inside is still to be written
   std::map<std::string, NodeId> pattern_rules_;

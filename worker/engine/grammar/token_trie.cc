@@ -27,22 +27,17 @@ TokenTrie::TokenTrie(std::vector<Token> tokens) : tokens_(std::move(tokens)) {
       path.push_back(static_cast<std::uint32_t>(nodes_.size()));
       nodes_.push_back({.next = 0, .tokens = n, .depth = static_cast<std::uint16_t>(at + 1), .byte = static_cast<std::uint8_t>(bytes[at])});
     }
+    if (nodes_[path.back()].ends < std::numeric_limits<std::uint8_t>::max()) ++nodes_[path.back()].ends;
+    ids_.push_back(tokens_[n].second);
     last = bytes;
   }
   leave(0);
 }
 
 std::size_t TokenTrie::bytes() const {
-  std::size_t total = nodes_.size() * sizeof(Node);
+  std::size_t total = nodes_.size() * sizeof(Node) + ids_.size() * sizeof(std::int32_t);
   for (const Token& token : tokens_) total += sizeof(Token) + token.first.capacity();
   return total;
-}
-
-std::uint32_t TokenTrie::tokens_end_at(std::uint32_t node) const {
-  std::uint32_t end = nodes_[node].tokens;
-  const std::uint32_t last = end_of_tokens(nodes_[node].next);
-  while (end < last && tokens_[end].first.size() == nodes_[node].depth) ++end;
-  return end;
 }
 
 }  // namespace tidegate::worker::grammar

@@ -20,10 +20,12 @@ class TokenTrie {
     std::uint32_t tokens = 0;  ///< index of the first token that is spelled by the way here, or goes on from here
     std::uint16_t depth = 0;   ///< bytes on the way here; at least 1
     std::uint8_t byte = 0;
+    std::uint8_t ends = 0;     ///< tokens that end here, from `tokens` on
   };
 
   TokenTrie() = default;
-  /// Tokens without bytes, or longer than 65535 of them, are left out.
+  /// Tokens without bytes, or longer than 65535 of them, are left out, and so is what comes after 255 tokens of the same
+  /// bytes.
   explicit TokenTrie(std::vector<Token> tokens);
 
   const std::vector<Node>& nodes() const { return nodes_; }
@@ -34,8 +36,8 @@ class TokenTrie {
   std::pair<std::uint32_t, std::uint32_t> tokens_under(std::uint32_t node) const {
     return {nodes_[node].tokens, end_of_tokens(nodes_[node].next)};
   }
-  std::uint32_t tokens_end_at(std::uint32_t node) const;
   const Token& token(std::uint32_t index) const { return tokens_[index]; }
+  std::int32_t id(std::uint32_t index) const { return ids_[index]; }
 
  private:
   std::uint32_t end_of_tokens(std::uint32_t node) const {
@@ -43,6 +45,7 @@ class TokenTrie {
   }
   std::vector<Node> nodes_;
   std::vector<Token> tokens_;  ///< sorted by bytes
+  std::vector<std::int32_t> ids_;  ///< of tokens_, close together: a walk reads nothing else
 };
 
 /// Runs an automaton over a trie. Keeps scratch memory; one thread.

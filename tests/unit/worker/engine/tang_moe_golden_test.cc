@@ -181,6 +181,7 @@ TEST(TangMoeGolden, ConstrainedAnswersParseAndDisturbNobody) {
     auto request = free_request(index);
     request.handle = kConstrained + index;
     request.sampling.max_tokens = 0;
+    request.sampling.temperature = 0.7;
     request.constraint = *poem;
     ASSERT_TRUE(crowded->submit(std::move(request)));
     ASSERT_TRUE(crowded->submit(free_request(index)));

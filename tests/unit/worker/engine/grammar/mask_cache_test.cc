@@ -55,7 +55,7 @@ TEST(MaskCache, RulesOfJsonAreWalkedOnceForAllGrammars) {
 }
 
 TEST(MaskCache, TablesAreSharedByKeyAndOutliveTheirPlaceInTheCache) {
-  MaskCache cache(test_vocabulary_pointer(), {.grammars_max = 2, .table_bytes_max = 1 << 20, .shared_bytes_max = 1 << 20});
+  MaskCache cache(test_vocabulary_pointer(), {.grammars_max = 2});
   const auto one = compiled(R"({"const":1})");
   const auto table = cache.table_for(*one);
   EXPECT_EQ(cache.table_for(*compiled(R"({"const":1})")), table);
@@ -68,7 +68,7 @@ TEST(MaskCache, TablesAreSharedByKeyAndOutliveTheirPlaceInTheCache) {
 }
 
 TEST(MaskCache, ATableThatIsFullStartsOver) {
-  MaskCache cache(test_vocabulary_pointer(), {.grammars_max = 1, .table_bytes_max = 1, .shared_bytes_max = 1});
+  MaskCache cache(test_vocabulary_pointer(), {.table_bytes_max = 1, .shared_bytes_max = 1});
   Matcher matcher(compiled(R"({"type":"array","items":{"type":"string"}})"));
   for (const std::string_view token : {"[", "\"", "a", "\"", ",", "\"", "b\"", "]"}) {
     const auto tokens = allowed(cache, matcher);
