@@ -2,9 +2,9 @@
 //
 //   grammar_mask_bench MODEL_DIR [SECONDS]
 //
-// MODEL_DIR holds a tokenizer.json (the figures that matter are those of a vocabulary of 129k). Answers are random: each
-// token is drawn from its mask, words preferred, so that strings have some length. "cold" is the first answers of a
-// schema, when most places are met for the first time; "warm" is later ones.
+// MODEL_DIR holds a tokenizer.json (the figures that matter are those of a vocabulary of 129k). Answers are random:
+// each token is drawn from its mask, words preferred, so that strings have some length. "cold" is the first answers of
+// a schema, when most places are met for the first time; "warm" is later ones.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -81,7 +81,9 @@ class Bench {
     if (ids.empty()) return 0;
     // Now and then a token that ends something: otherwise strings would go on for hundreds of tokens.
     if (rng_.below(4) == 0) {
-      const auto ends = [&](TokenId id) { return tokenizer_.token_bytes(id).find_first_of("\"]}") != std::string_view::npos; };
+      const auto ends = [&](TokenId id) {
+        return tokenizer_.token_bytes(id).find_first_of("\"]}") != std::string_view::npos;
+      };
       const auto found = std::find_if(ids.begin(), ids.end(), ends);
       if (found != ids.end()) return *found;
     }
@@ -93,7 +95,9 @@ class Bench {
     std::sort(times.begin(), times.end());
     double total = 0;
     for (const double time : times) total += time;
-    const auto at = [&](double share) { return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))]; };
+    const auto at = [&](double share) {
+      return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))];
+    };
     return fmt::format("n {:>7}  mean {:8.1f}  p50 {:8.1f}  p99 {:8.1f}  max {:8.1f} us", times.size(),
                        total / static_cast<double>(times.size()), at(0.5), at(0.99), times.back());
   }
@@ -123,7 +127,8 @@ int run(const char* dir, double seconds) {
       fmt::print(stderr, "{}\n", grammar.error().to_string());
       return 1;
     }
-    fmt::print("{}: {} states, compiled in {:.1f} ms\n", name, (*grammar)->automaton().nodes.size(), microseconds(Clock::now() - begin) / 1000);
+    fmt::print("{}: {} states, compiled in {:.1f} ms\n", name, (*grammar)->automaton().nodes.size(),
+               microseconds(Clock::now() - begin) / 1000);
     bench.run(name, *grammar);
   }
   return 0;

@@ -22,7 +22,8 @@ using tidegate::worker::grammar::Matcher;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const std::size_t split = input.find('\0');
-  const GrammarLimits limits{.schema_bytes_max = 4096, .nodes_max = 20'000, .edges_max = 60'000, .pattern_work_max = 200'000};
+  const GrammarLimits limits{
+      .schema_bytes_max = 4096, .nodes_max = 20'000, .edges_max = 60'000, .pattern_work_max = 200'000};
   const auto grammar = Grammar::from_json_schema(input.substr(0, split), limits);
   if (!grammar || split == std::string_view::npos) return 0;
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <limits>
 #include <optional>
+#include <string_view>
 
 #include "base/core/check.h"
 #include "worker/engine/philox.h"
@@ -136,7 +137,8 @@ Result<SamplerParams> EngineCore::resolve(const SamplingParams& sampling, Sequen
 Result<std::optional<Constraint>> EngineCore::open_constraint(const GenerateRequest& request) {
   if (request.constraint == nullptr) return std::nullopt;
   const ChatMessage* opening = opening_of(request.messages);
-  const std::string_view begun = opening == nullptr || request.raw ? std::string_view() : std::string_view(opening->content);
+  std::string_view begun;
+  if (opening != nullptr && !request.raw) begun = opening->content;
   TG_ASSIGN(Constraint constraint, constraints_.open(request.constraint, begun));
   return constraint;
 }

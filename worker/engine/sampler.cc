@@ -29,7 +29,9 @@ Result<TokenId> Sampler::sample(std::span<const float> logits, const SamplerPara
   }
   if (!finite)
     return fail(Code::kInternal, "numeric_fault", "the model produced a logit that is not a number");
-  if (best < 0) return fail(Code::kInternal, "constraint_dead_end", "no token can continue the answer as its format demands");
+  if (best < 0) {
+    return fail(Code::kInternal, "constraint_dead_end", "no token can continue the answer as its format demands");
+  }
   if (params.temperature == 0) return best;
 
   const double top = logits[static_cast<std::size_t>(best)];

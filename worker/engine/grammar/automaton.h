@@ -51,9 +51,9 @@ struct Call {
 struct Node {
   std::uint32_t edges_begin = 0, edges_end = 0;
   std::uint32_t calls_begin = 0, calls_end = 0;
-  std::uint16_t need = 0;   ///< levels of nesting that the shortest way to the rule's end opens
-  bool accepts = false;     ///< the rule may end here
-  bool may_nest = false;    ///< some way on from here within the rule opens a level
+  std::uint16_t need = 0;  ///< levels of nesting that the shortest way to the rule's end opens
+  bool accepts = false;    ///< the rule may end here
+  bool may_nest = false;   ///< some way on from here within the rule opens a level
 };
 
 struct Automaton {
@@ -61,8 +61,8 @@ struct Automaton {
   std::vector<Edge> edges;
   std::vector<Call> calls;
   Target root;
-  NodeId shared_end = 0;     ///< nodes below are the same in every automaton (json_rules.h)
-  NodeId string_body = 0;    ///< inside a plain string, between two characters
+  NodeId shared_end = 0;   ///< nodes below are the same in every automaton (json_rules.h)
+  NodeId string_body = 0;  ///< inside a plain string, between two characters
   std::uint16_t nesting_max = 0;
   std::uint16_t need_max = 0;  ///< the largest `need`
 };

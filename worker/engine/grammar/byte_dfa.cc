@@ -14,9 +14,11 @@ namespace tidegate::worker::grammar {
 namespace {
 
 std::unexpected<Error> too_complex(const PatternBudget& budget) {
-  return fail(Code::kInvalidArgument, "pattern_too_complex",
-              fmt::format("a pattern (with the lengths or format beside it) needs more than {} states, or too much work "
-                          "to compile; use smaller counts, or lengths without a pattern", budget.states_max));
+  return fail(
+      Code::kInvalidArgument, "pattern_too_complex",
+      fmt::format("a pattern (with the lengths or format beside it) needs more than {} states, or too much work "
+                  "to compile; use smaller counts, or lengths without a pattern",
+                  budget.states_max));
 }
 
 // Thompson's construction, over bytes.
@@ -58,7 +60,9 @@ class Nfa {
     if (full_) return;
     const Regex::Node& node = regex_.nodes[index];
     switch (node.kind) {
-      case Regex::Kind::kEmpty: empty(from, to); return;
+      case Regex::Kind::kEmpty:
+        empty(from, to);
+        return;
       case Regex::Kind::kChars:
         for (const auto& [low, high] : node.chars) add_chars(low, high, from, to);
         return;
@@ -73,7 +77,9 @@ class Nfa {
         }
         if (node.parts.empty()) empty(from, to);
         return;
-      case Regex::Kind::kRepeat: add_repeat(node, from, to); return;
+      case Regex::Kind::kRepeat:
+        add_repeat(node, from, to);
+        return;
     }
   }
 
@@ -111,7 +117,13 @@ class Nfa {
       std::uint32_t low, high;
     };
     // Between the characters that JSON escapes, and around the surrogates.
-    for (const Range& plain : {Range{0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0x7F}, {0x80, 0x7FF}, {0x800, 0xD7FF}, {0xE000, 0xFFFF}, {0x10000, 0x10FFFF}}) {
+    for (const Range& plain : {Range{0x20, 0x21},
+                               {0x23, 0x5B},
+                               {0x5D, 0x7F},
+                               {0x80, 0x7FF},
+                               {0x800, 0xD7FF},
+                               {0xE000, 0xFFFF},
+                               {0x10000, 0x10FFFF}}) {
       const std::uint32_t first = std::max(low, plain.low), last = std::min(high, plain.high);
       if (first <= last) add_utf8(first, last, from, to);
     }
@@ -221,7 +233,8 @@ Result<ByteDfa> determinised(const Nfa& nfa, PatternBudget& budget) {
     const auto [found, is_new] = names.try_emplace(std::move(set), static_cast<std::uint32_t>(names.size()));
     if (is_new) {
       sets.push_back(&found->first);  // a map's keys stay where they are
-      dfa.states.push_back({.edges = {}, .accepts = std::binary_search(found->first.begin(), found->first.end(), nfa.end)});
+      dfa.states.push_back(
+          {.edges = {}, .accepts = std::binary_search(found->first.begin(), found->first.end(), nfa.end)});
     }
     return found->second;
   };
@@ -308,7 +321,8 @@ void add_string_of(AutomatonBuilder& builder, NodeId from, const ByteDfa& dfa, N
   for (std::size_t n = 0; n < dfa.states.size(); ++n) nodes.push_back(builder.node());
   builder.edge(from, '"', nodes[0]);
   for (std::size_t n = 0; n < dfa.states.size(); ++n) {
-    for (const ByteDfa::Edge& edge : dfa.states[n].edges) builder.edge(nodes[n], edge.low, edge.high, nodes[edge.target]);
+    for (const ByteDfa::Edge& edge : dfa.states[n].edges)
+      builder.edge(nodes[n], edge.low, edge.high, nodes[edge.target]);
     if (dfa.states[n].accepts) builder.edge(nodes[n], '"', to);
   }
 }

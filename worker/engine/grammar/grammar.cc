@@ -59,7 +59,8 @@ std::string framing_key(const ToolFraming& framing) {
   std::string key;
   for (const auto* pieces : {&framing.before_calls, &framing.before_name, &framing.before_arguments,
                              &framing.after_arguments, &framing.between_calls, &framing.after_calls}) {
-    for (const FramePiece& piece : *pieces) key += fmt::format("{}{}:{}", piece.control ? 'c' : 't', piece.text.size(), piece.text);
+    for (const FramePiece& piece : *pieces)
+      key += fmt::format("{}{}:{}", piece.control ? 'c' : 't', piece.text.size(), piece.text);
     key += ';';
   }
   return key;
@@ -70,12 +71,14 @@ Status check_framing(const ToolFraming& framing, ToolMode mode) {
                              &framing.after_arguments, &framing.between_calls, &framing.after_calls}) {
     for (const FramePiece& piece : *pieces) {
       if (piece.text.empty() || piece.text.find(kControlByte) != std::string::npos)
-        return fail(Code::kInvalidArgument, "schema_invalid", "a piece of the framing of tool calls is empty or no text", "framing");
+        return fail(Code::kInvalidArgument, "schema_invalid",
+                    "a piece of the framing of tool calls is empty or no text", "framing");
     }
   }
   if (mode == ToolMode::kAuto && (framing.before_calls.empty() || !framing.before_calls[0].control)) {
     return fail(Code::kInvalidArgument, "schema_invalid",
-                "calls after free text must begin with a control token, or text could not be told from them", "framing");
+                "calls after free text must begin with a control token, or text could not be told from them",
+                "framing");
   }
   return {};
 }
@@ -109,9 +112,13 @@ Result<Grammar::Pointer> Grammar::from_json_schema(std::string_view schema_json,
   return std::make_shared<const Grammar>(std::move(automaton), key_of("schema", schema_json, limits));
 }
 
-Grammar::Pointer Grammar::json_object(const GrammarLimits& limits) { return json_grammar("object", &JsonRules::object, limits); }
+Grammar::Pointer Grammar::json_object(const GrammarLimits& limits) {
+  return json_grammar("object", &JsonRules::object, limits);
+}
 
-Grammar::Pointer Grammar::json_value(const GrammarLimits& limits) { return json_grammar("value", &JsonRules::value, limits); }
+Grammar::Pointer Grammar::json_value(const GrammarLimits& limits) {
+  return json_grammar("value", &JsonRules::value, limits);
+}
 
 Result<Grammar::Pointer> Grammar::from_tool_calls(std::span<const ToolSignature> tools, ToolMode mode,
                                                   const ToolFraming& framing, std::uint32_t calls_max,
@@ -124,9 +131,12 @@ Result<Grammar::Pointer> Grammar::from_tool_calls(std::span<const ToolSignature>
   AutomatonBuilder builder(builder_limits(limits));
   const JsonRules rules = add_json_rules(builder);
   SchemaCompiler compile = compiler(builder, rules, limits);
-  const auto frame = [&](NodeId from, const std::vector<FramePiece>& pieces) { return add_frame(builder, from, pieces); };
+  const auto frame = [&](NodeId from, const std::vector<FramePiece>& pieces) {
+    return add_frame(builder, from, pieces);
+  };
 
-  std::string text = framing_key(framing) + fmt::format("{} {}", mode == ToolMode::kAuto ? "auto" : "required", calls_max);
+  std::string text =
+      framing_key(framing) + fmt::format("{} {}", mode == ToolMode::kAuto ? "auto" : "required", calls_max);
   const NodeId root = builder.node(), calls = builder.node(), called = builder.node();
   // The frame of `calls` counts the calls that are left.
   builder.call(root, {.start = calls, .least = 0, .most = calls_max}, kDone, 0);
@@ -142,7 +152,8 @@ Result<Grammar::Pointer> Grammar::from_tool_calls(std::span<const ToolSignature>
   for (std::size_t n = 0; n < tools.size(); ++n) {
     const std::string place = fmt::format("tools[{}].parameters", n);
     if (tools[n].name.empty() || !names.insert(tools[n].name).second)
-      return fail(Code::kInvalidArgument, "schema_invalid", "every tool needs a name of its own", fmt::format("tools[{}].name", n));
+      return fail(Code::kInvalidArgument, "schema_invalid", "every tool needs a name of its own",
+                  fmt::format("tools[{}].name", n));
     text += fmt::format("\n{}:{}:{}", tools[n].name.size(), tools[n].name, tools[n].parameters_json);
     const NodeId named = builder.node(), filled = builder.node();
     builder.literal(name, tools[n].name, named);

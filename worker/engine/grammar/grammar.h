@@ -15,12 +15,12 @@ namespace tidegate::worker::grammar {
 /// What one schema may cost. Compiling takes time and memory in proportion to these, whatever the text says.
 struct GrammarLimits {
   std::size_t schema_bytes_max = 64 * 1024;
-  std::size_t schema_depth_max = 64;        ///< nesting of the schema's own text
-  std::uint16_t nesting_max = 32;           ///< nesting of what is generated; many parsers stop there
+  std::size_t schema_depth_max = 64;  ///< nesting of the schema's own text
+  std::uint16_t nesting_max = 32;     ///< nesting of what is generated; many parsers stop there
   std::uint32_t nodes_max = 100'000;
   std::uint32_t edges_max = 400'000;
-  std::size_t rules_max = 10'000;           ///< places of the schema
-  std::size_t alternatives_max = 1'000;     ///< of anyOf and oneOf, in all, multiplied out where they meet
+  std::size_t rules_max = 10'000;        ///< places of the schema
+  std::size_t alternatives_max = 1'000;  ///< of anyOf and oneOf, in all, multiplied out where they meet
   std::size_t pattern_bytes_max = 1024;
   std::uint32_t pattern_states_max = 2'000;  ///< of all patterns and formats together
   std::int64_t pattern_work_max = 20'000'000;
@@ -70,9 +70,11 @@ class Grammar {
   static Pointer json_object(const GrammarLimits& limits = {});
   static Pointer json_value(const GrammarLimits& limits = {});
   /// Calls of these tools, at most `calls_max` (>= 1), in this framing. Fails as from_json_schema does, the field then
-  /// beginning with "tools[n].parameters"; invalid_argument/schema_invalid for a name twice or a framing that cannot be.
-  static Result<Pointer> from_tool_calls(std::span<const ToolSignature> tools, ToolMode mode, const ToolFraming& framing,
-                                         std::uint32_t calls_max, const GrammarLimits& limits = {});
+  /// beginning with "tools[n].parameters"; invalid_argument/schema_invalid for a name twice or a framing that cannot
+  /// be.
+  static Result<Pointer> from_tool_calls(std::span<const ToolSignature> tools, ToolMode mode,
+                                         const ToolFraming& framing, std::uint32_t calls_max,
+                                         const GrammarLimits& limits = {});
 
   const Automaton& automaton() const { return automaton_; }
   /// Equal keys mean equal languages: what masks are shared by.

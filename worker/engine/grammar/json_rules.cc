@@ -53,8 +53,10 @@ NodeId add_string(AutomatonBuilder& b, NodeId body) {
   b.edge(escape, 'u', unicode);
   const NodeId three = b.node(), two = b.node(), one = b.node();  // hex digits still to come
   b.edge(unicode, '0', '9', three);
-  for (const char c : {'a', 'A'}) b.edge(unicode, static_cast<std::uint8_t>(c), static_cast<std::uint8_t>(c + 2), three);
-  for (const char c : {'e', 'E'}) b.edge(unicode, static_cast<std::uint8_t>(c), static_cast<std::uint8_t>(c + 1), three);
+  for (const char c : {'a', 'A'})
+    b.edge(unicode, static_cast<std::uint8_t>(c), static_cast<std::uint8_t>(c + 2), three);
+  for (const char c : {'e', 'E'})
+    b.edge(unicode, static_cast<std::uint8_t>(c), static_cast<std::uint8_t>(c + 1), three);
   hex_digit(b, three, two);
   hex_digit(b, two, one);
   hex_digit(b, one, body);
@@ -213,7 +215,8 @@ JsonRules add_json_rules(AutomatonBuilder& b) {
   rules.value = b.node();
   rules.object = add_any_object(b, rules.string, rules.value);
   rules.array = add_any_array(b, rules.value);
-  for (const NodeId rule : {rules.string, rules.number, rules.object, rules.array}) b.call(rules.value, {.start = rule}, kDone, 0);
+  for (const NodeId rule : {rules.string, rules.number, rules.object, rules.array})
+    b.call(rules.value, {.start = rule}, kDone, 0);
   b.literals(rules.value, {"true", "false", "null"}, kDone);
   b.end_shared(rules.string_body);
   return rules;
@@ -221,14 +224,22 @@ JsonRules add_json_rules(AutomatonBuilder& b) {
 
 std::string canonical_escape(char c) {
   switch (c) {
-    case '"': return "\\\"";
-    case '\\': return "\\\\";
-    case '\b': return "\\b";
-    case '\f': return "\\f";
-    case '\n': return "\\n";
-    case '\r': return "\\r";
-    case '\t': return "\\t";
-    default: break;
+    case '"':
+      return "\\\"";
+    case '\\':
+      return "\\\\";
+    case '\b':
+      return "\\b";
+    case '\f':
+      return "\\f";
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    default:
+      break;
   }
   const auto byte = static_cast<std::uint8_t>(c);
   return byte < 0x20 ? fmt::format("\\u{:04x}", byte) : std::string();
@@ -249,12 +260,16 @@ std::string canonical_text(std::string_view text) {
 
 std::string canonical_json(const json::value& value) {
   switch (value.kind()) {
-    case boost::json::kind::null: return "null";
-    case boost::json::kind::bool_: return value.get_bool() ? "true" : "false";
+    case boost::json::kind::null:
+      return "null";
+    case boost::json::kind::bool_:
+      return value.get_bool() ? "true" : "false";
     case boost::json::kind::int64:
     case boost::json::kind::uint64:
-    case boost::json::kind::double_: return number_text(value);
-    case boost::json::kind::string: return "\"" + canonical_text(std::string_view(value.get_string())) + "\"";
+    case boost::json::kind::double_:
+      return number_text(value);
+    case boost::json::kind::string:
+      return "\"" + canonical_text(std::string_view(value.get_string())) + "\"";
     case boost::json::kind::array: {
       std::string out = "[";
       for (const json::value& item : value.get_array()) {
@@ -263,7 +278,8 @@ std::string canonical_json(const json::value& value) {
       }
       return out + "]";
     }
-    case boost::json::kind::object: break;
+    case boost::json::kind::object:
+      break;
   }
   std::string out = "{";
   for (const auto& member : value.get_object()) {
@@ -312,7 +328,8 @@ void add_other_key(AutomatonBuilder& b, const JsonRules& rules, NodeId from, con
       for (int byte = edge.low; byte <= edge.high + 1; ++byte) {
         const bool child = byte <= edge.high && children.contains(static_cast<std::uint8_t>(byte));
         if (!child && byte <= edge.high) continue;
-        if (low < byte) b.edge(branch.node, static_cast<std::uint8_t>(low), static_cast<std::uint8_t>(byte - 1), leave(edge.target));
+        if (low < byte)
+          b.edge(branch.node, static_cast<std::uint8_t>(low), static_cast<std::uint8_t>(byte - 1), leave(edge.target));
         low = byte + 1;
         if (!child) continue;
         const NodeId next = b.node();

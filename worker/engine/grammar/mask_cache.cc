@@ -16,7 +16,8 @@ MaskTable::Name MaskTable::name_of(const Automaton& automaton, const Config& con
   const std::uint32_t far = vocabulary_->bytes_max() + 1;
   Name name{config.node, std::min(config.least, far), std::min(config.most, far), 0};
   if (automaton.nodes[config.node].may_nest) {
-    const std::uint32_t left = automaton.nesting_max - std::min<std::uint32_t>(automaton.nesting_max, pushdown.depth(config.stack));
+    const std::uint32_t left =
+        automaton.nesting_max - std::min<std::uint32_t>(automaton.nesting_max, pushdown.depth(config.stack));
     name.levels = std::min<std::uint32_t>(left, vocabulary_->opens_max() + automaton.need_max + 1);
   }
   return name;

@@ -31,9 +31,9 @@ class MaskTable {
     bool operator==(const Name&) const = default;
   };
   struct Entry {
-    TokenMask mask;                  ///< empty if `ids` is used
+    TokenMask mask;  ///< empty if `ids` is used
     std::vector<std::int32_t> ids;
-    TokenTrie rests;                 ///< the bytes behind the rule's end, of tokens not allowed already
+    TokenTrie rests;  ///< the bytes behind the rule's end, of tokens not allowed already
     std::size_t bytes = 0;
   };
 
@@ -49,7 +49,8 @@ class MaskTable {
   struct NameHash {
     std::size_t operator()(const Name& name) const {
       std::uint64_t hash = name.node;
-      for (const std::uint64_t part : {name.least, name.most, name.levels}) hash = (hash ^ part) * 0x9E3779B97F4A7C15ULL ^ (hash >> 31);
+      for (const std::uint64_t part : {name.least, name.most, name.levels})
+        hash = (hash ^ part) * 0x9E3779B97F4A7C15ULL ^ (hash >> 31);
       return static_cast<std::size_t>(hash);
     }
   };
@@ -68,7 +69,7 @@ class MaskTable {
 class MaskCache {
  public:
   struct Limits {
-    std::size_t grammars_max = 32;  ///< tables kept after their last sequence
+    std::size_t grammars_max = 32;                         ///< tables kept after their last sequence
     std::size_t recent_bytes_max = std::size_t{64} << 20;  ///< of those tables together, when one is added
     std::size_t table_bytes_max = std::size_t{32} << 20;   ///< every state of every pattern, at 129k tokens
     std::size_t shared_bytes_max = std::size_t{16} << 20;

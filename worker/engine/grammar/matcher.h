@@ -17,9 +17,9 @@ class Matcher {
  public:
   /// Tokens that rollback() can take back.
   static constexpr std::size_t kRollbackMax = 64;
-  /// Ways held between two tokens; only a schema of very many alternatives that begin alike has more, and then the later
-  /// ones are given up. Each way can reach an end by itself, so what is left is narrower and never stuck. This bounds the
-  /// work per token that one request can ask of everybody's engine.
+  /// Ways held between two tokens; only a schema of very many alternatives that begin alike has more, and then the
+  /// later ones are given up. Each way can reach an end by itself, so what is left is narrower and never stuck. This
+  /// bounds the work per token that one request can ask of everybody's engine.
   static constexpr std::size_t kWaysMax = 128;
 
   explicit Matcher(std::shared_ptr<const Grammar> grammar);

@@ -33,7 +33,8 @@ class Magnitudes {
       : b_(builder), low_(std::move(low)), high_(std::move(high)), integer_(integer), to_(to) {}
 
   void add(NodeId from) {
-    const std::size_t longest = high_ ? std::min<std::size_t>(high_->at.integer.size(), kIntegerDigitsMax) : kIntegerDigitsMax;
+    const std::size_t longest =
+        high_ ? std::min<std::size_t>(high_->at.integer.size(), kIntegerDigitsMax) : kIntegerDigitsMax;
     for (std::size_t length = low_.at.integer.size(); length <= longest; ++length) {
       length_ = length;
       memo_.clear();

@@ -30,7 +30,8 @@ void Pushdown::step(const Configs& in, std::uint8_t byte, Configs& out) {
       if (byte < edge.low || byte > edge.high) continue;
       Config next{edge.target, config.least, config.most, config.stack};
       switch (edge.op) {
-        case Op::kNone: break;
+        case Op::kNone:
+          break;
         case Op::kTake:
           if (next.most == 0) continue;
           if (next.most != kUnbounded) --next.most;
@@ -76,7 +77,8 @@ void Pushdown::settle(Configs& out) {
     for (std::uint32_t c = node.calls_begin; c < node.calls_end; ++c) call(config, automaton_->calls[c]);
     if (!node.accepts) continue;
     if (config.stack == 0) open_.push_back({kFinal, 0, 0, 0});
-    for (std::uint32_t r = stacks_[config.stack].first_return; r != kUnbounded; r = returns_[r].next) open_.push_back(returns_[r].config);
+    for (std::uint32_t r = stacks_[config.stack].first_return; r != kUnbounded; r = returns_[r].next)
+      open_.push_back(returns_[r].config);
   }
 }
 

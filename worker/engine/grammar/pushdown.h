@@ -23,7 +23,8 @@ struct Config {
 struct ConfigHash {
   std::size_t operator()(const Config& config) const {
     std::uint64_t hash = config.node;
-    for (const std::uint64_t part : {config.least, config.most, config.stack}) hash = (hash ^ part) * 0x9E3779B97F4A7C15ULL ^ (hash >> 29);
+    for (const std::uint64_t part : {config.least, config.most, config.stack})
+      hash = (hash ^ part) * 0x9E3779B97F4A7C15ULL ^ (hash >> 29);
     return static_cast<std::size_t>(hash);
   }
 };
@@ -46,7 +47,9 @@ class Pushdown {
     std::uint32_t stacks = 0;
     std::uint32_t returns = 0;
   };
-  Mark mark() const { return {static_cast<std::uint32_t>(stacks_.size()), static_cast<std::uint32_t>(returns_.size())}; }
+  Mark mark() const {
+    return {static_cast<std::uint32_t>(stacks_.size()), static_cast<std::uint32_t>(returns_.size())};
+  }
   /// Configs made since the mark are gone.
   void cut(Mark mark);
 
@@ -89,8 +92,8 @@ class Pushdown {
   const Automaton* automaton_;
   std::vector<Stack> stacks_;
   std::vector<Return> returns_;
-  std::vector<Push> pushes_;  ///< of the present byte
-  Configs open_;              ///< still to be settled
+  std::vector<Push> pushes_;                     ///< of the present byte
+  Configs open_;                                 ///< still to be settled
   std::unordered_set<Config, ConfigHash> many_;  ///< what is in the vector being made, once it is long
 };
 

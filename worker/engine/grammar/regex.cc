@@ -44,13 +44,20 @@ std::optional<CharRanges> class_of(std::uint32_t letter) {
   static const CharRanges kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
   static const CharRanges kSpace{{'\t', '\r'}, {' ', ' '}};
   switch (letter) {
-    case 'd': return kDigit;
-    case 'D': return others(kDigit);
-    case 'w': return kWord;
-    case 'W': return others(kWord);
-    case 's': return kSpace;
-    case 'S': return others(kSpace);
-    default: return std::nullopt;
+    case 'd':
+      return kDigit;
+    case 'D':
+      return others(kDigit);
+    case 'w':
+      return kWord;
+    case 'W':
+      return others(kWord);
+    case 's':
+      return kSpace;
+    case 'S':
+      return others(kSpace);
+    default:
+      return std::nullopt;
   }
 }
 
@@ -74,7 +81,8 @@ class Parser {
   std::unexpected<Error> unsupported(std::string_view what) const {
     return fail(Code::kInvalidArgument, "pattern_unsupported",
                 fmt::format("the pattern has {} at byte {}, which is not supported; write it with classes, groups, "
-                            "'|' and repetitions", what, at_));
+                            "'|' and repetitions",
+                            what, at_));
   }
 
   std::uint32_t add(Regex::Node node) {
@@ -218,20 +226,28 @@ class Parser {
     if (auto ranges = class_of(static_cast<std::uint8_t>(c))) return *std::move(ranges);
     const auto one = [](std::uint32_t value) { return CharRanges{{value, value}}; };
     switch (c) {
-      case 't': return one('\t');
-      case 'n': return one('\n');
-      case 'r': return one('\r');
-      case 'f': return one('\f');
-      case 'v': return one('\v');
-      case 'x': return hex(2);
-      case 'u': return take('{') ? hex_in_braces() : hex(4);
+      case 't':
+        return one('\t');
+      case 'n':
+        return one('\n');
+      case 'r':
+        return one('\r');
+      case 'f':
+        return one('\f');
+      case 'v':
+        return one('\v');
+      case 'x':
+        return hex(2);
+      case 'u':
+        return take('{') ? hex_in_braces() : hex(4);
       case 'b':
         if (in_class) return one('\b');
         break;
       case '0':
         if (done() || text_[at_] < '0' || text_[at_] > '9') return one(0);
         break;
-      default: break;
+      default:
+        break;
     }
     const bool letter_or_digit = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     if (letter_or_digit || static_cast<std::uint8_t>(c) >= 0x80) {
@@ -244,7 +260,10 @@ class Parser {
   std::optional<std::uint32_t> hex_digit() {
     if (done()) return std::nullopt;
     const char c = text_[at_];
-    const int value = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int value = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (value < 0) return std::nullopt;
     ++at_;
     return static_cast<std::uint32_t>(value);

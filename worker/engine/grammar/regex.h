@@ -28,8 +28,8 @@ struct Regex {
 };
 
 /// The subset of ECMA 262 that is a regular language and common in schemas: literals, '.', classes, \d \w \s \D \W \S,
-/// \t \n \r \f \v, \xHH, \uHHHH, \u{H..}, groups (plain and (?:)), '|', '*', '+', '?', {n}, {n,}, {n,m}, and '^' and '$'
-/// around a whole alternative. \w, \d and \s are ASCII. A lazy '?' changes nothing. Fails:
+/// \t \n \r \f \v, \xHH, \uHHHH, \u{H..}, groups (plain and (?:)), '|', '*', '+', '?', {n}, {n,}, {n,m}, and '^' and
+/// '$' around a whole alternative. \w, \d and \s are ASCII. A lazy '?' changes nothing. Fails:
 /// invalid_argument/pattern_unsupported (back references, look-around, \b, \p, ...), pattern_invalid; the message names
 /// the place.
 Result<Regex> parse_regex(std::string_view pattern);

@@ -141,7 +141,8 @@ Result<NodeId> SchemaCompiler::pattern_rule(const SchemaFacts& facts, const json
     for (const std::string& pattern : facts.patterns) {
       if (pattern.size() > limits_.pattern_bytes_max) {
         return fail(Code::kInvalidArgument, "pattern_too_complex",
-                    fmt::format("the pattern has {} bytes; at most {} are supported", pattern.size(), limits_.pattern_bytes_max));
+                    fmt::format("the pattern has {} bytes; at most {} are supported", pattern.size(),
+                                limits_.pattern_bytes_max));
       }
       TG_ASSIGN(const Regex regex, parse_regex(pattern));
       TG_TRY(add(compile_regex(regex, budget_)));
@@ -225,7 +226,8 @@ Status SchemaCompiler::add_object(const SchemaFacts& facts, NodeId rule) {
 // the loop has no way around the first of them, so that the shortest way to the end (Node::need) is the true one.
 Status SchemaCompiler::add_array(const SchemaFacts& facts, NodeId rule) {
   if (facts.items_least > facts.items_most) return {};
-  const auto first_count = static_cast<std::uint32_t>(std::min<std::size_t>(facts.first_items.size(), facts.items_most));
+  const auto first_count =
+      static_cast<std::uint32_t>(std::min<std::size_t>(facts.first_items.size(), facts.items_most));
   const bool loops = facts.more_items && facts.items_most > first_count;
   const Target counted{.start = b_.node(),
                        .least = facts.items_least - std::min(facts.items_least, first_count),

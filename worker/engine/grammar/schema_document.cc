@@ -11,8 +11,8 @@ namespace {
 
 // Say nothing about which values are valid.
 constexpr std::array<std::string_view, 15> kAnnotations = {
-    "$schema", "$id",      "$comment",   "$defs",     "definitions", "title",      "description",    "default",
-    "example", "examples", "deprecated", "readOnly",  "writeOnly",   "$anchor",    "contentMediaType"};
+    "$schema", "$id",      "$comment",   "$defs",    "definitions", "title",   "description",     "default",
+    "example", "examples", "deprecated", "readOnly", "writeOnly",   "$anchor", "contentMediaType"};
 constexpr std::array<std::string_view, 4> kCombinations = {"$ref", "allOf", "anyOf", "oneOf"};
 
 struct Assertion {
@@ -112,7 +112,8 @@ Result<const json::value*> SchemaDocument::resolve(const json::value& reference,
   if (!reference.is_string()) return error("schema_invalid", "must be a string", at, "$ref");
   const std::string text(reference.get_string());
   if (!text.starts_with("#") || (text.size() > 1 && text[1] != '/'))
-    return error("schema_unsupported", "only references into the same document, as '#/$defs/name', are followed", at, "$ref");
+    return error("schema_unsupported", "only references into the same document, as '#/$defs/name', are followed", at,
+                 "$ref");
   const json::value* value = root_;
   for (std::size_t begin = 1; begin < text.size();) {
     const std::size_t end = std::min(text.find('/', begin + 1), text.size());
@@ -151,8 +152,9 @@ Status FlatSchema::add(const json::value& schema, const SchemaDocument& document
   const json::object& from = schema.get_object();
   for (const auto& member : from) {
     if (!is_known(std::string_view(member.key()))) {
-      return document.error("schema_unsupported", "this keyword is not supported; remove it (annotations may be named x-...)",
-                            schema, std::string_view(member.key()));
+      return document.error("schema_unsupported",
+                            "this keyword is not supported; remove it (annotations may be named x-...)", schema,
+                            std::string_view(member.key()));
     }
   }
   plain.push_back(&schema);
@@ -185,7 +187,8 @@ bool is_plain_reference(const json::value& schema) {
 
 bool FlatSchema::asserts() const {
   return std::ranges::any_of(plain, [](const json::value* schema) {
-    return std::ranges::any_of(schema->get_object(), [](const auto& member) { return assertion(std::string_view(member.key())) != nullptr; });
+    return std::ranges::any_of(schema->get_object(),
+                               [](const auto& member) { return assertion(std::string_view(member.key())) != nullptr; });
   });
 }
 

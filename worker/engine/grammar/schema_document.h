@@ -13,7 +13,8 @@ namespace tidegate::worker::grammar {
 
 /// Bits of a set of types.
 namespace type {
-inline constexpr std::uint8_t kNull = 1, kBoolean = 2, kInteger = 4, kFraction = 8, kString = 16, kArray = 32, kObject = 64;
+inline constexpr std::uint8_t kNull = 1, kBoolean = 2, kInteger = 4, kFraction = 8, kString = 16, kArray = 32,
+                              kObject = 64;
 inline constexpr std::uint8_t kNumber = kInteger | kFraction;
 inline constexpr std::uint8_t kAny = 127;
 }  // namespace type
@@ -43,9 +44,9 @@ class SchemaDocument {
 /// Schemas with their references and allOf followed: keywords of `plain` hold together, and one alternative of each of
 /// `choices`.
 struct FlatSchema {
-  Schemas plain;                         ///< objects
+  Schemas plain;                            ///< objects
   std::vector<const json::array*> choices;  ///< of anyOf and oneOf
-  bool impossible = false;               ///< a schema was `false`
+  bool impossible = false;                  ///< a schema was `false`
 
   /// Adds one more. Fails: schema_unsupported, schema_invalid, schema_reference, schema_recursion.
   Status add(const json::value& schema, const SchemaDocument& document);
@@ -59,7 +60,8 @@ struct FlatSchema {
 /// Has $ref and, but for annotations, nothing else.
 bool is_plain_reference(const json::value& schema);
 
-/// The types that an assertion says something about (none: about every value); nullopt for a keyword that asserts nothing.
+/// The types that an assertion says something about (none: about every value); nullopt for a keyword that asserts
+/// nothing.
 std::optional<std::uint8_t> assertion_types(std::string_view keyword);
 
 }  // namespace tidegate::worker::grammar

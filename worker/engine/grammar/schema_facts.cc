@@ -72,7 +72,8 @@ class Reader {
 
   Status read_type(const json::object& from) {
     if (const json::value* nullable = from.if_contains("nullable")) {
-      if (!nullable->is_bool() || nullable->get_bool()) return unsupported("nullable", "write \"type\": [..., \"null\"]");
+      if (!nullable->is_bool() || nullable->get_bool())
+        return unsupported("nullable", "write \"type\": [..., \"null\"]");
     }
     const json::value* given = from.if_contains("type");
     if (given == nullptr) return {};
@@ -98,7 +99,8 @@ class Reader {
     if (const json::value* given = from.if_contains("const")) keep_values({given});
     const json::value* given = from.if_contains("enum");
     if (given == nullptr) return {};
-    if (!given->is_array() || given->get_array().empty()) return invalid("enum", "must be a list of at least one value");
+    if (!given->is_array() || given->get_array().empty())
+      return invalid("enum", "must be a list of at least one value");
     std::vector<const json::value*> values;
     for (const json::value& value : given->get_array()) values.push_back(&value);
     keep_values(values);
@@ -120,7 +122,10 @@ class Reader {
       std::string_view keyword;
       bool low, inclusive;
     };
-    for (const Kind& kind : {Kind{"minimum", true, true}, {"exclusiveMinimum", true, false}, {"maximum", false, true}, {"exclusiveMaximum", false, false}}) {
+    for (const Kind& kind : {Kind{"minimum", true, true},
+                             {"exclusiveMinimum", true, false},
+                             {"maximum", false, true},
+                             {"exclusiveMaximum", false, false}}) {
       const json::value* given = from.if_contains(kind.keyword);
       if (given == nullptr) continue;
       if (!given->is_number()) return invalid(kind.keyword, "must be a number");
@@ -183,7 +188,9 @@ class Reader {
   }
 
   // What a schema says of a property it does not name: its additionalProperties if it has any.
-  static const json::value* others_of(const json::value& schema) { return schema.get_object().if_contains("additionalProperties"); }
+  static const json::value* others_of(const json::value& schema) {
+    return schema.get_object().if_contains("additionalProperties");
+  }
 
   Status read_objects(const Schemas& plain) {
     bool names_some = false;

@@ -25,7 +25,10 @@ TokenTrie::TokenTrie(std::vector<Token> tokens) : tokens_(std::move(tokens)) {
     leave(common);
     for (std::size_t at = common; at < bytes.size(); ++at) {
       path.push_back(static_cast<std::uint32_t>(nodes_.size()));
-      nodes_.push_back({.next = 0, .tokens = n, .depth = static_cast<std::uint16_t>(at + 1), .byte = static_cast<std::uint8_t>(bytes[at])});
+      nodes_.push_back({.next = 0,
+                        .tokens = n,
+                        .depth = static_cast<std::uint16_t>(at + 1),
+                        .byte = static_cast<std::uint8_t>(bytes[at])});
     }
     if (nodes_[path.back()].ends < std::numeric_limits<std::uint8_t>::max()) ++nodes_[path.back()].ends;
     ids_.push_back(tokens_[n].second);

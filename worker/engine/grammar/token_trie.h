@@ -20,12 +20,12 @@ class TokenTrie {
     std::uint32_t tokens = 0;  ///< index of the first token that is spelled by the way here, or goes on from here
     std::uint16_t depth = 0;   ///< bytes on the way here; at least 1
     std::uint8_t byte = 0;
-    std::uint8_t ends = 0;     ///< tokens that end here, from `tokens` on
+    std::uint8_t ends = 0;  ///< tokens that end here, from `tokens` on
   };
 
   TokenTrie() = default;
-  /// Tokens without bytes, or longer than 65535 of them, are left out, and so is what comes after 255 tokens of the same
-  /// bytes.
+  /// Tokens without bytes, or longer than 65535 of them, are left out, and so is what comes after 255 tokens of the
+  /// same bytes.
   explicit TokenTrie(std::vector<Token> tokens);
 
   const std::vector<Node>& nodes() const { return nodes_; }
@@ -44,7 +44,7 @@ class TokenTrie {
     return node < nodes_.size() ? nodes_[node].tokens : static_cast<std::uint32_t>(tokens_.size());
   }
   std::vector<Node> nodes_;
-  std::vector<Token> tokens_;  ///< sorted by bytes
+  std::vector<Token> tokens_;      ///< sorted by bytes
   std::vector<std::int32_t> ids_;  ///< of tokens_, close together: a walk reads nothing else
 };
 

@@ -18,7 +18,8 @@ bool is_plain(std::string_view bytes) {
 }
 
 std::uint32_t characters(std::string_view utf8) {
-  return static_cast<std::uint32_t>(std::ranges::count_if(utf8, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+  return static_cast<std::uint32_t>(
+      std::ranges::count_if(utf8, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
 }  // namespace

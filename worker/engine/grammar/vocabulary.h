@@ -34,8 +34,8 @@ class Vocabulary {
   /// Plain tokens of at most so many characters.
   void add_plain(std::uint32_t characters_most, TokenMask& mask) const;
 
-  std::uint32_t bytes_max() const { return bytes_max_; }    ///< of the longest token
-  std::uint32_t opens_max() const { return opens_max_; }    ///< most brackets that one token opens
+  std::uint32_t bytes_max() const { return bytes_max_; }  ///< of the longest token
+  std::uint32_t opens_max() const { return opens_max_; }  ///< most brackets that one token opens
 
  private:
   static constexpr std::uint32_t kShort = 16;  ///< characters; few tokens are longer
@@ -44,7 +44,7 @@ class Vocabulary {
   bool complete_ = false;
   TokenTrie plain_;
   TokenTrie other_;
-  std::vector<TokenMask> short_;  ///< [n]: plain tokens of at most n characters
+  std::vector<TokenMask> short_;                              ///< [n]: plain tokens of at most n characters
   std::vector<std::pair<std::uint32_t, std::int32_t>> long_;  ///< the others: characters and id, sorted
   std::uint32_t bytes_max_ = 1;
   std::uint32_t opens_max_ = 0;

@@ -127,7 +127,8 @@ TEST(Sampler, OnlyAllowedTokensAreDrawnInTheirOwnProportion) {
   EXPECT_EQ(seen.size(), 2U);
   EXPECT_NEAR(seen[3], count * std::exp(2) / (std::exp(1) + std::exp(2)), 280);
   EXPECT_EQ(*sampler.sample(logits, {.temperature = 0}, 0, &mask), 3);
-  EXPECT_EQ(*sampler.sample(logits, {.temperature = 1, .top_p = 0.5, .seed = 1}, 0, &mask), 3) << "0.73 of what is allowed";
+  const SamplerParams top{.temperature = 1, .top_p = 0.5, .seed = 1};
+  EXPECT_EQ(*sampler.sample(logits, top, 0, &mask), 3) << "0.73 of what is allowed";
 }
 
 TEST(Sampler, AMaskOfEverythingChangesNothing) {

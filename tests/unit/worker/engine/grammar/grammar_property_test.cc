@@ -50,7 +50,11 @@ struct Answer {
 class RandomModel {
  public:
   RandomModel(const Grammar::Pointer& grammar, MaskCache& cache, Rng& rng)
-      : matcher_(grammar), cache_(cache), table_(cache.table_for(*grammar)), mask_(test_vocabulary().limit()), rng_(rng) {}
+      : matcher_(grammar),
+        cache_(cache),
+        table_(cache.table_for(*grammar)),
+        mask_(test_vocabulary().limit()),
+        rng_(rng) {}
 
   Answer run(std::size_t tokens_max) {
     Answer run;
@@ -154,7 +158,8 @@ TEST(GrammarProperty, AnyJsonNeverGetsStuckAndParsesWhereItEnds) {
 }
 
 TEST(GrammarProperty, ALongAnswerStaysSmallAndCanStillBeRolledBack) {
-  const auto grammar = compiled(R"({"type":"array","items":{"type":"object","properties":{"k":{"type":"array","items":{"type":"integer"}}}}})");
+  const auto grammar = compiled(
+      R"({"type":"array","items":{"type":"object","properties":{"k":{"type":"array","items":{"type":"integer"}}}}})");
   Matcher matcher(grammar);
   ASSERT_TRUE(matcher.accept("["));
   for (int n = 0; n < 20'000; ++n) {

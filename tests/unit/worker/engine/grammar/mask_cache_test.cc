@@ -19,7 +19,8 @@ std::vector<std::string> allowed(MaskCache& cache, Matcher& matcher) {
 
 TEST(MaskCache, LooksPastTheEndOfARuleIntoWhatStandsBelow) {
   MaskCache cache(test_vocabulary_pointer());
-  Matcher inner(compiled(R"({"type":"array","items":{"type":"array","items":{"const":1},"minItems":1,"maxItems":1},"maxItems":1})"));
+  Matcher inner(compiled(
+      R"({"type":"array","items":{"type":"array","items":{"const":1},"minItems":1,"maxItems":1},"maxItems":1})"));
   ASSERT_TRUE(inner.accept("[[1"));
   EXPECT_THAT(allowed(cache, inner), testing::UnorderedElementsAre(" ", "]"));
   Matcher outer(compiled(R"({"type":"array","items":{"type":"string","maxLength":1},"maxItems":2})"));

@@ -71,7 +71,11 @@ class SchemaOracle {
   }
 
   static std::string kind(const json::value& value) {
-    return value.is_object() ? "object" : value.is_array() ? "array" : value.is_string() ? "string" : value.is_number() ? "number" : "";
+    return value.is_object()   ? "object"
+           : value.is_array()  ? "array"
+           : value.is_string() ? "string"
+           : value.is_number() ? "number"
+                               : "";
   }
 
   bool plain_holds(const Schemas& plain, const json::value& value) const {
@@ -81,7 +85,9 @@ class SchemaOracle {
       if (const auto* type = from.if_contains("type")) {
         typed = true;
         if (type->is_array()) {
-          if (std::ranges::none_of(type->get_array(), [&](const json::value& one) { return has_type(one.get_string(), value); })) return false;
+          if (std::ranges::none_of(type->get_array(),
+                                   [&](const json::value& one) { return has_type(one.get_string(), value); }))
+            return false;
         } else if (!has_type(type->get_string(), value)) {
           return false;
         }
@@ -95,7 +101,8 @@ class SchemaOracle {
         if (*only != value) return false;
       }
       if (!number_holds(from, value) || !string_holds(from, value)) return false;
-      for (const auto& [words, its] : {std::pair<std::vector<const char*>, const char*>{{"properties", "required", "additionalProperties"}, "object"},
+      for (const auto& [words, its] : {std::pair<std::vector<const char*>, const char*>{
+                                           {"properties", "required", "additionalProperties"}, "object"},
                                        {{"items", "prefixItems", "minItems", "maxItems"}, "array"},
                                        {{"minLength", "maxLength", "pattern", "format"}, "string"},
                                        {{"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}, "number"}}) {
@@ -119,7 +126,8 @@ class SchemaOracle {
       const auto* given = from.if_contains(word);
       return given == nullptr || good(given->to_number<double>());
     };
-    return bound("minimum", [&](double b) { return number >= b; }) && bound("maximum", [&](double b) { return number <= b; }) &&
+    return bound("minimum", [&](double b) { return number >= b; }) &&
+           bound("maximum", [&](double b) { return number <= b; }) &&
            bound("exclusiveMinimum", [&](double b) { return number > b; }) &&
            bound("exclusiveMaximum", [&](double b) { return number < b; });
   }
@@ -127,8 +135,10 @@ class SchemaOracle {
   static bool string_holds(const json::object& from, const json::value& value) {
     if (!value.is_string()) return true;
     const std::string text(value.get_string());
-    const auto length = std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
-    if (const auto* least = from.if_contains("minLength"); least != nullptr && length < least->get_int64()) return false;
+    const auto length =
+        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
+    if (const auto* least = from.if_contains("minLength"); least != nullptr && length < least->get_int64())
+      return false;
     if (const auto* most = from.if_contains("maxLength"); most != nullptr && length > most->get_int64()) return false;
     if (const auto* pattern = from.if_contains("pattern")) {
       if (!std::regex_search(text, std::regex(std::string(pattern->get_string())))) return false;
@@ -167,7 +177,8 @@ class SchemaOracle {
     }
     std::size_t last = 0;
     for (const auto& member : value) {
-      const auto place = static_cast<std::size_t>(std::ranges::find(order, std::string_view(member.key())) - order.begin());
+      const auto place =
+          static_cast<std::size_t>(std::ranges::find(order, std::string_view(member.key())) - order.begin());
       if (place < last) return false;
       last = place;
       if (place == order.size() && named && !said) return false;
@@ -189,8 +200,12 @@ class SchemaOracle {
     std::size_t longest = 0;
     for (const json::value* schema : plain) {
       const json::object& from = schema->get_object();
-      if (const auto* least = from.if_contains("minItems"); least != nullptr && static_cast<std::int64_t>(value.size()) < least->get_int64()) return false;
-      if (const auto* most = from.if_contains("maxItems"); most != nullptr && static_cast<std::int64_t>(value.size()) > most->get_int64()) return false;
+      if (const auto* least = from.if_contains("minItems");
+          least != nullptr && static_cast<std::int64_t>(value.size()) < least->get_int64())
+        return false;
+      if (const auto* most = from.if_contains("maxItems");
+          most != nullptr && static_cast<std::int64_t>(value.size()) > most->get_int64())
+        return false;
       more = more || from.contains("items");
       if (const auto* prefix = from.if_contains("prefixItems")) {
         first = true;
@@ -203,7 +218,8 @@ class SchemaOracle {
       for (const json::value* schema : plain) {
         const json::object& from = schema->get_object();
         const auto* prefix = from.if_contains("prefixItems");
-        const json::value* own = prefix != nullptr && n < prefix->get_array().size() ? &prefix->get_array()[n] : from.if_contains("items");
+        const json::value* own =
+            prefix != nullptr && n < prefix->get_array().size() ? &prefix->get_array()[n] : from.if_contains("items");
         if (own != nullptr) schemas.push_back(own);
       }
       if (!holds(schemas, value[n])) return false;
@@ -242,9 +258,12 @@ class RandomJson {
     json::object defs;
     defs["d0"] = chance(2) ? schema(0) : array_schema(1);
     defs["d1"] = json::object{{"anyOf", json::array{object_schema(1), json::object{{"type", "null"}}}}};
-    defs["d2"] = json::object{{"type", "object"},
-                              {"properties", json::object{{"v", schema(0)}, {"n", json::object{{"anyOf", json::array{json::object{{"$ref", "#/$defs/d2"}}, json::object{{"type", "null"}}}}}}}},
-                              {"required", json::array{"n"}}};
+    defs["d2"] = json::object{
+        {"type", "object"},
+        {"properties", json::object{{"v", schema(0)},
+                                    {"n", json::object{{"anyOf", json::array{json::object{{"$ref", "#/$defs/d2"}},
+                                                                             json::object{{"type", "null"}}}}}}}},
+        {"required", json::array{"n"}}};
     root.get_object()["$defs"] = defs;
     return root;
   }
@@ -273,7 +292,8 @@ class RandomJson {
     if (const auto* only = from.if_contains("const")) return *only;
     const auto* type = from.if_contains("type");
     if (type == nullptr) return junk();
-    const std::string name(type->is_array() ? type->get_array()[below(type->get_array().size())].get_string() : type->get_string());
+    const std::string name(type->is_array() ? type->get_array()[below(type->get_array().size())].get_string()
+                                            : type->get_string());
     const auto number = [&](const char* word, std::int64_t otherwise) {
       const auto* given = from.if_contains(word);
       return given == nullptr ? otherwise : static_cast<std::int64_t>(given->to_number<double>());
@@ -282,7 +302,8 @@ class RandomJson {
     if (name == "boolean") return below(2) == 0;
     if (name == "integer" || name == "number") {
       const std::int64_t low = number("minimum", -1000), high = number("maximum", low + 2000);
-      const std::int64_t whole = low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(std::max<std::int64_t>(1, high - low + 1))));
+      const std::int64_t whole =
+          low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(std::max<std::int64_t>(1, high - low + 1))));
       if (name == "integer" || below(2) == 0) return whole;
       return static_cast<double>(whole) + 0.5;
     }
@@ -292,7 +313,9 @@ class RandomJson {
       const auto* prefix = from.if_contains("prefixItems");
       const auto* items = from.if_contains("items");
       const std::int64_t least = number("minItems", 0), most = number("maxItems", 3);
-      const std::int64_t count = least + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(std::max<std::int64_t>(1, most - least + 1))));
+      const std::int64_t count =
+          least +
+          static_cast<std::int64_t>(below(static_cast<std::uint64_t>(std::max<std::int64_t>(1, most - least + 1))));
       for (std::int64_t n = 0; n < count; ++n) {
         if (prefix != nullptr && static_cast<std::size_t>(n) < prefix->get_array().size()) {
           out.push_back(value_of(prefix->get_array()[static_cast<std::size_t>(n)], root, depth + 1));
@@ -306,7 +329,9 @@ class RandomJson {
     const auto* required = from.if_contains("required");
     if (const auto* properties = from.if_contains("properties")) {
       for (const auto& member : properties->get_object()) {
-        const bool needed = required != nullptr && std::ranges::find(required->get_array(), json::value(member.key())) != required->get_array().end();
+        const bool needed =
+            required != nullptr &&
+            std::ranges::find(required->get_array(), json::value(member.key())) != required->get_array().end();
         if (needed || (below(2) == 0 && depth < 6)) out[member.key()] = value_of(member.value(), root, depth + 1);
       }
     }
@@ -321,8 +346,12 @@ class RandomJson {
     if (value.is_object() && !value.get_object().empty() && below(3) > 0) {
       json::object& object = value.get_object();
       switch (below(5)) {
-        case 0: object.erase(object.begin() + static_cast<std::ptrdiff_t>(below(object.size()))); return;
-        case 1: object[name_of(below(25))] = junk(); return;
+        case 0:
+          object.erase(object.begin() + static_cast<std::ptrdiff_t>(below(object.size())));
+          return;
+        case 1:
+          object[name_of(below(25))] = junk();
+          return;
         case 2: {  // first to last
           const std::string key(object.begin()->key());
           json::value first = object.begin()->value();
@@ -332,15 +361,23 @@ class RandomJson {
           object = std::move(turned);
           return;
         }
-        default: mutate((object.begin() + static_cast<std::ptrdiff_t>(below(object.size())))->value()); return;
+        default:
+          mutate((object.begin() + static_cast<std::ptrdiff_t>(below(object.size())))->value());
+          return;
       }
     }
     if (value.is_array() && !value.get_array().empty() && below(3) > 0) {
       json::array& array = value.get_array();
       switch (below(4)) {
-        case 0: array.erase(array.begin() + static_cast<std::ptrdiff_t>(below(array.size()))); return;
-        case 1: array.push_back(json::value(array[below(array.size())])); return;
-        default: mutate(array[below(array.size())]); return;
+        case 0:
+          array.erase(array.begin() + static_cast<std::ptrdiff_t>(below(array.size())));
+          return;
+        case 1:
+          array.push_back(json::value(array[below(array.size())]));
+          return;
+        default:
+          mutate(array[below(array.size())]);
+          return;
       }
     }
     if (value.is_int64() && below(2) == 0) {
@@ -365,27 +402,40 @@ class RandomJson {
 
   json::value junk() {
     switch (below(9)) {
-      case 0: return nullptr;
-      case 1: return true;
-      case 2: return static_cast<std::int64_t>(below(200)) - 100;
-      case 3: return static_cast<double>(below(100)) + 0.25;
-      case 4: return "x";
-      case 5: return "line\n\"月\\";
-      case 6: return json::array{1, "x"};
-      case 7: return json::object{{"a", 1}};
-      default: return json::object();
+      case 0:
+        return nullptr;
+      case 1:
+        return true;
+      case 2:
+        return static_cast<std::int64_t>(below(200)) - 100;
+      case 3:
+        return static_cast<double>(below(100)) + 0.25;
+      case 4:
+        return "x";
+      case 5:
+        return "line\n\"月\\";
+      case 6:
+        return json::array{1, "x"};
+      case 7:
+        return json::object{{"a", 1}};
+      default:
+        return json::object();
     }
   }
 
   json::value string_of(const json::object& from, std::int64_t least, std::int64_t most) {
-    if (from.contains("format")) return json::value(fmt::format("{:04}-{:02}-{:02}", below(3000), 1 + below(12), 1 + below(28)));
+    if (from.contains("format"))
+      return json::value(fmt::format("{:04}-{:02}-{:02}", below(3000), 1 + below(12), 1 + below(28)));
     if (const auto* pattern = from.if_contains("pattern")) {
-      const auto found = std::ranges::find_if(patterns(), [&](const auto& one) { return one.first == std::string_view(pattern->get_string()); });
+      const auto found = std::ranges::find_if(
+          patterns(), [&](const auto& one) { return one.first == std::string_view(pattern->get_string()); });
       return json::value(found->second[below(found->second.size())]);
     }
     static const std::vector<std::string> kPieces = {"a", "月", "\"", "\\", "\n", "\x01", "🌙", " ", "{", "é"};
     std::string out;
-    const std::int64_t count = least + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(std::max<std::int64_t>(1, most - least + 1))));
+    const std::int64_t count =
+        least +
+        static_cast<std::int64_t>(below(static_cast<std::uint64_t>(std::max<std::int64_t>(1, most - least + 1))));
     for (std::int64_t n = 0; n < count; ++n) out += kPieces[below(kPieces.size())];
     return json::value(out);
   }
@@ -402,26 +452,41 @@ class RandomJson {
 
   json::value schema(int depth) {
     switch (below(depth > 0 ? 14 : 8)) {
-      case 0: return json::object{{"type", chance(2) ? "null" : "boolean"}};
+      case 0:
+        return json::object{{"type", chance(2) ? "null" : "boolean"}};
       case 1:
-      case 2: return number_schema();
+      case 2:
+        return number_schema();
       case 3:
-      case 4: return string_schema();
-      case 5: return json::object{{"enum", json::array{"red", 1, nullptr, "月\"", json::array{1, json::object{{"k", 2}}}}}};
-      case 6: return json::object{{"const", junk()}};
-      case 7: return bounded_ || !chance(3) ? json::value(json::object{{"type", json::array{"integer", "null"}}, {"minimum", 5}}) : json::value(json::object());
+      case 4:
+        return string_schema();
+      case 5:
+        return json::object{{"enum", json::array{"red", 1, nullptr, "月\"", json::array{1, json::object{{"k", 2}}}}}};
+      case 6:
+        return json::object{{"const", junk()}};
+      case 7:
+        return bounded_ || !chance(3)
+                   ? json::value(json::object{{"type", json::array{"integer", "null"}}, {"minimum", 5}})
+                   : json::value(json::object());
       case 8:
-      case 9: return object_schema(depth - 1);
-      case 10: return array_schema(depth - 1);
-      case 11: return json::object{{"anyOf", json::array{schema(depth - 1), schema(depth - 1), schema(0)}}};
-      case 12: return json::object{{"$ref", fmt::format("#/$defs/d{}", below(3))}};
+      case 9:
+        return object_schema(depth - 1);
+      case 10:
+        return array_schema(depth - 1);
+      case 11:
+        return json::object{{"anyOf", json::array{schema(depth - 1), schema(depth - 1), schema(0)}}};
+      case 12:
+        return json::object{{"$ref", fmt::format("#/$defs/d{}", below(3))}};
       default:
         return json::object{{"allOf", json::array{closed_part("a", depth - 1), closed_part("月", depth - 1)}}};
     }
   }
 
   json::value closed_part(const char* name, int depth) {
-    return json::object{{"type", "object"}, {"properties", json::object{{name, schema(depth)}, {"both", json::object{{"type", "integer"}, {"minimum", 3}}}}}, {"required", json::array{name}}};
+    return json::object{{"type", "object"},
+                        {"properties", json::object{{name, schema(depth)},
+                                                    {"both", json::object{{"type", "integer"}, {"minimum", 3}}}}},
+                        {"required", json::array{name}}};
   }
 
   json::value number_schema() {
