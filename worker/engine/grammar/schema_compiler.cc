@@ -11,10 +11,10 @@ Result<Target> SchemaCompiler::compile(const json::value& schema) {
   document_ = &document;
   known_.clear();
   TG_ASSIGN(const Target root, rule_of({&schema}));
-  // A list, not recursion: a long chain of references must not use up the thread's stack.
-  while (!open_.empty() && !b_.full()) {
-    const auto [schemas, rule] = std::move(open_.back());
-    open_.pop_back();
+  // A list, not recursion: a long chain of references must not use up the thread's stack. In order, so that what the
+  // schema says first has the lower numbers (Matcher keeps those when there are too many).
+  for (std::size_t next = 0; next < open_.size() && !b_.full(); ++next) {
+    const auto [schemas, rule] = open_[next];
     TG_TRY(fill(schemas, rule));
   }
   open_.clear();

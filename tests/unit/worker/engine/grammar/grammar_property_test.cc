@@ -144,6 +144,23 @@ TEST(GrammarProperty, TenThousandRandomAnswersEndParseAndValidate) {
   EXPECT_GT(tokens, 100'000);
 }
 
+TEST(GrammarProperty, RulesOfSeveralLevelsNeverGetStuckAtTheNestingLimit) {
+  MaskCache cache(test_vocabulary_pointer());
+  for (std::uint16_t nesting = 3; nesting <= 9; ++nesting) {
+    const auto grammar = compiled(
+        R"({"$ref":"#/$defs/n","$defs":{"n":{"type":"object","properties":{"k":{"type":"array","minItems":1,"maxItems":2,
+        "items":{"type":"object","properties":{"n":{"anyOf":[{"$ref":"#/$defs/n"},{"type":"null"}]}},"required":["n"]}}},
+        "required":["k"]}}})",
+        {.nesting_max = nesting});
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+      Rng rng(seed);
+      const Answer run = RandomModel(grammar, cache, rng).run(20'000);
+      ASSERT_TRUE(run.ended) << run.text;
+      EXPECT_TRUE(json::parse(run.text, nesting)) << run.text;
+    }
+  }
+}
+
 TEST(GrammarProperty, AnyJsonNeverGetsStuckAndParsesWhereItEnds) {
   MaskCache cache(test_vocabulary_pointer());
   int ended = 0;

@@ -57,6 +57,32 @@ TEST(Grammar, NestingIsBoundedAndBelowTheBoundEveryRunCanStillEnd) {
   EXPECT_EQ(judge(chain, R"({"n":{"n":{)").accepted, 10U);
 }
 
+// One level would be left for the object inside, which takes three.
+TEST(Grammar, ARuleIsEnteredOnlyIfItsShortestWayOutFits) {
+  const auto grammar = compiled(
+      R"({"$ref":"#/$defs/n","$defs":{"n":{"type":"object","properties":{"k":{"type":"array","minItems":1,"items":
+      {"type":"object","properties":{"n":{"anyOf":[{"$ref":"#/$defs/n"},{"type":"null"}]}},"required":["n"]}}},
+      "required":["k"]}}})",
+      {.nesting_max = 4});
+  expect_accepts(grammar, {R"({"k":[{"n":null}]})"});
+  EXPECT_EQ(judge(grammar, R"({"k":[{"n":{)").accepted, 11U);
+}
+
+TEST(Grammar, OfVeryManyAlternativesThatBeginAlikeTheFirstAreKept) {
+  std::string schema = R"({"anyOf":[)";
+  for (int n = 0; n < 400; ++n) {
+    schema += (n > 0 ? "," : "") + std::string(R"({"properties":{"k":{"const":)") + std::to_string(n) + "}}}";
+  }
+  const auto grammar = compiled(schema + "]}");
+  expect_accepts(grammar, {R"({"k":0})", R"({"k": 30})"});
+  Matcher matcher(grammar);
+  for (const std::string_view token : {"{", "\"k\"", ":", " "}) {
+    ASSERT_TRUE(matcher.accept(token));
+    EXPECT_GT(matcher.configs().size(), 0U);
+    EXPECT_LE(matcher.configs().size(), Matcher::kWaysMax);
+  }
+}
+
 TEST(Grammar, PropertiesComeInDeclaredOrder) {
   const auto grammar = compiled(R"({"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"boolean"},
     "c":{"type":"null"}},"required":["b"]})");
