@@ -26,7 +26,7 @@ class SchemaCompiler {
   SchemaCompiler(AutomatonBuilder& builder, const JsonRules& rules, Limits limits, PatternBudget budget)
       : b_(builder), rules_(rules), limits_(limits), budget_(budget) {}
 
-  /// The rule of a whole document, which must outlive this. `from` names it in messages ("tools[2].parameters").
+  /// The rule of a whole document, which must live until this returns. May be called for several.
   Result<Target> compile(const json::value& schema);
 
  private:
