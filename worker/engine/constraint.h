@@ -1,27 +1,44 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string_view>
 
 #include "base/core/result.h"
-#include "worker/engine/engine.h"
+#include "worker/engine/grammar/mask_cache.h"
+#include "worker/engine/grammar/matcher.h"
+#include "worker/tokenizer/tokenizer.h"
 
 namespace tidegate::worker {
 
-namespace grammar {
-class Grammar;
-}
+/// What the content of one answer may still say.
+struct Constraint {
+  grammar::Matcher matcher;
+  std::shared_ptr<grammar::MaskTable> masks;  ///< of the matcher's grammar; shared with other sequences that obey it
+};
 
-/// What the answer of `request` must follow, decided in this one place; null = nothing. A forced call comes before a format:
-/// an answer that must call has no content to format.
+/// The engine's side of grammars: which tokens each constrained sequence may take next. One thread.
 ///
-///   tool_choice required            calls of any of the tools        Grammar::tool_calls
-///   tool_choice of one function     calls of that tool               Grammar::tool_calls
-///   response_format json_schema     content that follows its schema  Grammar::from_json_schema
-///   response_format json_object     content that is a JSON object    Grammar::json_object
-///   anything else                   null: strict tools of a free choice included, whose arguments are the model's own
-///
-/// Fails: invalid_argument/unsupported_response_format with the request's field. The real engine follows no grammar yet, so
-/// every answer above but the last is refused: an unkept promise about a format breaks the program behind it.
-Result<std::shared_ptr<const grammar::Grammar>> constraint_of(const GenerateRequest& request);
+/// Thinking is free, but may not be the end: the grammar begins behind </think>, and an answer without content would
+/// break it. In the content, an end token may come only where a sentence of the grammar ends, and where nothing can
+/// follow it, nothing else may come.
+class Constraints {
+ public:
+  /// `limit` is the sampler's.
+  Constraints(const Tokenizer& tokenizer, std::span<const TokenId> end_tokens, TokenId limit);
+
+  /// `begun` is content that stands in the prompt already. Fails: invalid_argument/constraint_mismatch (it is no
+  /// beginning of a sentence), failed_precondition/constraint_unsupported (the vocabulary cannot spell every text).
+  Result<Constraint> open(std::shared_ptr<const grammar::Grammar> grammar, std::string_view begun);
+
+  /// The next token's choices, until the next call.
+  const grammar::TokenMask& allowed(Constraint& constraint, bool in_reasoning);
+
+ private:
+  grammar::MaskCache cache_;
+  grammar::TokenMask ends_;
+  grammar::TokenMask thoughts_;  ///< everything but ends_
+  grammar::TokenMask next_;
+};
 
 }  // namespace tidegate::worker

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,10 @@
 
 /// The serving core as its host (worker/rpc) sees it. No gRPC here. Two kinds implement it: the real engine
 /// (engine_core.h) and the plainly labelled load-test engine (sim_engine.h).
+namespace tidegate::worker::grammar {
+class Grammar;
+}
+
 namespace tidegate::worker {
 
 /// Chosen by the host, unique among live sequences. Never reused within a process.
@@ -69,6 +74,9 @@ struct GenerateRequest {
   SamplingParams sampling;
   ToolOffer offer = {};
   RequestId request = {};  ///< makes the ids of calls
+  /// What the content may say (thinking is free); null: what `offer` asks for. Shared: it is immutable, and requests with
+  /// one schema share it.
+  std::shared_ptr<const grammar::Grammar> constraint = {};
 
   /// The answer has no thinking, or none left: the prompt is raw, or ends in the content of the answer.
   bool skips_thinking() const {

@@ -7,9 +7,9 @@
 #include <chrono>
 #include <limits>
 #include <optional>
+#include <string_view>
 
 #include "base/core/check.h"
-#include "worker/engine/constraint.h"
 #include "worker/engine/philox.h"
 
 namespace tidegate::worker {
@@ -73,6 +73,8 @@ EngineCore::EngineCore(std::unique_ptr<Backend> backend, ServedModel model, Engi
       clock_(&clock),
       rules_{model_.tokenizer.get(), model_.end_tokens, model_.chat.think_end(), model_.chat.think(), &model_.chat},
       sampler_(std::min(model_.tokenizer->vocab_limit(), backend_->facts().vocab_size)),
+      constraints_(*model_.tokenizer, model_.end_tokens,
+                   std::min(model_.tokenizer->vocab_limit(), backend_->facts().vocab_size)),
       pool_(limits.kv_blocks),
       schedule_(limits.schedule, pool_) {
   const ModelFacts& facts = backend_->facts();
@@ -100,9 +102,12 @@ Status EngineCore::submit(GenerateRequest request) {
     return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
   TG_TRY(check_stops(request.sampling.stop));
   TG_TRY(check_tools(request));
-  TG_TRY(constraint_of(request));
+  if (request.constraint == nullptr) {
+    TG_ASSIGN(request.constraint, requested_.find(request, model_.chat.tool_syntax()));
+  }
   TG_ASSIGN(const SamplerParams sampler, resolve(request.sampling, request.handle));
   TG_ASSIGN(std::vector<TokenId> prompt, encode_prompt(request));
+  TG_ASSIGN(std::optional<Constraint> constraint, open_constraint(request));
 
   const std::int32_t room = facts_.context_max - static_cast<std::int32_t>(prompt.size());
   const std::int32_t wanted = request.sampling.max_tokens;
@@ -113,7 +118,8 @@ Status EngineCore::submit(GenerateRequest request) {
                              .stops = std::move(request.sampling.stop),
                              .start = opens_thinking(request) ? AnswerStream::Start::kReasoning
                                                               : AnswerStream::Start::kContent,
-                             .tools = request.parser(model_.chat.tool_syntax())};
+                             .tools = request.parser(model_.chat.tool_syntax()),
+                             .constraint = std::move(constraint)};
   schedule_.add(std::make_unique<Sequence>(std::move(sequence), pool_));
   return {};
 }
@@ -148,6 +154,17 @@ Result<SamplerParams> EngineCore::resolve(const SamplingParams& sampling, Sequen
                  {static_cast<std::uint32_t>(entropy_), static_cast<std::uint32_t>(entropy_ >> 32)});
   out.seed = sampling.seed.value_or(std::uint64_t{drawn[1]} << 32 | drawn[0]);
   return out;
+}
+
+Result<std::optional<Constraint>> EngineCore::open_constraint(const GenerateRequest& request) {
+  if (request.constraint == nullptr) return std::nullopt;
+  const ChatMessage* opening = opening_of(request.messages);
+  std::string_view begun;
+  if (opening != nullptr && !request.raw) begun = opening->content;
+  auto opened = constraints_.open(request.constraint, begun);
+  if (opened) return std::optional<Constraint>(*std::move(opened));
+  if (opened.error().code != Code::kFailedPrecondition) return fail(std::move(opened).error());
+  return invalid("unsupported_response_format", opened.error().message, opened.error().field);
 }
 
 Result<std::vector<TokenId>> EngineCore::encode_prompt(const GenerateRequest& request) const {
@@ -242,8 +259,11 @@ void EngineCore::sample(const std::vector<StepPart>& parts, std::vector<Sequence
     const bool logits = wants_logits(part);
     sequence.advance(part.count);
     if (!logits) continue;
+    Constraint* constraint = sequence.constraint();
+    const grammar::TokenMask* allowed =
+        constraint == nullptr ? nullptr : &constraints_.allowed(*constraint, sequence.in_reasoning());
     const auto token = sampler_.sample(std::span(logits_).subspan(row++ * vocab, vocab), sequence.sampler(),
-                                       sequence.length());
+                                       sequence.length(), allowed);
     if (!token) {
       finish(sequence.end(FinishReason::kError, token.error()), events);
       continue;

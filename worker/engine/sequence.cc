@@ -14,7 +14,8 @@ Sequence::Sequence(Request request, KvPool& pool)
       tokens_(std::move(request.prompt)),
       prompt_tokens_(static_cast<std::int32_t>(tokens_.size())),
       blocks_(pool),
-      answer_(std::move(request.stops), request.start, std::move(request.tools)) {
+      answer_(std::move(request.stops), request.start, std::move(request.tools)),
+      constraint_(std::move(request.constraint)) {
   TG_CHECK(!tokens_.empty() && completion_max_ > 0);
 }
 
@@ -36,7 +37,8 @@ void Sequence::preempt() {
 
 SequenceEvent Sequence::on_token(TokenId id, const TokenRules& rules) {
   ++usage_.completion_tokens;
-  if (answer_.in_reasoning()) ++usage_.reasoning_tokens;
+  const bool in_content = !answer_.in_reasoning();
+  if (!in_content) ++usage_.reasoning_tokens;
 
   SequenceEvent event{.handle = handle_};
   const auto add = [&event](AnswerStream::Text text) {
@@ -44,7 +46,17 @@ SequenceEvent Sequence::on_token(TokenId id, const TokenRules& rules) {
     event.content += text.content;
     append_calls(event.tool_calls, std::move(text.calls));
   };
-  if (std::ranges::find(rules.end_tokens, id) != rules.end_tokens.end()) {
+  const bool ends = std::ranges::find(rules.end_tokens, id) != rules.end_tokens.end();
+  if (constraint_ && in_content && !ends) {
+    const auto kind = rules.tokenizer->is_control(id) ? grammar::TokenKind::kControl : grammar::TokenKind::kText;
+    if (!constraint_->matcher.accept(rules.tokenizer->token_bytes(id), kind)) {
+      event.finish = FinishReason::kError;
+      event.error = Error(Code::kInternal, "constraint_broken", "a token was sampled that the answer's format forbids");
+      event.usage = usage_;
+      return event;
+    }
+  }
+  if (ends) {
     event.finish = FinishReason::kStop;
     add(answer_.finish());
   } else if (id == rules.think_end) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "worker/engine/answer_stream.h"
+#include "worker/engine/constraint.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/kv_pool.h"
 #include "worker/engine/sampler.h"
@@ -39,6 +40,7 @@ class Sequence {
     std::vector<std::string> stops;
     AnswerStream::Start start = AnswerStream::Start::kReasoning;
     std::optional<ToolParser> tools = {};
+    std::optional<Constraint> constraint = {};
   };
 
   Sequence(Request request, KvPool& pool);
@@ -51,6 +53,9 @@ class Sequence {
   KvBlocks& blocks() { return blocks_; }
   const SequenceUsage& usage() const { return usage_; }
   bool is_accepted() const { return accepted_; }
+  bool in_reasoning() const { return answer_.in_reasoning(); }
+  /// Null if the answer is free. on_token moves it on.
+  Constraint* constraint() { return constraint_ ? &*constraint_ : nullptr; }
 
   /// Entered the batch for the first time.
   SequenceEvent accept();
@@ -59,7 +64,8 @@ class Sequence {
   /// Left the batch because KV was short. Keeps its tokens and text; its KV will be computed again, with the
   /// same result.
   void preempt();
-  /// The next token. event.finish is set if it was the last.
+  /// The next token. event.finish is set if it was the last: kError (internal/constraint_broken) if the constraint does
+  /// not allow it.
   SequenceEvent on_token(TokenId id, const TokenRules& rules);
   /// Ended from outside.
   SequenceEvent end(FinishReason reason, Error error = {}) const;
@@ -74,6 +80,7 @@ class Sequence {
   bool accepted_ = false;
   KvBlocks blocks_;
   AnswerStream answer_;
+  std::optional<Constraint> constraint_;
   SequenceUsage usage_;  ///< all zero until accepted
 };
 

@@ -124,6 +124,10 @@ Status SimEngine::submit(GenerateRequest request) {
   if (request.messages.empty() && !request.raw) {
     return invalid("missing_field", "'messages' must not be empty", "messages");
   }
+  if (request.constraint != nullptr) {
+    return fail(Code::kUnimplemented, "constraint_unsupported",
+                "the simulated engine says random words, and cannot hold to a format; use a model", "response_format");
+  }
   if (request.sampling.max_tokens < 0)
     return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
   const auto start =

@@ -1,4 +1,4 @@
-// The simulator's calls and formats, and what a real engine says to what it cannot promise.
+// The simulator's calls and formats, and what a real engine says to tools that its model has no tokens for.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,7 +10,6 @@
 #include "base/json/json.h"
 #include "tests/support/sim_clock.h"
 #include "tests/unit/worker/engine/engine_harness.h"
-#include "worker/engine/constraint.h"
 #include "worker/engine/sim_engine.h"
 #include "worker/engine/sim_json.h"
 
@@ -135,18 +134,6 @@ TEST(SimJson, PiecesAreWholeCharactersAndTogetherTheText) {
     joined += piece;
   }
   EXPECT_EQ(joined, "a月潮门\U0001f30a!");
-}
-
-TEST(Constraint, WhatNoGrammarKeepsYetIsRefusedByName) {
-  EXPECT_TRUE(constraint_of(asking(ToolChoice::Mode::kAuto)));
-  EXPECT_TRUE(constraint_of(user_request(1, "x")));
-  const auto forced = constraint_of(asking(ToolChoice::Mode::kRequired));
-  ASSERT_FALSE(forced);
-  EXPECT_EQ(forced.error().reason, "unsupported_response_format");
-  EXPECT_EQ(forced.error().field, "tool_choice");
-  GenerateRequest request = user_request(1, "x");
-  request.offer.format.kind = ResponseFormat::Kind::kJsonObject;
-  EXPECT_EQ(constraint_of(request).error().field, "response_format");
 }
 
 TEST(EngineCoreTools, AModelWithoutTokensForCallsRefusesToolsAndResults) {
