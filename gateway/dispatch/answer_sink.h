@@ -37,6 +37,9 @@ class AnswerSink {
   virtual void on_accepted(const TokenUsage& usage) = 0;
   /// Text to hand over; at least one of the two is not empty.
   virtual awaitable<Status> deliver(std::string reasoning, std::string content) = 0;
+  /// The worker was lost and another one begins from the start: what a collecting edge was given is void. Those that
+  /// hand text on at once are asked before the first text only, and have nothing to forget.
+  virtual void restart() {}
   /// Nothing was delivered for a while: keep middle boxes awake if the dialect can.
   virtual awaitable<Status> keep_alive() = 0;
   virtual awaitable<Status> finish(AnswerEnd end) = 0;

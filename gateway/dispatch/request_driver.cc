@@ -169,6 +169,7 @@ FlowActions RequestDriver::enqueue() {
   if (flow_.retries() > 0) {
     pool_metrics_->retries->add();
     inbox_.reset_worker();
+    sink_.restart();
   }
   SequenceRequest request;
   request.request = context_.request;

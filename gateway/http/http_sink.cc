@@ -87,9 +87,16 @@ awaitable<Status> HttpBodySink::deliver(std::string reasoning, std::string conte
   co_return Status();
 }
 
+void HttpBodySink::restart() {
+  reasoning_.clear();
+  content_.clear();
+  head_.accepted = {};
+}
+
 awaitable<Status> HttpBodySink::keep_alive() {
   const Duration waited = clock_.mono() - exchange_.request().received;
-  if (head_.accepted.prompt == 0 || waited < blank_lines_after_) co_return Status();
+  const bool is_due = head_.accepted.prompt > 0 && waited >= blank_lines_after_;
+  if (!begun_ && !is_due) co_return Status();
   if (!std::exchange(begun_, true)) {
     HttpHeaders with = headers();
     exchange_.begin_stream(200, "application/json", std::move(with));

@@ -74,6 +74,7 @@ class HttpBodySink final : public HttpSink {
                std::unique_ptr<AnswerDialect> dialect, Duration blank_lines_after)
       : HttpSink(exchange, clock, shape, std::move(head), std::move(dialect)), blank_lines_after_(blank_lines_after) {}
   awaitable<Status> deliver(std::string reasoning, std::string content) override;
+  void restart() override;
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
   awaitable<Status> refuse(Refusal refusal) override;

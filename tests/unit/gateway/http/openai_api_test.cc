@@ -156,6 +156,29 @@ TEST(OpenAiApi, WorkerLostBeforeTheFirstTokenIsInvisible) {
   EXPECT_EQ(api.meter.settled_count(), 1U);
 }
 
+TEST(OpenAiApi, AWholeAnswerWhoseWorkerIsLostIsWrittenByAnotherOneAndPaidOnce) {
+  ApiHarness api;
+  auto answer = api.post_chat(chat_body(false));
+  api.submitted(0);
+  api.dispatch(0);
+  api.tell(0, accepted_delta(10));
+  api.tell(0, text_delta("lost thought", "lost words", {.prompt = 10, .completion = 7}));
+  api.on_lane([&] { api.dispatcher.submitted(0).listener->on_worker_lost(); });
+  api.submitted(1);
+  EXPECT_EQ(api.dispatcher.submitted(1).avoid_worker, fake_worker().worker_id);
+  api.dispatch(1);
+  api.tell(1, accepted_delta(10));
+  api.tell(1, text_delta("", "again ", {.prompt = 10, .completion = 1}));
+  api.tell(1, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 2}, "whole"));
+  const auto response = answer.get();
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(parsed(response.body).at("choices").at(0).at("message").at("content"), "again whole");
+  EXPECT_EQ(response.body.find("lost"), std::string::npos) << response.body;
+  ASSERT_EQ(api.meter.settled_count(), 1U);
+  EXPECT_EQ(api.meter.entry(0).settled.at(0).usage.completion, 2) << "the lost tokens are ours";
+  EXPECT_TRUE(api.meter.entry(0).progress.empty());
+}
+
 TEST(OpenAiApi, ATenantsDataStaysInItsRegions) {
   ApiHarness api;
   api.principals.add("resident", {}, {}, {"eu-1"});
