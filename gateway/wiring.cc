@@ -307,6 +307,9 @@ Status GatewayProcess::listen() {
   http.listen = config_.http_listen;
   http.service = "gateway";
   http.render_error = HttpApi::render_error;
+  http.error_headers = [api = parts.api.get()](const Error& error, int status) {
+    return api->error_headers(error, status);
+  };
   http.limits.connections = static_cast<std::size_t>(config_.connections_max);
   http.limits.body_bytes = static_cast<std::uint64_t>(config_.body_bytes_max);
   TG_ASSIGN(parts.http, HttpServer::start(parts.io, std::move(http), parts.handler, clock_, log_, parts.registry));

@@ -109,6 +109,18 @@ std::string HttpApi::render_error(const Error& error, int http_status) {
   return body;
 }
 
+HttpHeaders HttpApi::error_headers(const Error& error, int http_status) const {
+  const RequestId request{ids_.next()};
+  // Of a request that came too slowly (408) nothing was done, and all SDKs send it again.
+  const bool should_retry = to_api_error(error).should_retry || http_status == 408;
+  lanes_.front()->log.info("request_unread", {kv("request_id", request.to_string()), kv("status", http_status),
+                                              kv("reason", error.reason), kv("field", error.field)});
+  HttpHeaders headers;
+  headers.emplace_back("x-request-id", request.to_string());
+  headers.emplace_back("x-should-retry", should_retry ? "true" : "false");
+  return headers;
+}
+
 awaitable<void> HttpApi::handle(HttpExchange& exchange) {
   const HttpRequest& http = exchange.request();
   const RouteMatch match = match_route(http.method, http.path);

@@ -62,6 +62,8 @@ test('http: HEAD is refused, and the connection ends so that no client misreads 
   assert.equal(statusOf(text), 405);
   assert.match(text, /\r\nconnection: close\r\n/i);
   assert.match(text, /\r\nallow: [A-Z, ]*GET/i);
+  assert.match(text, /\r\nx-request-id: [0-9a-f]{8}-[0-9a-f]{4}-7/i);
+  assert.equal(bodyOf(text), '', 'a body behind HEAD would be read as the next answer');
 });
 
 test('http: a media type but JSON is 415, JSON with a charset is taken', async () => {
@@ -69,6 +71,8 @@ test('http: a media type but JSON is 415, JSON with a charset is taken', async (
     const seen = await exchange(`${stack.origin}/v1/chat/completions`, { key: stack.apiKey, body: ask(), headers: { 'Content-Type': type } });
     assert.equal(seen.status, 415, type);
     assert.equal(jsonOf(seen).error.code, 'unsupported_media_type');
+    assert.match(seen.headers['x-request-id'], /^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+    assert.equal(seen.headers['x-should-retry'], 'false');
   }
   for (const type of ['application/json; charset=utf-8', 'Application/JSON', 'application/json;charset=UTF-8']) {
     assert.equal((await post('/v1/chat/completions', ask({ max_tokens: 1 }), { headers: { 'Content-Type': type } })).status, 200, type);

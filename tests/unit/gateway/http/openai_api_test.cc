@@ -231,6 +231,32 @@ TEST(OpenAiApi, ClientThatLeavesBeforeAWholeAnswerPaysWhatWasCollectedForIt) {
   EXPECT_EQ(api.meter.entry(0).settled.at(0).usage, (TokenUsage{.prompt = 10, .completion = 1}));
 }
 
+TEST(OpenAiApi, WhatTheServerRefusesUnreadHasAnIdThatIsLoggedAndSaysWhetherToComeBack) {
+  ApiHarness api;
+  const std::string post = "POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\n";
+  const std::pair<std::string, int> cases[] = {
+      {"HEAD /v1/models HTTP/1.1\r\nHost: t\r\n\r\n", 405},
+      {post + "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415},
+      {post + "Content-Type: application/json\r\nContent-Length: 999999999\r\n\r\n", 413},
+      {"GET / HTTP/1.1\r\n\r\n", 400},
+  };
+  for (const auto& [request, status] : cases) {
+    tidegate::test::RawClient client(api.server->port());
+    ASSERT_TRUE(client.send(request));
+    ASSERT_TRUE(client.read_to_end());
+    const std::string& got = client.received();
+    EXPECT_TRUE(got.starts_with("HTTP/1.1 " + std::to_string(status))) << got;
+    EXPECT_NE(got.find("x-should-retry: false\r\n"), std::string::npos) << got;
+    const std::string name = "x-request-id: ";
+    const auto at = got.find(name);
+    ASSERT_NE(at, std::string::npos) << got;
+    const std::string id = got.substr(at + name.size(), 36);
+    EXPECT_TRUE(Uuid::parse(id).has_value()) << id;
+    EXPECT_TRUE(api.log.mentions(id));
+  }
+  EXPECT_EQ(api.log.count("request_unread"), std::size(cases));
+}
+
 TEST(OpenAiApi, TheEndUserThatARequestNamesIsToldToTheMeter) {
   ApiHarness api;
   auto answer = api.post_chat(chat_body(false, R"(,"user":"ann")"));
