@@ -35,7 +35,8 @@ constexpr std::array kTable = {
     Row{Code::kOutOfRange, "", 400, kInvalid, "", false, 0},
     Row{Code::kUnauthenticated, "", 401, "authentication_error", "invalid_api_key", false, 0},
     Row{Code::kResourceExhausted, "insufficient_balance", 402, "insufficient_quota", "", false, 0},
-    Row{Code::kResourceExhausted, "budget_exceeded", 429, "insufficient_quota", "", false, 0},
+    // Not 429: SDKs send that again by themselves, and a cap opens with its period at the earliest.
+    Row{Code::kResourceExhausted, "budget_exceeded", 402, "insufficient_quota", "", false, 0},
     Row{Code::kPermissionDenied, "", 403, "permission_error", "", false, 0},
     Row{Code::kNotFound, "", 404, kInvalid, "", false, 0},
     Row{Code::kUnimplemented, "method_not_allowed", 405, kInvalid, "", false, 0},
