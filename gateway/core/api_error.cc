@@ -30,7 +30,6 @@ constexpr std::array kTable = {
     Row{Code::kInvalidArgument, "request_too_large", 413, kInvalid, "", false, 0},
     Row{Code::kOutOfRange, "request_too_large", 413, kInvalid, "", false, 0},
     Row{Code::kInvalidArgument, "unsupported_media_type", 415, kInvalid, "", false, 0},
-    Row{Code::kInvalidArgument, "idempotency_key_reused", 422, kInvalid, "", false, 0},
     Row{Code::kInvalidArgument, "", 400, kInvalid, "", false, 0},
     Row{Code::kOutOfRange, "", 400, kInvalid, "", false, 0},
     Row{Code::kUnauthenticated, "", 401, "authentication_error", "invalid_api_key", false, 0},

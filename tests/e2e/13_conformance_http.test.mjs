@@ -209,8 +209,8 @@ test('http: an Idempotency-Key for another body is refused, and so is one that i
   const headers = { 'Idempotency-Key': randomUUID() };
   await answer('/v1/chat/completions', ask({ max_tokens: 1 }), { headers });
   const reused = await post('/v1/chat/completions', ask({ max_tokens: 2 }), { headers });
-  assert.equal(reused.status, 422);
-  assert.equal((await errorOf(reused)).code, 'idempotency_key_reused');
+  assert.equal(reused.status, 400);
+  assert.equal((await errorOf(reused)).code, 'idempotency_mismatch');
   for (const key of ['', 'k'.repeat(256), 'a b']) {
     const response = await post('/v1/chat/completions', ask({ max_tokens: 1 }), { headers: { 'Idempotency-Key': key } });
     assert.equal(response.status, 400, JSON.stringify(key));

@@ -16,7 +16,7 @@ TEST(ApiError, EveryFamilyHasItsStatus) {
   EXPECT_EQ(status_of(Code::kResourceExhausted, "budget_exceeded"), 402);
   EXPECT_EQ(status_of(Code::kPermissionDenied, "model_not_allowed"), 403);
   EXPECT_EQ(status_of(Code::kPermissionDenied, "source_not_allowed"), 403);
-  EXPECT_EQ(status_of(Code::kInvalidArgument, "idempotency_key_reused"), 422);
+  EXPECT_EQ(status_of(Code::kInvalidArgument, "idempotency_mismatch"), 400);
   EXPECT_EQ(status_of(Code::kAborted, "idempotency_in_flight"), 409);
   EXPECT_EQ(status_of(Code::kFailedPrecondition, "idempotency_outcome_unknown"), 410);
   EXPECT_EQ(status_of(Code::kNotFound, "model_not_found"), 404);
