@@ -54,7 +54,7 @@ struct Plan {
 struct PlanLimits {
   static constexpr std::int64_t kMessagesMax = 2'048;
   static constexpr std::int64_t kModelBytesMax = 128;
-  static constexpr std::int64_t kEndUserBytesMax = 256;
+  static constexpr std::int64_t kEndUserBytesMax = 512;  ///< as DeepSeek's user_id
   static constexpr std::int64_t kStopsMax = 16;
   static constexpr std::int64_t kStopBytesMax = 256;
   static constexpr std::int64_t kCompletionTokensMax = 393'216;

@@ -30,9 +30,9 @@ constexpr std::array kFields = {
     FieldRule{"presence_penalty"},
     FieldRule{"frequency_penalty"},
     FieldRule{"user"},
-    FieldRule{"user_id", FieldUse::kIgnored},
-    FieldRule{"safety_identifier", FieldUse::kIgnored},
-    FieldRule{"prompt_cache_key", FieldUse::kIgnored},
+    FieldRule{"user_id"},
+    FieldRule{"safety_identifier"},
+    FieldRule{"prompt_cache_key", FieldUse::kIgnored},  // the prefix cache is always on, and each tenant's own
     FieldRule{"prompt_cache_retention", FieldUse::kIgnored},
     FieldRule{"metadata", FieldUse::kIgnored},
     FieldRule{"store", FieldUse::kIgnored},                // nothing is ever stored
@@ -77,8 +77,7 @@ Result<Plan> parse_openai_chat(std::string_view body) {
   TG_TRY(check_penalties(root, plan.fields_ignored));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
-  TG_ASSIGN(auto user, json::find_string(root, "user"));
-  plan.end_user = std::move(user).value_or("");
+  TG_ASSIGN(plan.end_user, parse_end_user(root));
   TG_TRY(check_plan(plan, ""));
   return plan;
 }

@@ -1,5 +1,10 @@
 #include "gateway/http/openai_request.h"
 
+#include <fmt/format.h>
+
+#include <iterator>
+#include <utility>
+
 #include "gateway/http/request_fields.h"
 
 namespace tidegate::gateway {
@@ -22,6 +27,20 @@ bool is_known_effort(const json::value& value) {
 }
 bool is_usual_tier(const json::value& value) { return is_word(value, {"auto", "default"}); }
 bool is_usual_verbosity(const json::value& value) { return is_word(value, {"medium"}); }
+
+Result<std::string> parse_end_user(const json::object& root) {
+  std::string end_user;
+  for (const std::string_view name : {"user", "user_id", "safety_identifier"}) {
+    TG_ASSIGN(auto named, json::find_string(root, name));
+    if (!named || named->empty()) continue;
+    if (std::ssize(*named) > PlanLimits::kEndUserBytesMax) {
+      return refuse_value(std::string(name),
+                          fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
+    }
+    if (end_user.empty()) end_user = *std::move(named);
+  }
+  return end_user;
+}
 
 Status check_penalties(const json::object& root, std::int32_t& ignored) {
   for (const std::string_view name : {"presence_penalty", "frequency_penalty"}) {

@@ -21,6 +21,10 @@ bool is_known_effort(const json::value& value);     ///< reasoning_effort, reaso
 bool is_usual_tier(const json::value& value);       ///< service_tier
 bool is_usual_verbosity(const json::value& value);  ///< verbosity, text.verbosity
 
+/// Whom the caller serves, for caps of end users: `user`, else DeepSeek's `user_id`, else `safety_identifier`, OpenAI's
+/// newer name; empty when none is named. Fails: wrong_type, invalid_value.
+Result<std::string> parse_end_user(const json::object& root);
+
 /// Penalties are checked and have no effect, as DeepSeek's thinking models have it: one that is not zero counts as
 /// ignored. Fails: wrong_type, invalid_value.
 Status check_penalties(const json::object& root, std::int32_t& ignored);

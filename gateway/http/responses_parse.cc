@@ -37,12 +37,13 @@ constexpr std::array kFields = {
     FieldRule{"top_k"},
     FieldRule{"seed"},
     FieldRule{"user"},
+    FieldRule{"user_id"},
+    FieldRule{"safety_identifier"},
     FieldRule{"reasoning"},
     FieldRule{"text"},
     FieldRule{"store"},
     FieldRule{"stream_options", FieldUse::kIgnored},  // obfuscation, which pads chunks: ours are not padded
     FieldRule{"metadata", FieldUse::kIgnored},
-    FieldRule{"safety_identifier", FieldUse::kIgnored},
     FieldRule{"prompt_cache_key", FieldUse::kIgnored},
     FieldRule{"prompt_cache_retention", FieldUse::kIgnored},
     FieldRule{"parallel_tool_calls", FieldUse::kIgnored},  // steers tools, which are refused by themselves
@@ -97,8 +98,7 @@ Result<Plan> parse_responses(std::string_view body) {
   TG_ASSIGN(const auto is_stream, json::find_bool(root, "stream"));
   plan.is_stream = is_stream.value_or(false);
   plan.include_usage = true;
-  TG_ASSIGN(auto user, json::find_string(root, "user"));
-  plan.end_user = std::move(user).value_or("");
+  TG_ASSIGN(plan.end_user, parse_end_user(root));
   TG_TRY(check_plan(plan, "", kNames));
   return plan;
 }

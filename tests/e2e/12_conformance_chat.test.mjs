@@ -207,9 +207,11 @@ test('chat: text of every plane is taken, and what comes back is well formed', a
   }
 });
 
-test('chat: the end user that a request names may be 256 bytes and no more', async () => {
-  await accepts({ user: 'u'.repeat(256) });
-  assert.equal((await refused({ user: 'u'.repeat(257) })).param, 'user');
+test('chat: the end user that a request names, by any of its names, may be 512 bytes and no more', async () => {
+  for (const name of ['user', 'user_id', 'safety_identifier']) {
+    await accepts({ [name]: 'u'.repeat(512) });
+    assert.equal((await refused({ [name]: 'u'.repeat(513) })).param, name);
+  }
 });
 
 test('chat: openai-node reads the whole of it', async () => {

@@ -132,8 +132,8 @@ TEST(AnthropicParse, RangesAreNamedWithFieldAndLimit) {
   for (int i = 0; i < 16; ++i) many += R"(,"x")";
   EXPECT_EQ(error_of(body(many + "]")).field, "stop_sequences");
   EXPECT_EQ(error_of(body("\"stop_sequences\":[\"" + std::string(257, 'x') + "\"]")).field, "stop_sequences");
-  EXPECT_EQ(error_of(body(R"("metadata":{"user_id":")" + std::string(257, 'x') + "\"}")).field, "metadata.user_id");
-  EXPECT_TRUE(parse_anthropic_messages(body(R"("metadata":{"user_id":")" + std::string(256, 'x') + "\"}")));
+  EXPECT_EQ(error_of(body(R"("metadata":{"user_id":")" + std::string(513, 'x') + "\"}")).field, "metadata.user_id");
+  EXPECT_TRUE(parse_anthropic_messages(body(R"("metadata":{"user_id":")" + std::string(512, 'x') + "\"}")));
   EXPECT_EQ(parse_anthropic_messages(body(R"("top_k":-1)"))->sampling.top_k, 0);
 }
 

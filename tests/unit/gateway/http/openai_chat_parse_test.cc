@@ -86,6 +86,29 @@ TEST(OpenAiChatParse, UnknownFieldsAreIgnoredAndCounted) {
   EXPECT_EQ(plan->end_user, "u1");
 }
 
+TEST(OpenAiChatParse, TheEndUserIsTakenFromWhateverTheClientCallsIt) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"("user_id":"deep-1")", "deep-1"},
+      {R"("safety_identifier":"safe-1")", "safe-1"},
+      {R"("user_id":"deep-1","user":"u1","safety_identifier":"safe-1")", "u1"},
+      {R"("safety_identifier":"safe-1","user_id":"deep-1")", "deep-1"},
+      {R"("user":"","user_id":"deep-1")", "deep-1"},
+      {R"("user":null,"user_id":null)", ""},
+      {R"("prompt_cache_key":"k")", ""},
+  };
+  for (const auto& [fields, wanted] : cases) {
+    const auto plan = parse_openai_chat(body(fields));
+    ASSERT_TRUE(plan) << fields;
+    EXPECT_EQ(plan->end_user, wanted) << fields;
+  }
+  for (const char* name : {"user", "user_id", "safety_identifier"}) {
+    const std::string quoted = std::string("\"") + name + "\":";
+    EXPECT_TRUE(parse_openai_chat(body(quoted + "\"" + std::string(512, 'x') + "\""))) << name;
+    EXPECT_EQ(error_of(body(quoted + "\"" + std::string(513, 'x') + "\"")).field, name);
+    EXPECT_EQ(error_of(body(quoted + "1")).reason, "wrong_type") << name;
+  }
+}
+
 TEST(OpenAiChatParse, RangesAreNamedWithFieldAndLimit) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
       {"temperature", "2.01", "0 and 2"}, {"temperature", "-0.1", "0 and 2"},  {"top_p", "0", "greater than 0"},

@@ -133,7 +133,7 @@ TEST(ResponsesParse, RangesAreNamedWithFieldAndLimit) {
     EXPECT_EQ(error.field, field) << more;
     EXPECT_NE(error.message.find(words), std::string::npos) << error.message;
   }
-  EXPECT_EQ(error_of(body("\"user\":\"" + std::string(257, 'x') + "\"")).field, "user");
+  EXPECT_EQ(error_of(body("\"user\":\"" + std::string(513, 'x') + "\"")).field, "user");
 }
 
 TEST(ResponsesParse, WrongTypesAreNamed) {
