@@ -45,6 +45,8 @@ class AnswerSink {
   virtual awaitable<Status> finish(AnswerEnd end) = 0;
   /// A status before the first byte, an error frame after it.
   virtual awaitable<Status> refuse(Refusal refusal) = 0;
+  /// The status that refuse() says, for logs and metrics.
+  virtual int status_of(const Refusal& refusal) const { return to_api_error(refusal).http_status; }
 };
 
 }  // namespace tidegate::gateway

@@ -329,7 +329,7 @@ void RequestDriver::write_summary() {
   if (flow_.is_client_gone() || (completed && !is_finished_)) {
     status = kStatusClientGone;
   } else if (!completed) {
-    status = to_api_error(flow_.refusal()).http_status;
+    status = sink_.status_of(flow_.refusal());
     reason = flow_.refusal().error.reason;
     serving_.metrics.refusals(reason).add();
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "gateway/http/anthropic_answer.h"
+#include "gateway/http/anthropic_models.h"
 #include "gateway/http/anthropic_parse.h"
 #include "gateway/http/chat_answer.h"
 #include "gateway/http/completion_answer.h"
@@ -56,6 +57,10 @@ Result<Ask> read_responses(std::string_view body) {
   TG_ASSIGN(ask.plan, parse_responses(body));
   ask.dialect = std::make_unique<ResponsesDialect>(ask.plan.sampling);
   return ask;
+}
+
+Error no_such_model() {
+  return {Code::kNotFound, "model_not_found", "The model does not exist, or this key may not call it.", "model"};
 }
 
 /// From a body to the last byte of its answer.
@@ -147,6 +152,8 @@ awaitable<void> HttpApi::handle(HttpExchange& exchange) {
     case RouteId::kResponses: read_ask = read_responses; break;
     case RouteId::kModelList:
     case RouteId::kModel: body = models(call, *caller.principal, match.argument); break;
+    case RouteId::kAnthropicModelList:
+    case RouteId::kAnthropicModel: body = anthropic_models(call, *caller.principal, match.argument); break;
     case RouteId::kBalance: body = co_await balance(*caller.principal); break;
     case RouteId::kReceiptKeys: body = co_await receipt_keys(); break;
     case RouteId::kReceipt: body = co_await receipt(*caller.principal, match.argument); break;
@@ -179,6 +186,8 @@ bool HttpApi::has_route(const HttpRoute& route) const {
     case RouteId::kResponses:
     case RouteId::kModelList:
     case RouteId::kModel:
+    case RouteId::kAnthropicModelList:
+    case RouteId::kAnthropicModel:
     case RouteId::kOpenApi: return true;
   }
   return false;
@@ -206,7 +215,16 @@ Result<std::string> HttpApi::models(const HttpCall& call, const Principal& calle
   const Meter& meter = call.serving.meter;
   if (one.empty()) return openai_model_list(routes, caller, meter, started_s_);
   if (auto model = openai_model(routes, caller, meter, started_s_, one)) return *std::move(model);
-  return fail(Code::kNotFound, "model_not_found", "The model does not exist, or this key may not call it.", "model");
+  return fail(no_such_model());
+}
+
+Result<std::string> HttpApi::anthropic_models(const HttpCall& call, const Principal& caller,
+                                              std::string_view one) const {
+  const RouteTable& routes = call.serving.dispatcher.routes();
+  const Meter& meter = call.serving.meter;
+  if (one.empty()) return anthropic_model_list(routes, caller, meter, started_s_, call.exchange.request().query);
+  if (auto model = anthropic_model(routes, caller, meter, started_s_, one)) return *std::move(model);
+  return fail(no_such_model());
 }
 
 awaitable<Result<std::string>> HttpApi::balance(const Principal& caller) const {

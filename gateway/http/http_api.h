@@ -57,6 +57,7 @@ class HttpApi {
   IdempotencyDesk* desk_of(const HttpCall& call) const;
 
   Result<std::string> models(const HttpCall& call, const Principal& caller, std::string_view one) const;
+  Result<std::string> anthropic_models(const HttpCall& call, const Principal& caller, std::string_view one) const;
   awaitable<Result<std::string>> balance(const Principal& caller) const;
   awaitable<Result<std::string>> receipt(const Principal& caller, std::string_view request_id) const;
   awaitable<Result<std::string>> receipt_keys() const;

@@ -46,7 +46,7 @@ awaitable<void> reply_call(HttpCall call, Result<std::string> body) {
 }
 
 awaitable<void> refuse_call(HttpCall call, Refusal refusal, std::string_view allow) {
-  const ApiError error = to_api_error(refusal);
+  const ApiError error = call.shape.wire_error(refusal);
   Serving& serving = call.serving;
   const Duration took = serving.clock.mono() - call.exchange.request().received;
   serving.metrics.requests("", call.surface, error.http_status).add();

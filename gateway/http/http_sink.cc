@@ -74,7 +74,7 @@ awaitable<Status> HttpStreamSink::finish(AnswerEnd end) {
 }
 
 awaitable<Status> HttpStreamSink::refuse(Refusal refusal) {
-  const ApiError error = to_api_error(refusal);
+  const ApiError error = shape_.wire_error(refusal);
   if (!begun_) co_return co_await respond_error(error);
   buffer_.clear();
   dialect_->append_cut(buffer_, head_, error);
@@ -119,7 +119,7 @@ awaitable<Status> HttpBodySink::finish(AnswerEnd end) {
 }
 
 awaitable<Status> HttpBodySink::refuse(Refusal refusal) {
-  const ApiError error = to_api_error(refusal);
+  const ApiError error = shape_.wire_error(refusal);
   if (!begun_) co_return co_await respond_error(error);
   const std::string body = shape_.error_body(error, head_.request);
   // No end_stream(): the server cuts a chunked answer without its end.

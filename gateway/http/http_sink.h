@@ -29,6 +29,7 @@ class HttpSink : public AnswerSink {
   void on_admitted(std::string_view price_band) override { band_ = price_band; }
   void on_dispatched(const WorkerFacts& worker) override;
   void on_accepted(const TokenUsage& usage) override { head_.accepted = usage; }
+  int status_of(const Refusal& refusal) const override { return shape_.wire_error(refusal).http_status; }
 
  protected:
   /// Of the answer or of its refusal: also what the limits on rates have left.

@@ -158,6 +158,20 @@ test('anthropic: statuses have its types', async () => {
   for (const [status, type, body, options] of cases) assert.equal((await refusal(body, status, options)).type, type);
 });
 
+test('anthropic: models are a list of their own, which its client pages through, and one by its id', async () => {
+  const client = new Anthropic({ apiKey: stack.apiKey, baseURL: `${stack.origin}/anthropic`, maxRetries: 0 });
+  const ids = [];
+  for await (const model of client.models.list({ limit: 1 })) ids.push(model.id);
+  assert.ok(ids.includes(kModel));
+  assert.deepEqual(ids, [...ids].sort());
+  const list = await client.models.list();
+  assert.deepEqual([list.has_more, list.first_id, list.last_id], [false, ids[0], ids.at(-1)]);
+  const model = await client.models.retrieve(kModel);
+  assert.deepEqual([model.type, model.id], ['model', kModel]);
+  assert.ok(Date.parse(model.created_at) > 0 && model.display_name);
+  await assert.rejects(client.models.retrieve('no-such'), Anthropic.NotFoundError);
+});
+
 test('anthropic: count_tokens is a 404 that says why, on every mount', async () => {
   for (const mount of ['/v1', '', '/anthropic/v1']) {
     const error = await refusal({ model: kModel, messages }, 404, { path: `${mount}/messages/count_tokens` });

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <map>
@@ -146,6 +147,9 @@ TEST(OpenApi, WhatGeneratesTakesAnIdempotencyKeyAndSaysHowItsRepeatsEnd) {
     for (const char* status : {"409", "410", "429"}) {
       EXPECT_EQ(responses.contains(status), generates) << route.path << ' ' << status;
     }
+    // Whose mounts have a DeepSeek one has its status, and whose words are Anthropic's has its own overload.
+    EXPECT_EQ(responses.contains("422"), std::ranges::find(route.mounts, std::string_view("/beta")) != route.mounts.end()) << route.path;
+    EXPECT_EQ(responses.contains("529"), generates && route.dialect == Dialect::kAnthropic) << route.path;
   }
 }
 
