@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/core/clock.h"
 #include "base/core/ids.h"
 #include "base/core/money.h"
 #include "base/core/result.h"
@@ -89,6 +90,8 @@ class Charge {
   virtual awaitable<Result<Settlement>> settle(FinalReport report) = 0;
   /// Price band at admission, for headers.
   virtual std::string_view band() const = 0;
+  /// Until when that band and its price were known to last, at admission; nullopt: no change is known.
+  virtual std::optional<Wall> price_until() const { return std::nullopt; }
 };
 
 /// Thread-safe: every io thread calls it.

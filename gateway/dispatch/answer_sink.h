@@ -1,8 +1,10 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/core/clock.h"
 #include "base/core/result.h"
 #include "base/net/asio.h"
 #include "gateway/core/api_error.h"
@@ -32,6 +34,10 @@ class AnswerSink {
   /// leave it out.
   virtual void on_limits(const RateStatus&) {}
   virtual void on_admitted(std::string_view price_band) = 0;
+  /// When the price of the admission changes next, if that is known; right behind on_admitted().
+  virtual void on_price_until(const std::optional<Wall>&) {}
+  /// What the request has just waited for a worker, before on_dispatched().
+  virtual void on_waited(Duration) {}
   /// Again after a retry: the last one counts.
   virtual void on_dispatched(const WorkerFacts& worker) = 0;
   virtual void on_accepted(const TokenUsage& usage) = 0;

@@ -162,6 +162,7 @@ awaitable<FlowActions> RequestDriver::admit() {
   charge_ = *std::move(admitted);
   pool_metrics_->inflight_requests->add(1);
   sink_.on_admitted(charge_->band());
+  sink_.on_price_until(charge_->price_until());
   co_return flow_.on_admitted({});
 }
 
@@ -205,6 +206,7 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message) {
     worker_ = std::move(*worker);
     queue_wait_ = serving_.clock.mono() - *queued_at_;
     pool_metrics_->queue_wait_seconds->observe(seconds(queue_wait_));
+    sink_.on_waited(queue_wait_);
     sink_.on_dispatched(worker_);
     return flow_.on_dispatched();
   }
@@ -340,7 +342,7 @@ void RequestDriver::write_summary() {
   const TokenUsage& usage = flow_.usage();
   serving_.log.info("request",
                     {kv("request_id", context_.request.to_string()), kv("surface", context_.surface),
-                     kv("status", status), kv("reason", reason), kv("model", model), kv("variant", worker_.variant),
+                     kv("trace_id", context_.trace_id), kv("status", status), kv("reason", reason), kv("model", model), kv("variant", worker_.variant),
                      kv("worker", worker_.worker_id), kv("key", context_.principal->public_id),
                      kv("tenant", context_.principal->tenant.to_string()), kv("stream", context_.plan.is_stream),
                      kv("finish_reason", flow_.finish_reason()), kv("prompt_tokens", usage.prompt),

@@ -1,5 +1,7 @@
 #include "gateway/http/dialect_shape.h"
 
+#include <algorithm>
+
 #include "gateway/http/anthropic_answer.h"
 #include "gateway/http/openai_answer.h"
 #include "gateway/http/responses_answer.h"
@@ -9,8 +11,8 @@ namespace {
 
 /// DeepSeek keeps 400 for what is no request at all, and answers 422 to one whose parameters are wrong.
 void adapt_to_deepseek(ApiError& error) {
-  const bool is_parameter = error.code == "invalid_value" || error.code == "wrong_type" || error.code == "missing_field";
-  if (error.http_status != 400 || !is_parameter) return;
+  constexpr std::string_view kParameters[] = {"invalid_value", "wrong_type", "missing_field"};
+  if (error.http_status != 400 || std::ranges::count(kParameters, std::string_view(error.code)) == 0) return;
   error.http_status = 422;
   error.code = "invalid_parameter";
 }

@@ -8,13 +8,26 @@
 
 namespace tidegate::gateway {
 
-HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, Duration since_received) {
-  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(since_received).count();
+namespace {
+
+std::string millis_text(Duration span) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
+}
+
+}  // namespace
+
+TraceContext trace_of(const HttpRequest& http, const RequestId& request) {
+  constexpr std::string_view kTraceparent = "traceparent";
+  return join_trace(http.head.count(kTraceparent) == 1 ? http.header(kTraceparent) : std::string_view(), request);
+}
+
+HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, const HttpRequest& http, Mono now) {
   HttpHeaders headers;
-  headers.reserve(8);
+  headers.reserve(12);
   headers.emplace_back("x-request-id", request.to_string());
   if (!shape.request_id_header.empty()) headers.emplace_back(shape.request_id_header, request.to_string());
-  headers.emplace_back("openai-processing-ms", std::to_string(millis));
+  headers.emplace_back("traceparent", trace_of(http, request).traceparent);
+  headers.emplace_back("openai-processing-ms", millis_text(now - http.received));
   return headers;
 }
 
@@ -33,8 +46,10 @@ void HttpSink::on_dispatched(const WorkerFacts& worker) {
 }
 
 HttpHeaders HttpSink::headers() const {
-  HttpHeaders headers = answer_headers(shape_, head_.request, clock_.mono() - exchange_.request().received);
+  HttpHeaders headers = answer_headers(shape_, head_.request, exchange_.request(), clock_.mono());
   if (!band_.empty()) headers.emplace_back("x-tidegate-price-band", band_);
+  if (price_until_) headers.emplace_back("x-tidegate-price-until", format_rfc3339(*price_until_));
+  if (waited_) headers.emplace_back("x-tidegate-queue-ms", millis_text(*waited_));
   if (!head_.variant.empty()) headers.emplace_back("x-tidegate-variant", head_.variant);
   append_rate_headers(headers, limits_);
   return headers;

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/net/http_server.h"
+#include "gateway/core/trace_context.h"
 #include "gateway/dispatch/answer_sink.h"
 #include "gateway/http/answer_dialect.h"
 #include "gateway/http/answer_head.h"
@@ -13,8 +15,10 @@
 
 namespace tidegate::gateway {
 
-/// Headers of every answer: x-request-id, the dialect's own name for it, openai-processing-ms.
-HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, Duration since_received);
+/// Where the request stands in its client's trace; two traceparents are none.
+TraceContext trace_of(const HttpRequest& http, const RequestId& request);
+/// Headers of every answer: x-request-id, the dialect's own name for it, traceparent, openai-processing-ms.
+HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, const HttpRequest& http, Mono now);
 /// Status, body, Retry-After and x-should-retry of an error.
 HttpResponse error_response(const DialectShape& shape, const ApiError& error, const RequestId& request,
                             HttpHeaders headers);
@@ -27,6 +31,8 @@ class HttpSink : public AnswerSink {
       : exchange_(exchange), clock_(clock), shape_(shape), head_(std::move(head)), dialect_(std::move(dialect)) {}
   void on_limits(const RateStatus& limits) override { limits_ = limits; }
   void on_admitted(std::string_view price_band) override { band_ = price_band; }
+  void on_price_until(const std::optional<Wall>& until) override { price_until_ = until; }
+  void on_waited(Duration in_queue) override { waited_ = waited_.value_or(Duration::zero()) + in_queue; }
   void on_dispatched(const WorkerFacts& worker) override;
   void on_accepted(const TokenUsage& usage) override { head_.accepted = usage; }
   int status_of(const Refusal& refusal) const override { return shape_.wire_error(refusal).http_status; }
@@ -42,6 +48,8 @@ class HttpSink : public AnswerSink {
   AnswerHead head_;
   std::unique_ptr<AnswerDialect> dialect_;
   std::string band_;
+  std::optional<Wall> price_until_;
+  std::optional<Duration> waited_;  ///< for workers, all of them together
   RateStatus limits_;  ///< as they were at admission or at the refusal
   bool begun_ = false;  ///< the status 200 has left
 };

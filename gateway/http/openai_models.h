@@ -9,7 +9,7 @@
 
 namespace tidegate::gateway {
 
-/// ,"context_length":...,"region":...,"pool":...,"pricing":{...}: what every dialect adds to its own members of a model.
+/// ,"context_length":...,"region":...,"pool":...,"pricing":{...}: what every dialect adds to its members of a model.
 void append_model_facts(std::string& out, const RouteTable& routes, const Principal& principal, const Meter& meter,
                         std::string_view id);
 

@@ -10,6 +10,7 @@
 
 #include "base/rpc/auth_gate.h"
 #include "base/rpc/stream_writer.h"
+#include "gateway/core/trace_context.h"
 #include "gateway/rpc/chat_codec.h"
 
 namespace tidegate::gateway {
@@ -77,6 +78,7 @@ struct InferenceService::Call {
   RequestId request;
   std::string token;
   KeyUse use;
+  std::string traceparent;  ///< as the caller sent it; "" = none
   v1::ChatRequest message;
   Mono received;
   std::optional<Writer> writer;
@@ -101,6 +103,10 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
   call->request = RequestId{ids_.next()};
   call->token = rpc::bearer_token(*context);
   call->use = use_of(*context, KeyScope::kChat);
+  if (context->client_metadata().count("traceparent") == 1) {
+    const grpc::string_ref sent = context->client_metadata().find("traceparent")->second;
+    call->traceparent.assign(sent.data(), sent.size());
+  }
   call->message = *request;
   call->received = clock_.mono();
   context->AddInitialMetadata("x-request-id", call->request.to_string());
@@ -141,6 +147,7 @@ awaitable<void> InferenceService::serve(std::shared_ptr<Call> call) {
   GrpcSink sink(*call->writer, call->request, plan->model);
   RequestContext context;
   context.request = call->request;
+  context.trace_id = join_trace(call->traceparent, call->request).trace_id;
   context.surface = kSurface;
   context.principal = *std::move(principal);
   context.plan = *std::move(plan);

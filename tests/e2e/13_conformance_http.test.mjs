@@ -156,6 +156,21 @@ test('http: every answer has its id, ascending in time, and no limit has a heade
   }
 });
 
+test('http: headers say whose trace it is, how long the price lasts and how long the request waited', async () => {
+  const trace = '0af7651916cd43dd8448eb211c80319c';
+  const response = await post('/v1/chat/completions', ask({ max_tokens: 1 }), { headers: { traceparent: `00-${trace}-b7ad6b7169203331-01` } });
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get('traceparent'), new RegExp(`^00-${trace}-(?!b7ad6b7169203331)[0-9a-f]{16}-01$`));
+  assert.ok(Number.isInteger(Number(response.headers.get('x-tidegate-queue-ms') ?? 'absent')));
+  const until = response.headers.get('x-tidegate-price-until');
+  const { pricing } = await (await get(`/v1/models/${kModel}`)).json();
+  if (pricing.until !== null) assert.ok(Date.parse(until) > Date.now() - 60_000, until);
+  else assert.equal(until, null);
+  for (const own of [await post('/v1/chat/completions', '{', { headers: { traceparent: 'nonsense' } }), await get('/v1/models')]) {
+    assert.match(own.headers.get('traceparent'), new RegExp(`^00-${own.headers.get('x-request-id').replaceAll('-', '')}-[0-9a-f]{16}-00$`));
+  }
+});
+
 test('http: models are a list with four members each, only those the key may call, one by its id', async () => {
   const list = await (await get('/v1/models')).json();
   assert.equal(list.object, 'list');

@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <iterator>
+#include <string>
+#include <utility>
+
 #include "base/json/json.h"
 #include "tests/support/net/raw_client.h"
 #include "tests/unit/gateway/http/api_harness.h"
@@ -255,6 +259,42 @@ TEST(OpenAiApi, WhatTheServerRefusesUnreadHasAnIdThatIsLoggedAndSaysWhetherToCom
     EXPECT_TRUE(api.log.mentions(id));
   }
   EXPECT_EQ(api.log.count("request_unread"), std::size(cases));
+}
+
+TEST(OpenAiApi, HeadersSayHowLongThePriceLastsHowLongTheRequestWaitedAndWhoseTraceItIsIn) {
+  ApiHarness api;
+  api.meter.set_price_until(parse_rfc3339("2026-11-22T06:00:00Z").value());
+  const std::string trace = "0af7651916cd43dd8448eb211c80319c";
+  auto answer = api.post("/v1/chat/completions", chat_body(false),
+                         {{"Authorization", "Bearer good-key"},
+                          {"traceparent", "00-" + trace + "-b7ad6b7169203331-01"}});
+  api.submitted();
+  api.dispatch();
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 1}, "x"));
+  const auto response = answer.get();
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(response.header("x-tidegate-price-until"), "2026-11-22T06:00:00.000000Z");
+  EXPECT_GE(std::stoi("0" + std::string(response.header("x-tidegate-queue-ms"))), 0);
+  EXPECT_FALSE(response.header("x-tidegate-queue-ms").empty());
+  const std::string parent(response.header("traceparent"));
+  EXPECT_EQ(parent.size(), 55U) << parent;
+  EXPECT_TRUE(parent.starts_with("00-" + trace + "-")) << parent;
+  EXPECT_TRUE(parent.ends_with("-01")) << parent;
+  ASSERT_TRUE(eventually([&] { return api.log.has("request"); }));
+  EXPECT_TRUE(api.log.mentions(trace));
+}
+
+TEST(OpenAiApi, WhatWasNotAdmittedHasNoPriceAndNoWaitButATrace) {
+  ApiHarness api;
+  api.meter.set_price_until(parse_rfc3339("2026-11-22T06:00:00Z").value());
+  for (const auto& response :
+       {api.fetch("POST", "/v1/chat/completions", "{"), api.fetch("GET", "/v1/models"), api.fetch("GET", "/nowhere")}) {
+    EXPECT_EQ(response.header("x-tidegate-price-until"), "");
+    EXPECT_EQ(response.header("x-tidegate-queue-ms"), "");
+    std::string id(response.header("x-request-id"));
+    std::erase(id, '-');
+    EXPECT_TRUE(response.header("traceparent").starts_with("00-" + id + "-")) << "a trace of its own";
+  }
 }
 
 TEST(OpenAiApi, TheEndUserThatARequestNamesIsToldToTheMeter) {
