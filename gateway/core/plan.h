@@ -43,6 +43,7 @@ struct Plan {
   std::vector<PlanMessage> messages;
   std::optional<RawPrompt> raw;  ///< instead of messages
   PlanSampling sampling;
+  std::optional<bool> thinking;  ///< false: the answer comes at once; else as the model is used to
   bool is_stream = false;
   bool include_usage = false;
   std::string end_user;  ///< whom the client serves, in its own words; caps of end users tell them apart

@@ -48,6 +48,7 @@ v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& re
     start.mutable_raw()->set_text(plan.raw->text);
     if (plan.raw->suffix) start.mutable_raw()->set_suffix(*plan.raw->suffix);
   }
+  if (plan.thinking) start.set_thinking(*plan.thinking);
   auto* sampling = start.mutable_sampling();
   if (plan.sampling.temperature) sampling->set_temperature(*plan.sampling.temperature);
   if (plan.sampling.top_p) sampling->set_top_p(*plan.sampling.top_p);

@@ -10,7 +10,6 @@
 namespace tidegate::gateway {
 namespace {
 
-bool shows_thinking(const json::value& value) { return is_object_of_type(value, {"enabled"}); }
 bool is_only_text(const json::value& value) {
   return value.is_array() && value.get_array().size() == 1 && is_word(value.get_array().front(), {"text"});
 }
@@ -46,8 +45,8 @@ constexpr std::array kFields = {
     FieldRule{"logprobs", FieldUse::kRefused, is_false},
     FieldRule{"top_logprobs", FieldUse::kRefused, is_zero},
     FieldRule{"logit_bias", FieldUse::kRefused},
-    FieldRule{"thinking", FieldUse::kRefused, shows_thinking},
-    FieldRule{"reasoning_effort", FieldUse::kRefused, is_known_effort},
+    FieldRule{"thinking"},
+    FieldRule{"reasoning_effort"},
     FieldRule{"service_tier", FieldUse::kRefused, is_usual_tier},
     FieldRule{"modalities", FieldUse::kRefused, is_only_text},
     FieldRule{"audio", FieldUse::kRefused},
@@ -57,6 +56,24 @@ constexpr std::array kFields = {
     FieldRule{"prompt_cache_options", FieldUse::kRefused},
     FieldRule{"moderation", FieldUse::kRefused},
 };
+
+constexpr std::array kThinkingFields = {FieldRule{"type"}};
+
+/// DeepSeek's thinking.type says it outright, OpenAI's effort "none" says the same.
+Status parse_thinking(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const bool is_none, is_effort_none(root, "reasoning_effort"));
+  if (is_none) plan.thinking = false;
+  TG_ASSIGN(const json::object* thinking, find_object(root, "thinking"));
+  if (thinking == nullptr || thinking->empty()) return {};
+  TG_TRY(check_members(*thinking, kThinkingFields, "thinking", plan.fields_ignored));
+  TG_ASSIGN(const std::string type, json::get_string(*thinking, "type", "thinking"));
+  if (type != "enabled" && type != "disabled") return refuse_value("thinking.type", "must be 'enabled' or 'disabled'");
+  if (is_none && type == "enabled") {
+    return refuse_value("reasoning_effort", "is 'none' while 'thinking' is enabled: send one of the two");
+  }
+  plan.thinking = type == "enabled";
+  return {};
+}
 
 }  // namespace
 
@@ -75,6 +92,7 @@ Result<Plan> parse_openai_chat(std::string_view body) {
   plan.sampling.max_tokens = newer > 0 ? newer : older;
   TG_TRY(parse_sampling(root, plan.sampling));
   TG_TRY(check_penalties(root, plan.fields_ignored));
+  TG_TRY(parse_thinking(root, plan));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
   TG_ASSIGN(plan.end_user, parse_end_user(root));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -21,12 +22,17 @@ bool is_zero(const json::value& value) { return is_integer(value, 0); }
 bool is_one(const json::value& value) { return is_integer(value, 1); }
 bool is_plain_text(const json::value& value) { return is_object_of_type(value, {"text"}); }
 bool leaves_choice_free(const json::value& value) { return is_word(value, {"none", "auto"}); }
-/// Every level but "none" is a hint; thinking itself cannot be switched off.
-bool is_known_effort(const json::value& value) {
-  return is_word(value, {"minimal", "low", "medium", "high", "xhigh", "max"});
-}
 bool is_usual_tier(const json::value& value) { return is_word(value, {"auto", "default"}); }
 bool is_usual_verbosity(const json::value& value) { return is_word(value, {"medium"}); }
+
+Result<bool> is_effort_none(const json::object& object, std::string_view name, std::string_view path) {
+  constexpr std::string_view kHints[] = {"minimal", "low", "medium", "high", "xhigh", "max", "ultra"};
+  TG_ASSIGN(const auto effort, json::find_string(object, name, path));
+  if (!effort || std::ranges::count(kHints, std::string_view(*effort)) > 0) return false;
+  if (*effort == "none") return true;
+  return refuse_value(json::join_path(path, name),
+                      "must be one of none, minimal, low, medium, high, xhigh, max, ultra");
+}
 
 Result<std::string> parse_end_user(const json::object& root) {
   std::string end_user;

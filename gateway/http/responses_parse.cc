@@ -64,7 +64,7 @@ constexpr std::array kFields = {
 };
 
 constexpr std::array kReasoningFields = {
-    FieldRule{"effort", FieldUse::kRefused, is_known_effort},
+    FieldRule{"effort"},
     FieldRule{"summary", FieldUse::kIgnored},  // thinking comes whole, not in a summary
     FieldRule{"generate_summary", FieldUse::kIgnored},
 };
@@ -73,6 +73,14 @@ constexpr std::array kTextFields = {
     FieldRule{"format", FieldUse::kRefused, is_plain_text},
     FieldRule{"verbosity", FieldUse::kRefused, is_usual_verbosity},
 };
+
+Status parse_reasoning(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::object* reasoning, find_object(root, "reasoning"));
+  if (reasoning == nullptr) return {};
+  TG_ASSIGN(const bool is_none, is_effort_none(*reasoning, "effort", "reasoning"));
+  if (is_none) plan.thinking = false;
+  return {};
+}
 
 }  // namespace
 
@@ -83,6 +91,7 @@ Result<Plan> parse_responses(std::string_view body) {
   Plan plan;
   TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
   TG_TRY(check_object(root, "reasoning", kReasoningFields, plan.fields_ignored));
+  TG_TRY(parse_reasoning(root, plan));
   TG_TRY(check_object(root, "text", kTextFields, plan.fields_ignored));
   TG_ASSIGN(const auto store, json::find_bool(root, "store"));
   if (store.value_or(false)) return refuse_feature("store", "nothing is kept: send false, or leave it out");

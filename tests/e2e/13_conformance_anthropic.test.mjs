@@ -112,8 +112,14 @@ test('anthropic: what its clients always send is accepted', async () => {
     { thinking: { type: 'enabled', budget_tokens: 1024 } }, { thinking: { type: 'adaptive' } }, { output_config: { effort: 'high' } }, { top_k: 40 }, { whatever: 1 });
 });
 
+test('anthropic: thinking can be switched off', async () => {
+  const body = await ask({ thinking: { type: 'disabled' }, max_tokens: 8 });
+  assert.ok(body.content.every(({ type }) => type === 'text'), JSON.stringify(body.content));
+  assert.equal(body.usage.output_tokens_details.thinking_tokens, 0);
+});
+
 test('anthropic: what cannot be kept is refused by name, in its own shape', async () => {
-  for (const [field, extra] of [['thinking.type', { thinking: { type: 'disabled' } }], ['mcp_servers', { mcp_servers: [{ type: 'url', url: 'http://x' }] }],
+  for (const [field, extra] of [['thinking.type', { thinking: { type: 'sometimes' } }], ['mcp_servers', { mcp_servers: [{ type: 'url', url: 'http://x' }] }],
     ['inference_geo', { inference_geo: 'eu' }], ['container', { container: 'c_1' }]]) {
     const error = await refusal(askMessages(extra), 400);
     assert.deepEqual([error.type, error.details.param], ['invalid_request_error', field]);

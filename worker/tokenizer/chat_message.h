@@ -16,6 +16,8 @@ struct ChatMessage {
   std::string reasoning = {};
   /// On the last message only, an assistant's: the answer goes on where it ends.
   bool begins_answer = false;
+  /// Of a message that begins the answer: no thinking is to come, also when it has no content yet.
+  bool ends_thinking = false;
 };
 
 /// The message that the answer goes on with; null when the answer is a turn of its own.

@@ -92,7 +92,7 @@ std::vector<ChatTemplate::Piece> ChatTemplate::pieces(std::span<const ChatMessag
     return out;
   }
   std::string thinking = "\n" + opening->reasoning;
-  if (opening->content.empty()) {
+  if (opening->content.empty() && !opening->ends_thinking) {
     out.push_back({-1, std::move(thinking)});
     return out;
   }

@@ -22,7 +22,8 @@ namespace tidegate::worker {
 ///
 /// A last message that begins the answer is not closed: the prompt ends
 ///   <｜Assistant｜><think>"\n"reasoning                                 with its reasoning only
-///   <｜Assistant｜><think>"\n"reasoning"\n"</think>"\n\n"content        with content, which output then continues
+///   <｜Assistant｜><think>"\n"reasoning"\n"</think>"\n\n"content        with content, which output then continues, or
+///                                                                    when it ends the thinking: output is content
 ///
 /// Control tokens are placed by id; all text is encoded with AddedTokens::kRefuse, so that no message can
 /// forge a turn. Immutable; thread-safe. The tokenizer must outlive it.

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace tidegate::gateway {
 namespace {
@@ -62,8 +64,6 @@ TEST(OpenAiChatParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
       {"logprobs", "true"},
       {"top_logprobs", "3"},
       {"logit_bias", R"({"5":1})"},
-      {"thinking", R"({"type":"disabled"})"},
-      {"reasoning_effort", R"("none")"},
       {"service_tier", R"("flex")"},
       {"modalities", R"(["text","audio"])"},
       {"audio", R"({"voice":"x"})"},
@@ -107,6 +107,31 @@ TEST(OpenAiChatParse, TheEndUserIsTakenFromWhateverTheClientCallsIt) {
     EXPECT_EQ(error_of(body(quoted + "\"" + std::string(513, 'x') + "\"")).field, name);
     EXPECT_EQ(error_of(body(quoted + "1")).reason, "wrong_type") << name;
   }
+}
+
+TEST(OpenAiChatParse, ThinkingIsSwitchedOffByItsOwnFieldOrByNoEffort) {
+  const std::pair<const char*, std::optional<bool>> cases[] = {
+      {R"("thinking":{"type":"disabled"})", false},
+      {R"("reasoning_effort":"none")", false},
+      {R"("thinking":{"type":"disabled"},"reasoning_effort":"high")", false},
+      {R"("thinking":{"type":"disabled"},"reasoning_effort":"none")", false},
+      {R"("thinking":{"type":"enabled"},"reasoning_effort":"max")", true},
+      {R"("thinking":null,"reasoning_effort":null)", std::nullopt},
+      {R"("thinking":{},"reasoning_effort":"ultra")", std::nullopt},
+  };
+  for (const auto& [fields, wanted] : cases) {
+    const auto plan = parse_openai_chat(body(fields));
+    ASSERT_TRUE(plan) << fields;
+    EXPECT_EQ(plan->thinking, wanted) << fields;
+  }
+  const std::pair<const char*, const char*> wrong[] = {
+      {R"("thinking":{"type":"sometimes"})", "thinking.type"},
+      {R"("thinking":{"type":1})", "thinking.type"},
+      {R"("thinking":{"budget":1})", "thinking.type"},
+      {R"("reasoning_effort":"endless")", "reasoning_effort"},
+      {R"("thinking":{"type":"enabled"},"reasoning_effort":"none")", "reasoning_effort"},
+  };
+  for (const auto& [fields, field] : wrong) EXPECT_EQ(error_of(body(fields)).field, field) << fields;
 }
 
 TEST(OpenAiChatParse, RangesAreNamedWithFieldAndLimit) {

@@ -101,7 +101,6 @@ TEST(ResponsesParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
       {"moderation", R"({"a":1})", "moderation"},
       {"text", R"({"format":{"type":"json_schema","name":"x","schema":{}}})", "text.format"},
       {"text", R"({"verbosity":"low"})", "text.verbosity"},
-      {"reasoning", R"({"effort":"none"})", "reasoning.effort"},
   };
   for (const auto& [name, value, field] : cases) {
     const Error error = error_of(body(std::string("\"") + name + "\":" + value));
@@ -109,6 +108,14 @@ TEST(ResponsesParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
     EXPECT_EQ(error.field, field);
     EXPECT_NE(error.message.find(field), std::string::npos) << error.message;
   }
+}
+
+TEST(ResponsesParse, NoEffortIsNoThinkingAndEveryOtherIsAHint) {
+  const auto off = parse_responses(body(R"("reasoning":{"effort":"none"})"));
+  ASSERT_TRUE(off) << off.error().to_string();
+  EXPECT_EQ(off->thinking, std::optional<bool>(false));
+  EXPECT_FALSE(parse_responses(body(R"("reasoning":{"effort":"xhigh"})"))->thinking.has_value());
+  EXPECT_EQ(error_of(body(R"("reasoning":{"effort":"endless"})")).field, "reasoning.effort");
 }
 
 TEST(ResponsesParse, UnknownFieldsAreIgnoredAndCounted) {
