@@ -22,7 +22,7 @@ constexpr auto kReasons = std::to_array<std::string_view>({
     "journal_failed",       "queue_full",         "queue_timeout",       "would_be_late",     "worker_lost",
     "worker_cancelled",
     "deadline_exceeded",    "gateway_stopping",   "rate_limit_exceeded", "scope_not_allowed", "source_not_allowed",
-    "idempotency_key_reused", "idempotency_in_flight", "idempotency_answer_not_kept", "idempotency_outcome_unknown",
+    "idempotency_mismatch", "idempotency_in_flight", "idempotency_answer_not_kept", "idempotency_outcome_unknown",
     "idempotency_unavailable", "content_policy", "guard_unavailable"});
 
 std::string_view phase_name(CancelPhase phase) {

@@ -409,6 +409,9 @@ Status GatewayProcess::listen() {
   http.listen = config_.http_listen;
   http.service = "gateway";
   http.render_error = HttpApi::render_error;
+  http.error_headers = [api = parts.api.get()](const Error& error, int status) {
+    return api->error_headers(error, status);
+  };
   http.limits = http_limits(config_);
   TG_ASSIGN(http.tls, load_http_tls(config_, clock_.wall()));
   if (http.tls) parts.certificate = http.tls->facts().fingerprint;

@@ -43,5 +43,7 @@ void append_error_json(std::string& out, const ApiError& error);
 
 /// nginx's number for "client closed request": never sent, only counted and logged.
 inline constexpr int kStatusClientGone = 499;
+/// Anthropic's number for "overloaded", which is 503 to everybody else.
+inline constexpr int kStatusOverloaded = 529;
 
 }  // namespace tidegate::gateway

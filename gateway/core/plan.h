@@ -52,6 +52,7 @@ struct Plan {
   std::optional<bool> parallel_tool_calls;  ///< false: one call an answer at most
   PlanFormat response_format;
   PlanSampling sampling;
+  std::optional<bool> thinking;  ///< false: the answer comes at once; else as the model is used to
   bool is_stream = false;
   bool include_usage = false;
   std::optional<ServiceTier> tier = {};  ///< asked for; unset = the usual one
@@ -65,7 +66,7 @@ struct Plan {
 struct PlanLimits {
   static constexpr std::int64_t kMessagesMax = 2'048;
   static constexpr std::int64_t kModelBytesMax = 128;
-  static constexpr std::int64_t kEndUserBytesMax = 256;
+  static constexpr std::int64_t kEndUserBytesMax = 512;  ///< as DeepSeek's user_id
   static constexpr std::int64_t kStopsMax = 16;
   static constexpr std::int64_t kStopBytesMax = 256;
   static constexpr std::int64_t kCompletionTokensMax = 393'216;

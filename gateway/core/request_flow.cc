@@ -106,7 +106,9 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
 }
 
 FlowActions RequestFlow::on_worker_lost() {
-  if (phase_ == FlowPhase::kStarting && retries_ < kRetriesMax) {
+  // What was collected has not left: it can be forgotten, as if the first worker had never begun.
+  const bool is_unseen = phase_ == FlowPhase::kStarting || (phase_ == FlowPhase::kStreaming && !is_stream_);
+  if (is_unseen && retries_ < kRetriesMax) {
     ++retries_;
     usage_ = {};
     phase_ = FlowPhase::kQueued;

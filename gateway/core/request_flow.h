@@ -19,6 +19,8 @@ namespace tidegate::gateway {
 ///   checking -> admitting -> queued -> starting -> streaming -> settling -> done
 ///                              ^---- worker lost, once ----'
 ///
+/// Of a stream that is only while it is starting; of a collected answer also while streaming, because nothing has left.
+///
 /// Invariants (tests/unit/gateway/core/request_flow_test.cc):
 ///  - exactly one kSettle for every admitted request, none for one that was not admitted;
 ///  - exactly one last action: kReplyFinal, kReplyError or kClose; nothing follows it;
@@ -28,7 +30,8 @@ enum class FlowPhase : std::uint8_t { kChecking, kAdmitting, kQueued, kStarting,
 
 enum class FlowAction : std::uint8_t {
   kAdmit,           ///< take the hold, then on_admitted
-  kEnqueue,         ///< wait for a worker, then on_dispatched or on_queue_refused
+  /// Wait for a worker, then on_dispatched or on_queue_refused. With retries() > 0 whatever was collected is void.
+  kEnqueue,
   kLeaveWorker,     ///< leave the queue or cancel at the worker; it has nothing more to say
   kReportAccepted,  ///< Charge::on_accepted(usage())
   kReportProgress,  ///< Charge::on_progress(usage()): stands before the kDeliver it covers

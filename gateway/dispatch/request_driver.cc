@@ -204,6 +204,7 @@ awaitable<FlowActions> RequestDriver::admit() {
   charge_ = *std::move(admitted);
   pool_metrics_->inflight_requests->add(1);
   sink_.on_admitted(charge_->band());
+  sink_.on_price_until(charge_->price_until());
   co_return flow_.on_admitted({});
 }
 
@@ -212,6 +213,7 @@ FlowActions RequestDriver::enqueue() {
     pool_metrics_->retries->add();
     inbox_.reset_worker();
     if (answer_guard_) answer_guard_->reset();
+    sink_.restart();
   }
   SequenceRequest request = sequence_request();
   if (flow_.retries() > 0) request.avoid_worker = worker_.worker_id;
@@ -242,6 +244,7 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
     worker_ = std::move(*worker);
     queue_wait_ = serving_.clock.mono() - *queued_at_;
     pool_metrics_->queue_wait_seconds->observe(seconds(queue_wait_));
+    sink_.on_waited(queue_wait_);
     sink_.on_dispatched(worker_);
     return flow_.on_dispatched();
   }
@@ -375,7 +378,7 @@ void RequestDriver::write_summary() {
   if (flow_.is_client_gone() || (completed && !is_finished_)) {
     status = kStatusClientGone;
   } else if (!completed) {
-    status = to_api_error(flow_.refusal()).http_status;
+    status = sink_.status_of(flow_.refusal());
     reason = flow_.refusal().error.reason;
     serving_.metrics.refusals(reason).add();
   }
@@ -386,7 +389,8 @@ void RequestDriver::write_summary() {
   const TokenUsage& usage = flow_.usage();
   serving_.log.info("request",
                     {kv("request_id", context_.request.to_string()), kv("surface", context_.surface),
-                     kv("status", status), kv("reason", reason), kv("model", model), kv("variant", worker_.variant),
+                     kv("trace_id", context_.trace_id), kv("status", status), kv("reason", reason), kv("model", model),
+                     kv("variant", worker_.variant),
                      kv("worker", worker_.worker_id), kv("key", context_.principal->public_id),
                      kv("tenant", context_.principal->tenant.to_string()), kv("stream", context_.plan.is_stream),
                      kv("finish_reason", flow_.finish_reason()), kv("prompt_tokens", usage.prompt),

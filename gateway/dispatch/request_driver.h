@@ -57,6 +57,7 @@ struct Serving {
 /// One request that has passed its dialect's parser.
 struct RequestContext {
   RequestId request;
+  std::string trace_id;      ///< of the caller's trace or of one of its own; for the log
   std::string_view surface;  ///< "http.chat" | "http.messages" | "grpc.chat" | ...: a literal
   std::shared_ptr<const Principal> principal;  ///< shared with the key cache, which moves on
   Plan plan;

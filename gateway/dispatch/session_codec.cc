@@ -102,6 +102,7 @@ v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& re
     if (plan.raw->suffix) start.mutable_raw()->set_suffix(*plan.raw->suffix);
   }
   encode_tools(plan, start);
+  if (plan.thinking) start.set_thinking(*plan.thinking);
   auto* sampling = start.mutable_sampling();
   if (plan.sampling.temperature) sampling->set_temperature(*plan.sampling.temperature);
   if (plan.sampling.top_p) sampling->set_top_p(*plan.sampling.top_p);

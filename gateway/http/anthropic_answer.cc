@@ -120,6 +120,7 @@ std::string_view anthropic_error_type(const ApiError& error) {
     case 429: return "rate_limit_error";
     case 503: return error.code == "server_overloaded" ? "overloaded_error" : "api_error";
     case 504: return "timeout_error";
+    case kStatusOverloaded: return "overloaded_error";
     default: return error.http_status >= 500 ? "api_error" : "invalid_request_error";
   }
 }

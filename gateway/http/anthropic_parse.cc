@@ -57,19 +57,19 @@ constexpr std::array kOutputFields = {
     FieldRule{"format", FieldUse::kRefused},
 };
 
-/// These models always think: that can neither be switched off nor be given a budget of its own.
-Status check_thinking(const json::object& root, std::int32_t& ignored) {
+/// Thinking can be switched off, and has no budget of its own.
+Status parse_thinking(const json::object& root, Plan& plan) {
   TG_ASSIGN(const json::object* thinking, find_object(root, "thinking"));
   if (thinking == nullptr) return {};
-  TG_TRY(check_members(*thinking, kThinkingFields, "thinking", ignored));
+  TG_TRY(check_members(*thinking, kThinkingFields, "thinking", plan.fields_ignored));
   TG_ASSIGN(const std::string type, json::get_string(*thinking, "type", "thinking"));
-  if (type == "disabled") {
-    return refuse_feature("thinking.type", "these models always think: leave 'thinking' out or send 'enabled'");
+  if (type != "enabled" && type != "adaptive" && type != "disabled") {
+    return refuse_value("thinking.type", "must be 'enabled', 'adaptive' or 'disabled'");
   }
-  if (type != "enabled" && type != "adaptive") return refuse_value("thinking.type", "must be 'enabled' or 'adaptive'");
+  plan.thinking = type != "disabled";
   TG_ASSIGN(const auto budget, json::find_int(*thinking, "budget_tokens", "thinking"));
   if (budget && *budget < 1) return refuse_value("thinking.budget_tokens", "must be at least 1");
-  if (budget) ++ignored;
+  if (budget) ++plan.fields_ignored;
   return {};
 }
 
@@ -144,7 +144,7 @@ Result<Plan> parse_anthropic_messages(std::string_view body) {
     return fail(Code::kInvalidArgument, "missing_field",
                 "'max_tokens' is required: how many tokens the answer may have, its thinking included.", "max_tokens");
   }
-  TG_TRY(check_thinking(root, plan.fields_ignored));
+  TG_TRY(parse_thinking(root, plan));
   TG_TRY(check_object(root, "output_config", kOutputFields, plan.fields_ignored));
   TG_TRY(parse_anthropic_system(root, plan));
   TG_ASSIGN(const json::value* messages, json::member(root, "messages"));

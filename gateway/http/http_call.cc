@@ -30,6 +30,7 @@ awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> princ
   }
   RequestContext context;
   context.request = call.request;
+  context.trace_id = trace_of(call.exchange.request(), call.request).trace_id;
   context.surface = call.surface;
   context.principal = std::move(principal);
   context.plan = std::move(plan);
@@ -48,24 +49,26 @@ awaitable<void> reply_call(HttpCall call, Result<std::string> body) {
     co_return co_await refuse_call(call, std::move(refusal));
   }
   HttpResponse response(200, *std::move(body));
-  response.headers =
-      answer_headers(call.shape, call.request, call.serving.clock.mono() - call.exchange.request().received);
+  response.headers = answer_headers(call.shape, call.request, call.exchange.request(), call.serving.clock.mono());
   call.serving.metrics.requests("", call.surface, 200).add();
   co_await call.exchange.respond(std::move(response));
 }
 
 awaitable<void> refuse_call(HttpCall call, Refusal refusal, std::string_view allow) {
-  const ApiError error = to_api_error(refusal);
+  const ApiError error = call.shape.wire_error(refusal);
   Serving& serving = call.serving;
-  const Duration took = serving.clock.mono() - call.exchange.request().received;
+  const HttpRequest& http = call.exchange.request();
+  const Mono now = serving.clock.mono();
+  const Duration took = now - http.received;
   serving.metrics.requests("", call.surface, error.http_status).add();
   serving.metrics.refusals(refusal.error.reason).add();
   serving.log.info("request", {kv("request_id", call.request.to_string()), kv("surface", call.surface),
+                               kv("trace_id", trace_of(http, call.request).trace_id),
                                kv("status", error.http_status), kv("reason", refusal.error.reason),
                                kv("field", refusal.error.field),
                                kv("total_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
   HttpResponse response =
-      error_response(call.shape, error, call.request, answer_headers(call.shape, call.request, took));
+      error_response(call.shape, error, call.request, answer_headers(call.shape, call.request, http, now));
   if (!allow.empty()) response.headers.emplace_back("Allow", allow);
   co_await call.exchange.respond(std::move(response));
 }

@@ -17,8 +17,15 @@ bool is_zero(const json::value& value);
 bool is_one(const json::value& value);
 bool is_plain_text(const json::value& value);       ///< response_format, text.format
 bool leaves_choice_free(const json::value& value);  ///< tool_choice, function_call
-bool is_known_effort(const json::value& value);     ///< reasoning_effort, reasoning.effort
 bool is_usual_verbosity(const json::value& value);  ///< verbosity, text.verbosity
+
+/// Whether the effort of that name is "none", which means no thinking; every other level is a hint. `path` is the
+/// object's own. Fails: wrong_type, invalid_value.
+Result<bool> is_effort_none(const json::object& object, std::string_view name, std::string_view path = {});
+
+/// Whom the caller serves, for caps of end users: `user`, else DeepSeek's `user_id`, else `safety_identifier`, OpenAI's
+/// newer name; empty when none is named. Fails: wrong_type, invalid_value.
+Result<std::string> parse_end_user(const json::object& root);
 
 /// Penalties are checked and have no effect, as DeepSeek's thinking models have it: one that is not zero counts as
 /// ignored. Fails: wrong_type, invalid_value.

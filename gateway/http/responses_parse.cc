@@ -42,12 +42,13 @@ constexpr std::array kFields = {
     FieldRule{"seed"},
     FieldRule{"user"},
     FieldRule{"service_tier"},
+    FieldRule{"user_id"},
+    FieldRule{"safety_identifier"},
     FieldRule{"reasoning"},
     FieldRule{"text"},
     FieldRule{"store"},
     FieldRule{"stream_options", FieldUse::kIgnored},  // obfuscation, which pads chunks: ours are not padded
     FieldRule{"metadata", FieldUse::kIgnored},
-    FieldRule{"safety_identifier", FieldUse::kIgnored},
     FieldRule{"prompt_cache_key", FieldUse::kIgnored},
     FieldRule{"prompt_cache_retention", FieldUse::kIgnored},
     FieldRule{"tools"},
@@ -67,7 +68,7 @@ constexpr std::array kFields = {
 };
 
 constexpr std::array kReasoningFields = {
-    FieldRule{"effort", FieldUse::kRefused, is_known_effort},
+    FieldRule{"effort"},
     FieldRule{"summary", FieldUse::kIgnored},  // thinking comes whole, not in a summary
     FieldRule{"generate_summary", FieldUse::kIgnored},
 };
@@ -118,6 +119,14 @@ Status parse_text_format(const json::object& root, Plan& plan) {
   return {};
 }
 
+Status parse_reasoning(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::object* reasoning, find_object(root, "reasoning"));
+  if (reasoning == nullptr) return {};
+  TG_ASSIGN(const bool is_none, is_effort_none(*reasoning, "effort", "reasoning"));
+  if (is_none) plan.thinking = false;
+  return {};
+}
+
 }  // namespace
 
 std::span<const FieldRule> responses_fields() { return kFields; }
@@ -127,6 +136,7 @@ Result<Plan> parse_responses(std::string_view body) {
   Plan plan;
   TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
   TG_TRY(check_object(root, "reasoning", kReasoningFields, plan.fields_ignored));
+  TG_TRY(parse_reasoning(root, plan));
   TG_TRY(check_object(root, "text", kTextFields, plan.fields_ignored));
   TG_ASSIGN(const auto store, json::find_bool(root, "store"));
   if (store.value_or(false)) return refuse_feature("store", "nothing is kept: send false, or leave it out");
@@ -147,8 +157,7 @@ Result<Plan> parse_responses(std::string_view body) {
   plan.is_stream = is_stream.value_or(false);
   plan.include_usage = true;
   TG_TRY(parse_service_tier(root, plan));
-  TG_ASSIGN(auto user, json::find_string(root, "user"));
-  plan.end_user = std::move(user).value_or("");
+  TG_ASSIGN(plan.end_user, parse_end_user(root));
   TG_TRY(check_plan(plan, "", kNames));
   TG_TRY(check_json_asked(plan, "text.format"));
   return plan;

@@ -100,6 +100,7 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
     taken.begins_answer = true;
     taken.reasoning = std::move(*message.mutable_reasoning());
   }
+  if (request.has_thinking()) plan.thinking = request.thinking();
   decode_sampling(request.sampling(), plan.sampling);
   if (!request.service_tier().empty() && request.service_tier() != "auto") {
     plan.names_tier = true;

@@ -12,6 +12,7 @@
 #include "base/rpc/auth_gate.h"
 #include "base/rpc/stream_writer.h"
 #include "base/rpc/unary_host.h"
+#include "gateway/core/trace_context.h"
 #include "gateway/rpc/chat_codec.h"
 
 namespace tidegate::gateway {
@@ -84,6 +85,7 @@ struct InferenceService::Call {
   RequestId request;
   std::string token;
   KeyUse use;
+  std::string traceparent;  ///< as the caller sent it; "" = none
   v1::ChatRequest message;
   Mono received;
   Duration budget{};  ///< the call's own deadline
@@ -116,6 +118,10 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
   call->request = RequestId{ids_.next()};
   call->token = rpc::bearer_token(*context);
   call->use = use_of(*context, KeyScope::kChat);
+  if (context->client_metadata().count("traceparent") == 1) {
+    const grpc::string_ref sent = context->client_metadata().find("traceparent")->second;
+    call->traceparent.assign(sent.data(), sent.size());
+  }
   call->message = *request;
   call->received = clock_.mono();
   call->budget = rpc::deadline_of(*context, kBudgetMost).remaining(call->received);
@@ -159,6 +165,7 @@ awaitable<void> InferenceService::serve(std::shared_ptr<Call> call) {
   GrpcSink sink(*call->writer, call->request, plan->model, grant_tier(plan->tier, (*principal)->tier_max));
   RequestContext context;
   context.request = call->request;
+  context.trace_id = join_trace(call->traceparent, call->request).trace_id;
   context.surface = kSurface;
   context.principal = *std::move(principal);
   context.plan = *std::move(plan);

@@ -132,7 +132,7 @@ test('errors raise the Anthropic client classes that fit', async () => {
   await assert.rejects(wrong({ temperature: 9 }), isBad('temperature'));
   await assert.rejects(wrong({ max_tokens: 0 }), isBad('max_tokens'));
   await assert.rejects(wrong({ stop_sequences: Array(17).fill('x') }), isBad('stop_sequences'));
-  await assert.rejects(wrong({ thinking: { type: 'disabled' } }), isBad('thinking.type'));
+  await assert.rejects(wrong({ thinking: { type: 'sometimes' } }), isBad('thinking.type'));
   await assert.rejects(wrong({ tools: [{ name: 'no name', input_schema: { type: 'object' } }] }), isBad('tools[0].name'));
   await assert.rejects(wrong({ messages: [{ role: 'user', content: [{ type: 'image', source: { type: 'url', url: 'http://x' } }] }] }), isBad('messages[0].content[0].type'));
   await assert.rejects(wrong({ messages: [{ role: 'user', content: '月'.repeat(20_000) }] }), isBad('messages'));

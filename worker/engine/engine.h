@@ -81,7 +81,7 @@ struct GenerateRequest {
   /// The answer has no thinking, or none left: the prompt is raw, or ends in the content of the answer.
   bool skips_thinking() const {
     const ChatMessage* opening = opening_of(messages);
-    return raw.has_value() || (opening != nullptr && !opening->content.empty());
+    return raw.has_value() || (opening != nullptr && (!opening->content.empty() || opening->ends_thinking));
   }
   /// What the ids of this request's calls end in: twelve bytes of its id, the random ones among them.
   std::string call_id_suffix() const;

@@ -127,6 +127,17 @@ Result<std::vector<ChatMessage>> decode_messages(v1::StartSequence& start) {
   return messages;
 }
 
+/// A family that always begins inside its thinking is told not to think by an answer that has begun behind an empty one.
+void end_thinking(std::vector<ChatMessage>& messages) {
+  if (opening_of(messages) == nullptr) {
+    ChatMessage answer;
+    answer.role = Role::kAssistant;
+    answer.begins_answer = true;
+    messages.push_back(std::move(answer));
+  }
+  messages.back().ends_thinking = true;
+}
+
 Result<RawPrompt> decode_raw(v1::StartSequence& start) {
   if (start.messages_size() > 0) {
     return fail(Code::kInvalidArgument, "bad_message_count", "a raw prompt comes without messages", "messages");
@@ -171,6 +182,7 @@ Result<StartCommand> decode_start(v1::StartSequence start) {
   } else {
     TG_ASSIGN(command.messages, decode_messages(start));
     TG_ASSIGN(command.offer, decode_offer(start));
+    if (start.has_thinking() && !start.thinking()) end_thinking(command.messages);
   }
   TG_ASSIGN(command.sampling, decode_sampling(std::move(*start.mutable_sampling())));
   return command;

@@ -26,6 +26,8 @@ struct ChatMessage {
   bool begins_answer = false;
   std::vector<ToolCall> tool_calls = {};  ///< of an assistant
   std::string tool_call_id = {};          ///< of a tool's message: the call that it answers
+  /// Of a message that begins the answer: no thinking is to come, also when it has no content yet.
+  bool ends_thinking = false;
 };
 
 /// The message that the answer goes on with; null when the answer is a turn of its own.

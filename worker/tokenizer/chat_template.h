@@ -28,7 +28,8 @@ enum class ChatFamily : std::uint8_t { kDeepSeekR1, kDeepSeekV3, kDeepSeekV31, k
 /// From an assistant's text everything up to its last "</think>" is dropped. Output therefore begins inside the reasoning.
 /// A last message that begins the answer is not closed: the prompt ends
 ///   <｜Assistant｜><think>"\n"reasoning                                 with its reasoning only
-///   <｜Assistant｜><think>"\n"reasoning"\n"</think>"\n\n"content        with content, which output then continues
+///   <｜Assistant｜><think>"\n"reasoning"\n"</think>"\n\n"content        with content, which output then continues, or
+///                                                                    when it ends the thinking: output is content
 /// DeepSeek-V3: the same without thinking; text stays as it is.
 /// Calls of both: <calls begin>(<call begin>function<sep>name"\n```json\n"arguments"\n```"<call end>, by "\n")<calls end>
 /// EOS; outputs: <outputs begin>(<output begin>text<output end>, by "\n")<outputs end>, behind which the answer goes on

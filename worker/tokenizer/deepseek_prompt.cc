@@ -187,7 +187,7 @@ class DeepSeekPrompt {
     out_.text("\n");
     if (opening == nullptr) return;
     out_.text(opening->reasoning);
-    if (opening->content.empty()) return;
+    if (opening->content.empty() && !opening->ends_thinking) return;
     // As the model itself would have written it: line breaks around </think> belong to the tag.
     out_.text("\n");
     out_.control(tokens_.think_end);
@@ -205,7 +205,7 @@ class DeepSeekPrompt {
     if (!opening->reasoning.empty()) {
       out_.control(tokens_.think);
       out_.text(opening->reasoning);
-      if (opening->content.empty()) return;
+      if (opening->content.empty() && !opening->ends_thinking) return;
       out_.control(tokens_.think_end);
     } else if (is_turn) {
       out_.control(tokens_.think_end);
@@ -236,7 +236,7 @@ bool deepseek_opens_thinking(DeepSeekKind kind, std::span<const ChatMessage> mes
                              std::span<const ToolSpec> tools) {
   const ChatMessage* opening = opening_of(messages);
   if (kind == DeepSeekKind::kV3) return false;
-  if (opening != nullptr && !opening->content.empty()) return false;
+  if (opening != nullptr && (!opening->content.empty() || opening->ends_thinking)) return false;
   if (opening != nullptr && !opening->reasoning.empty()) return true;
   if (ends_in_outputs(messages)) return false;
   if (kind == DeepSeekKind::kR1) return true;

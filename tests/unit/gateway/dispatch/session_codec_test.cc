@@ -30,6 +30,18 @@ TEST(SessionCodec, StartCarriesThePlanAndNothingUnset) {
   EXPECT_EQ(start.budget_ms(), 1'500);
 }
 
+TEST(SessionCodec, WhetherToThinkTravelsOnlyWhenItWasSaid) {
+  Plan plan;
+  plan.messages = {{Role::kUser, "u"}};
+  SequenceRequest request;
+  request.plan = &plan;
+  EXPECT_FALSE(encode_start(3, request, "salt", {}).has_thinking());
+  plan.thinking = false;
+  const auto start = encode_start(3, request, "salt", {});
+  EXPECT_TRUE(start.has_thinking());
+  EXPECT_FALSE(start.thinking());
+}
+
 TEST(SessionCodec, TheEventThatEndsAnAnswerKeepsItsTextAndEveryCount) {
   v1::SequenceEvent event;
   event.set_content("last words");

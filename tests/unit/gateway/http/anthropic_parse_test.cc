@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -83,7 +84,6 @@ TEST(AnthropicParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
       {"container", R"("c1")", "container"},
       {"inference_geo", R"("us")", "inference_geo"},
       {"speed", R"("fast")", "speed"},
-      {"thinking", R"({"type":"disabled"})", "thinking.type"},
       {"thinking", R"({"type":"adaptive","display":"omitted"})", "thinking.display"},
       {"output_config", R"({"format":{"type":"json_schema","schema":{}}})", "output_config.format"},
       {"output_config", R"({"effort":"endless"})", "output_config.effort"},
@@ -103,6 +103,14 @@ TEST(AnthropicParse, FieldsThatOnlySteerWhatIsNotHereAreIgnoredAndCounted) {
            R"("metadata":{"user_id":"u1","more":1})"));
   ASSERT_TRUE(plan) << plan.error().to_string();
   EXPECT_EQ(plan->fields_ignored, 4);
+}
+
+TEST(AnthropicParse, ThinkingCanBeSwitchedOff) {
+  const auto off = parse_anthropic_messages(body(R"("thinking":{"type":"disabled"})"));
+  ASSERT_TRUE(off) << off.error().to_string();
+  EXPECT_EQ(off->thinking, std::optional<bool>(false));
+  EXPECT_EQ(parse_anthropic_messages(body(R"("thinking":{"type":"adaptive"})"))->thinking, std::optional<bool>(true));
+  EXPECT_FALSE(parse_anthropic_messages(body(""))->thinking.has_value());
 }
 
 TEST(AnthropicParse, MaxTokensIsRequiredAndBounded) {
@@ -128,7 +136,7 @@ TEST(AnthropicParse, RangesAreNamedWithFieldAndLimit) {
       {R"("top_k":1000001)", "top_k", "1000000"},
       {R"("stop_sequences":[""])", "stop_sequences", "1 to 256"},
       {R"("thinking":{"type":"enabled","budget_tokens":0})", "thinking.budget_tokens", "at least 1"},
-      {R"("thinking":{"type":"sometimes"})", "thinking.type", "'enabled' or 'adaptive'"},
+      {R"("thinking":{"type":"sometimes"})", "thinking.type", "'enabled', 'adaptive' or 'disabled'"},
   };
   for (const auto& [more, field, words] : cases) {
     const Error error = error_of(body(more));
@@ -140,8 +148,8 @@ TEST(AnthropicParse, RangesAreNamedWithFieldAndLimit) {
   for (int i = 0; i < 16; ++i) many += R"(,"x")";
   EXPECT_EQ(error_of(body(many + "]")).field, "stop_sequences");
   EXPECT_EQ(error_of(body("\"stop_sequences\":[\"" + std::string(257, 'x') + "\"]")).field, "stop_sequences");
-  EXPECT_EQ(error_of(body(R"("metadata":{"user_id":")" + std::string(257, 'x') + "\"}")).field, "metadata.user_id");
-  EXPECT_TRUE(parse_anthropic_messages(body(R"("metadata":{"user_id":")" + std::string(256, 'x') + "\"}")));
+  EXPECT_EQ(error_of(body(R"("metadata":{"user_id":")" + std::string(513, 'x') + "\"}")).field, "metadata.user_id");
+  EXPECT_TRUE(parse_anthropic_messages(body(R"("metadata":{"user_id":")" + std::string(512, 'x') + "\"}")));
   EXPECT_EQ(parse_anthropic_messages(body(R"("top_k":-1)"))->sampling.top_k, 0);
 }
 

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace tidegate::gateway {
 namespace {
@@ -74,8 +76,6 @@ TEST(OpenAiChatParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
       {"logprobs", "true"},
       {"top_logprobs", "3"},
       {"logit_bias", R"({"5":1})"},
-      {"thinking", R"({"type":"disabled"})"},
-      {"reasoning_effort", R"("none")"},
       {"modalities", R"(["text","audio"])"},
       {"audio", R"({"voice":"x"})"},
       {"prediction", R"({"type":"content"})"},
@@ -95,6 +95,54 @@ TEST(OpenAiChatParse, UnknownFieldsAreIgnoredAndCounted) {
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->fields_ignored, 2);
   EXPECT_EQ(plan->end_user, "u1");
+}
+
+TEST(OpenAiChatParse, TheEndUserIsTakenFromWhateverTheClientCallsIt) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"("user_id":"deep-1")", "deep-1"},
+      {R"("safety_identifier":"safe-1")", "safe-1"},
+      {R"("user_id":"deep-1","user":"u1","safety_identifier":"safe-1")", "u1"},
+      {R"("safety_identifier":"safe-1","user_id":"deep-1")", "deep-1"},
+      {R"("user":"","user_id":"deep-1")", "deep-1"},
+      {R"("user":null,"user_id":null)", ""},
+      {R"("prompt_cache_key":"k")", ""},
+  };
+  for (const auto& [fields, wanted] : cases) {
+    const auto plan = parse_openai_chat(body(fields));
+    ASSERT_TRUE(plan) << fields;
+    EXPECT_EQ(plan->end_user, wanted) << fields;
+  }
+  for (const char* name : {"user", "user_id", "safety_identifier"}) {
+    const std::string quoted = std::string("\"") + name + "\":";
+    EXPECT_TRUE(parse_openai_chat(body(quoted + "\"" + std::string(512, 'x') + "\""))) << name;
+    EXPECT_EQ(error_of(body(quoted + "\"" + std::string(513, 'x') + "\"")).field, name);
+    EXPECT_EQ(error_of(body(quoted + "1")).reason, "wrong_type") << name;
+  }
+}
+
+TEST(OpenAiChatParse, ThinkingIsSwitchedOffByItsOwnFieldOrByNoEffort) {
+  const std::pair<const char*, std::optional<bool>> cases[] = {
+      {R"("thinking":{"type":"disabled"})", false},
+      {R"("reasoning_effort":"none")", false},
+      {R"("thinking":{"type":"disabled"},"reasoning_effort":"high")", false},
+      {R"("thinking":{"type":"disabled"},"reasoning_effort":"none")", false},
+      {R"("thinking":{"type":"enabled"},"reasoning_effort":"max")", true},
+      {R"("thinking":null,"reasoning_effort":null)", std::nullopt},
+      {R"("thinking":{},"reasoning_effort":"ultra")", std::nullopt},
+  };
+  for (const auto& [fields, wanted] : cases) {
+    const auto plan = parse_openai_chat(body(fields));
+    ASSERT_TRUE(plan) << fields;
+    EXPECT_EQ(plan->thinking, wanted) << fields;
+  }
+  const std::pair<const char*, const char*> wrong[] = {
+      {R"("thinking":{"type":"sometimes"})", "thinking.type"},
+      {R"("thinking":{"type":1})", "thinking.type"},
+      {R"("thinking":{"budget":1})", "thinking.type"},
+      {R"("reasoning_effort":"endless")", "reasoning_effort"},
+      {R"("thinking":{"type":"enabled"},"reasoning_effort":"none")", "reasoning_effort"},
+  };
+  for (const auto& [fields, field] : wrong) EXPECT_EQ(error_of(body(fields)).field, field) << fields;
 }
 
 TEST(OpenAiChatParse, RangesAreNamedWithFieldAndLimit) {

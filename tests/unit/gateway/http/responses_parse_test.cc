@@ -110,7 +110,6 @@ TEST(ResponsesParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
       {"moderation", R"({"a":1})", "moderation"},
       {"text", R"({"format":{"type":"grammar"}})", "text.format.type"},
       {"text", R"({"verbosity":"low"})", "text.verbosity"},
-      {"reasoning", R"({"effort":"none"})", "reasoning.effort"},
   };
   for (const auto& [name, value, field] : cases) {
     const Error error = error_of(body(std::string("\"") + name + "\":" + value));
@@ -118,6 +117,14 @@ TEST(ResponsesParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
     EXPECT_EQ(error.field, field);
     EXPECT_NE(error.message.find(field), std::string::npos) << error.message;
   }
+}
+
+TEST(ResponsesParse, NoEffortIsNoThinkingAndEveryOtherIsAHint) {
+  const auto off = parse_responses(body(R"("reasoning":{"effort":"none"})"));
+  ASSERT_TRUE(off) << off.error().to_string();
+  EXPECT_EQ(off->thinking, std::optional<bool>(false));
+  EXPECT_FALSE(parse_responses(body(R"("reasoning":{"effort":"xhigh"})"))->thinking.has_value());
+  EXPECT_EQ(error_of(body(R"("reasoning":{"effort":"endless"})")).field, "reasoning.effort");
 }
 
 TEST(ResponsesParse, UnknownFieldsAreIgnoredAndCounted) {
@@ -142,7 +149,7 @@ TEST(ResponsesParse, RangesAreNamedWithFieldAndLimit) {
     EXPECT_EQ(error.field, field) << more;
     EXPECT_NE(error.message.find(words), std::string::npos) << error.message;
   }
-  EXPECT_EQ(error_of(body("\"user\":\"" + std::string(257, 'x') + "\"")).field, "user");
+  EXPECT_EQ(error_of(body("\"user\":\"" + std::string(513, 'x') + "\"")).field, "user");
 }
 
 TEST(ResponsesParse, WrongTypesAreNamed) {

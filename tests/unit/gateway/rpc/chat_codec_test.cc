@@ -25,6 +25,13 @@ TEST(ChatCodec, KeepsUnsetSamplingUnset) {
   EXPECT_EQ(decode_chat(greedy)->sampling.temperature, 0.0);
 }
 
+TEST(ChatCodec, ThinkingIsUnsetUntilItIsSaid) {
+  EXPECT_FALSE(decode_chat(request())->thinking.has_value());
+  auto quick = request();
+  quick.set_thinking(false);
+  EXPECT_EQ(decode_chat(quick)->thinking, std::optional<bool>(false));
+}
+
 TEST(ChatCodec, TheLastMessageMayBeginTheAnswer) {
   auto with_prefix = request();
   auto* last = with_prefix.add_messages();

@@ -134,6 +134,36 @@ TEST(DecodeStart, OnlyTheLastMessageOfTheAssistantBeginsTheAnswer) {
   EXPECT_EQ(decode_start(start).error().field, "messages[0].prefix");
 }
 
+TEST(DecodeStart, NoThinkingIsAnAnswerThatHasBegunBehindAnEmptyOne) {
+  auto start = good_start();
+  start.set_thinking(true);
+  EXPECT_EQ(decode_start(start)->messages.size(), 1U) << "as the model is used to";
+  start.set_thinking(false);
+  const auto command = decode_start(start);
+  ASSERT_TRUE(command);
+  ASSERT_EQ(command->messages.size(), 2U);
+  EXPECT_EQ(command->messages[1].role, Role::kAssistant);
+  EXPECT_TRUE(command->messages[1].begins_answer);
+  EXPECT_TRUE(command->messages[1].ends_thinking);
+  EXPECT_EQ(command->messages[1].content, "");
+
+  auto* last = start.add_messages();
+  last->set_role("assistant");
+  last->set_reasoning("plan");
+  last->set_prefix(true);
+  const auto begun = decode_start(start);
+  ASSERT_TRUE(begun);
+  ASSERT_EQ(begun->messages.size(), 2U) << "the client's own beginning";
+  EXPECT_TRUE(begun->messages[1].ends_thinking);
+  EXPECT_EQ(begun->messages[1].reasoning, "plan");
+
+  start = good_start();
+  start.clear_messages();
+  start.mutable_raw()->set_text("x");
+  start.set_thinking(false);
+  EXPECT_TRUE(decode_start(start)->messages.empty()) << "a raw prompt is never thought about";
+}
+
 TEST(DecodeStart, DeveloperIsSystem) {
   auto start = good_start();
   start.mutable_messages(0)->set_role("developer");
