@@ -54,7 +54,7 @@ constexpr std::array kFields = {
     FieldRule{"tool_choice", FieldUse::kRefused, leaves_choice_free},
     FieldRule{"truncation", FieldUse::kRefused, is_usual_truncation},
     FieldRule{"service_tier", FieldUse::kRefused, is_usual_tier},
-    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero},
+    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero, kNoLogprobs},
     FieldRule{"prompt", FieldUse::kRefused},
     FieldRule{"prompt_cache_options", FieldUse::kRefused},
     FieldRule{"context_management", FieldUse::kRefused},
