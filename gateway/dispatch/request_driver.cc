@@ -342,7 +342,8 @@ void RequestDriver::write_summary() {
   const TokenUsage& usage = flow_.usage();
   serving_.log.info("request",
                     {kv("request_id", context_.request.to_string()), kv("surface", context_.surface),
-                     kv("trace_id", context_.trace_id), kv("status", status), kv("reason", reason), kv("model", model), kv("variant", worker_.variant),
+                     kv("trace_id", context_.trace_id),
+                     kv("status", status), kv("reason", reason), kv("model", model), kv("variant", worker_.variant),
                      kv("worker", worker_.worker_id), kv("key", context_.principal->public_id),
                      kv("tenant", context_.principal->tenant.to_string()), kv("stream", context_.plan.is_stream),
                      kv("finish_reason", flow_.finish_reason()), kv("prompt_tokens", usage.prompt),
