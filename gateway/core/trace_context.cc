@@ -1,6 +1,7 @@
 #include "gateway/core/trace_context.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
 
 #include "base/core/encoding.h"

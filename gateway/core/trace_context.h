@@ -13,8 +13,8 @@ struct TraceContext {
   std::string traceparent;  ///< of the answer: that trace, with a span of this request's own
 };
 
-/// `sent` is the client's traceparent, "" = none. What is no traceparent is none, as the specification has it: the trace
-/// is then a new one, named by the request's own id. Whether the trace is recorded is the caller's word; a new one is not.
+/// `sent` is the client's traceparent, "" = none. What is no traceparent is none, as the specification has it: the
+/// trace is then a new one, named by the request's own id. Whether it is recorded is the caller's word; a new one is not.
 TraceContext join_trace(std::string_view sent, const RequestId& request);
 
 }  // namespace tidegate::gateway

@@ -31,9 +31,10 @@ constexpr std::array kFields = {
     FieldRule{"service_tier"},
     FieldRule{"user_id"},
     FieldRule{"safety_identifier"},
-    FieldRule{"n", FieldUse::kRefused, is_one},
-    FieldRule{"best_of", FieldUse::kRefused, is_one},
-    FieldRule{"logprobs", FieldUse::kRefused},  // 0 asks for the chosen tokens' own, so only null asks for nothing
+    FieldRule{"n", FieldUse::kRefused, is_one, kAskOnceEach},
+    FieldRule{"best_of", FieldUse::kRefused, is_one, kAskOnceEach},
+    // 0 asks for the chosen tokens' own, so only null asks for nothing
+    FieldRule{"logprobs", FieldUse::kRefused, nullptr, kNoLogprobs},
     FieldRule{"logit_bias", FieldUse::kRefused},
     FieldRule{"response_format", FieldUse::kRefused, is_plain_text},
     FieldRule{"tools", FieldUse::kRefused},

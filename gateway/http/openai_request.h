@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/core/result.h"
@@ -10,6 +11,10 @@
 /// The parts of a request that OpenAI's dialects share. Everything fails as invalid_argument, and the message names the
 /// field, the limit and the fix.
 namespace tidegate::gateway {
+
+/// What to do instead, for FieldRule.
+inline constexpr std::string_view kAskOnceEach = "a request has one answer: send 1, and one request for each answer";
+inline constexpr std::string_view kNoLogprobs = "log probabilities are not given out: leave it out, or send its default";
 
 /// Values that ask for nothing, for FieldRule.
 bool is_false(const json::value& value);

@@ -58,7 +58,7 @@ constexpr std::array kFields = {
     FieldRule{"include", FieldUse::kRefused, includes_nothing},
     FieldRule{"background", FieldUse::kRefused, is_false},
     FieldRule{"truncation", FieldUse::kRefused, is_usual_truncation},
-    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero},
+    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero, kNoLogprobs},
     FieldRule{"prompt", FieldUse::kRefused},
     FieldRule{"prompt_cache_options", FieldUse::kRefused},
     FieldRule{"context_management", FieldUse::kRefused},

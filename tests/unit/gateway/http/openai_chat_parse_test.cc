@@ -120,6 +120,14 @@ TEST(OpenAiChatParse, TheEndUserIsTakenFromWhateverTheClientCallsIt) {
   }
 }
 
+TEST(OpenAiChatParse, WhatIsNotServedSaysWhatToDoInstead) {
+  EXPECT_EQ(error_of(body(R"("n":2)")).message,
+            "'n' is not supported here; a request has one answer: send 1, and one request for each answer.");
+  for (const char* field : {R"("logprobs":true)", R"("top_logprobs":3)"}) {
+    EXPECT_NE(error_of(body(field)).message.find("log probabilities are not given out"), std::string::npos) << field;
+  }
+}
+
 TEST(OpenAiChatParse, ThinkingIsSwitchedOffByItsOwnFieldOrByNoEffort) {
   const std::pair<const char*, std::optional<bool>> cases[] = {
       {R"("thinking":{"type":"disabled"})", false},
