@@ -72,6 +72,9 @@ FairQueueLimits queue_limits(const GatewayConfig& config) {
   FairQueueLimits limits;
   limits.wait_max = config.queue_wait_max;
   limits.length_max = static_cast<std::size_t>(config.queue_length_max);
+  limits.wait_target = config.queue_target;
+  limits.input_weight = config.queue_input_weight;
+  limits.output_weight = config.queue_output_weight;
   return limits;
 }
 
@@ -406,6 +409,9 @@ Status GatewayProcess::listen() {
   http.listen = config_.http_listen;
   http.service = "gateway";
   http.render_error = HttpApi::render_error;
+  http.error_headers = [api = parts.api.get()](const Error& error, int status) {
+    return api->error_headers(error, status);
+  };
   http.limits = http_limits(config_);
   TG_ASSIGN(http.tls, load_http_tls(config_, clock_.wall()));
   if (http.tls) parts.certificate = http.tls->facts().fingerprint;

@@ -126,6 +126,8 @@ v1::Tenant to_message(const TenantRow& row) {
   out.set_created_us(unix_micros(row.created));
   out.set_wallet_id(row.wallet.to_string());
   for (const auto& region : row.regions) out.add_regions(region);
+  out.set_queue_weight(row.queue_weight);
+  out.set_tier_max(row.tier_max);
   return out;
 }
 
@@ -263,6 +265,8 @@ v1::Principal to_message(const PrincipalRow& row) {
   out.set_project_name(row.project_name);
   out.set_is_suspended(row.is_suspended);
   for (const auto& region : row.regions) out.add_regions(region);
+  out.set_weight(row.queue_weight);
+  out.set_tier_max(row.tier_max);
   return out;
 }
 

@@ -21,7 +21,7 @@ enum class Outcome : std::uint8_t { kCompleted, kCancelled, kFailed };
 /// How a request ended, for the journal.
 struct FinalReport {
   Outcome outcome = Outcome::kCompleted;
-  std::string finish_reason;  ///< stop | length | content_filter | cancelled | error
+  std::string finish_reason;  ///< stop | length | tool_calls | content_filter | cancelled | error
   TokenUsage usage;           ///< as delivered to the client
   std::string variant;
   std::string worker_id;

@@ -45,9 +45,15 @@ struct PlanTexts {
 
 PlanTexts texts_of(Plan& plan) {
   PlanTexts out;
+  for (PlanTool& tool : plan.tools) {
+    out.add("tools", tool.description);
+    out.add("tools", tool.parameters);
+  }
+  out.add("format", plan.response_format.schema);
   for (PlanMessage& message : plan.messages) {
     out.add("reasoning", message.reasoning);
     out.add(role_name(message.role), message.content);
+    for (ToolCall& call : message.tool_calls) out.add("call", call.arguments);
   }
   if (plan.raw) {
     out.add("prompt", plan.raw->text);

@@ -34,12 +34,21 @@ std::string system_fingerprint(std::string_view weights_digest) {
   return hex.empty() ? std::string() : "fp_" + std::string(hex.substr(0, kFingerprintDigits));
 }
 
+void append_openai_tier(std::string& out, const AnswerHead& head) {
+  if (head.service_tier.empty()) return;
+  out += R"("service_tier":)";
+  append_json_text(out, head.service_tier);
+  out += ',';
+}
+
 void append_openai_identity(std::string& out, const AnswerHead& head, std::string_view id_prefix,
                             std::string_view object) {
   fmt::format_to(std::back_inserter(out), R"("id":"{}{}","object":"{}","created":{},"model":)", id_prefix,
                  head.request.to_string(), object, unix_micros(head.created) / 1'000'000);
   append_json_text(out, head.model);
-  out += R"(,"system_fingerprint":)";
+  out += ',';
+  append_openai_tier(out, head);
+  out += R"("system_fingerprint":)";
   const std::string fingerprint = system_fingerprint(head.weights_digest);
   if (fingerprint.empty()) {
     out += "null";

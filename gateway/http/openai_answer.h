@@ -24,6 +24,9 @@ std::string system_fingerprint(std::string_view weights_digest);
 void append_openai_identity(std::string& out, const AnswerHead& head, std::string_view id_prefix,
                             std::string_view object);
 
+/// "service_tier":"...", with a comma behind it: the tier that really serves. Nothing when the client named none.
+void append_openai_tier(std::string& out, const AnswerHead& head);
+
 /// "usage":{"prompt_tokens":...,"cost":...,"cost_details":{...}} and the receipt, without braces around.
 void append_openai_bill(std::string& out, const AnswerEnd& end);
 

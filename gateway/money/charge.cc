@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/core/check.h"
+#include "gateway/money/price_change.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -259,6 +260,14 @@ LiveCharge::Closed LiveCharge::final_record(const Rated& rated, v1::UsageStatus 
   TG_CHECK(receipt.has_value());  // everything in it was made above
   closed.receipt = *std::move(receipt);
   return closed;
+}
+
+std::optional<Wall> LiveCharge::price_until() const {
+  const price::PriceBook& book = *admitted_.book;
+  const price::PriceKey whose = key();
+  const price::PriceVersion* version = book.version_at(whose, admitted_.admitted);
+  if (version == nullptr) return std::nullopt;
+  return next_price_change(book, *version, whose, admitted_.admitted);
 }
 
 price::PriceKey LiveCharge::key() const {

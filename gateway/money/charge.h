@@ -73,6 +73,7 @@ class LiveCharge final : public Charge {
   void on_progress(const TokenUsage& usage) override;
   awaitable<Result<Settlement>> settle(FinalReport report) override;
   std::string_view band() const override { return band_; }
+  std::optional<Wall> price_until() const override;
 
   /// The ADMIT record: whose request it is. Also the beginning of its FINAL.
   static Record admit_record(const AdmittedRequest& admitted, const ReceiptIssuer& issuer);

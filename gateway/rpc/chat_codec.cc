@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
+
+#include "gateway/schema/json_schema.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -18,6 +21,62 @@ void decode_sampling(const v1::SamplingParams& from, PlanSampling& to) {
   to.stop.assign(from.stop().begin(), from.stop().end());
 }
 
+constexpr PlanNames kNames = {.tools = {.parameters = "parameters_json"}};
+
+Status decode_tools(v1::ChatRequest& request, Plan& plan) {
+  // Before any schema is read: each costs time.
+  if (request.tools_size() > ToolLimits::kToolsMax) {
+    return fail(Code::kInvalidArgument, "invalid_value",
+                fmt::format("'tools' has {} tools; send at most {}.", request.tools_size(), ToolLimits::kToolsMax), "tools");
+  }
+  for (int i = 0; i < request.tools_size(); ++i) {
+    v1::Tool& from = *request.mutable_tools(i);
+    PlanTool tool;
+    tool.name = std::move(*from.mutable_name());
+    tool.description = std::move(*from.mutable_description());
+    tool.strict = from.strict();
+    TG_ASSIGN(tool.parameters,
+              read_parameters_text(from.parameters_json(), fmt::format("tools[{}].parameters_json", i), tool.strict));
+    plan.tools.push_back(std::move(tool));
+  }
+  switch (request.tool_choice().mode()) {
+    case v1::ToolChoice::MODE_NONE: plan.tool_choice.mode = ToolMode::kNone; break;
+    case v1::ToolChoice::MODE_REQUIRED: plan.tool_choice.mode = ToolMode::kRequired; break;
+    case v1::ToolChoice::MODE_FUNCTION: plan.tool_choice.mode = ToolMode::kFunction; break;
+    default: break;  // auto, or a number that this build does not know
+  }
+  plan.tool_choice.name = request.tool_choice().name();
+  if (request.has_parallel_tool_calls()) plan.parallel_tool_calls = request.parallel_tool_calls();
+  return {};
+}
+
+Status decode_format(const v1::ResponseFormat& from, PlanFormat& to) {
+  to.name = from.name();
+  to.strict = from.strict();
+  if (from.kind() == v1::ResponseFormat::KIND_JSON_OBJECT) to.kind = FormatKind::kJsonObject;
+  if (from.kind() != v1::ResponseFormat::KIND_JSON_SCHEMA) return {};
+  to.kind = FormatKind::kJsonSchema;
+  if (!to.name.empty() && !is_tool_name(to.name)) {
+    return fail(Code::kInvalidArgument, "invalid_value",
+                "'response_format.name' must be 1 to 64 characters, each a letter, a digit, '_' or '-'.",
+                "response_format.name");
+  }
+  TG_ASSIGN(to.schema, read_schema_text(from.schema_json(), "response_format.schema_json", from.strict()));
+  if (!to.schema.empty()) return {};
+  return fail(Code::kInvalidArgument, "missing_field", "'response_format.schema_json' is required.",
+              "response_format.schema_json");
+}
+
+void decode_calls(v1::ChatMessage& from, PlanMessage& to) {
+  for (v1::ToolCall& call : *from.mutable_tool_calls()) {
+    to.tool_calls.push_back(
+        {std::move(*call.mutable_id()), std::move(*call.mutable_name()), std::move(*call.mutable_arguments())});
+  }
+  if (to.role == Role::kTool) to.tool_call_id = std::move(*from.mutable_tool_call_id());
+}
+
+std::optional<Role> role_of(const std::string& name) { return name == "tool" ? Role::kTool : parse_role(name); }
+
 }  // namespace
 
 Result<Plan> decode_chat(v1::ChatRequest request) {
@@ -29,19 +88,31 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
   plan.messages.reserve(static_cast<std::size_t>(request.messages_size()));
   for (int i = 0; i < request.messages_size(); ++i) {
     auto& message = *request.mutable_messages(i);
-    const auto role = parse_role(message.role());
+    const auto role = role_of(message.role());
     if (!role) {
       std::string field = fmt::format("messages[{}].role", i);
-      std::string words = fmt::format("'{}' must be one of system, developer, user, assistant.", field);
+      std::string words = fmt::format("'{}' must be one of system, developer, user, assistant, tool.", field);
       return fail(Code::kInvalidArgument, "invalid_value", std::move(words), std::move(field));
     }
     PlanMessage& taken = plan.messages.emplace_back(PlanMessage{*role, std::move(*message.mutable_content())});
+    decode_calls(message, taken);
     if (!message.prefix()) continue;
     taken.begins_answer = true;
     taken.reasoning = std::move(*message.mutable_reasoning());
   }
+  if (request.has_thinking()) plan.thinking = request.thinking();
   decode_sampling(request.sampling(), plan.sampling);
-  TG_TRY(check_plan(plan, "sampling"));
+  if (!request.service_tier().empty() && request.service_tier() != "auto") {
+    plan.names_tier = true;
+    plan.tier = parse_tier(request.service_tier());
+    if (!plan.tier) {
+      return fail(Code::kInvalidArgument, "invalid_value",
+                  "'service_tier' must be 'auto', 'default', 'flex' or 'priority'.", "service_tier");
+    }
+  }
+  TG_TRY(decode_tools(request, plan));
+  TG_TRY(decode_format(request.response_format(), plan.response_format));
+  TG_TRY(check_plan(plan, "sampling", kNames));
   return plan;
 }
 
@@ -55,14 +126,21 @@ v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model
   return event;
 }
 
-v1::ChatEvent encode_delta(std::string reasoning, std::string content) {
+v1::ChatEvent encode_delta(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
   v1::ChatEvent event;
   event.mutable_delta()->set_reasoning(std::move(reasoning));
   event.mutable_delta()->set_content(std::move(content));
+  for (ToolCallDelta& piece : tool_calls) {
+    auto* to = event.mutable_delta()->add_tool_calls();
+    to->set_index(piece.index);
+    to->set_id(std::move(piece.id));
+    to->set_name(std::move(piece.name));
+    to->set_arguments(std::move(piece.arguments));
+  }
   return event;
 }
 
-v1::ChatEvent encode_finished(const AnswerEnd& end) {
+v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier) {
   v1::ChatEvent event;
   auto* finished = event.mutable_finished();
   finished->set_finish_reason(end.finish_reason);
@@ -77,6 +155,7 @@ v1::ChatEvent encode_finished(const AnswerEnd& end) {
   cost->set_band(end.settlement.band);
   cost->set_price_version(end.settlement.price_version);
   finished->set_receipt(end.settlement.receipt);
+  finished->set_service_tier(std::string(tier_name(tier)));
   return event;
 }
 
@@ -85,6 +164,14 @@ bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next) {
   if (last.ByteSizeLong() + next.ByteSizeLong() > kEventBytesMax) return false;
   *last.mutable_delta()->mutable_reasoning() += next.delta().reasoning();
   *last.mutable_delta()->mutable_content() += next.delta().content();
+  auto& calls = *last.mutable_delta()->mutable_tool_calls();
+  for (v1::ToolCallDelta& piece : *next.mutable_delta()->mutable_tool_calls()) {
+    if (!calls.empty() && calls.rbegin()->index() == piece.index()) {
+      *calls.rbegin()->mutable_arguments() += piece.arguments();
+    } else {
+      *calls.Add() = std::move(piece);
+    }
+  }
   return true;
 }
 

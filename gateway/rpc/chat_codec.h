@@ -13,8 +13,8 @@ Result<Plan> decode_chat(v1::ChatRequest request);
 
 v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model, const WorkerFacts& worker,
                               const TokenUsage& usage);
-v1::ChatEvent encode_delta(std::string reasoning, std::string content);
-v1::ChatEvent encode_finished(const AnswerEnd& end);
+v1::ChatEvent encode_delta(std::string reasoning, std::string content, ToolCallDeltas tool_calls = {});
+v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier);
 
 /// Two deltas become one while a slow client has not read the first. False for other events, and when the sum would
 /// not fit a message.

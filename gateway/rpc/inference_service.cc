@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,8 @@
 
 #include "base/rpc/auth_gate.h"
 #include "base/rpc/stream_writer.h"
+#include "base/rpc/unary_host.h"
+#include "gateway/core/trace_context.h"
 #include "gateway/rpc/chat_codec.h"
 
 namespace tidegate::gateway {
@@ -17,6 +20,8 @@ namespace {
 
 constexpr std::string_view kSurface = "grpc.chat";
 constexpr std::size_t kEventsWaitingMax = 64;
+/// Of a call without a deadline: more than any request may live.
+constexpr Duration kBudgetMost = std::chrono::hours(24);
 
 using Writer = rpc::StreamWriter<v1::ChatEvent>;
 
@@ -34,8 +39,8 @@ std::string peer_address(const std::string& peer) {
 /// The gRPC way of answering: events in order, then the status.
 class GrpcSink final : public AnswerSink {
  public:
-  GrpcSink(Writer& writer, RequestId request, std::string model)
-      : writer_(writer), request_(request), model_(std::move(model)) {}
+  GrpcSink(Writer& writer, RequestId request, std::string model, ServiceTier tier)
+      : writer_(writer), request_(request), model_(std::move(model)), tier_(tier) {}
 
   void on_admitted(std::string_view) override {}
   void on_dispatched(const WorkerFacts& worker) override { worker_ = worker; }
@@ -43,16 +48,18 @@ class GrpcSink final : public AnswerSink {
     // A failed push shows again at the next delivery. A retry does not announce itself twice.
     if (!std::exchange(is_announced_, true)) (void)writer_.push(encode_accepted(request_, model_, worker_, usage));
   }
-  awaitable<Status> deliver(std::string reasoning, std::string content) override {
-    co_return writer_.push(encode_delta(std::move(reasoning), std::move(content)));
+  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override {
+    co_return writer_.push(encode_delta(std::move(reasoning), std::move(content), std::move(tool_calls)));
   }
   /// HTTP/2 pings keep the connection awake.
   awaitable<Status> keep_alive() override { co_return Status(); }
   awaitable<Status> finish(AnswerEnd end) override {
-    if (!end.reasoning.empty() || !end.content.empty()) {
-      if (Status pushed = writer_.push(encode_delta(std::move(end.reasoning), std::move(end.content))); !pushed) co_return pushed;
+    if (!end.reasoning.empty() || !end.content.empty() || !end.tool_calls.empty()) {
+      Status text = writer_.push(
+          encode_delta(std::move(end.reasoning), std::move(end.content), std::move(end.tool_calls)));
+      if (!text) co_return text;
     }
-    Status pushed = writer_.push(encode_finished(end));
+    Status pushed = writer_.push(encode_finished(end, tier_));
     writer_.finish({});
     co_return pushed;
   }
@@ -65,6 +72,7 @@ class GrpcSink final : public AnswerSink {
   Writer& writer_;
   RequestId request_;
   std::string model_;
+  const ServiceTier tier_;
   WorkerFacts worker_;
   bool is_announced_ = false;
 };
@@ -77,8 +85,11 @@ struct InferenceService::Call {
   RequestId request;
   std::string token;
   KeyUse use;
+  std::string traceparent;  ///< as the caller sent it; "" = none
   v1::ChatRequest message;
   Mono received;
+  Duration budget{};  ///< the call's own deadline
+  bool is_return = false;
   std::optional<Writer> writer;
   FlowInbox* inbox = nullptr;  ///< on the lane, while the driver lives
   bool is_gone = false;        ///< on the lane
@@ -107,8 +118,15 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
   call->request = RequestId{ids_.next()};
   call->token = rpc::bearer_token(*context);
   call->use = use_of(*context, KeyScope::kChat);
+  if (context->client_metadata().count("traceparent") == 1) {
+    const grpc::string_ref sent = context->client_metadata().find("traceparent")->second;
+    call->traceparent.assign(sent.data(), sent.size());
+  }
   call->message = *request;
   call->received = clock_.mono();
+  call->budget = rpc::deadline_of(*context, kBudgetMost).remaining(call->received);
+  // Set by gRPC itself when it tries again what was refused.
+  call->is_return = context->client_metadata().contains("grpc-previous-rpc-attempts");
   context->AddInitialMetadata("x-request-id", call->request.to_string());
 
   rpc::WriterOptions<v1::ChatEvent> options;
@@ -144,13 +162,16 @@ awaitable<void> InferenceService::serve(std::shared_ptr<Call> call) {
     call->writer->finish(fail(std::move(plan).error()));
     co_return;
   }
-  GrpcSink sink(*call->writer, call->request, plan->model);
+  GrpcSink sink(*call->writer, call->request, plan->model, grant_tier(plan->tier, (*principal)->tier_max));
   RequestContext context;
   context.request = call->request;
+  context.trace_id = join_trace(call->traceparent, call->request).trace_id;
   context.surface = kSurface;
   context.principal = *std::move(principal);
   context.plan = *std::move(plan);
   context.received = call->received;
+  context.budget = call->budget;
+  context.is_return = call->is_return;
   RequestDriver driver(serving, std::move(context), sink, call->lane->executor);
   call->inbox = &driver.inbox();
   if (call->is_gone) call->inbox->on_client_gone();

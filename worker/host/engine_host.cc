@@ -20,7 +20,13 @@ bool has_moved(std::int64_t told, std::int64_t now) {
 
 std::int64_t estimate_prompt_tokens(const StartCommand& command) {
   std::size_t bytes = command.raw ? command.raw->bytes() : 0;
-  for (const ChatMessage& message : command.messages) bytes += message.content.size() + message.reasoning.size();
+  for (const ChatMessage& message : command.messages) {
+    bytes += message.content.size() + message.reasoning.size();
+    for (const ToolCall& call : message.tool_calls) bytes += call.name.size() + call.arguments.size();
+  }
+  for (const ToolSpec& tool : command.offer.open()) {
+    bytes += tool.name.size() + tool.description.size() + tool.parameters.size();
+  }
   return static_cast<std::int64_t>(bytes) / kBytesPerTokenEstimated + 1;
 }
 
@@ -72,7 +78,9 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
   GenerateRequest request{.handle = handle,
                           .messages = std::move(command.messages),
                           .raw = std::move(command.raw),
-                          .sampling = std::move(command.sampling)};
+                          .sampling = std::move(command.sampling),
+                          .offer = std::move(command.offer),
+                          .request = command.request};
   if (Status taken = engine_.submit(std::move(request)); !taken) {
     return refuse(session, number, std::move(taken).error());
   }
@@ -155,6 +163,7 @@ void EngineHost::route(SequenceEvent event) {
     switch (*event.finish) {
       case FinishReason::kStop: metrics_.finished_stop.add(); break;
       case FinishReason::kLength: metrics_.finished_length.add(); break;
+      case FinishReason::kToolCalls: metrics_.finished_tool_calls.add(); break;
       case FinishReason::kCancelled: metrics_.finished_cancelled.add(); break;
       case FinishReason::kError: metrics_.finished_error.add(); break;
     }
@@ -167,6 +176,7 @@ void EngineHost::route(SequenceEvent event) {
                                 .accepted = event.accepted,
                                 .reasoning = std::move(event.reasoning),
                                 .content = std::move(event.content),
+                                .tool_calls = std::move(event.tool_calls),
                                 .usage = event.usage,
                                 .finish = event.finish,
                                 .stop_text = std::move(event.stop_text),

@@ -9,7 +9,9 @@ namespace {
 constexpr std::size_t kEventBytes = 256;
 
 std::size_t text_bytes(const SessionEvent& event) {
-  return event.reasoning.size() + event.content.size() + event.error.message.size();
+  std::size_t bytes = event.reasoning.size() + event.content.size() + event.error.message.size();
+  for (const ToolCallDelta& call : event.tool_calls) bytes += call.id.size() + call.name.size() + call.arguments.size();
+  return bytes;
 }
 }  // namespace
 
@@ -25,6 +27,7 @@ void Outbox::add(SessionEvent event) {
   held.accepted = held.accepted || event.accepted;
   held.reasoning += event.reasoning;
   held.content += event.content;
+  append_calls(held.tool_calls, std::move(event.tool_calls));
   held.usage = event.usage;
   if (event.finish) {
     held.finish = event.finish;

@@ -61,6 +61,25 @@ TEST(GuardDesk, EveryTextOfAPlanIsShownAndMaskedInPlace) {
   EXPECT_EQ(*raw.raw->suffix, "[x] too");
 }
 
+TEST(GuardDesk, ToolsSchemasAndEarlierCallsAreTextsToo) {
+  House house;
+  Plan plan = plan_of("hello");
+  plan.tools.push_back({"f", "tells a secret", R"({"type":"object"})", false});
+  plan.response_format.schema = R"({"type":"string"})";
+  PlanMessage caller{Role::kAssistant, ""};
+  caller.tool_calls.push_back({"c0", "f", R"({"q":"secret"})"});
+  PlanMessage told{Role::kTool, "the secret"};
+  told.tool_call_id = "c0";
+  plan.messages.push_back(caller);
+  plan.messages.push_back(told);
+  EXPECT_FALSE(house.check(plan));
+  EXPECT_EQ(plan.tools[0].description, "tells a [x]");
+  EXPECT_EQ(plan.messages[2].tool_calls[0].arguments, R"({"q":"[x]"})");
+  EXPECT_EQ(plan.messages[3].content, "the [x]");
+  EXPECT_EQ(house.guard.seen().at(0).roles,
+            (std::vector<std::string>{"tools", "tools", "format", "system", "user", "call", "tool"}));
+}
+
 TEST(GuardDesk, ADenialIsARefusalOfTheRequest) {
   House house;
   Plan plan = plan_of("forbidden");

@@ -214,7 +214,7 @@ TEST(AnthropicAnswer, EveryErrorHasAnthropicsFamily) {
       {Code::kInvalidArgument, "request_too_large", "request_too_large"},
       {Code::kUnauthenticated, "invalid_api_key", "authentication_error"},
       {Code::kResourceExhausted, "insufficient_balance", "billing_error"},
-      {Code::kResourceExhausted, "budget_exceeded", "rate_limit_error"},
+      {Code::kResourceExhausted, "budget_exceeded", "billing_error"},
       {Code::kResourceExhausted, "rate_limit_exceeded", "rate_limit_error"},
       {Code::kPermissionDenied, "model_not_allowed", "permission_error"},
       {Code::kNotFound, "model_not_found", "not_found_error"},
