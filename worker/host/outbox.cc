@@ -13,6 +13,17 @@ std::size_t text_bytes(const SessionEvent& event) {
 }
 }  // namespace
 
+void merge(SessionEvent& held, SessionEvent later) {
+  held.accepted = held.accepted || later.accepted;
+  held.reasoning += later.reasoning;
+  held.content += later.content;
+  held.usage = later.usage;
+  if (!later.finish) return;
+  held.finish = later.finish;
+  held.stop_text = std::move(later.stop_text);
+  held.error = std::move(later.error);
+}
+
 void Outbox::add(SessionEvent event) {
   bytes_ += text_bytes(event);
   const auto [slot, is_new] = index_of_sequence_.try_emplace(event.sequence, events_.size());
@@ -21,16 +32,7 @@ void Outbox::add(SessionEvent event) {
     events_.push_back(std::move(event));
     return;
   }
-  SessionEvent& held = events_[slot->second];
-  held.accepted = held.accepted || event.accepted;
-  held.reasoning += event.reasoning;
-  held.content += event.content;
-  held.usage = event.usage;
-  if (event.finish) {
-    held.finish = event.finish;
-    held.stop_text = std::move(event.stop_text);
-    held.error = std::move(event.error);
-  }
+  merge(events_[slot->second], std::move(event));
 }
 
 std::vector<SessionEvent> Outbox::take() {

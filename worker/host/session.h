@@ -23,6 +23,7 @@ struct StartCommand {
   std::vector<ChatMessage> messages;
   std::optional<RawPrompt> raw = {};  ///< instead of messages
   SamplingParams sampling;
+  bool collect = false;  ///< nobody reads the answer before its end
   std::chrono::milliseconds budget{0};  ///< what is left of the request's time; spent when not positive
 };
 
