@@ -50,6 +50,7 @@ LaneDispatcher::LaneDispatcher(SessionOptions options, FairQueueLimits limits, s
                                Executor executor, const Clock& clock, Log& log, GatewayMetrics& metrics,
                                RoutingOptions routing)
     : options_(std::move(options)),
+      salts_(options_.cache_secret),
       limits_(limits),
       routing_(routing),
       executor_(executor),
@@ -88,7 +89,7 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   pending.request = request;
   pending.listener = &listener;
   if (routing_.prefixes != nullptr) {
-    const Digest salt = hmac_sha256(options_.cache_secret, request.tenant.raw());
+    const Digest salt = salts_.of(request.tenant.raw());
     pending.prefix = prompt_prefix(*request.plan, as_view(salt));
   } else {
     pending.prefix.bytes = prompt_tokens_bound(*request.plan);

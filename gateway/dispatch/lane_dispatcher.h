@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/crypto/sha256.h"
 #include "base/net/signal.h"
 #include "gateway/core/fair_queue.h"
 #include "gateway/core/worker_health.h"
@@ -115,6 +116,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void refuse_expired();
 
   const SessionOptions options_;
+  const HmacKey salts_;  ///< of the tenants' caches
   FairQueueLimits limits_;
   const RoutingOptions routing_;
   Executor executor_;

@@ -88,6 +88,7 @@ v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& re
   start.set_sequence(sequence);
   start.set_request_id(std::string(request.request.raw()));
   start.set_cache_salt(std::string(cache_salt));
+  start.set_collect(!plan.is_stream);
   for (const PlanMessage& message : plan.messages) {
     auto* out = start.add_messages();
     out->set_role(std::string(role_name(message.role)));

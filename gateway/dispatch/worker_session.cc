@@ -29,6 +29,7 @@ WorkerSession::WorkerSession(std::uint64_t number, const SessionOptions& options
                              PoolMetrics& metrics, const Clock& clock, Log& log, Executor executor)
     : number_(number),
       options_(options),
+      salts_(options.cache_secret),
       route_(std::move(route)),
       pool_{route_.model, route_.region, route_.pool, route_.context_max},
       owner_(owner),
@@ -193,7 +194,7 @@ void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request,
                           std::int64_t tokens) {
   TG_CHECK(can_take());
   const std::uint64_t sequence = next_sequence_++;
-  const Digest salt = hmac_sha256(options_.cache_secret, request.tenant.raw());
+  const Digest salt = salts_.of(request.tenant.raw());
   v1::GatewayFrame frame;
   *frame.add_start() = encode_start(sequence, request, as_view(salt), request.deadline.remaining(clock_.mono()));
   Running running;

@@ -7,6 +7,7 @@
 
 #include "base/core/backoff.h"
 #include "base/core/log.h"
+#include "base/crypto/sha256.h"
 #include "base/net/signal.h"
 #include "base/rpc/client.h"
 #include "gateway/core/prefix_index.h"
@@ -130,6 +131,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
 
   const std::uint64_t number_;
   const SessionOptions& options_;
+  const HmacKey salts_;  ///< of the tenants' caches
   Route route_;
   ServingPool pool_;
   SessionOwner& owner_;

@@ -15,6 +15,18 @@ std::size_t text_bytes(const SessionEvent& event) {
 }
 }  // namespace
 
+void merge(SessionEvent& held, SessionEvent later) {
+  held.accepted = held.accepted || later.accepted;
+  held.reasoning += later.reasoning;
+  held.content += later.content;
+  append_calls(held.tool_calls, std::move(later.tool_calls));
+  held.usage = later.usage;
+  if (!later.finish) return;
+  held.finish = later.finish;
+  held.stop_text = std::move(later.stop_text);
+  held.error = std::move(later.error);
+}
+
 void Outbox::add(SessionEvent event) {
   bytes_ += text_bytes(event);
   const auto [slot, is_new] = index_of_sequence_.try_emplace(event.sequence, events_.size());
@@ -23,17 +35,7 @@ void Outbox::add(SessionEvent event) {
     events_.push_back(std::move(event));
     return;
   }
-  SessionEvent& held = events_[slot->second];
-  held.accepted = held.accepted || event.accepted;
-  held.reasoning += event.reasoning;
-  held.content += event.content;
-  append_calls(held.tool_calls, std::move(event.tool_calls));
-  held.usage = event.usage;
-  if (event.finish) {
-    held.finish = event.finish;
-    held.stop_text = std::move(event.stop_text);
-    held.error = std::move(event.error);
-  }
+  merge(events_[slot->second], std::move(event));
 }
 
 std::vector<SessionEvent> Outbox::take() {

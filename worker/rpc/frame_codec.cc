@@ -177,6 +177,7 @@ Result<StartCommand> decode_start(v1::StartSequence start) {
   command.sequence = start.sequence();
   if (auto request = RequestId::from_bytes(start.request_id())) command.request = *request;  // nil: nothing to compare
   command.budget = std::chrono::milliseconds(start.budget_ms());
+  command.collect = start.collect();
   if (start.has_raw()) {
     TG_ASSIGN(command.raw, decode_raw(start));
   } else {
