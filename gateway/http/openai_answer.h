@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "base/core/ids.h"
+#include "gateway/core/answer_end.h"
 #include "gateway/core/api_error.h"
-#include "gateway/dispatch/answer_sink.h"
 #include "gateway/http/answer_head.h"
 
 /// What answers of chat completions (chat_answer.h) and of completions (completion_answer.h) have in common.

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "gateway/core/settlement.h"
+#include "gateway/core/usage.h"
+
+namespace tidegate::gateway {
+
+/// The end of an answer.
+struct AnswerEnd {
+  std::string reasoning;      ///< text that came with the last event
+  std::string content;
+  std::string finish_reason;  ///< stop | length
+  std::string stop_text;      ///< the stop string that ended it; "" when the model ended by itself
+  TokenUsage usage;
+  Settlement settlement;
+};
+
+}  // namespace tidegate::gateway
