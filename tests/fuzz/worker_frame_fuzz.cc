@@ -14,10 +14,6 @@ namespace {
 void claim_delta(const SequenceDelta& delta) {
   TG_CLAIM("text from a worker is UTF-8", is_valid_utf8(delta.reasoning) && is_valid_utf8(delta.content) &&
                                               is_valid_utf8(delta.stop_text));
-  const TokenUsage& usage = delta.usage;
-  TG_CLAIM("counts fit each other", usage.cached >= 0 && usage.cached <= usage.prompt && usage.reasoning >= 0 &&
-                                        usage.reasoning <= usage.completion);
-  TG_CLAIM("counts can be added and weighed", usage.total() <= std::int64_t{1} << 40);
   const bool is_error = delta.end == SequenceEnd::kError;
   TG_CLAIM("only a failed end has an error", is_error || delta.error == Error());
   if (is_error) {
@@ -45,8 +41,8 @@ class Heard {
                                    .error = delta.error}));
     if (!was_open) TG_CLAIM("what is over does not change", flow_.usage() == before);
     const TokenUsage& usage = flow_.usage();
-    TG_CLAIM("what is billed fits", usage.cached <= usage.prompt && usage.reasoning <= usage.completion &&
-                                        usage.prompt >= 0 && usage.completion >= 0);
+    TG_CLAIM("what is billed fits", usage.cached >= 0 && usage.cached <= usage.prompt && usage.reasoning >= 0 &&
+                                        usage.reasoning <= usage.completion);
   }
 
   void end() {
