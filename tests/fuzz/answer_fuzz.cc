@@ -1,6 +1,6 @@
 // Text through the writer of each dialect: what leaves is JSON in server-sent events, and says the same text.
 //
-// Input: dialect, options, texts of the head, then up to six steps (text or keep-alive), then an end or a cut.
+// Input: dialect, options, texts of the head, then up to three steps (text or keep-alive), then an end or a cut.
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,7 +17,7 @@ namespace tidegate::gateway {
 namespace {
 
 enum class Kind : std::uint8_t { kChat, kCompletion, kAnthropic, kResponses };
-constexpr std::size_t kStepsMax = 6;
+constexpr std::size_t kStepsMax = 3;  // a dialect that can be upset needs no more, and every event is read again
 
 /// What a client has understood.
 struct Heard {

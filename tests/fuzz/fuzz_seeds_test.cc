@@ -1,7 +1,6 @@
 // Every fuzz target in the normal build: its seeds, each cut short everywhere, and 20,000 changed ones. Keeps the
 // targets from rotting; the search itself is tests/fuzz/run.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>

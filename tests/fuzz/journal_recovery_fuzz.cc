@@ -1,7 +1,7 @@
 // An epoch of the journal: a life, a death, and what the next life finds.
 //
-// Input: a byte of choice. A life is then read as steps, ended by a kill, a power cut or one flipped bit, and compared
-// with what was written; or the segments themselves are read from the input.
+// Input: a byte of choice. Then three bytes about the death (a kill, a power cut or one flipped bit) and the steps of the
+// life before it, which is compared with what the next one finds; or the segments themselves.
 #include <algorithm>
 #include <limits>
 #include <string>
@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kFolder = "journal/7";
 constexpr std::uint64_t kSegmentBytes = 256;
-constexpr std::size_t kStepsMax = 32;
+constexpr std::size_t kStepsMax = 16;
 
 struct Entry {
   RecordType type = RecordType::kAdmit;
@@ -67,9 +67,17 @@ void check_finals(Disk& disk, const EpochLog& log, const std::vector<Entry>& rec
   TG_CLAIM("every FINAL is shipped once", read == wanted);
 }
 
+/// How a life ends, and what comes after.
+struct Death {
+  bool writes_first = false;
+  bool goes_on = false;
+  std::size_t place = 0;
+  std::uint8_t which = 0;  ///< segment and bit
+};
+
 class Life {
  public:
-  explicit Life(fuzz::Input& input) : input_(input) {
+  Life(fuzz::Input& input, Death death) : input_(input), death_(death) {
     auto created = EpochLog::create(disk_, std::string(kFolder), {.gateway_id = "g", .epoch = 7, .boot = {}}, kSegmentBytes);
     TG_CLAIM("an epoch begins", created.has_value());
     log_.emplace(*std::move(created));
@@ -90,30 +98,30 @@ class Life {
         free();
       }
     }
-    input_.flag() ? write() : static_cast<void>(0);
+    if (death_.writes_first) write();
   }
 
   /// Everything written stays.
   void kill() {
     disk_.kill();
     TG_CLAIM("kill -9 loses nothing that was written", reopen() == written_);
-    go_on();
+    if (death_.goes_on) go_on();
   }
 
   void cut_power() {
-    Rng rng(input_.number(2));
+    Rng rng(death_.place);
     disk_.cut_power(rng);
     const auto found = reopen();
     TG_CLAIM("a power cut leaves a prefix", is_prefix(found));
     TG_CLAIM("and everything that was synced", found.size() >= synced_);
-    go_on();
+    if (death_.goes_on) go_on();
   }
 
   void flip_a_bit() {
-    const std::uint64_t segment = log_->first_segment() + input_.below(log_->segment_count());
+    const std::uint64_t segment = log_->first_segment() + death_.which / 8 % log_->segment_count();
     std::string bytes = disk_.content(path_of(segment));
-    const std::size_t at = input_.number(2) % bytes.size();
-    bytes[at] = static_cast<char>(bytes[at] ^ 1 << input_.below(8));
+    const std::size_t at = death_.place % bytes.size();
+    bytes[at] = static_cast<char>(bytes[at] ^ 1 << death_.which % 8);
     const bool is_last = segment == log_->first_segment() + log_->segment_count() - 1;
     std::size_t sound = 0;
     for (const Entry& entry : written_) sound += entry.segment < segment ? 1 : 0;
@@ -195,6 +203,7 @@ class Life {
   }
 
   fuzz::Input& input_;
+  const Death death_;
   test::MemoryDisk disk_;
   std::optional<EpochLog> log_;
   std::vector<Entry> buffered_, written_;
@@ -256,12 +265,16 @@ void open_foreign_segments(fuzz::Input& input) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tidegate::gateway;
   tidegate::fuzz::Input input(data, size);
-  const std::size_t choice = input.below(4);
+  const std::uint8_t first = input.byte();
+  const int choice = first % 4;
   if (choice == 3) {
     open_foreign_segments(input);
     return 0;
   }
-  Life life(input);
+  Death death{.writes_first = (first & 4) != 0, .goes_on = (first & 8) != 0, .place = 0, .which = 0};
+  death.place = input.number(2);
+  death.which = input.byte();
+  Life life(input, death);
   life.run();
   if (choice == 0) {
     life.kill();

@@ -30,8 +30,9 @@ void check_receipt(std::string_view bytes) {
   }
   const Status proof = verify_receipt(*read, {});
   TG_CLAIM("without a key nothing is proved", !proof && proof.error().reason == "unknown_key");
+  // Digests cost more than all the rest: one receipt in eight is put into a chain.
   ChainCheck chain;
-  if (chain.add(*read)) {
+  if (read->receipt.sequence % 8 == 1 && chain.add(*read)) {
     TG_CLAIM("the same receipt twice is one", chain.add(*read) && chain.receipts() == 1 && chain.links() == 0);
   }
 }
