@@ -92,10 +92,14 @@ void hear(Kind kind, const sse::Parser::Event& event, Heard& heard) {
 std::unique_ptr<AnswerDialect> make(Kind kind, bool include_usage, const std::string& echo,
                                     const PlanSampling& sampling) {
   switch (kind) {
-    case Kind::kChat: return std::make_unique<ChatDialect>(include_usage);
-    case Kind::kCompletion: return std::make_unique<CompletionDialect>(include_usage, echo);
-    case Kind::kAnthropic: return std::make_unique<AnthropicDialect>();
-    case Kind::kResponses: return std::make_unique<ResponsesDialect>(sampling);
+    case Kind::kChat:
+      return std::make_unique<ChatDialect>(include_usage);
+    case Kind::kCompletion:
+      return std::make_unique<CompletionDialect>(include_usage, echo);
+    case Kind::kAnthropic:
+      return std::make_unique<AnthropicDialect>();
+    case Kind::kResponses:
+      return std::make_unique<ResponsesDialect>(sampling);
   }
   return nullptr;
 }

@@ -72,9 +72,10 @@ void check_start(fuzz::Input& input) {
                                   read.messages(i).reasoning() == message.reasoning);
   }
   TG_CLAIM("it is a prompt or a conversation", read.has_raw() == plan.raw.has_value());
-  TG_CLAIM("it asks what was asked", static_cast<std::size_t>(read.sampling().stop_size()) == plan.sampling.stop.size() &&
-                                         read.sampling().has_seed() == plan.sampling.seed.has_value() &&
-                                         read.sampling().max_tokens() == request.max_tokens);
+  TG_CLAIM("it asks what was asked",
+           static_cast<std::size_t>(read.sampling().stop_size()) == plan.sampling.stop.size() &&
+               read.sampling().has_seed() == plan.sampling.seed.has_value() &&
+               read.sampling().max_tokens() == request.max_tokens);
 }
 
 void check_routes(fuzz::Input& input) {
@@ -85,7 +86,8 @@ void check_routes(fuzz::Input& input) {
   TG_CLAIM("every model too", snapshot.models.size() == static_cast<std::size_t>(routes.models_size()));
   for (std::size_t i = 0; i < snapshot.routes.size(); ++i) {
     const v1::Route& from = routes.routes(static_cast<int>(i));
-    TG_CLAIM("in its place", snapshot.routes[i].worker_id == from.worker_id() && snapshot.routes[i].pool == from.pool());
+    TG_CLAIM("in its place",
+             snapshot.routes[i].worker_id == from.worker_id() && snapshot.routes[i].pool == from.pool());
   }
 }
 
@@ -98,9 +100,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   [[maybe_unused]] static const auto kLouder = google::protobuf::SetLogHandler(nullptr);
   tidegate::fuzz::Input input(data, size);
   switch (input.below(3)) {
-    case 0: check_merge(input); break;
-    case 1: check_start(input); break;
-    default: check_routes(input); break;
+    case 0:
+      check_merge(input);
+      break;
+    case 1:
+      check_start(input);
+      break;
+    default:
+      check_routes(input);
+      break;
   }
   return 0;
 }

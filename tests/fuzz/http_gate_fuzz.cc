@@ -58,9 +58,9 @@ Body read_chunks(std::string_view bytes, std::uint64_t body_max) {
     std::size_t digits = 0;
     std::uint64_t size = 0;
     while (digits < bytes.size() && digits < 9) {
-      const auto digit = std::string_view("0123456789abcdef").find(bytes[digits] >= 'A' && bytes[digits] <= 'F'
-                                                                        ? static_cast<char>(bytes[digits] + 32)
-                                                                        : bytes[digits]);
+      const auto digit = std::string_view("0123456789abcdef")
+                             .find(bytes[digits] >= 'A' && bytes[digits] <= 'F' ? static_cast<char>(bytes[digits] + 32)
+                                                                                : bytes[digits]);
       if (digit == std::string_view::npos) break;
       size = size * 16 + digit;
       ++digits;
@@ -121,11 +121,10 @@ void check_head(const HeaderView& head, std::string_view raw) {
 
 void check_framing_of(const HeaderView& head, const Framing& framing, std::uint64_t body_max) {
   TG_CLAIM("one Host", head.count("host") == 1);
-  TG_CLAIM("one way to say where the body ends",
-           head.count("content-length") + head.count("transfer-encoding") <= 1);
+  TG_CLAIM("one way to say where the body ends", head.count("content-length") + head.count("transfer-encoding") <= 1);
   TG_CLAIM("a length keeps the limit", framing.content_length <= body_max);
-  TG_CLAIM("HTTP/1.0 has no body and does not stay", head.version_minor == 1 ||
-                                                         (framing.body == Framing::Body::kNone && !framing.keep_alive));
+  TG_CLAIM("HTTP/1.0 has no body and does not stay",
+           head.version_minor == 1 || (framing.body == Framing::Body::kNone && !framing.keep_alive));
   TG_CLAIM("chunked says so", (framing.body == Framing::Body::kChunked) == (head.count("transfer-encoding") == 1));
   TG_CLAIM("sized has a size", (framing.body == Framing::Body::kSized) == (framing.content_length > 0));
   TG_CLAIM("nothing upgrades", head.count("upgrade") == 0);

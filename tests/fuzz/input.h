@@ -67,6 +67,6 @@ class Input {
 }  // namespace tidegate::fuzz
 
 /// A property of every input: says which one broke, and stops the program there.
-#define TG_CLAIM(claim, expression) \
+#define TG_CLAIM(claim, expression)                     \
   (static_cast<bool>(expression) ? static_cast<void>(0) \
                                  : ::tidegate::fuzz::claim_failed(claim, #expression, __FILE__, __LINE__))

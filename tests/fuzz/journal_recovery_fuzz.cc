@@ -1,7 +1,7 @@
 // An epoch of the journal: a life, a death, and what the next life finds.
 //
-// Input: a byte of choice. Then three bytes about the death (a kill, a power cut or one flipped bit) and the steps of the
-// life before it, which is compared with what the next one finds; or the segments themselves.
+// Input: a byte of choice. Then three bytes about the death (a kill, a power cut or one flipped bit) and the steps of
+// the life before it, which is compared with what the next one finds; or the segments themselves.
 #include <algorithm>
 #include <limits>
 #include <string>
@@ -33,8 +33,11 @@ struct Entry {
 
 RecordVisitor collect_into(std::vector<Entry>& out) {
   return [&out](const RecordView& view, std::uint64_t) {
-    out.push_back({.type = view.type, .sequence = view.sequence, .request = view.request,
-                   .payload = std::string(view.payload), .segment = 0});
+    out.push_back({.type = view.type,
+                   .sequence = view.sequence,
+                   .request = view.request,
+                   .payload = std::string(view.payload),
+                   .segment = 0});
   };
 }
 
@@ -78,7 +81,8 @@ struct Death {
 class Life {
  public:
   Life(fuzz::Input& input, Death death) : input_(input), death_(death) {
-    auto created = EpochLog::create(disk_, std::string(kFolder), {.gateway_id = "g", .epoch = 7, .boot = {}}, kSegmentBytes);
+    auto created =
+        EpochLog::create(disk_, std::string(kFolder), {.gateway_id = "g", .epoch = 7, .boot = {}}, kSegmentBytes);
     TG_CLAIM("an epoch begins", created.has_value());
     log_.emplace(*std::move(created));
   }
@@ -194,7 +198,8 @@ class Life {
     record.type = RecordType::kFinal;
     record.request = request_of(200);
     record.payload = "second life";
-    Entry entry{.type = record.type, .sequence = last + 1, .request = record.request, .payload = record.payload, .segment = 0};
+    Entry entry{
+        .type = record.type, .sequence = last + 1, .request = record.request, .payload = record.payload, .segment = 0};
     TG_CLAIM("numbers go on", log_->append(std::move(record)) == last + 1);
     TG_CLAIM("and so does writing", log_->write() && log_->sync());
     before.push_back(std::move(entry));
@@ -228,7 +233,8 @@ void open_foreign_segments(fuzz::Input& input) {
       put(segment);
       put((choice & 2) != 0 ? input.number(8) : sequence);
       header.append(16, '\0');
-      append_record(bytes, Record{.type = RecordType::kSegment, .sequence = 0, .request = {}, .payload = header + "g"}, 0);
+      append_record(bytes, Record{.type = RecordType::kSegment, .sequence = 0, .request = {}, .payload = header + "g"},
+                    0);
     }
     const std::size_t records = input.below(4);
     for (std::size_t i = 0; i < records; ++i) {

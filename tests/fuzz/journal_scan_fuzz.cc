@@ -1,6 +1,7 @@
 // One segment of the journal, whatever the disk made of it.
 //
-// Input: a byte of choice (is it the last segment, are checksums repaired, which bit is then flipped where), then bytes.
+// Input: a byte of choice (is it the last segment, are checksums repaired, which bit is then flipped where), then
+// bytes.
 #include <string>
 
 #include "base/core/result.h"
@@ -36,11 +37,14 @@ void check(const std::string& data, bool is_last) {
     TG_CLAIM("its numbers are the file's", record->sequence == view.sequence &&
                                                record->type == static_cast<std::uint64_t>(view.type) &&
                                                record->synced_through == view.synced_through);
-    TG_CLAIM("a record is inside of the file", view.payload.data() >= data.data() &&
-                                                   view.payload.data() + view.payload.size() <= data.data() + data.size());
+    TG_CLAIM(
+        "a record is inside of the file",
+        view.payload.data() >= data.data() && view.payload.data() + view.payload.size() <= data.data() + data.size());
     std::string again;
     append_record(again,
-                  Record{.type = view.type, .sequence = view.sequence, .request = view.request,
+                  Record{.type = view.type,
+                         .sequence = view.sequence,
+                         .request = view.request,
                          .payload = std::string(view.payload)},
                   view.synced_through);
     TG_CLAIM("one record has one encoding", data.compare(next, view.size, again) == 0);
@@ -54,8 +58,7 @@ void check(const std::string& data, bool is_last) {
     TG_CLAIM("a finished segment is sound or lost", is_last || prefix == data.size());
     TG_CLAIM("nothing is cut that was promised", prefix == data.size() || !was_promised(data, prefix));
   } else {
-    TG_CLAIM("damage is lost data",
-             sound.error().code == Code::kDataLoss && sound.error().reason == "journal_corrupt");
+    TG_CLAIM("damage is lost data", sound.error().code == Code::kDataLoss && sound.error().reason == "journal_corrupt");
     TG_CLAIM("only what was promised is lost", !is_last || was_promised(data, prefix));
     TG_CLAIM("there is damage", prefix < data.size());
   }

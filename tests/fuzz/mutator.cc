@@ -63,9 +63,15 @@ void Mutator::change(std::string& input) {
         input[at] = rng_.below(2) == 0 ? "\x00\x01\x7f\xff"[rng_.below(4)] : static_cast<char>(rng_.below(256));
       }
       break;
-    case 2: input.insert(at, 1, static_cast<char>(rng_.below(256))); break;
-    case 3: input.erase(at, run); break;
-    case 4: input.insert(at, std::string(input.substr(rng_.below(input.size() + 1), run))); break;
+    case 2:
+      input.insert(at, 1, static_cast<char>(rng_.below(256)));
+      break;
+    case 3:
+      input.erase(at, run);
+      break;
+    case 4:
+      input.insert(at, std::string(input.substr(rng_.below(input.size() + 1), run)));
+      break;
     case 5:
       if (!words_.empty()) input.insert(at, words_[rng_.below(words_.size())]);
       break;

@@ -48,7 +48,8 @@ Receipt make(fuzz::Input& input) {
   const auto number = [&input] { return static_cast<std::int64_t>(input.number(input.flag() ? 8 : 2)); };
   const auto money = [&input] {
     constexpr Int128 kMost = static_cast<Int128>(10'000'000'000'000'000'000ULL) * 10'000'000'000'000'000'000ULL - 1;
-    const Int128 pico = input.flag() ? kMost - static_cast<Int128>(input.number(8)) : static_cast<Int128>(input.number(8));
+    const Int128 pico =
+        input.flag() ? kMost - static_cast<Int128>(input.number(8)) : static_cast<Int128>(input.number(8));
     return Money::from_pico(input.flag() ? -pico : pico);
   };
   Receipt r;
@@ -88,9 +89,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace tidegate::receipt;
   tidegate::fuzz::Input input(data, size);
   switch (input.below(4)) {
-    case 0: check_receipt(input.rest()); break;
-    case 1: check_checkpoint(input.rest()); break;
-    case 2: check_receipt(join(input.rest(), kKeyId, kSignature)); break;
+    case 0:
+      check_receipt(input.rest());
+      break;
+    case 1:
+      check_checkpoint(input.rest());
+      break;
+    case 2:
+      check_receipt(join(input.rest(), kKeyId, kSignature));
+      break;
     default: {
       const Receipt made = make(input);
       check_receipt(join(encode_body(made), kKeyId, kSignature));

@@ -34,7 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto read = decode_answer(bytes);
   TG_CLAIM("an answer comes back as it was", read && *read == answer);
   if (cut > 0) {
-    TG_CLAIM("a cut answer is refused", !decode_answer(std::string_view(bytes).substr(0, bytes.size() - std::min(cut, bytes.size()))));
+    TG_CLAIM("a cut answer is refused",
+             !decode_answer(std::string_view(bytes).substr(0, bytes.size() - std::min(cut, bytes.size()))));
   }
   TG_CLAIM("a longer one too", !decode_answer(bytes + '\0'));
   return 0;

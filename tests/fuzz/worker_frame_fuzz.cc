@@ -14,8 +14,8 @@ namespace tidegate::gateway {
 namespace {
 
 void claim_delta(const SequenceDelta& delta) {
-  TG_CLAIM("text from a worker is UTF-8", is_valid_utf8(delta.reasoning) && is_valid_utf8(delta.content) &&
-                                              is_valid_utf8(delta.stop_text));
+  TG_CLAIM("text from a worker is UTF-8",
+           is_valid_utf8(delta.reasoning) && is_valid_utf8(delta.content) && is_valid_utf8(delta.stop_text));
   const bool is_error = delta.end == SequenceEnd::kError;
   TG_CLAIM("only a failed end has an error", is_error || delta.error == Error());
   if (is_error) {
@@ -67,13 +67,16 @@ class Heard {
           ++lasts_;
           break;
         case FlowAction::kReplyError:
-        case FlowAction::kClose: ++lasts_; break;
+        case FlowAction::kClose:
+          ++lasts_;
+          break;
         case FlowAction::kAdmit:
         case FlowAction::kEnqueue:
         case FlowAction::kLeaveWorker:
         case FlowAction::kReportAccepted:
         case FlowAction::kReportProgress:
-        case FlowAction::kDeliver: break;
+        case FlowAction::kDeliver:
+          break;
       }
     }
   }
