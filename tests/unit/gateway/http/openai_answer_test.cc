@@ -138,6 +138,11 @@ TEST(OpenAiAnswer, FingerprintFollowsTheWeights) {
   EXPECT_EQ(system_fingerprint(""), "");
 }
 
+TEST(OpenAiAnswer, AFingerprintHasDigitsOnlyWhateverAWorkerCallsItsWeights) {
+  EXPECT_EQ(system_fingerprint("sha256:0123456789a\u00e9"), "fp_0123456789a") << "not half of a character";
+  EXPECT_EQ(system_fingerprint("\u4e2d\u4e2d\u4e2d\u4e2d\u4e2d"), "");
+}
+
 TEST(JsonText, EscapesExactlyWhatJsonMustEscape) {
   std::string text;
   for (int c = 1; c < 0x80; ++c) text += static_cast<char>(c);
