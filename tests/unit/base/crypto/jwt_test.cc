@@ -159,7 +159,7 @@ TEST(Jwt, WhatIsNoTokenIsRefusedAndNeverQuotedAtLength) {
   const std::string good = issuer().token(claims());
   EXPECT_EQ(reason_of(""), "jwt_malformed");
   EXPECT_EQ(reason_of("a.b"), "jwt_malformed");
-  EXPECT_EQ(reason_of(good + ".x"), "jwt_malformed") << "five parts would be an encrypted one";
+  EXPECT_EQ(reason_of(good + ".x"), "jwt_malformed") << "more parts would be an encrypted one";
   EXPECT_EQ(reason_of(good + "="), "jwt_malformed") << "padding";
   EXPECT_EQ(reason_of(good + " "), "jwt_malformed");
   EXPECT_EQ(reason_of(issuer().token("[]", claims())), "jwt_malformed");
