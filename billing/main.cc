@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
   }
   Status fit = table.parse(argc, argv);
   if (fit) fit = billing::check_secrets(config);
+  if (fit) fit = billing::check_oidc(config);
   if (!fit) {
     fmt::print(stderr, "tidegate-billing: {}\n", fit.error().message);
     return 2;

@@ -6,14 +6,12 @@ namespace tidegate::billing {
 
 Result<std::shared_ptr<const JwkSet>> IssuerKeys::for_key(std::string_view key_id) {
   const std::string stamp = source_->stamp();
-  const char* why = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    why = reason_to_look(key_id, stamp, clock_.mono());
-  }
-  // Nobody waits behind a slow provider: strangers' tokens would take every thread.
-  if (why != nullptr) {
-    if (const std::unique_lock one(looking_, std::try_to_lock); one.owns_lock()) look(why, stamp);
+  if (reason_to_look(key_id, stamp) != nullptr) {
+    // Nobody waits behind a slow provider: strangers' tokens would take every thread.
+    const std::unique_lock one(looking_, std::try_to_lock);
+    // Another may have looked in between.
+    const char* why = one.owns_lock() ? reason_to_look(key_id, stamp) : nullptr;
+    if (why != nullptr) look(why, stamp);
   }
   const std::lock_guard lock(mutex_);
   if (keys_ != nullptr && clock_.mono() - *confirmed_ < options_.trusted_for) return keys_;
@@ -22,7 +20,9 @@ Result<std::shared_ptr<const JwkSet>> IssuerKeys::for_key(std::string_view key_i
                                : "the identity provider's keys could not be read for too long");
 }
 
-const char* IssuerKeys::reason_to_look(std::string_view key_id, const std::string& stamp, Mono now) const {
+const char* IssuerKeys::reason_to_look(std::string_view key_id, const std::string& stamp) const {
+  const std::lock_guard lock(mutex_);
+  const Mono now = clock_.mono();
   if (!looked_) return "start";
   // A source that can tell is asked at once, as often as it changes: that is nobody's request.
   if (stamp != stamp_) return "changed";

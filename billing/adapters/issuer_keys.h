@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -38,8 +39,8 @@ class IssuerKeys {
   Result<std::shared_ptr<const JwkSet>> for_key(std::string_view key_id);
 
  private:
-  /// Needs the lock. Why to look now; nullptr: there is no need, or it is too early.
-  const char* reason_to_look(std::string_view key_id, const std::string& stamp, Mono now) const;
+  /// Why to look now; nullptr: there is no need, or it is too early.
+  const char* reason_to_look(std::string_view key_id, const std::string& stamp) const;
   void look(const char* why, const std::string& stamp);
   void keep(JwkSet set, Mono now);
 
@@ -50,7 +51,7 @@ class IssuerKeys {
   Counter& loads_;
   Counter& failures_;
   std::mutex looking_;  ///< held by the one that looks; taken before mutex_
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::shared_ptr<const JwkSet> keys_;
   std::optional<Mono> confirmed_;  ///< when the keys were last seen at their source
   std::optional<Mono> looked_;     ///< when it was last tried
