@@ -22,6 +22,8 @@ struct SchedulerConfig {
   std::string cluster_token_file;
   std::string billing_address;
   std::string admin_key;
+  std::string callers_address;  ///< empty: only the operator's key calls FleetAdmin
+  std::chrono::milliseconds callers_remembered{5'000};
   std::chrono::milliseconds lease_ttl{5'000};
   std::chrono::milliseconds stop_limit{70'000};
   std::chrono::milliseconds drain{2'000};
