@@ -8,6 +8,7 @@ namespace tidegate::gateway {
 namespace {
 
 constexpr std::size_t kEventBytesMax = 1 << 20;
+constexpr std::size_t kLengthBytes = 4;
 
 void decode_sampling(const v1::SamplingParams& from, PlanSampling& to) {
   if (from.has_temperature()) to.temperature = from.temperature();
@@ -86,6 +87,26 @@ bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next) {
   *last.mutable_delta()->mutable_reasoning() += next.delta().reasoning();
   *last.mutable_delta()->mutable_content() += next.delta().content();
   return true;
+}
+
+void append_event(std::string& out, const v1::ChatEvent& event) {
+  const std::size_t size = event.ByteSizeLong();
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((size >> shift) & 0xff);
+  event.AppendToString(&out);
+}
+
+Result<std::vector<v1::ChatEvent>> read_events(std::string_view bytes) {
+  std::vector<v1::ChatEvent> events;
+  while (!bytes.empty()) {
+    std::size_t size = 0;
+    for (const char byte : bytes.substr(0, kLengthBytes)) size = (size << 8) | static_cast<unsigned char>(byte);
+    if (bytes.size() < kLengthBytes || bytes.size() - kLengthBytes < size ||
+        !events.emplace_back().ParseFromArray(bytes.data() + kLengthBytes, static_cast<int>(size))) {
+      return fail(Code::kDataLoss, "bad_answer", "the stored answer is not one this gateway can read");
+    }
+    bytes.remove_prefix(kLengthBytes + size);
+  }
+  return events;
 }
 
 Error public_error(const Refusal& refusal) {

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "gateway/core/api_error.h"
 #include "gateway/core/plan.h"
 #include "gateway/dispatch/answer_sink.h"
@@ -19,6 +23,11 @@ v1::ChatEvent encode_finished(const AnswerEnd& end);
 /// Two deltas become one while a slow client has not read the first. False for other events, and when the sum would
 /// not fit a message.
 bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next);
+
+/// Events behind their lengths: as an answer is kept for a repeat of its request.
+void append_event(std::string& out, const v1::ChatEvent& event);
+/// Fails: data_loss/bad_answer for anything that append_event() does not make.
+Result<std::vector<v1::ChatEvent>> read_events(std::string_view bytes);
 
 /// The status a client gets: an error of our own making loses its words, as over HTTP.
 Error public_error(const Refusal& refusal);

@@ -70,6 +70,21 @@ TEST(ChatCodec, OnlyDeltasMerge) {
   EXPECT_FALSE(merge_events(finished, last));
 }
 
+TEST(ChatCodec, KeptEventsComeBackAsTheyWereAndDamagedOnesDoNot) {
+  std::string kept;
+  append_event(kept, encode_delta("why", "a\xe6\x98\xa5"));
+  append_event(kept, encode_finished({}));
+  const auto events = read_events(kept);
+  ASSERT_TRUE(events);
+  ASSERT_EQ(events->size(), 2U);
+  EXPECT_EQ((*events)[0].delta().content(), "a\xe6\x98\xa5");
+  EXPECT_TRUE((*events)[1].has_finished());
+  EXPECT_EQ(read_events("")->size(), 0U);
+  for (std::size_t cut = 1; cut < 4; ++cut) EXPECT_FALSE(read_events(kept.substr(0, cut))) << cut;
+  EXPECT_FALSE(read_events(kept.substr(0, kept.size() - 1)));
+  EXPECT_FALSE(read_events("\xff\xff\xff\xff rest"));
+}
+
 TEST(ChatCodec, InternalWordsDoNotLeak) {
   const Error error = public_error(Error(Code::kInternal, "lease_null", "pointer 0x12"));
   EXPECT_EQ(error.code, Code::kInternal);
