@@ -10,7 +10,8 @@
 
 #include "base/core/result.h"
 
-/// Public keys of an issuer of tokens (RFC 7517), from OpenSSL. Only what signs: RSA of 2048 to 8192 bits, P-256, Ed25519.
+/// Public keys of an issuer of tokens (RFC 7517), from OpenSSL. Only what signs: RSA of 2048 to 8192 bits, P-256,
+/// Ed25519.
 namespace tidegate {
 
 /// How a key signs. The key says it, never the token: RFC 8725, section 3.1.

@@ -25,8 +25,8 @@ struct KeyUrl {
   std::string url;
   std::string ca_file;  ///< PEM of the authorities that sign the provider's certificate; empty: the system's
 };
-/// One GET, five seconds at most. The operator's own configuration names the address, nobody's request can; it follows no
-/// redirect, uses no proxy, and reads no more than a set of keys may have.
+/// One GET, five seconds at most. The operator's own configuration names the address, nobody's request can; it follows
+/// no redirect, uses no proxy, and reads no more than a set of keys may have.
 std::unique_ptr<KeySource> make_key_url(KeyUrl from);
 
 /// https, a host, no user or password in it; http only to this machine itself (127.0.0.1, [::1], localhost).

@@ -24,10 +24,17 @@ v1::ChatEvent encode_finished(const AnswerEnd& end);
 /// not fit a message.
 bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next);
 
-/// Events behind their lengths: as an answer is kept for a repeat of its request.
+/// An answer as it is kept for a repeat of its request.
+struct KeptChat {
+  std::vector<v1::ChatEvent> events;
+  Status end;  ///< what came after the events
+};
+/// Events behind their lengths.
 void append_event(std::string& out, const v1::ChatEvent& event);
-/// Fails: data_loss/bad_answer for anything that append_event() does not make.
-Result<std::vector<v1::ChatEvent>> read_events(std::string_view bytes);
+/// The end of an answer that failed after its first event.
+void append_failure(std::string& out, const Error& error);
+/// Fails: data_loss/bad_answer for anything that the two do not make.
+Result<KeptChat> read_kept(std::string_view bytes);
 
 /// The status a client gets: an error of our own making loses its words, as over HTTP.
 Error public_error(const Refusal& refusal);

@@ -104,6 +104,11 @@ awaitable<Status> GrpcSink::refuse(Refusal refusal) {
       co_await tap_->on_end();
     }
     writer_.add_initial(fields);
+  } else if (tap_ != nullptr) {
+    buffer_.clear();
+    append_failure(buffer_, public_error(refusal));
+    tap_->on_body(buffer_);
+    co_await tap_->on_end();
   }
   writer_.finish(fail(public_error(refusal)), refusal_metadata(refusal));
   co_return Status();

@@ -21,7 +21,7 @@ rpc::Metadata refusal_metadata(const Refusal& refusal);
 /// x-request-id, x-tidegate-price-band, x-tidegate-variant, x-ratelimit-*.
 ///
 /// A tap sees the answer as it sees one over HTTP: the metadata as its head, the events behind their lengths as its
-/// body. An answer that fails after its first event has no end for the tap.
+/// body, and an answer that fails after its first event with that failure, as HTTP's streams with their error frame.
 class GrpcSink final : public AnswerSink {
  public:
   /// The writer and the tap (null: nobody looks) outlive the sink.

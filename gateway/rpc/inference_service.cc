@@ -62,17 +62,17 @@ class InferenceService::KeyedCall final : public KeyedExchange {
   std::string content() const override { return content_; }
   void set_tap(AnswerTap* tap) override { call_.tap = tap; }
   awaitable<Status> replay(StoredAnswer answer) override {
-    auto events = read_events(answer.body);
+    auto kept = read_kept(answer.body);
     call_.writer->add_initial(answer.headers);
-    if (!events) {
-      call_.writer->finish(fail(public_error(Refusal(std::move(events).error()))));
+    if (!kept) {
+      call_.writer->finish(fail(public_error(Refusal(std::move(kept).error()))));
       co_return Status();
     }
-    for (v1::ChatEvent& event : *events) {
+    for (v1::ChatEvent& event : kept->events) {
       Status pushed = call_.writer->push(std::move(event));
       if (!pushed) co_return pushed;
     }
-    call_.writer->finish({});
+    call_.writer->finish(kept->end);
     co_return Status();
   }
 
