@@ -14,8 +14,8 @@ TEST(RoleMap, TheFirstEntryThatFitsDecides) {
   EXPECT_EQ(map.role_of(Values{"everyone", "finance"}), AdminRole::kBilling);
   EXPECT_EQ(map.role_of(Values{"everyone"}), AdminRole::kViewer);
   EXPECT_EQ(map.role_of(Values{"finance", "admins"}), AdminRole::kOwner);
-  EXPECT_EQ(map.role_of(Values{"Admins", "admin", ""}), std::nullopt) << "to the letter";
-  EXPECT_EQ(map.role_of(Values{}), std::nullopt);
+  EXPECT_FALSE(map.role_of(Values{"Admins", "admin", ""})) << "to the letter";
+  EXPECT_FALSE(map.role_of(Values{}));
 }
 
 TEST(RoleMap, AValueMayHoldAnEqualsSign) {
