@@ -392,7 +392,7 @@ Status GatewayProcess::listen() {
   std::vector<ServingLane> serving_lanes;
   for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
     servings.push_back(&*parts.lanes[i]->serving);
-    serving_lanes.push_back({servings.back(), parts.io.executor(i)});
+    serving_lanes.push_back({servings.back(), parts.io.executor(i), parts.lanes[i]->idempotency.get()});
   }
   HttpApiParts behind;
   behind.receipts = parts.receipts.get();

@@ -6,12 +6,10 @@
 #include "base/core/encoding.h"
 #include "base/crypto/sealed_box.h"
 #include "base/net/sse.h"
-#include "gateway/core/stored_answer.h"
 
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::string_view kHeader = "idempotency-key";
 /// Says of an answer that it is an earlier one's; Stripe's name for it.
 constexpr const char* kReplayedHeader = "idempotent-replayed";
 /// What keeps a connection awake is no part of an answer.
@@ -25,13 +23,9 @@ std::string name_of(const Digest& secret, const Principal& principal, std::strin
   return hex_encode(as_view(hmac_sha256(as_view(secret), text)));
 }
 
-std::string digest_of(const Digest& secret, const HttpRequest& http) {
+std::string digest_of(const Digest& secret, std::string_view content) {
   std::string text = "request\n";
-  text += http.path;
-  text += '\n';
-  text += http.query;
-  text += '\n';
-  text += http.body;
+  text += content;
   return hex_encode(as_view(hmac_sha256(as_view(secret), text)));
 }
 
@@ -161,19 +155,17 @@ IdempotencyDesk::IdempotencyDesk(IdempotencyStore& store, const IdempotencyOptio
       metrics_(metrics),
       stopped_(std::move(executor)) {}
 
-awaitable<IdempotencyDesk::Served> IdempotencyDesk::serve(HttpExchange& exchange, const Principal& principal,
+awaitable<IdempotencyDesk::Served> IdempotencyDesk::serve(KeyedExchange& exchange, const Principal& principal,
                                                           std::string key_text, RequestId request, const Work& work) {
-  const HttpRequest& http = exchange.request();
   Served served;
-  // Two of them are none: whoever reads the other one would not agree with us.
-  const std::string_view key = http.head.count(kHeader) == 1 ? http.header(kHeader) : std::string_view();
+  const std::string_view key = exchange.key();
   if (Status sound = check_idempotency_key(key); !sound) {
     metrics_.refused.add();
     served.refusal = std::move(sound).error();
     co_return served;
   }
   const std::string name = name_of(options_.secret, principal, key);
-  const std::string digest = digest_of(options_.secret, http);
+  const std::string digest = digest_of(options_.secret, exchange.content());
   const Digest seal = seal_of(options_.secret, key_text);
   const std::string owner = request.to_string();
 
@@ -204,7 +196,7 @@ awaitable<IdempotencyDesk::Served> IdempotencyDesk::serve(HttpExchange& exchange
   co_return served;
 }
 
-awaitable<IdempotencyDesk::Served> IdempotencyDesk::replay(HttpExchange& exchange, const IdempotencyEntry& entry,
+awaitable<IdempotencyDesk::Served> IdempotencyDesk::replay(KeyedExchange& exchange, const IdempotencyEntry& entry,
                                                            const std::string& name, const Digest& seal,
                                                            RequestId request) {
   Served served;
@@ -225,15 +217,7 @@ awaitable<IdempotencyDesk::Served> IdempotencyDesk::replay(HttpExchange& exchang
   log_.info("idempotent_replay", {kv("request_id", request.to_string()), kv("first", entry.request_id),
                                   kv("status", answer->status), kv("stream", answer->is_stream)});
   answer->headers.emplace_back(kReplayedHeader, "true");
-  Status sent;
-  if (answer->is_stream) {
-    exchange.begin_stream(answer->status, answer->content_type, answer->headers);
-    sent = co_await exchange.end_stream(answer->body);
-  } else {
-    HttpResponse response(answer->status, std::move(answer->body), answer->content_type);
-    response.headers = std::move(answer->headers);
-    sent = co_await exchange.respond(std::move(response));
-  }
+  const Status sent = co_await exchange.replay(*std::move(answer));
   if (!sent) served.status = kStatusClientGone;
   co_return served;
 }
