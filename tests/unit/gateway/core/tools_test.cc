@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/core/encoding.h"
 #include "gateway/core/plan.h"
 #include "gateway/core/plan_tools.h"
 #include "gateway/core/tool_call.h"
@@ -49,6 +50,19 @@ TEST(ToolTurns, RefusalsNameTheCall) {
   EXPECT_NE(why(plan_with({kAsk, calls({"a", "a"}), result("a")})).find("two calls 'a'"), std::string::npos);
   EXPECT_NE(why(plan_with({kAsk, calls({""})})), "");
   EXPECT_EQ(check_plan(plan_with({kAsk, result("a")}), "", {.messages = "input"}).error().field, "input");
+}
+
+TEST(ToolTurns, RefusalsQuoteWholeCharacters) {
+  std::string name;
+  for (int i = 0; i < 40; ++i) name += "\xe6\xb5\xb7";
+  const std::string stray = why(plan_with({kAsk, result(name)}));
+  EXPECT_NE(stray.find("\xe6\xb5\xb7'"), std::string::npos) << stray;
+  EXPECT_TRUE(is_valid_utf8(stray));
+  Plan plan = plan_with({kAsk});
+  plan.tools.push_back({.name = "f", .description = "", .parameters = "", .strict = false});
+  plan.tool_choice = {ToolMode::kFunction, name};
+  EXPECT_NE(why(plan).find("which is none of"), std::string::npos);
+  EXPECT_TRUE(is_valid_utf8(why(plan)));
 }
 
 TEST(ToolTurns, OnlyAssistantsCall) {
