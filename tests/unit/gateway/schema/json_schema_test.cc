@@ -5,6 +5,7 @@
 #include <string>
 #include <tuple>
 
+#include "base/core/encoding.h"
 #include "gateway/core/plan_tools.h"
 
 namespace tidegate::gateway {
@@ -78,6 +79,24 @@ TEST(JsonSchema, StrictDepthAndSizeAreBounded) {
   std::string values = "1";
   for (int i = 0; i < SchemaLimits::kEnumValuesMax; ++i) values += ",1";
   EXPECT_EQ(strict(R"({"enum":[)" + values + "]}").error().field, "s.enum");
+}
+
+TEST(JsonSchema, RefusalsQuoteWholeCharacters) {
+  std::string name;
+  for (int i = 0; i < 40; ++i) name += "\xe6\xb5\xb7";
+  const std::string quoted = '"' + name + '"';
+  const std::string schemas[] = {
+      "{" + quoted + ":1}",
+      R"({"properties":{},"required":[)" + quoted + R"(],"additionalProperties":false})",
+      R"({"properties":{)" + quoted + R"(:{}},"required":[],"additionalProperties":false})",
+  };
+  for (const std::string& schema : schemas) {
+    const auto read = strict(schema);
+    ASSERT_FALSE(read) << schema;
+    EXPECT_NE(read.error().message.find("\xe6\xb5\xb7'"), std::string::npos) << read.error().message;
+    EXPECT_TRUE(is_valid_utf8(read.error().message));
+    EXPECT_TRUE(is_valid_utf8(read.error().field));
+  }
 }
 
 TEST(JsonSchema, ParametersAreAnObject) {
