@@ -17,15 +17,15 @@ namespace tidegate::gateway {
 
 using ChatWriter = rpc::StreamWriter<v1::ChatEvent>;
 
-/// Beside a refusal's status: when it pays to come back (`retry-after-ms`, `x-should-retry`) and the wait for a worker that
-/// was too long (`x-tidegate-queue-wait-ms`), as over HTTP.
+/// Beside a refusal's status: when it pays to come back (`retry-after-ms`, `x-should-retry`) and the wait for a worker
+/// that was too long (`x-tidegate-queue-wait-ms`), as over HTTP.
 rpc::Metadata refusal_metadata(const Refusal& refusal);
 
 /// What an answer over gRPC says of its request.
 struct GrpcHead {
   RequestId request;
-  std::string traceparent;  ///< of the answer
-  std::string model;        ///< as the client asked
+  std::string traceparent;                   ///< of the answer
+  std::string model;                         ///< as the client asked
   ServiceTier tier = ServiceTier::kDefault;  ///< granted
 };
 

@@ -41,6 +41,14 @@ struct Heard {
     for (const auto& event : events) out += event.delta().content();
     return out;
   }
+  /// Of all calls of tools, one behind the other.
+  std::string arguments() const {
+    std::string out;
+    for (const auto& event : events) {
+      for (const auto& call : event.delta().tool_calls()) out += call.arguments();
+    }
+    return out;
+  }
   std::string reason() const {
     const auto found = trailing.find("tidegate-reason");
     return found == trailing.end() ? std::string() : found->second;
@@ -173,6 +181,8 @@ TEST_F(IdempotentChatTest, AnAnswersMetadataSaysWhatHttpSaysInHeaders) {
   EXPECT_EQ(heard.initial.at("x-ratelimit-reset-requests"), "1m0s");
   EXPECT_EQ(heard.initial.at("x-tidegate-price-band"), "off-peak");
   EXPECT_EQ(heard.initial.at("x-tidegate-variant"), "fp8");
+  EXPECT_EQ(heard.initial.at("traceparent").size(), 55U) << heard.initial.at("traceparent");
+  EXPECT_TRUE(heard.initial.contains("x-tidegate-queue-ms"));
   EXPECT_FALSE(heard.initial.contains("idempotent-replayed"));
   EXPECT_EQ(heard.events.back().finished().cost().band(), "off-peak");
 }
@@ -209,6 +219,26 @@ TEST_F(IdempotentChatTest, ARepeatGetsTheSameAnswerAndIsNotCharged) {
   EXPECT_EQ(meter_.settled_count(), 1U);
   EXPECT_EQ(dispatcher_.submitted_count(), 1U);
   EXPECT_EQ(registry_.value("tidegate_gateway_idempotent_requests_total", {{"result", "replayed"}}), 1);
+}
+
+TEST_F(IdempotentChatTest, CallsOfToolsAreDeltasAndAreKeptWithTheAnswer) {
+  auto soon = chat_soon(request(), {"key-1"});
+  dispatch(0);
+  tell(0, accepted_delta(10));
+  SequenceDelta begun = text_delta("", "", {.prompt = 10, .completion = 3});
+  begun.tool_calls.push_back({0, "c1", "f", "{"});
+  tell(0, std::move(begun));
+  SequenceDelta last = end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 5});
+  last.tool_calls.push_back({0, "", "", "}"});
+  tell(0, std::move(last));
+  const Heard one = soon.get();
+  ASSERT_TRUE(one.status.ok()) << one.status.error_message();
+  EXPECT_EQ(one.arguments(), "{}");
+  EXPECT_EQ(one.events.back().finished().finish_reason(), "tool_calls");
+  const Heard two = chat(request(), {"key-1"});
+  EXPECT_EQ(two.arguments(), "{}");
+  EXPECT_EQ(two.events.back().SerializeAsString(), one.events.back().SerializeAsString());
+  EXPECT_EQ(meter_.settled_count(), 1U);
 }
 
 TEST_F(IdempotentChatTest, WhileTheFirstRunsARepeatIsAborted) {
