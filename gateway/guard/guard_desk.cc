@@ -1,6 +1,7 @@
 #include "gateway/guard/guard_desk.h"
 
 #include <chrono>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -53,7 +54,10 @@ PlanTexts texts_of(Plan& plan) {
   for (PlanMessage& message : plan.messages) {
     out.add("reasoning", message.reasoning);
     out.add(role_name(message.role), message.content);
-    for (ToolCall& call : message.tool_calls) out.add("call", call.arguments);
+    for (ToolCall& call : message.tool_calls) {
+      if (call.arguments.find('\\') != std::string::npos) call.arguments = spelled_out(call.arguments);
+      out.add("call", call.arguments);
+    }
   }
   if (plan.raw) {
     out.add("prompt", plan.raw->text);

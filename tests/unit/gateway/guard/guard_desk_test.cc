@@ -80,6 +80,16 @@ TEST(GuardDesk, ToolsSchemasAndEarlierCallsAreTextsToo) {
             (std::vector<std::string>{"tools", "tools", "format", "system", "user", "call", "tool"}));
 }
 
+TEST(GuardDesk, EscapesInEarlierCallsHideNothing) {
+  House house;
+  Plan plan = plan_of("hello");
+  PlanMessage caller{Role::kAssistant, ""};
+  caller.tool_calls.push_back({"c0", "f", R"({"q":"\u0073ecret","r":"\n"})"});
+  plan.messages.push_back(caller);
+  EXPECT_FALSE(house.check(plan));
+  EXPECT_EQ(plan.messages[2].tool_calls[0].arguments, R"({"q":"[x]","r":"\n"})");
+}
+
 TEST(GuardDesk, ADenialIsARefusalOfTheRequest) {
   House house;
   Plan plan = plan_of("forbidden");
