@@ -29,6 +29,13 @@ Error too_much_masked(std::string_view field) {
           std::string(field)};
 }
 
+Error too_many_texts(std::string_view field) {
+  return {Code::kInvalidArgument, "request_too_large",
+          "The policy on content reads 8,192 texts of a request at most: messages, calls and tools together; send less.",
+          std::string(field)};
+}
+static_assert(GuardLimits::kTextsMax == 8'192);
+
 /// A plan's texts and where each is kept.
 struct PlanTexts {
   std::vector<GuardText> texts;
@@ -133,6 +140,7 @@ awaitable<std::optional<Refusal>> GuardDesk::check_input(const GuardSubject& sub
   const std::string_view field = plan.raw ? "prompt" : "messages";
   PlanTexts texts = texts_of(plan);
   if (texts.texts.empty()) co_return std::nullopt;
+  if (texts.texts.size() > GuardLimits::kTextsMax) co_return Refusal(too_many_texts(field));
   GuardCheck check{subject, GuardDirection::kInput, std::move(texts.texts), policy_.window_bytes};
   Told told;
   auto asking = ask(check, told);

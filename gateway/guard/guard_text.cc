@@ -118,11 +118,12 @@ std::string decided_text(const GuardVerdict& verdict, std::size_t place, std::st
   std::string out;
   out.reserve(end);
   std::size_t at = 0;
-  for (const GuardSpan& span : verdict.spans) {
-    if (span.text != place) continue;
-    out += piece.substr(at, span.begin - at);
-    out += span.replacement;
-    at = span.end;
+  // Spans are in the order of their texts: a request may have thousands of both.
+  const auto [first, last] = std::ranges::equal_range(verdict.spans, place, {}, &GuardSpan::text);
+  for (auto span = first; span != last; ++span) {
+    out += piece.substr(at, span->begin - at);
+    out += span->replacement;
+    at = span->end;
   }
   out += piece.substr(at, end - at);
   return out;

@@ -102,6 +102,20 @@ TEST(GuardDesk, ADenialIsARefusalOfTheRequest) {
   EXPECT_EQ(house.counted("tidegate_gateway_guard_checks_total", {{"direction", "input"}, {"verdict", "deny"}}), 1);
 }
 
+TEST(GuardDesk, MoreTextsThanAGuardReadsAreRefusedEvenWhereFailuresAreOpen) {
+  GuardPolicy policy;
+  policy.input = OnGuardFailure::kOpen;
+  House house(policy);
+  Plan plan = plan_of("hi");
+  plan.messages.assign(GuardLimits::kTextsMax, {Role::kUser, "x"});
+  EXPECT_FALSE(house.check(plan));
+  plan.messages.push_back({Role::kUser, "x"});
+  const auto refused = house.check(plan);
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->error.reason, "request_too_large");
+  EXPECT_EQ(house.guard.seen().size(), 1U) << "nobody was asked";
+}
+
 TEST(GuardDesk, AFailureClosesUnlessThePolicySaysOpen) {
   const Error away(Code::kUnavailable, "rpc_unavailable", "m");
   House closed;
