@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "base/json/json_dump.h"
@@ -162,9 +164,11 @@ class StrictCheck {
       return refuse(below(path, "required"), "must be an array of names", "wrong_type");
     }
     const json::array& names = required != nullptr ? required->get_array() : none;
+    std::set<std::string_view> known;  // a schema may name thousands
     for (const json::value& name : names) {
       if (!name.is_string()) return refuse(below(path, "required"), "must be an array of names", "wrong_type");
       const std::string_view wanted(name.get_string());
+      known.insert(wanted);
       if (properties == nullptr || !properties->get_object().contains(wanted)) {
         return refuse(below(path, "required"), fmt::format("names '{}', which is no property", wanted.substr(0, 64)));
       }
@@ -172,9 +176,7 @@ class StrictCheck {
     if (properties == nullptr) return {};
     for (const auto& member : properties->get_object()) {
       const std::string_view key = member.key();
-      const bool is_required =
-          std::ranges::any_of(names, [&](const json::value& name) { return std::string_view(name.get_string()) == key; });
-      if (is_required) continue;
+      if (known.contains(key)) continue;
       return refuse(below(path, "required"),
                     fmt::format("must name every property of a strict schema; '{}' is missing (give it the type "
                                 "[..., \"null\"] if it may be left open)",

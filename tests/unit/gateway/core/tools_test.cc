@@ -123,6 +123,22 @@ TEST(PlanTools, TheHoldCoversToolsCallsAndTheirTemplate) {
   EXPECT_GT(prompt_tokens_bound(plan), before + 990);
 }
 
+TEST(PlanTools, TheHoldCoversWhatTemplatesWriteAsJson) {
+  Plan plan = plan_with({kAsk, calls({"a"}), result("a")});
+  std::string& arguments = plan.messages[1].tool_calls[0].arguments;
+  arguments.assign(1'000, '\n');  // no JSON: written as a text, two bytes each
+  EXPECT_GE(prompt_tokens_bound(plan), 2'000);
+  arguments.assign(1'000, '\x01');
+  EXPECT_GE(prompt_tokens_bound(plan), 6'000) << "\\u0001";
+  arguments = "[";
+  for (int i = 0; i < 1'000; ++i) arguments += "1e15,";
+  arguments += "1]";
+  EXPECT_GE(prompt_tokens_bound(plan), 20'000) << "1000000000000000.0 and a comma with its blank";
+  arguments = "{}";
+  plan.tools = {{"f", std::string(1'000, '\x01'), "", false}};
+  EXPECT_GE(prompt_tokens_bound(plan), 6'000);
+}
+
 TEST(ToolCalls, PiecesOfOneCallBecomeOne) {
   ToolCallDeltas into = {{0, "a", "f", "{"}};
   append_calls(into, {{0, "", "", "}"}, {1, "b", "g", ""}});

@@ -33,6 +33,16 @@ TEST(JsonSchema, StrictTakesEveryWordOfTheSubset) {
   EXPECT_TRUE(strict(R"({"$def":{"n":{"type":"null"}},"anyOf":[{"$ref":"#/$def/n"}]})")) << "as DeepSeek writes it";
 }
 
+TEST(JsonSchema, RequiredNamesStandInAnyOrderAndMayRepeat) {
+  const auto twice =
+      strict(R"({"type":"object","properties":{"a":{},"b":{}},"required":["b","a","b"],"additionalProperties":false})");
+  EXPECT_TRUE(twice);
+  const auto read =
+      strict(R"({"type":"object","properties":{"a":{},"b":{}},"required":["b","b"],"additionalProperties":false})");
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find("'a' is missing"), std::string::npos);
+}
+
 TEST(JsonSchema, WhatAStrictSchemaCannotPromiseIsRefusedByName) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
       {R"({"oneOf":[{"type":"null"}]})", "s.properties.x.oneOf", "unsupported_schema"},
