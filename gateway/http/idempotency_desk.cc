@@ -1,7 +1,7 @@
 #include "gateway/http/idempotency_desk.h"
 
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "base/core/encoding.h"
 #include "base/crypto/sealed_box.h"
@@ -14,6 +14,11 @@ namespace {
 constexpr const char* kReplayedHeader = "idempotent-replayed";
 /// What keeps a connection awake is no part of an answer.
 constexpr std::string_view kBlankLine = "\n";
+/// A claim that was not answered is let go of this often, and for this long once the store speaks again.
+constexpr Duration kLetGoEvery = std::chrono::milliseconds(500);
+constexpr Duration kUnsureFor = std::chrono::seconds(5);
+/// Beyond these a repeat waits for the lease to lapse.
+constexpr std::size_t kUnsureMax = 10'000;
 
 /// HMACs, not plain digests: whoever reads the store can guess keys and prompts, and must not be able to check a guess.
 std::string name_of(const Digest& secret, const Principal& principal, std::string_view key) {
@@ -172,6 +177,7 @@ awaitable<IdempotencyDesk::Served> IdempotencyDesk::serve(KeyedExchange& exchang
   auto claimed = co_await store_.claim(name, digest, owner);
   if (!claimed) {
     metrics_.unavailable.add();
+    if (unsure_.size() < kUnsureMax) unsure_.push_back({name, owner, clock_.mono() + kUnsureFor});
     served.refusal = std::move(claimed).error();
     co_return served;
   }
@@ -223,16 +229,41 @@ awaitable<IdempotencyDesk::Served> IdempotencyDesk::replay(KeyedExchange& exchan
 }
 
 awaitable<void> IdempotencyDesk::keep_claims() {
-  while (!co_await stopped_.wait_until(Deadline::after(clock_.mono(), options_.renew_every))) {
-    // Requests end while others are renewed: a copy, looked up again.
-    const std::vector<std::pair<std::string, std::string>> claims(open_.begin(), open_.end());
-    for (const auto& claim : claims) {
-      if (!open_.contains(claim.first)) continue;
-      const Status renewed = co_await store_.renew(claim.second, claim.first);
-      if (renewed) continue;
-      // The fence decides; until then a missed renewal costs nothing but a repeat that runs for itself.
-      log_.warn("idempotent_claim_not_renewed", {kv("request_id", claim.first), kv("reason", renewed.error().reason)});
+  const Duration tick = std::min<Duration>(options_.renew_every, kLetGoEvery);
+  Mono renew_at = clock_.mono() + options_.renew_every;
+  while (!co_await stopped_.wait_until(Deadline::after(clock_.mono(), tick))) {
+    co_await let_go_unsure();
+    if (clock_.mono() < renew_at) continue;
+    renew_at = clock_.mono() + options_.renew_every;
+    co_await renew_claims();
+  }
+}
+
+awaitable<void> IdempotencyDesk::renew_claims() {
+  // Requests end while others are renewed: a copy, looked up again.
+  const std::vector<std::pair<std::string, std::string>> claims(open_.begin(), open_.end());
+  for (const auto& claim : claims) {
+    if (!open_.contains(claim.first)) continue;
+    const Status renewed = co_await store_.renew(claim.second, claim.first);
+    if (renewed) continue;
+    // The fence decides; until then a missed renewal costs nothing but a repeat that runs for itself.
+    log_.warn("idempotent_claim_not_renewed", {kv("request_id", claim.first), kv("reason", renewed.error().reason)});
+  }
+}
+
+awaitable<void> IdempotencyDesk::let_go_unsure() {
+  const std::vector<Unsure> claims = std::exchange(unsure_, {});
+  bool is_away = false;
+  for (Unsure claim : claims) {
+    if (!is_away) {
+      const Status released = co_await store_.release(claim.name, claim.owner);
+      if (released) continue;
+      is_away = released.error().code == Code::kUnavailable;
+      // Not held by it: the claim may still stand before the store, behind what was sent later on another connection.
+      if (!is_away && clock_.mono() >= claim.until) continue;
     }
+    if (is_away) claim.until = clock_.mono() + kUnsureFor;
+    unsure_.push_back(std::move(claim));
   }
 }
 

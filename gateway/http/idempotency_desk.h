@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "base/core/ids.h"
@@ -76,7 +77,7 @@ class IdempotencyDesk {
   awaitable<Served> serve(KeyedExchange& exchange, const Principal& principal, std::string key_text, RequestId request,
                           const Work& work);
 
-  /// Keeps the claims of open requests from lapsing, until stop(). On the desk's executor.
+  /// Keeps the claims of open requests from lapsing and lets go of those that were not answered, until stop(). On the desk's executor.
   awaitable<void> keep_claims();
   /// Any thread.
   void stop() { stopped_.set(); }
@@ -86,6 +87,14 @@ class IdempotencyDesk {
   awaitable<Served> replay(KeyedExchange& exchange, const IdempotencyEntry& entry, const std::string& name,
                            const Digest& seal, RequestId request);
 
+  /// A claim that was not answered: the store may have taken it, or take it yet. It is let go of until it was heard.
+  struct Unsure {
+    std::string name, owner;
+    Mono until;
+  };
+  awaitable<void> renew_claims();
+  awaitable<void> let_go_unsure();
+
   IdempotencyStore& store_;
   const IdempotencyOptions options_;
   const Clock& clock_;
@@ -94,6 +103,7 @@ class IdempotencyDesk {
   IdempotencyMetrics& metrics_;
   Event stopped_;
   std::map<std::string, std::string> open_;  ///< owner to name, of requests under way
+  std::vector<Unsure> unsure_;
 };
 
 }  // namespace tidegate::gateway

@@ -223,6 +223,7 @@ TEST_F(LaneDispatcherTest, AWaitingRequestHasAPlace) {
 TEST_F(LaneDispatcherTest, FairnessIsMeasuredPerPool) {
   worker("one", 0);
   set_routes({route("one")});
+  clock_.shift(std::chrono::seconds(1));  // it is published ten times a second
   submit(new_ear());
   const Labels labels{{"model", "m"}, {"region", "local"}, {"pool", "cpu"}};
   // "hello" has 77 tokens at most, its answer 16, and each weighs two.

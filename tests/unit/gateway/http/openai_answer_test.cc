@@ -15,7 +15,7 @@ namespace {
 
 AnswerHead head() {
   AnswerHead h;
-  h.request = RequestId{test::SequentialIds::make(1)};
+  h.request = RequestId{tidegate::test::SequentialIds::make(1)};
   h.model = "deepseek-v4-pro";
   h.variant = "fp8";
   h.weights_digest = "sha256:0123456789abcdef";
