@@ -112,7 +112,7 @@ TEST(Mutator, ADictionaryHasItsEscapes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, FuzzTarget, testing::ValuesIn(targets().begin(), targets().end()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace
 }  // namespace tidegate::fuzz

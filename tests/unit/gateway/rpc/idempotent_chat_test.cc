@@ -1,4 +1,5 @@
 // What gRPC clients see beside the events: metadata, and requests with an Idempotency-Key. The test plays the worker.
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
 
