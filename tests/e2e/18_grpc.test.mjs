@@ -109,7 +109,7 @@ test('a repeat with its Idempotency-Key is the same answer, charged once', async
   assert.deepEqual(repeat.events.at(-1), first.events.at(-1), 'usage, cost and receipt');
   const other = await chat(chatRequest('another'), { 'idempotency-key': key });
   assert.equal(other.status, 3);
-  assert.equal(other.all['tidegate-reason'], 'idempotency_key_reused');
+  assert.equal(other.all['tidegate-reason'], 'idempotency_mismatch');
   await settled();
   const rows = (await allUsage()).filter((row) => row.event.request_id === first.initial['x-request-id']);
   assert.equal(rows.length, 1);
@@ -124,7 +124,7 @@ test('one key over HTTP and gRPC is two requests under one name', async () => {
   });
   assert.equal(first.status, 200);
   await first.text();
-  assert.equal((await chat(chatRequest('hello'), { 'idempotency-key': key })).all['tidegate-reason'], 'idempotency_key_reused');
+  assert.equal((await chat(chatRequest('hello'), { 'idempotency-key': key })).all['tidegate-reason'], 'idempotency_mismatch');
 });
 
 test('a stranger hears why, and that coming back does not help', async () => {
