@@ -6,13 +6,19 @@
 #include <fstream>
 #include <iterator>
 
+#include "worker/model/deepseek_moe.h"
+#include "worker/model/deepseek_v2.h"
 #include "worker/model/deepseek_v3.h"
+#include "worker/model/llama.h"
+#include "worker/model/qwen2.h"
 
 namespace tidegate::worker {
 namespace {
 
 constexpr std::array kArchitectures{
-    Architecture{"DeepseekV3ForCausalLM", read_deepseek_v3},
+    Architecture{"DeepseekV3ForCausalLM", read_deepseek_v3}, Architecture{"DeepseekV2ForCausalLM", read_deepseek_v2},
+    Architecture{"DeepseekForCausalLM", read_deepseek_moe},  Architecture{"LlamaForCausalLM", read_llama},
+    Architecture{"Qwen2ForCausalLM", read_qwen2},
 };
 
 constexpr std::uintmax_t kConfigBytesMax = 1 << 20;

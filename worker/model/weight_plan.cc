@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <set>
+#include <utility>
 
 namespace tidegate::worker {
 namespace {
@@ -56,7 +57,9 @@ class Planner {
       return;
     }
     add(p + "mlp.gate.weight", {spec_.moe.experts, spec_.hidden}, WeightKind::kTable);
-    add(p + "mlp.gate.e_score_correction_bias", {spec_.moe.experts}, WeightKind::kRouterBias);
+    if (spec_.moe.correction_bias) {
+      add(p + "mlp.gate.e_score_correction_bias", {spec_.moe.experts}, WeightKind::kRouterBias);
+    }
     for (std::int32_t e = 0; e < spec_.moe.experts; ++e) {
       add_mlp(fmt::format("{}mlp.experts.{}.", p, e), spec_.moe.intermediate);
     }
@@ -66,6 +69,28 @@ class Planner {
   }
 
   void add_attention(const std::string& p) {
+    switch (spec_.attention) {
+      case AttentionKind::kLatent:
+        return add_latent_attention(p);
+      case AttentionKind::kGrouped:
+        return add_grouped_attention(p);
+    }
+  }
+
+  void add_grouped_attention(const std::string& p) {
+    const std::int64_t query_rows = std::int64_t{spec_.heads} * spec_.query_head_dim();
+    const std::int64_t key_rows = std::int64_t{spec_.kv_heads} * spec_.query_head_dim();
+    const std::int64_t value_rows = std::int64_t{spec_.kv_heads} * spec_.value_dim;
+    const std::pair<const char*, std::int64_t> projections[] = {
+        {"q_proj", query_rows}, {"k_proj", key_rows}, {"v_proj", value_rows}};
+    for (const auto& [name, rows] : projections) {
+      add(fmt::format("{}{}.weight", p, name), {rows, spec_.hidden}, WeightKind::kMatrix);
+      if (spec_.qkv_bias) add(fmt::format("{}{}.bias", p, name), {rows}, WeightKind::kBias);
+    }
+    add(p + "o_proj.weight", {spec_.hidden, std::int64_t{spec_.heads} * spec_.value_dim}, WeightKind::kMatrix);
+  }
+
+  void add_latent_attention(const std::string& p) {
     const std::int64_t heads = spec_.heads;
     const std::int64_t query_rows = heads * spec_.query_head_dim();
     if (spec_.q_lora_rank > 0) {
@@ -98,6 +123,7 @@ bool dtype_allowed(WeightKind kind, Dtype dtype, bool fp8_model) {
       return dtype != Dtype::kF8E4m3 || fp8_model;
     case WeightKind::kTable:
     case WeightKind::kNorm:
+    case WeightKind::kBias:
       return dtype != Dtype::kF8E4m3;
     case WeightKind::kRouterBias:
       return dtype == Dtype::kF32;
