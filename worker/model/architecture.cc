@@ -44,7 +44,10 @@ Result<ModelSpec> parse_model_spec(std::string_view config_text) {
     return fail(Code::kInvalidArgument, "bad_config",
                 document ? "config.json is not an object" : "config.json: " + document.error().message);
   }
-  const json::object& root = document->get_object();
+  return model_spec_of(document->get_object());
+}
+
+Result<ModelSpec> model_spec_of(const json::object& root) {
   const auto names = json::get_array(root, "architectures");
   if (!names || (*names)->size() != 1 || !(**names)[0].is_string()) {
     return fail(Code::kInvalidArgument, "bad_config",

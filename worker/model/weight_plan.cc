@@ -122,9 +122,10 @@ bool dtype_allowed(WeightKind kind, Dtype dtype, bool fp8_model) {
     case WeightKind::kMatrix:
       return dtype != Dtype::kF8E4m3 || fp8_model;
     case WeightKind::kTable:
+      return dtype != Dtype::kF8E4m3;
     case WeightKind::kNorm:
     case WeightKind::kBias:
-      return dtype != Dtype::kF8E4m3;
+      return dtype != Dtype::kF8E4m3 && !is_quantised(dtype);
     case WeightKind::kRouterBias:
       return dtype == Dtype::kF32;
   }
@@ -141,6 +142,18 @@ bool any_element(const TensorView& tensor, IsBad is_bad) {
   return false;
 }
 
+/// By pieces, since the whole as floats could be many times the file.
+bool any_block_non_finite(const TensorView& tensor) {
+  const auto piece = static_cast<std::size_t>(dtype_block(tensor.dtype).bytes) * 256;
+  for (std::size_t at = 0; at < tensor.bytes.size(); at += piece) {
+    const TensorView part{tensor.dtype, {}, tensor.bytes.subspan(at, std::min(piece, tensor.bytes.size() - at))};
+    for (const float value : to_floats(part)) {
+      if (!std::isfinite(value)) return true;
+    }
+  }
+  return false;
+}
+
 /// An exponent of all ones is NaN or infinity (e4m3 has only NaN).
 bool has_non_finite(const TensorView& tensor) {
   switch (tensor.dtype) {
@@ -152,6 +165,15 @@ bool has_non_finite(const TensorView& tensor) {
       return any_element<std::uint16_t>(tensor, [](auto b) { return (b & 0x7c00u) == 0x7c00u; });
     case Dtype::kF8E4m3:
       return any_element<std::uint8_t>(tensor, e4m3_is_nan);
+    case Dtype::kQ8_0:
+    case Dtype::kQ4_0:
+    case Dtype::kQ4_1:
+    case Dtype::kQ5_0:
+    case Dtype::kQ5_1:
+    case Dtype::kQ4K:
+    case Dtype::kQ5K:
+    case Dtype::kQ6K:
+      return any_block_non_finite(tensor);
   }
   return true;
 }
@@ -177,7 +199,7 @@ Status check_weight(const ModelSpec& spec, const Checkpoint& checkpoint, const P
   const TensorView* tensor = checkpoint.find(weight.name);
   if (tensor == nullptr) return bad(weight.name, "is missing");
   if (tensor->shape != weight.shape) {
-    return bad(weight.name, fmt::format("has shape {}; config.json asks for {}", shape_text(tensor->shape),
+    return bad(weight.name, fmt::format("has shape {}; the config asks for {}", shape_text(tensor->shape),
                                         shape_text(weight.shape)));
   }
   if (!dtype_allowed(weight.kind, tensor->dtype, spec.fp8)) {

@@ -141,7 +141,8 @@ EmbeddingTable::EmbeddingTable(const TensorView& tensor)
     : dtype_(tensor.dtype), width_(tensor.shape[1]), bytes_(tensor.bytes.begin(), tensor.bytes.end()) {}
 
 void EmbeddingTable::read(std::int64_t row, std::span<float> out) const {
-  const auto row_bytes = static_cast<std::size_t>(width_ * dtype_bytes(dtype_));
+  const DtypeBlock block = dtype_block(dtype_);
+  const auto row_bytes = static_cast<std::size_t>(width_ / block.elements * block.bytes);
   const TensorView view{
       dtype_, {width_}, std::span(bytes_).subspan(static_cast<std::size_t>(row) * row_bytes, row_bytes)};
   const std::vector<float> values = to_floats(view);
