@@ -43,6 +43,8 @@ Result<Bpe> Bpe::build(const TokenizerFile& file) {
 
   if (file.whole_pieces) {
     for (const auto& [bytes, id] : file.vocab) bpe.whole_.emplace(bytes, id);
+    // Some files list control tokens in the vocabulary as well: text must never become one by being looked up.
+    for (const AddedToken& token : file.added) bpe.whole_.erase(token.text);
   }
   bpe.table_.resize(std::bit_ceil(file.merges.size() * 2 + 1));
   std::uint32_t rank = 0;

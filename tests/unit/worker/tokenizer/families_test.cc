@@ -141,6 +141,15 @@ TEST(TokenizerFamilies, Llama3TakesAWholePieceThatIsAToken) {
   EXPECT_THAT(merged->encode("ab", AddedTokens::kRefuse), ElementsAre('a', 'b'));
 }
 
+TEST(TokenizerFamilies, AWholePieceIsNeverAControlToken) {
+  TokenizerFile file = without_merges(true);
+  file.added.push_back({256, "ab", true});
+  const auto tokenizer = Tokenizer::build(file);
+  ASSERT_TRUE(tokenizer);
+  EXPECT_THAT(tokenizer->encode("ab", AddedTokens::kRefuse), ElementsAre('a', 'b'));
+  EXPECT_THAT(tokenizer->encode("ab", AddedTokens::kAllow), ElementsAre(256));
+}
+
 std::string text_of(const json::value& value) { return std::string(value.as_string()); }
 
 /// The demo model's vocabulary as a GGUF file has it.
