@@ -17,8 +17,8 @@ static_assert(std::endian::native == std::endian::little, "the file is read as i
 
 /// Type numbers of metadata values.
 enum class ValueType : std::uint32_t {
-  kU8 = 0, kI8 = 1, kU16 = 2, kI16 = 3, kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kText = 8, kList = 9, kU64 = 10, kI64 = 11,
-  kF64 = 12
+  kU8 = 0, kI8 = 1, kU16 = 2, kI16 = 3, kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kText = 8, kList = 9, kU64 = 10,
+  kI64 = 11, kF64 = 12
 };
 
 struct TensorType {

@@ -14,6 +14,8 @@ namespace {
 
 constexpr TokenId kVocabMax =
     1 << 22;  // far above any real vocabulary; bounds what a bad file can make us allocate
+/// Three letters of Hangul, nine bytes, become a syllable of three; nothing shrinks more.
+constexpr std::size_t kComposedShrinkMax = 3;
 
 }  // namespace
 
@@ -48,6 +50,8 @@ Result<Tokenizer> Tokenizer::build(const TokenizerFile& file) {
     tokenizer.tokens_[static_cast<std::size_t>(id)].bytes = bytes;
     tokenizer.token_bytes_max_ = std::max(tokenizer.token_bytes_max_, bytes.size());
   }
+
+  if (file.nfc) tokenizer.token_bytes_max_ *= kComposedShrinkMax;
 
   for (const AddedToken& token : file.added) {
     tokenizer.tokens_[static_cast<std::size_t>(token.id)] = {token.text, true};

@@ -52,8 +52,8 @@ class Tokenizer {
   /// Smallest number above every token's id. Logits from here on belong to padding rows and must never be
   /// sampled.
   TokenId vocab_limit() const { return static_cast<TokenId>(tokens_.size()); }
-  /// Longest token, bytes: a text of n bytes has at least n / longest tokens, which refuses huge prompts
-  /// cheaply.
+  /// Most bytes of text that one token can stand for: a text of n bytes has at least n / that many tokens, which
+  /// refuses huge prompts cheaply. The longest token, or thrice that where text is composed first.
   std::size_t token_bytes_max() const { return token_bytes_max_; }
 
  private:
