@@ -8,8 +8,9 @@ namespace tidegate::worker {
 Result<std::unique_ptr<Backend>> load_backend(const std::filesystem::path& model_dir,
                                               const LoadOptions& options) {
   TG_ASSIGN(ModelFiles model, open_model_files(model_dir));
+  auto& [spec, checkpoint] = model;
   TG_ASSIGN(auto backend,
-            CpuBackend::create(std::move(model.spec), model.checkpoint,
+            CpuBackend::create(std::move(spec), checkpoint,
                                {.threads = options.threads, .isa = options.isa, .digest = options.digest}));
   return std::unique_ptr<Backend>(std::move(backend));
 }
