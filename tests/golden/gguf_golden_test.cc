@@ -44,7 +44,8 @@ TEST_P(GgufGolden, EveryTapIsWithinTolerance) {
   ASSERT_TRUE(report) << report.error().to_string();
   EXPECT_GE(report->taps.size(), 17u);
   for (const TapDifference& tap : report->taps) {
-    if (!is_of_the_draft(tap)) EXPECT_TRUE(tap.passed()) << to_text(*report);
+    if (is_of_the_draft(tap)) continue;
+    EXPECT_TRUE(tap.passed()) << to_text(*report);
   }
 }
 

@@ -19,8 +19,8 @@ struct AddedToken {
   bool special = false;  ///< as the file says; DeepSeek marks only BOS, EOS, pad and EOT
 };
 
-/// The contents of a Hugging Face tokenizer.json, or of a GGUF file's tokenizer, checked to be of a kind that this library reproduces
-/// exactly.
+/// The contents of a Hugging Face tokenizer.json, or of a GGUF file's tokenizer, checked to be of a kind that this library
+/// reproduces exactly.
 struct TokenizerFile {
   PreTokenizerKind pre_tokenizer = PreTokenizerKind::kDeepseekV3;
   bool nfc = false;           ///< text is normalised to form C first (Qwen2)
