@@ -25,9 +25,9 @@ class EngineGolden : public testing::TestWithParam<std::tuple<Golden, CpuIsa>> {
 
 TEST_P(EngineGolden, EveryTapOfEveryCaseIsWithinTolerance) {
   const auto& [golden, isa] = GetParam();
-  // The kernels' bits are equal (tests/unit/worker/backend/kernels_test.cc), so the large model runs on the
+  // The kernels' bits are equal (tests/unit/worker/backend/kernels_test.cc), so the large models run on the
   // widest alone: software fma makes the scalar reference 50 times slower.
-  const bool is_large = golden.name == std::string_view("tang_moe");
+  const bool is_large = std::string_view(golden.name).starts_with("tang_");
   if (is_large && isa != resolve_isa(CpuIsa::kAuto)) GTEST_SKIP() << "the small ones cover " << isa_name(isa);
   const auto report = verify_golden(source() / golden.model, source() / "tests/golden" / golden.name,
                                     {.threads = 2, .isa = isa});
@@ -41,6 +41,12 @@ INSTANTIATE_TEST_SUITE_P(
     , EngineGolden,
     testing::Combine(testing::Values(Golden{"deepseek_v3", "tests/golden/deepseek_v3", 23},
                                      Golden{"deepseek_v3_fp8", "tests/golden/deepseek_v3_fp8", 23},
+                                     Golden{"deepseek_v2", "tests/golden/deepseek_v2", 21},
+                                     Golden{"deepseek_v2_lite", "tests/golden/deepseek_v2_lite", 21},
+                                     Golden{"deepseek_moe", "tests/golden/deepseek_moe", 21},
+                                     Golden{"llama", "tests/golden/llama", 17},
+                                     Golden{"qwen2", "tests/golden/qwen2", 17},
+                                     Golden{"tang_distill_qwen2", "models/tang-distill-qwen2", 16},
                                      Golden{"tang_moe", "models/tang-moe", 24}),
                      testing::Values(CpuIsa::kScalar, CpuIsa::kAvx2, CpuIsa::kAvx512)),
     [](const auto& param_info) {

@@ -1,7 +1,6 @@
 // Every formula of the engine that has been got wrong somewhere is broken here, one at a time, in the
 // engine's own code path, and verification must notice. The list is the mutation table of
-// tests/golden/README.md, lines whose golden is deepseek_v3 or deepseek_v3_fp8. (Rounding of the yarn ramp's
-// bounds shows only in V2-Lite's numbers: see tests/unit/worker/model/rope_test.cc.)
+// tests/golden/README.md, line by line.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -23,6 +22,13 @@ std::ostream& operator<<(std::ostream& out, const Sabotage& sabotage) {
 
 constexpr const char* kV3 = "deepseek_v3";
 constexpr const char* kFp8 = "deepseek_v3_fp8";
+constexpr const char* kV2 = "deepseek_v2";
+constexpr const char* kLite = "deepseek_v2_lite";
+constexpr const char* kMoe = "deepseek_moe";
+constexpr const char* kLlama = "llama";
+constexpr const char* kQwen2 = "qwen2";
+
+void half_split_becomes_interleaved(ModelSpec& s) { s.formulas.rope.layout = RopeLayout::kInterleaved; }
 
 const Sabotage kSabotages[] = {
     // Router
@@ -61,6 +67,36 @@ const Sabotage kSabotages[] = {
     {"Fp8BlockIsRowsOverBlocks", kFp8, [](ModelSpec& s) { s.formulas.fp8.rows_over_blocks = true; }},
     {"Fp8ColumnsUseBlockZero", kFp8, [](ModelSpec& s) { s.formulas.fp8.first_column_block_only = true; }},
     {"Fp8ExponentBias8", kFp8, [](ModelSpec& s) { s.formulas.fp8.exponent_bias = 8; }},
+    // V2
+    {"V2SoftmaxOverKeptGroups", kV2,
+     [](ModelSpec& s) { s.formulas.router.softmax_over = SoftmaxOver::kKeptGroups; }},
+    {"V2GroupLimitIgnored", kV2, [](ModelSpec& s) { s.moe.groups = s.moe.groups_kept = 1; }},
+    {"V2Renormalised", kV2, [](ModelSpec& s) { s.moe.renormalise = true; }},
+    {"V2RoutedScalingDropped", kV2, [](ModelSpec& s) { s.moe.routed_scaling = 1; }},
+    {"V2GroupScoreIsATopTwoSum", kV2,
+     [](ModelSpec& s) { s.formulas.router.group_score = GroupScore::kTopTwoSum; }},
+    // V2-Lite, in whose numbers both bounds of the yarn ramp are fractional
+    {"YarnUpperBoundRoundedDown", kLite,
+     [](ModelSpec& s) { s.formulas.rope.bounds = YarnBounds::kUpperFloored; }},
+    {"YarnLowerBoundNotRounded", kLite,
+     [](ModelSpec& s) { s.formulas.rope.bounds = YarnBounds::kLowerUnrounded; }},
+    {"LiteMscaleTakenAsOne", kLite, [](ModelSpec& s) { s.yarn->mscale = s.yarn->mscale_all_dim = 1; }},
+    {"LiteRenormalised", kLite, [](ModelSpec& s) { s.moe.renormalise = true; }},
+    {"LiteSigmoidScores", kLite, [](ModelSpec& s) { s.formulas.router.score = RouterScore::kSigmoid; }},
+    // MoE-16B
+    {"MoeRenormalised", kMoe, [](ModelSpec& s) { s.moe.renormalise = true; }},
+    {"MoeInterleavedRope", kMoe, half_split_becomes_interleaved},
+    // Llama
+    {"LlamaInterleavedRope", kLlama, half_split_becomes_interleaved},
+    {"Llama3ScalingIgnored", kLlama, [](ModelSpec& s) { s.formulas.rope.llama3 = Llama3Ramp::kOff; }},
+    {"Llama3AllFrequenciesDivided", kLlama,
+     [](ModelSpec& s) { s.formulas.rope.llama3 = Llama3Ramp::kAllDivided; }},
+    {"LlamaKvHeadsTiled", kLlama,
+     [](ModelSpec& s) { s.formulas.attention.kv_sharing = KvHeadSharing::kTiled; }},
+    // Qwen2
+    {"Qwen2BiasesIgnored", kQwen2, [](ModelSpec& s) { s.formulas.attention.qkv_bias = false; }},
+    {"Qwen2InterleavedRope", kQwen2, half_split_becomes_interleaved},
+    {"SiluReplacedByGelu", kQwen2, [](ModelSpec& s) { s.formulas.feed_forward.gate = GateFunction::kGelu; }},
 };
 
 class SabotagedEngine : public testing::TestWithParam<Sabotage> {};
@@ -78,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(, SabotagedEngine, testing::ValuesIn(kSabotages),
                          [](const auto& param_info) { return std::string(param_info.param.name); });
 
 TEST(Sabotage, NoneGoesUnnoticedBecauseTheUntouchedEnginePasses) {
-  for (const char* golden : {kV3, kFp8}) {
+  for (const char* golden : {kV3, kFp8, kV2, kLite, kMoe, kLlama, kQwen2}) {
     const auto folder = std::filesystem::path(TG_SOURCE_DIR) / "tests/golden" / golden;
     const auto report = verify_golden(folder, folder, {.threads = 1, .adjust = [](ModelSpec&) {}});
     ASSERT_TRUE(report) << report.error().to_string();
@@ -86,9 +122,9 @@ TEST(Sabotage, NoneGoesUnnoticedBecauseTheUntouchedEnginePasses) {
   }
 }
 
-/// The table's rows for these two goldens. A new row there must get a sabotage here.
+/// A new row in the table must get a sabotage here.
 TEST(Sabotage, CoversTheWholeTable) {
-  EXPECT_EQ(std::size(kSabotages), 32u);
+  EXPECT_EQ(std::size(kSabotages), 51u);
 }
 
 }  // namespace

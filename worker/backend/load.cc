@@ -1,15 +1,14 @@
 #include "worker/backend/load.h"
 
 #include "worker/backend/cpu/cpu_backend.h"
-#include "worker/format/checkpoint.h"
-#include "worker/model/architecture.h"
+#include "worker/model/model_files.h"
 
 namespace tidegate::worker {
 
 Result<std::unique_ptr<Backend>> load_backend(const std::filesystem::path& model_dir,
                                               const LoadOptions& options) {
-  TG_ASSIGN(ModelSpec spec, read_model_spec(model_dir));
-  TG_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(model_dir));
+  TG_ASSIGN(ModelFiles model, open_model_files(model_dir));
+  auto& [spec, checkpoint] = model;
   TG_ASSIGN(auto backend,
             CpuBackend::create(std::move(spec), checkpoint,
                                {.threads = options.threads, .isa = options.isa, .digest = options.digest}));

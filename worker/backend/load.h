@@ -17,10 +17,10 @@ struct LoadOptions {
   static constexpr int kThreadsMax = 256;
 };
 
-/// Reads config.json and the weights of a Hugging Face folder and returns the CPU backend, without KV memory
+/// Reads a Hugging Face folder, or a GGUF file or folder, and returns the CPU backend, without KV memory
 /// (alloc_kv comes next). Blocks for the disk and for repacking; the files are closed again on return.
 /// Fails: not_found, invalid_argument/{unknown_architecture, bad_config, bad_safetensors, bad_index,
-/// bad_weights}, invalid_argument/bad_option.
+/// bad_gguf, bad_weights}, invalid_argument/bad_option.
 Result<std::unique_ptr<Backend>> load_backend(const std::filesystem::path& model_dir,
                                               const LoadOptions& options);
 

@@ -31,7 +31,8 @@ struct EngineOptions {
   const Clock* clock = nullptr;  ///< for step times; nullptr = the system clock. Must outlive the engine
 };
 
-/// Loads a Hugging Face folder and opens the serving core on the CPU backend. Reads every weight once;
+/// Loads a Hugging Face folder, or a folder with a GGUF model and a tokenizer_config.json, and opens the serving core on
+/// the CPU backend. Reads every weight once;
 /// seconds to minutes. Fails: as load_backend, load_served_model and EngineCore::create do;
 /// invalid_argument/bad_option.
 Result<std::unique_ptr<Engine>> open_engine(const std::filesystem::path& model_dir,

@@ -90,10 +90,17 @@ const TensorView* Checkpoint::find(std::string_view name) const {
   return it == tensors_.end() ? nullptr : &it->second;
 }
 
+std::span<const std::byte> Checkpoint::keep(std::vector<float> values) {
+  return std::as_bytes(std::span(kept_.emplace_back(std::move(values))));
+}
+
 std::string Checkpoint::digest() const {
-  if (files_.size() == 1) return "sha256:" + file_hex(files_.begin()->second.bytes());
+  std::map<std::string, std::span<const std::byte>> contents;
+  for (const auto& [name, file] : files_) contents.emplace(name, file.bytes());
+  for (const GgufFile& file : gguf_files_) contents.emplace(file.name(), file.bytes());
+  if (contents.size() == 1) return "sha256:" + file_hex(contents.begin()->second);
   std::string lines;
-  for (const auto& [name, file] : files_) lines += fmt::format("{}  {}\n", file_hex(file.bytes()), name);
+  for (const auto& [name, bytes] : contents) lines += fmt::format("{}  {}\n", file_hex(bytes), name);
   const Digest digest = sha256(lines);
   return "sha256:" + hex_encode(as_view(digest));
 }

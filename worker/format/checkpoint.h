@@ -7,17 +7,27 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "worker/format/gguf.h"
 #include "worker/format/safetensors.h"
 
 namespace tidegate::worker {
 
 /// The weights of a Hugging Face folder: `model.safetensors`, or the shards named by
-/// `model.safetensors.index.json`. Files stay mapped while it lives; TensorViews die with it.
+/// `model.safetensors.index.json`; or those of GGUF files. Files stay mapped while it lives; TensorViews die with it.
 class Checkpoint {
  public:
   /// Fails: not_found/no_weights; invalid_argument/bad_safetensors; invalid_argument/bad_index (a shard named
   /// with a path, a tensor that its shard lacks, a tensor in two shards or in none).
   static Result<Checkpoint> open(const std::filesystem::path& directory);
+
+  /// Over GGUF files, which name their tensors otherwise: none is found until model/gguf_tensors.h has exposed it under
+  /// its Hugging Face name.
+  explicit Checkpoint(std::vector<GgufFile> files) : gguf_files_(std::move(files)) {}
+  [[nodiscard]] const std::vector<GgufFile>& gguf_files() const { return gguf_files_; }
+  /// `view` lies in one of the files or in keep()'s memory. False when the name is taken.
+  bool expose(std::string name, TensorView view) { return tensors_.emplace(std::move(name), std::move(view)).second; }
+  /// Keeps what no file holds in the shape that is wanted, as long as this lives.
+  std::span<const std::byte> keep(std::vector<float> values);
 
   /// nullptr when absent.
   [[nodiscard]] const TensorView* find(std::string_view name) const;
@@ -33,6 +43,8 @@ class Checkpoint {
   Checkpoint() = default;
   Status add(const std::filesystem::path& directory, const std::string& file_name);
   std::map<std::string, SafetensorsFile> files_;
+  std::vector<GgufFile> gguf_files_;
+  std::vector<std::vector<float>> kept_;
   std::map<std::string, TensorView, std::less<>> tensors_;
 };
 

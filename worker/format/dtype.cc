@@ -16,6 +16,22 @@ std::string_view dtype_name(Dtype dtype) {
       return "F16";
     case Dtype::kF8E4m3:
       return "F8_E4M3";
+    case Dtype::kQ8_0:
+      return "Q8_0";
+    case Dtype::kQ4_0:
+      return "Q4_0";
+    case Dtype::kQ4_1:
+      return "Q4_1";
+    case Dtype::kQ5_0:
+      return "Q5_0";
+    case Dtype::kQ5_1:
+      return "Q5_1";
+    case Dtype::kQ4K:
+      return "Q4_K";
+    case Dtype::kQ5K:
+      return "Q5_K";
+    case Dtype::kQ6K:
+      return "Q6_K";
   }
   return "?";
 }
@@ -27,18 +43,33 @@ std::optional<Dtype> parse_dtype(std::string_view name) {
   return std::nullopt;
 }
 
-std::int64_t dtype_bytes(Dtype dtype) {
+DtypeBlock dtype_block(Dtype dtype) {
   switch (dtype) {
     case Dtype::kF32:
-      return 4;
+      return {1, 4};
     case Dtype::kBf16:
-      return 2;
     case Dtype::kF16:
-      return 2;
+      return {1, 2};
     case Dtype::kF8E4m3:
-      return 1;
+      return {1, 1};
+    case Dtype::kQ8_0:
+      return {32, 34};
+    case Dtype::kQ4_0:
+      return {32, 18};
+    case Dtype::kQ4_1:
+      return {32, 20};
+    case Dtype::kQ5_0:
+      return {32, 22};
+    case Dtype::kQ5_1:
+      return {32, 24};
+    case Dtype::kQ4K:
+      return {256, 144};
+    case Dtype::kQ5K:
+      return {256, 176};
+    case Dtype::kQ6K:
+      return {256, 210};
   }
-  return 0;
+  return {};
 }
 
 namespace {

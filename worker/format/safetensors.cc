@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "worker/format/quant_blocks.h"
 #include "worker/format/safetensors_header.h"
 
 namespace tidegate::worker {
@@ -56,8 +57,19 @@ std::vector<float> to_floats(const TensorView& tensor) {
       return decode_all<std::uint16_t>(tensor, f16_to_float);
     case Dtype::kF8E4m3:
       return decode_all<std::uint8_t>(tensor, e4m3_to_float);
+    case Dtype::kQ8_0:
+    case Dtype::kQ4_0:
+    case Dtype::kQ4_1:
+    case Dtype::kQ5_0:
+    case Dtype::kQ5_1:
+    case Dtype::kQ4K:
+    case Dtype::kQ5K:
+    case Dtype::kQ6K:
+      break;
   }
-  return {};
+  std::vector<float> out(static_cast<std::size_t>(tensor.elements()));
+  dequantise_blocks(tensor.dtype, tensor.bytes, out.data());
+  return out;
 }
 
 Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {

@@ -21,7 +21,8 @@ struct TensorView {
   std::span<const std::byte> bytes;
 
   [[nodiscard]] std::int64_t elements() const {
-    return static_cast<std::int64_t>(bytes.size()) / dtype_bytes(dtype);
+    const DtypeBlock block = dtype_block(dtype);
+    return static_cast<std::int64_t>(bytes.size()) / block.bytes * block.elements;
   }
 };
 

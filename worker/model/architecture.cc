@@ -6,13 +6,19 @@
 #include <fstream>
 #include <iterator>
 
+#include "worker/model/deepseek_moe.h"
+#include "worker/model/deepseek_v2.h"
 #include "worker/model/deepseek_v3.h"
+#include "worker/model/llama.h"
+#include "worker/model/qwen2.h"
 
 namespace tidegate::worker {
 namespace {
 
 constexpr std::array kArchitectures{
-    Architecture{"DeepseekV3ForCausalLM", read_deepseek_v3},
+    Architecture{"DeepseekV3ForCausalLM", read_deepseek_v3}, Architecture{"DeepseekV2ForCausalLM", read_deepseek_v2},
+    Architecture{"DeepseekForCausalLM", read_deepseek_moe},  Architecture{"LlamaForCausalLM", read_llama},
+    Architecture{"Qwen2ForCausalLM", read_qwen2},
 };
 
 constexpr std::uintmax_t kConfigBytesMax = 1 << 20;
@@ -38,7 +44,10 @@ Result<ModelSpec> parse_model_spec(std::string_view config_text) {
     return fail(Code::kInvalidArgument, "bad_config",
                 document ? "config.json is not an object" : "config.json: " + document.error().message);
   }
-  const json::object& root = document->get_object();
+  return model_spec_of(document->get_object());
+}
+
+Result<ModelSpec> model_spec_of(const json::object& root) {
   const auto names = json::get_array(root, "architectures");
   if (!names || (*names)->size() != 1 || !(**names)[0].is_string()) {
     return fail(Code::kInvalidArgument, "bad_config",

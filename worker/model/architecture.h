@@ -24,5 +24,6 @@ std::span<const Architecture> architectures();
 Result<ModelSpec> read_model_spec(const std::filesystem::path& model_dir);
 /// The same from the text of a config.json.
 Result<ModelSpec> parse_model_spec(std::string_view config_text);
+Result<ModelSpec> model_spec_of(const json::object& config);
 
 }  // namespace tidegate::worker

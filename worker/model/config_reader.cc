@@ -1,7 +1,9 @@
 #include "worker/model/config_reader.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace tidegate::worker {
@@ -63,6 +65,18 @@ Status ConfigReader::only_text(std::string_view key, std::string_view supported)
     return error(key, fmt::format("is '{}'; only '{}' is supported", **value, supported));
   }
   return {};
+}
+
+Result<std::string> ConfigReader::choice(std::string_view key, std::span<const std::string_view> supported,
+                                         std::string_view fallback) const {
+  const auto value = json::find_string(object_, key, path_);
+  if (!value) return fail(as_bad_config(value.error()));
+  if (!*value && fallback.empty()) return error(key, "is missing");
+  std::string chosen = value->value_or(std::string(fallback));
+  if (std::ranges::find(supported, std::string_view(chosen)) == supported.end()) {
+    return error(key, fmt::format("is '{}'; only {} is supported", chosen, fmt::join(supported, ", ")));
+  }
+  return chosen;
 }
 
 Status ConfigReader::only_flag(std::string_view key, bool supported) const {

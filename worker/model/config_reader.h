@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,9 @@ class ConfigReader {
   Result<bool> flag_or(std::string_view key, bool fallback) const;
   /// Present members must equal `supported`; absent is fine.
   Status only_text(std::string_view key, std::string_view supported) const;
+  /// One of `supported`; absent or null gives `fallback`, which an empty one makes an error.
+  Result<std::string> choice(std::string_view key, std::span<const std::string_view> supported,
+                             std::string_view fallback) const;
   Status only_flag(std::string_view key, bool supported) const;
   /// nullopt when absent or null.
   Result<std::optional<ConfigReader>> child(std::string_view key) const;

@@ -14,6 +14,8 @@ enum class GroupScore : std::uint8_t { kTopTwoSum, kMax };
 enum class GroupMask : std::uint8_t { kMinusInfinity, kZero };
 /// Where the correction bias acts: it chooses experts, it never weighs them.
 enum class BiasUse : std::uint8_t { kChoice, kChoiceAndWeight, kNowhere };
+/// What a softmax score is a share of. V2 normalises over all experts before it drops groups.
+enum class SoftmaxOver : std::uint8_t { kAllExperts, kKeptGroups };
 
 struct RouterFormulas {
   RouterScore score = RouterScore::kSigmoid;
@@ -23,18 +25,25 @@ struct RouterFormulas {
   bool bias_in_bf16 = false;    ///< true: rounded, which changes the choice when biases share an offset
   bool logits_in_bf16 = false;  ///< true: rounded before the score
   bool shared_expert = true;    ///< added unweighted to the routed sum
+  SoftmaxOver softmax_over = SoftmaxOver::kAllExperts;
 };
 
 enum class YarnRamp : std::uint8_t { kLowKeepsHighScales, kReversed, kOff };
 enum class YarnBounds : std::uint8_t { kFloorAndCeil, kUpperFloored, kLowerUnrounded };
 enum class RopeLayout : std::uint8_t { kInterleaved, kHalfSplit };
+/// Llama 3.1 slows long waves by the factor, keeps short ones, and blends between.
+enum class Llama3Ramp : std::uint8_t { kByWavelength, kOff, kAllDivided };
 
 struct RopeFormulas {
   YarnRamp ramp = YarnRamp::kLowKeepsHighScales;
   YarnBounds bounds = YarnBounds::kFloorAndCeil;
   RopeLayout layout = RopeLayout::kInterleaved;
   bool mscale_on_cos_sin = false;  ///< true: m(mscale) undivided by m(mscale_all_dim)
+  Llama3Ramp llama3 = Llama3Ramp::kByWavelength;
 };
+
+/// Which query heads share a key head: neighbours (0, 1, 2 | 3, 4, 5), or wrongly every n-th (0, 2, 4 | 1, 3, 5).
+enum class KvHeadSharing : std::uint8_t { kNeighbours, kTiled };
 
 struct AttentionFormulas {
   int mscale_power = 2;  ///< softmax scale = d^-0.5 * m^power
@@ -45,6 +54,14 @@ struct AttentionFormulas {
   bool kv_b_value_first = false;  ///< rows of one head in kv_b: k_nope then v
   bool query_rope_first = false;  ///< one head of the query: nope then rope
   int causal_lookahead = 0;       ///< keys after the query that it may see
+  KvHeadSharing kv_sharing = KvHeadSharing::kNeighbours;
+  bool qkv_bias = true;  ///< false: biases of q, k and v are ignored where the model has them
+};
+
+enum class GateFunction : std::uint8_t { kSilu, kGelu };
+
+struct FeedForwardFormulas {
+  GateFunction gate = GateFunction::kSilu;  ///< down(gate_function(gate x) * up x)
 };
 
 struct MtpFormulas {
@@ -66,6 +83,7 @@ struct Formulas {
   RouterFormulas router;
   RopeFormulas rope;
   AttentionFormulas attention;
+  FeedForwardFormulas feed_forward;
   MtpFormulas mtp;
   Fp8Formulas fp8;
 };

@@ -28,6 +28,27 @@ RampBounds ramp_bounds(const ModelSpec& spec) {
           std::min(rounding == YarnBounds::kUpperFloored ? std::floor(high) : std::ceil(high), dim - 1)};
 }
 
+/// Llama 3.1: a wave that turns `turns` times within the original context is kept above the high factor, divided below
+/// the low one, and blended linearly between.
+void apply_llama3(const Llama3Scaling& scaling, Llama3Ramp ramp, std::vector<double>& frequencies) {
+  for (double& frequency : frequencies) {
+    const double turns = scaling.original_context * frequency / (2 * std::numbers::pi);
+    const double kept = std::clamp((turns - scaling.low_frequency_factor) /
+                                       (scaling.high_frequency_factor - scaling.low_frequency_factor),
+                                   0.0, 1.0);
+    switch (ramp) {
+      case Llama3Ramp::kByWavelength:
+        frequency = frequency * kept + frequency / scaling.factor * (1 - kept);
+        break;
+      case Llama3Ramp::kOff:
+        break;
+      case Llama3Ramp::kAllDivided:
+        frequency /= scaling.factor;
+        break;
+    }
+  }
+}
+
 }  // namespace
 
 double yarn_mscale(double factor, double m) {
@@ -39,6 +60,8 @@ std::vector<double> rope_frequencies(const ModelSpec& spec) {
   for (std::size_t i = 0; i < out.size(); ++i) {
     out[i] = std::pow(spec.rope_theta, -2.0 * static_cast<double>(i) / spec.rope_dim);
   }
+  for (std::size_t i = 0; i < std::min(out.size(), spec.rope_divisors.size()); ++i) out[i] /= spec.rope_divisors[i];
+  if (spec.llama3) apply_llama3(*spec.llama3, spec.formulas.rope.llama3, out);
   const YarnRamp kind = spec.formulas.rope.ramp;
   if (!spec.yarn || kind == YarnRamp::kOff) return out;
 

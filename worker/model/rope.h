@@ -10,7 +10,8 @@ namespace tidegate::worker {
 /// uses it.
 double yarn_mscale(double factor, double m);
 
-/// Inverse frequencies of the rope_dim / 2 pairs, yarn applied at every length (as Hugging Face does;
+/// Inverse frequencies of the rope_dim / 2 pairs; yarn, Llama 3's scaling or a file's own divisors applied at every
+/// length (as Hugging Face does;
 /// DeepSeek's demo applies it only past the original context). In double: angles reach position x 1 radian,
 /// and a float product would already be off by 1e-3 rad at 16k.
 std::vector<double> rope_frequencies(const ModelSpec& spec);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <set>
+#include <utility>
 
 namespace tidegate::worker {
 namespace {
@@ -56,7 +57,9 @@ class Planner {
       return;
     }
     add(p + "mlp.gate.weight", {spec_.moe.experts, spec_.hidden}, WeightKind::kTable);
-    add(p + "mlp.gate.e_score_correction_bias", {spec_.moe.experts}, WeightKind::kRouterBias);
+    if (spec_.moe.correction_bias) {
+      add(p + "mlp.gate.e_score_correction_bias", {spec_.moe.experts}, WeightKind::kRouterBias);
+    }
     for (std::int32_t e = 0; e < spec_.moe.experts; ++e) {
       add_mlp(fmt::format("{}mlp.experts.{}.", p, e), spec_.moe.intermediate);
     }
@@ -66,6 +69,28 @@ class Planner {
   }
 
   void add_attention(const std::string& p) {
+    switch (spec_.attention) {
+      case AttentionKind::kLatent:
+        return add_latent_attention(p);
+      case AttentionKind::kGrouped:
+        return add_grouped_attention(p);
+    }
+  }
+
+  void add_grouped_attention(const std::string& p) {
+    const std::int64_t query_rows = std::int64_t{spec_.heads} * spec_.query_head_dim();
+    const std::int64_t key_rows = std::int64_t{spec_.kv_heads} * spec_.query_head_dim();
+    const std::int64_t value_rows = std::int64_t{spec_.kv_heads} * spec_.value_dim;
+    const std::pair<const char*, std::int64_t> projections[] = {
+        {"q_proj", query_rows}, {"k_proj", key_rows}, {"v_proj", value_rows}};
+    for (const auto& [name, rows] : projections) {
+      add(fmt::format("{}{}.weight", p, name), {rows, spec_.hidden}, WeightKind::kMatrix);
+      if (spec_.qkv_bias) add(fmt::format("{}{}.bias", p, name), {rows}, WeightKind::kBias);
+    }
+    add(p + "o_proj.weight", {spec_.hidden, std::int64_t{spec_.heads} * spec_.value_dim}, WeightKind::kMatrix);
+  }
+
+  void add_latent_attention(const std::string& p) {
     const std::int64_t heads = spec_.heads;
     const std::int64_t query_rows = heads * spec_.query_head_dim();
     if (spec_.q_lora_rank > 0) {
@@ -97,8 +122,10 @@ bool dtype_allowed(WeightKind kind, Dtype dtype, bool fp8_model) {
     case WeightKind::kMatrix:
       return dtype != Dtype::kF8E4m3 || fp8_model;
     case WeightKind::kTable:
-    case WeightKind::kNorm:
       return dtype != Dtype::kF8E4m3;
+    case WeightKind::kNorm:
+    case WeightKind::kBias:
+      return dtype != Dtype::kF8E4m3 && !is_quantised(dtype);
     case WeightKind::kRouterBias:
       return dtype == Dtype::kF32;
   }
@@ -115,6 +142,18 @@ bool any_element(const TensorView& tensor, IsBad is_bad) {
   return false;
 }
 
+/// By pieces, since the whole as floats could be many times the file.
+bool any_block_non_finite(const TensorView& tensor) {
+  const auto piece = static_cast<std::size_t>(dtype_block(tensor.dtype).bytes) * 256;
+  for (std::size_t at = 0; at < tensor.bytes.size(); at += piece) {
+    const TensorView part{tensor.dtype, {}, tensor.bytes.subspan(at, std::min(piece, tensor.bytes.size() - at))};
+    for (const float value : to_floats(part)) {
+      if (!std::isfinite(value)) return true;
+    }
+  }
+  return false;
+}
+
 /// An exponent of all ones is NaN or infinity (e4m3 has only NaN).
 bool has_non_finite(const TensorView& tensor) {
   switch (tensor.dtype) {
@@ -126,6 +165,15 @@ bool has_non_finite(const TensorView& tensor) {
       return any_element<std::uint16_t>(tensor, [](auto b) { return (b & 0x7c00u) == 0x7c00u; });
     case Dtype::kF8E4m3:
       return any_element<std::uint8_t>(tensor, e4m3_is_nan);
+    case Dtype::kQ8_0:
+    case Dtype::kQ4_0:
+    case Dtype::kQ4_1:
+    case Dtype::kQ5_0:
+    case Dtype::kQ5_1:
+    case Dtype::kQ4K:
+    case Dtype::kQ5K:
+    case Dtype::kQ6K:
+      return any_block_non_finite(tensor);
   }
   return true;
 }
@@ -151,7 +199,7 @@ Status check_weight(const ModelSpec& spec, const Checkpoint& checkpoint, const P
   const TensorView* tensor = checkpoint.find(weight.name);
   if (tensor == nullptr) return bad(weight.name, "is missing");
   if (tensor->shape != weight.shape) {
-    return bad(weight.name, fmt::format("has shape {}; config.json asks for {}", shape_text(tensor->shape),
+    return bad(weight.name, fmt::format("has shape {}; the config asks for {}", shape_text(tensor->shape),
                                         shape_text(weight.shape)));
   }
   if (!dtype_allowed(weight.kind, tensor->dtype, spec.fp8)) {

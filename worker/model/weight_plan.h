@@ -12,7 +12,7 @@ namespace tidegate::worker {
 
 /// What a tensor is decides which dtypes it may have: a matrix may be quantised, a norm may not, and the
 /// router's correction bias must be F32, because bf16 moves it enough to change the choice of experts.
-enum class WeightKind : std::uint8_t { kMatrix, kTable, kNorm, kRouterBias };
+enum class WeightKind : std::uint8_t { kMatrix, kTable, kNorm, kBias, kRouterBias };
 
 struct PlannedWeight {
   std::string name;

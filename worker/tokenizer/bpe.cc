@@ -41,6 +41,11 @@ Result<Bpe> Bpe::build(const TokenizerFile& file) {
     bpe.byte_ids_[byte] = found->second;
   }
 
+  if (file.whole_pieces) {
+    for (const auto& [bytes, id] : file.vocab) bpe.whole_.emplace(bytes, id);
+    // Some files list control tokens in the vocabulary as well: text must never become one by being looked up.
+    for (const AddedToken& token : file.added) bpe.whole_.erase(token.text);
+  }
   bpe.table_.resize(std::bit_ceil(file.merges.size() * 2 + 1));
   std::uint32_t rank = 0;
   for (const auto& [left, right] : file.merges) {
@@ -75,6 +80,13 @@ void Bpe::insert(const Merge& merge) {
 }
 
 void Bpe::encode_piece(std::string_view piece, std::vector<TokenId>& ids) const {
+  if (!whole_.empty()) {
+    const auto found = whole_.find(piece);
+    if (found != whole_.end()) {
+      ids.push_back(found->second);
+      return;
+    }
+  }
   if (piece.size() <= kShortPieceBytes) {
     encode_short(piece, ids);
   } else {

@@ -2,8 +2,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/core/result.h"
@@ -18,8 +20,8 @@ class Bpe {
   static Result<Bpe> build(const TokenizerFile& file);
 
   /// Appends the ids of one piece: of all adjacent pairs, the one of lowest rank is merged first (leftmost on
-  /// a tie) until no pair has a rank. O(n log n) in the piece's bytes, so a megabyte without a space is no
-  /// attack.
+  /// a tie) until no pair has a rank; where the file says so, a piece that is a token is that token. O(n log n)
+  /// in the piece's bytes, so a megabyte without a space is no attack.
   void encode_piece(std::string_view piece, std::vector<TokenId>& ids) const;
 
  private:
@@ -29,6 +31,10 @@ class Bpe {
     TokenId result = 0;
   };
   static constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
+  struct HashText {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
 
   const Merge* find(TokenId left, TokenId right) const;
   void insert(const Merge& merge);
@@ -36,6 +42,8 @@ class Bpe {
   void encode_long(std::string_view piece, std::vector<TokenId>& ids) const;
 
   std::array<TokenId, 256> byte_ids_{};
+  /// Empty unless pieces are looked up whole.
+  std::unordered_map<std::string, TokenId, HashText, std::equal_to<>> whole_;
   std::vector<Merge> table_;  ///< open addressing, linear probing; a power of two at least twice the merges
 };
 

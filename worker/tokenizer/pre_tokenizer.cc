@@ -1,6 +1,8 @@
 #include "worker/tokenizer/pre_tokenizer.h"
 
-#include "worker/tokenizer/char_class.h"
+#include "worker/tokenizer/char_runs.h"
+#include "worker/tokenizer/deepseek_llm_split.h"
+#include "worker/tokenizer/gpt4_split.h"
 
 namespace tidegate::worker {
 namespace {
@@ -20,42 +22,11 @@ bool is_ascii_letter(std::uint32_t code_point) {
   return (code_point >= 'a' && code_point <= 'z') || (code_point >= 'A' && code_point <= 'Z');
 }
 
-bool is_newline(std::uint32_t code_point) {
-  return code_point == '\r' || code_point == '\n';
-}
 bool is_letter_or_mark(CharClass value) {
   return value == CharClass::kLetter || value == CharClass::kMark;
 }
 bool is_punct_or_symbol(CharClass value) {
   return value == CharClass::kPunct || value == CharClass::kSymbol;
-}
-
-template <typename Predicate>
-std::size_t run_end(std::string_view text, std::size_t at, Predicate matches) {
-  while (at < text.size()) {
-    const Char next = char_at(text, at);
-    if (!matches(next)) break;
-    at += next.bytes;
-  }
-  return at;
-}
-
-// Whitespace at `at`, by the last three alternatives: up to the last line break of the run if it has one;
-// else the run without its last character, which joins the word that follows; else the whole run.
-std::size_t match_space(std::string_view text, std::size_t at) {
-  std::size_t end = at;
-  std::size_t after_newline = at;
-  std::size_t last_char = at;
-  while (end < text.size()) {
-    const Char next = char_at(text, end);
-    if (next.char_class != CharClass::kSpace) break;
-    last_char = end;
-    end += next.bytes;
-    if (is_newline(next.code_point)) after_newline = end;
-  }
-  if (after_newline > at) return after_newline;
-  if (end == text.size() || last_char == at) return end;
-  return last_char;
 }
 
 // End of the third split's match at `at`, or `at` if none of its alternatives matches there. In order: one
@@ -87,10 +58,6 @@ std::size_t match_word(std::string_view text, std::size_t at) {
   return first.char_class == CharClass::kSpace ? match_space(text, at) : at;
 }
 
-void add(std::vector<std::string_view>& pieces, std::string_view text, std::size_t begin, std::size_t end) {
-  if (end > begin) pieces.push_back(text.substr(begin, end - begin));
-}
-
 // Third split. What lies between matches is a piece of its own.
 void split_words(std::string_view text, std::vector<std::string_view>& pieces) {
   std::size_t gap = 0;
@@ -101,11 +68,11 @@ void split_words(std::string_view text, std::vector<std::string_view>& pieces) {
       at += char_at(text, at).bytes;
       continue;
     }
-    add(pieces, text, gap, at);
-    add(pieces, text, at, end);
+    add_piece(pieces, text, gap, at);
+    add_piece(pieces, text, at, end);
     gap = at = end;
   }
-  add(pieces, text, gap, at);
+  add_piece(pieces, text, gap, at);
 }
 
 // Second split: runs of CJK characters stand alone, and each part goes through the third split by itself.
@@ -130,7 +97,7 @@ void split_deepseek_v3(std::string_view text, std::vector<std::string_view>& pie
     std::uint32_t digits = 0;
     const std::size_t end =
         run_end(text, at, [&](const Char& c) { return number(c) && digits++ < kDigitsPerPiece; });
-    add(pieces, text, at, end);
+    add_piece(pieces, text, at, end);
     at = end;
   }
 }
@@ -143,6 +110,21 @@ std::vector<std::string_view> split_pieces(PreTokenizerKind kind, std::string_vi
   switch (kind) {
     case PreTokenizerKind::kDeepseekV3:
       split_deepseek_v3(text, pieces);
+      break;
+    case PreTokenizerKind::kQwen2:
+      split_gpt4(text, 1, pieces);
+      break;
+    case PreTokenizerKind::kLlama3:
+      split_gpt4(text, 3, pieces);
+      break;
+    case PreTokenizerKind::kDeepseekLlm:
+      split_deepseek_llm(text, DigitPieces::kRuns, pieces);
+      break;
+    case PreTokenizerKind::kDeepseekLlmSingleDigits:
+      split_deepseek_llm(text, DigitPieces::kSingle, pieces);
+      break;
+    case PreTokenizerKind::kDeepseekCoder:
+      split_deepseek_coder(text, pieces);
       break;
   }
   return pieces;

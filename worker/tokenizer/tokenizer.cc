@@ -1,8 +1,12 @@
 #include "worker/tokenizer/tokenizer.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 
+#include "worker/format/gguf.h"
+#include "worker/tokenizer/gguf_tokenizer.h"
+#include "worker/tokenizer/nfc.h"
 #include "worker/tokenizer/pre_tokenizer.h"
 
 namespace tidegate::worker {
@@ -10,17 +14,29 @@ namespace {
 
 constexpr TokenId kVocabMax =
     1 << 22;  // far above any real vocabulary; bounds what a bad file can make us allocate
+/// Three letters of Hangul, nine bytes, become a syllable of three; nothing shrinks more.
+constexpr std::size_t kComposedShrinkMax = 3;
 
 }  // namespace
 
 Result<Tokenizer> Tokenizer::load(const std::string& dir) {
-  TG_ASSIGN(const TokenizerFile file, load_tokenizer_file(dir + "/tokenizer.json"));
+  const std::string path = dir + "/tokenizer.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    TG_ASSIGN(const auto parts, gguf_files_of(dir));
+    if (!parts.empty()) {
+      TG_ASSIGN(const GgufFile gguf, GgufFile::open(parts.front()));
+      TG_ASSIGN(const TokenizerFile carried, tokenizer_of_gguf(gguf));
+      return build(carried);
+    }
+  }
+  TG_ASSIGN(const TokenizerFile file, load_tokenizer_file(path));
   return build(file);
 }
 
 Result<Tokenizer> Tokenizer::build(const TokenizerFile& file) {
   TG_ASSIGN(Bpe bpe, Bpe::build(file));
-  Tokenizer tokenizer(file.pre_tokenizer, std::move(bpe));
+  Tokenizer tokenizer(file.pre_tokenizer, file.nfc, std::move(bpe));
 
   TokenId top = 0;
   for (const auto& entry : file.vocab) top = std::max(top, entry.second);
@@ -34,6 +50,8 @@ Result<Tokenizer> Tokenizer::build(const TokenizerFile& file) {
     tokenizer.tokens_[static_cast<std::size_t>(id)].bytes = bytes;
     tokenizer.token_bytes_max_ = std::max(tokenizer.token_bytes_max_, bytes.size());
   }
+
+  if (file.nfc) tokenizer.token_bytes_max_ *= kComposedShrinkMax;
 
   for (const AddedToken& token : file.added) {
     tokenizer.tokens_[static_cast<std::size_t>(token.id)] = {token.text, true};
@@ -70,7 +88,10 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, AddedTokens added)
 }
 
 void Tokenizer::encode_plain(std::string_view text, std::vector<TokenId>& ids) const {
-  for (const std::string_view piece : split_pieces(pre_tokenizer_, text)) bpe_.encode_piece(piece, ids);
+  const std::string normal = nfc_ ? to_nfc(text) : std::string();
+  for (const std::string_view piece : split_pieces(pre_tokenizer_, nfc_ ? std::string_view(normal) : text)) {
+    bpe_.encode_piece(piece, ids);
+  }
 }
 
 // Leftmost, then longest, as the reference does.

@@ -29,11 +29,13 @@ enum class ControlText : std::uint8_t { kSkip, kKeep };
 /// the golden files' `ids`; their `ids_plain` is encode(text, kRefuse).
 class Tokenizer {
  public:
-  /// Reads DIR/tokenizer.json. Fails as load_tokenizer_file does.
+  /// Reads DIR/tokenizer.json or, where it has none, the GGUF model in DIR (or the one that DIR names). Fails as
+  /// load_tokenizer_file, GgufFile::open and tokenizer_of_gguf do.
   static Result<Tokenizer> load(const std::string& dir);
   static Result<Tokenizer> build(const TokenizerFile& file);
 
-  /// Linear in the text but for a logarithm (see Bpe). Text should be UTF-8; other bytes are kept as bytes.
+  /// Linear in the text but for a logarithm (see Bpe). Text should be UTF-8; other bytes are kept as bytes. Where the
+  /// checkpoint normalises (Qwen2), text in another form than C does not come back as it was.
   std::vector<TokenId> encode(std::string_view text, AddedTokens added) const;
 
   /// The bytes of `ids`, in order; not UTF-8 if a character was cut (see TextDecoder). Unknown ids have no
@@ -50,8 +52,8 @@ class Tokenizer {
   /// Smallest number above every token's id. Logits from here on belong to padding rows and must never be
   /// sampled.
   TokenId vocab_limit() const { return static_cast<TokenId>(tokens_.size()); }
-  /// Longest token, bytes: a text of n bytes has at least n / longest tokens, which refuses huge prompts
-  /// cheaply.
+  /// Most bytes of text that one token can stand for: a text of n bytes has at least n / that many tokens, which
+  /// refuses huge prompts cheaply. The longest token, or thrice that where text is composed first.
   std::size_t token_bytes_max() const { return token_bytes_max_; }
 
  private:
@@ -63,11 +65,13 @@ class Tokenizer {
     TokenId id = 0;
     std::size_t bytes = 0;
   };
-  Tokenizer(PreTokenizerKind pre_tokenizer, Bpe bpe) : pre_tokenizer_(pre_tokenizer), bpe_(std::move(bpe)) {}
+  Tokenizer(PreTokenizerKind pre_tokenizer, bool nfc, Bpe bpe)
+      : pre_tokenizer_(pre_tokenizer), nfc_(nfc), bpe_(std::move(bpe)) {}
   void encode_plain(std::string_view text, std::vector<TokenId>& ids) const;
   std::optional<AddedMatch> added_at(std::string_view text, std::size_t at) const;
 
   PreTokenizerKind pre_tokenizer_;
+  bool nfc_;
   Bpe bpe_;
   std::vector<Token> tokens_;                       ///< by id
   std::unordered_map<std::string, TokenId> added_;  ///< by text

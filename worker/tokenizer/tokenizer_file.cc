@@ -2,27 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/json/json.h"
 #include "worker/tokenizer/byte_map.h"
+#include "worker/tokenizer/split_patterns.h"
 
 namespace tidegate::worker {
 namespace {
 
-// The three Split patterns of DeepSeek-V3, as its tokenizer.json spells them. pre_tokenizer.cc is their
-// translation.
-constexpr std::string_view kDeepseekV3Patterns[] = {
-    "\\p{N}{1,3}",
-    "[一-龥\u3040-ゟ゠-ヿ]+",
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
-    " ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
-};
-
 std::unexpected<Error> unsupported(std::string_view what, std::string_view field) {
   return fail(
       Code::kInvalidArgument, "tokenizer_unsupported",
-      fmt::format("tokenizer.json: {} is not supported; supported is the byte-level BPE of DeepSeek-V3",
+      fmt::format("tokenizer.json: {} is not supported; supported is the byte-level BPE of DeepSeek, Qwen2 and Llama 3",
                   what),
       std::string(field));
 }
@@ -37,44 +31,67 @@ bool is_string(const json::object& from, std::string_view key, std::string_view 
   return value != nullptr && value->is_string() && std::string_view(value->get_string()) == wanted;
 }
 
-Status check_normalizer(const json::object& root) {
+/// True: form C.
+Result<bool> read_normalizer(const json::object& root) {
   const json::value* normalizer = root.if_contains("normalizer");
-  if (normalizer == nullptr || normalizer->is_null()) return {};
+  if (normalizer == nullptr || normalizer->is_null()) return false;
+  if (normalizer->is_object() && is_string(normalizer->get_object(), "type", "NFC")) return true;
   if (normalizer->is_object() && is_string(normalizer->get_object(), "type", "Sequence")) {
     TG_ASSIGN(const json::array* steps,
               json::get_array(normalizer->get_object(), "normalizers", "normalizer"));
-    if (steps->empty()) return {};
+    if (steps->empty()) return false;
   }
   return unsupported("a normaliser", "normalizer");
 }
 
-Status check_split(const json::value& value, std::string_view pattern) {
-  if (!value.is_object() || !is_string(value.get_object(), "type", "Split")) {
-    return unsupported("this pre-tokenizer sequence", "pre_tokenizer");
+/// Files spell line breaks both as characters and as escapes.
+std::string with_escaped_breaks(std::string_view pattern) {
+  std::string out;
+  for (const char c : pattern) {
+    if (c == '\r') {
+      out += "\\r";
+    } else if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
   }
-  const json::object& split = value.get_object();
-  TG_ASSIGN(const json::object* regex, json::get_object(split, "pattern", "pre_tokenizer"));
-  if (!is_string(*regex, "Regex", pattern)) return unsupported("a split pattern", "pre_tokenizer");
-  if (!is_string(split, "behavior", "Isolated") || is_true(split, "invert")) {
+  return out;
+}
+
+/// The pattern of one step, as known_split_patterns() spells it.
+Result<std::string> read_split(const json::value& value) {
+  if (!value.is_object()) return unsupported("this pre-tokenizer sequence", "pre_tokenizer");
+  const json::object& step = value.get_object();
+  if (is_string(step, "type", "Digits")) return is_true(step, "individual_digits") ? "\\p{N}" : "\\p{N}+";
+  if (!is_string(step, "type", "Split")) return unsupported("this pre-tokenizer sequence", "pre_tokenizer");
+  if (!is_string(step, "behavior", "Isolated") || is_true(step, "invert")) {
     return unsupported("a split that is not Isolated", "pre_tokenizer");
   }
-  return {};
+  TG_ASSIGN(const json::object* pattern, json::get_object(step, "pattern", "pre_tokenizer"));
+  TG_ASSIGN(const std::string regex, json::get_string(*pattern, "Regex", "pre_tokenizer.pattern"));
+  return with_escaped_breaks(regex);
 }
 
 Result<PreTokenizerKind> read_pre_tokenizer(const json::object& root) {
   TG_ASSIGN(const json::object* sequence, json::get_object(root, "pre_tokenizer"));
   TG_ASSIGN(const json::array* steps, json::get_array(*sequence, "pretokenizers", "pre_tokenizer"));
-  constexpr std::size_t kSplits = std::size(kDeepseekV3Patterns);
-  if (steps->size() != kSplits + 1) return unsupported("this pre-tokenizer sequence", "pre_tokenizer");
-  for (std::size_t index = 0; index < kSplits; ++index) {
-    TG_TRY(check_split((*steps)[index], kDeepseekV3Patterns[index]));
+  if (steps->empty()) return unsupported("this pre-tokenizer sequence", "pre_tokenizer");
+  const std::size_t splits = steps->size() - 1;
+  std::vector<std::string> patterns;
+  for (std::size_t index = 0; index < splits; ++index) {
+    TG_ASSIGN(std::string pattern, read_split((*steps)[index]));
+    patterns.push_back(std::move(pattern));
   }
-  const json::value& last = (*steps)[kSplits];
+  const json::value& last = (*steps)[splits];
   if (!last.is_object() || !is_string(last.get_object(), "type", "ByteLevel") ||
       is_true(last.get_object(), "add_prefix_space") || is_true(last.get_object(), "use_regex")) {
     return unsupported("a byte-level step with its own pattern or prefix space", "pre_tokenizer");
   }
-  return PreTokenizerKind::kDeepseekV3;
+  for (const SplitPatterns& known : known_split_patterns()) {
+    if (std::ranges::equal(known.patterns, patterns)) return known.kind;
+  }
+  return unsupported("this sequence of split patterns", "pre_tokenizer");
 }
 
 Result<TokenId> read_id(const json::value& value, std::string_view field) {
@@ -115,9 +132,8 @@ Result<std::pair<std::string, std::string>> read_merge(const json::value& value)
 Status read_model(const json::object& root, TokenizerFile& file) {
   TG_ASSIGN(const json::object* model, json::get_object(root, "model"));
   if (!is_string(*model, "type", "BPE")) return unsupported("a model that is not BPE", "model.type");
-  for (const std::string_view key : {"byte_fallback", "ignore_merges"}) {
-    if (is_true(*model, key)) return unsupported(key, fmt::format("model.{}", key));
-  }
+  if (is_true(*model, "byte_fallback")) return unsupported("byte_fallback", "model.byte_fallback");
+  file.whole_pieces = is_true(*model, "ignore_merges");
   for (const std::string_view key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     const json::value* value = model->if_contains(key);
     const bool empty =
@@ -169,7 +185,7 @@ Result<TokenizerFile> load_tokenizer_file(const std::string& path) {
   if (!document.is_object()) return unsupported("a document that is not an object", "");
   const json::object& root = document.get_object();
   TokenizerFile file;
-  TG_TRY(check_normalizer(root));
+  TG_ASSIGN(file.nfc, read_normalizer(root));
   TG_ASSIGN(file.pre_tokenizer, read_pre_tokenizer(root));
   TG_TRY(read_model(root, file));
   TG_TRY(read_added(root, file));

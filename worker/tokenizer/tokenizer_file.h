@@ -19,10 +19,12 @@ struct AddedToken {
   bool special = false;  ///< as the file says; DeepSeek marks only BOS, EOS, pad and EOT
 };
 
-/// The contents of a Hugging Face tokenizer.json, checked to be of a kind that this library reproduces
-/// exactly.
+/// The contents of a Hugging Face tokenizer.json, or of a GGUF file's tokenizer, checked to be of a kind that this library
+/// reproduces exactly.
 struct TokenizerFile {
   PreTokenizerKind pre_tokenizer = PreTokenizerKind::kDeepseekV3;
+  bool nfc = false;           ///< text is normalised to form C first (Qwen2)
+  bool whole_pieces = false;  ///< a piece that is a token is that token, whatever its merges (Llama 3's ignore_merges)
   std::vector<std::pair<std::string, TokenId>> vocab;       ///< token bytes -> id, unordered
   std::vector<std::pair<std::string, std::string>> merges;  ///< bytes of left and right part, by rank
   std::vector<AddedToken> added;                            ///< in file order

@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-#include "worker/format/checkpoint.h"
-#include "worker/model/architecture.h"
+#include "worker/model/model_files.h"
 #include "worker/verify/compare.h"
 #include "worker/verify/golden_file.h"
 #include "worker/verify/runner.h"
@@ -154,12 +153,11 @@ Result<VerifyReport> verify_golden(const std::filesystem::path& model_dir,
                                    const std::filesystem::path& golden_file_or_dir,
                                    const VerifyOptions& options) {
   TG_ASSIGN(const GoldenFile golden, read_golden(golden_file_or_dir));
-  TG_ASSIGN(ModelSpec spec, read_model_spec(model_dir));
-  if (options.adjust) options.adjust(spec);
-  TG_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(model_dir));
+  TG_ASSIGN(ModelFiles model, open_model_files(model_dir));
+  if (options.adjust) options.adjust(model.spec);
   TG_ASSIGN(
       const auto backend,
-      CpuBackend::create(std::move(spec), checkpoint,
+      CpuBackend::create(std::move(model.spec), model.checkpoint,
                          {.threads = options.threads, .isa = options.isa, .digest = false, .mtp = true}));
   std::size_t tokens_max = 1;
   for (const GoldenCase& one : golden.cases)

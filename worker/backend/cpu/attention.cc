@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <variant>
 
 namespace tidegate::worker {
 namespace {
@@ -27,8 +28,9 @@ Attention::Attention(const ModelSpec& spec, const KernelTable& kernels, ComputeP
   thread_.grow(static_cast<std::size_t>(pool.threads()) * (spec.cache_width() + kAttentionPart) * lanes_);
 }
 
-void Attention::run(const AttentionWeights& weights, const StepRows& step, const float* x, KvCache& cache,
+void Attention::run(const LayerWeights& layer, const StepRows& step, const float* x, KvCache& cache,
                     std::int32_t cache_layer, float* out) {
+  const auto& weights = std::get<AttentionWeights>(layer.attention);
   project(weights, step.count(), x);
   write_cache(weights, step, cache, cache_layer);  // every row, before any row looks: a chunk sees itself
   absorb_queries(weights, step);

@@ -1,9 +1,6 @@
 #pragma once
 
-#include "worker/backend/cpu/kv_cache.h"
-#include "worker/backend/cpu/matmul.h"
-#include "worker/backend/cpu/step_rows.h"
-#include "worker/backend/cpu/weights.h"
+#include "worker/backend/cpu/attention_block.h"
 
 namespace tidegate::worker {
 
@@ -15,14 +12,12 @@ namespace tidegate::worker {
 ///
 /// A query row sees its sequence in parts of kAttentionPart tokens counted from position 0; parts are summed
 /// apart and merged in order, whether one thread did them all or several shared them.
-class Attention {
+class Attention final : public AttentionBlock {
  public:
   Attention(const ModelSpec& spec, const KernelTable& kernels, ComputePool& pool, Matmul& matmul);
 
-  /// Writes the cache rows of this step into `cache_layer`, then out[row] = o_proj(attention(x[row])).
-  /// x, out: [rows][hidden]; x is already normed.
-  void run(const AttentionWeights& weights, const StepRows& step, const float* x, KvCache& cache,
-           std::int32_t cache_layer, float* out);
+  void run(const LayerWeights& layer, const StepRows& step, const float* x, KvCache& cache,
+           std::int32_t cache_layer, float* out) override;
 
  private:
   void project(const AttentionWeights& weights, std::int64_t rows, const float* x);

@@ -7,8 +7,8 @@ Decoder::Decoder(const ModelSpec& spec, const ModelWeights& weights, const Kerne
     : spec_(spec),
       weights_(weights),
       kernels_(kernels),
-      matmul_(kernels, pool),
-      attention_(spec, kernels, pool, matmul_),
+      matmul_(kernels, pool, spec.formulas.feed_forward.gate),
+      attention_(make_attention(spec, kernels, pool, matmul_)),
       feed_forward_(spec, kernels, matmul_) {}
 
 float* Decoder::run(const StepRows& step, KvCache& cache, TapSink* taps) {
@@ -42,7 +42,7 @@ void Decoder::run_block(const LayerWeights& layer, const StepRows& step, KvCache
   };
 
   norm_rows(layer.attention_norm);
-  attention_.run(layer.attention, step, normed_.data(), cache, index, delta_.data());
+  attention_->run(layer, step, normed_.data(), cache, index, delta_.data());
   add_delta();
   if (taps != nullptr) taps->tap("attn", index, rows, hidden, x);
 

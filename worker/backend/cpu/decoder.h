@@ -1,6 +1,6 @@
 #pragma once
 
-#include "worker/backend/cpu/attention.h"
+#include "worker/backend/cpu/attention_block.h"
 #include "worker/backend/cpu/feed_forward.h"
 
 namespace tidegate::worker {
@@ -29,7 +29,7 @@ class Decoder {
   const ModelWeights& weights_;
   const KernelTable& kernels_;
   Matmul matmul_;
-  Attention attention_;
+  std::unique_ptr<AttentionBlock> attention_;
   FeedForward feed_forward_;
   AlignedBuffer<float> x_;       ///< [row][hidden]
   AlignedBuffer<float> normed_;  ///< [row][hidden]

@@ -35,12 +35,13 @@ struct PanelView {
 struct AttentionPart {
   const float* query = nullptr;  ///< [width][lanes], lanes = heads rounded up to 16
   const float* const* tokens =
-      nullptr;    ///< cached rows of `width` floats, the first `latent` of which are the value
+      nullptr;    ///< cached rows: the value is the first `latent` floats, the key the `width` from `key_offset` on
   int count = 0;  ///< 1..kAttentionPart
   int heads = 0;
   int lanes = 0;
   int width = 0;
   int latent = 0;
+  int key_offset = 0;  ///< 0: the value is part of the key (MLA)
   float scale = 0;
   float* scores = nullptr;  ///< scratch [kAttentionPart][lanes]
 };

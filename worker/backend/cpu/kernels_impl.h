@@ -193,7 +193,9 @@ void score_keys(const AttentionPart& part, int first, int lane) {
   TG_UNROLL
   for (int j = 0; j < Keys; ++j) sum[j] = zero();
   const float* query = part.query + lane;
-  const float* const* keys = part.tokens + first;
+  const float* keys[Keys];
+  TG_UNROLL
+  for (int j = 0; j < Keys; ++j) keys[j] = part.tokens[first + j] + part.key_offset;
   for (int i = 0; i < part.width; ++i) {
     const Vec16 q = load(query);
     query += part.lanes;

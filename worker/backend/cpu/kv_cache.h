@@ -8,7 +8,8 @@
 
 namespace tidegate::worker {
 
-/// Paged cache of what MLA keeps of a token: the normed latent and the one roped key shared by all heads.
+/// Paged cache of what attention keeps of a token: MLA's normed latent and one roped key for all heads, or a value and a
+/// roped key per kv head.
 /// Layout [layer][block][slot in block][width]. Memory is reserved at once and touched as tokens are written.
 class KvCache {
  public:

@@ -1,6 +1,8 @@
 #include "worker/backend/cpu/matmul.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 
 namespace tidegate::worker {
 namespace {
@@ -14,11 +16,19 @@ constexpr std::int64_t kGrain = 40'000;
 /// Tasks per thread: enough to even out, few enough that taking one costs nothing.
 constexpr std::int64_t kTasksPerThread = 4;
 
+/// gate = gelu(gate) * up
+void gelu_mul(float* gate, const float* up, int n) {
+  for (int i = 0; i < n; ++i) {
+    gate[i] *= 0.5f * (1.0f + std::erf(gate[i] / std::numbers::sqrt2_v<float>)) * up[i];
+  }
+}
+
 }  // namespace
 
-Matmul::Matmul(const KernelTable& kernels, ComputePool& pool)
+Matmul::Matmul(const KernelTable& kernels, ComputePool& pool, GateFunction gate)
     : kernels_(kernels),
       pool_(pool),
+      gate_(gate),
       scratch_(static_cast<std::size_t>(pool.threads()) * kRowBlock * kUnitColumns) {}
 
 void Matmul::run(std::span<const MatmulJob> jobs) {
@@ -69,7 +79,8 @@ void Matmul::run_unit(const Unit& unit, float* scratch) {
     if (job.up == nullptr) continue;
     const auto up_kernel = kernels_.matmul[static_cast<int>(job.up->format())];
     up_kernel(up_panels, count, x, up_rows, rows);
-    for (int r = 0; r < rows; ++r) kernels_.silu_mul(y[r], up_rows[r], columns);
+    const auto gate = gate_ == GateFunction::kSilu ? kernels_.silu_mul : &gelu_mul;
+    for (int r = 0; r < rows; ++r) gate(y[r], up_rows[r], columns);
   }
 }
 

@@ -7,11 +7,12 @@
 #include "worker/backend/cpu/compute_pool.h"
 #include "worker/backend/cpu/kernels.h"
 #include "worker/backend/cpu/packed_matrix.h"
+#include "worker/model/formulas.h"
 
 namespace tidegate::worker {
 
-/// y[r] = weight * x[r]; with `up` set, y[r] = silu(weight * x[r]) * (up * x[r]), the first half of a gated
-/// MLP. Rows are pointers, so that an expert reads its rows where they lie.
+/// y[r] = weight * x[r]; with `up` set, y[r] = gate(weight * x[r]) * (up * x[r]), the first half of a gated
+/// MLP, with gate = silu. Rows are pointers, so that an expert reads its rows where they lie.
 struct MatmulJob {
   const PackedMatrix* weight = nullptr;
   const PackedMatrix* up = nullptr;
@@ -23,7 +24,8 @@ struct MatmulJob {
 /// so the split cannot change a result; every weight is read once per call.
 class Matmul {
  public:
-  Matmul(const KernelTable& kernels, ComputePool& pool);
+  /// Another `gate` than silu is a known bug, slow and for tests.
+  Matmul(const KernelTable& kernels, ComputePool& pool, GateFunction gate = GateFunction::kSilu);
   void run(std::span<const MatmulJob> jobs);
 
  private:
@@ -34,6 +36,7 @@ class Matmul {
   void run_unit(const Unit& unit, float* scratch);
   const KernelTable& kernels_;
   ComputePool& pool_;
+  const GateFunction gate_;
   std::vector<Unit> units_;
   std::vector<float> scratch_;  ///< per thread [kRowBlock][kUnitColumns]
 };

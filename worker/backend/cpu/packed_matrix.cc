@@ -93,7 +93,15 @@ PackedMatrix PackedMatrix::from_tensor(const TensorView& weight, const TensorVie
   const std::int64_t inputs = weight.shape[1];
   switch (weight.dtype) {
     case Dtype::kF32:
-    case Dtype::kF16: {
+    case Dtype::kF16:
+    case Dtype::kQ8_0:
+    case Dtype::kQ4_0:
+    case Dtype::kQ4_1:
+    case Dtype::kQ5_0:
+    case Dtype::kQ5_1:
+    case Dtype::kQ4K:
+    case Dtype::kQ5K:
+    case Dtype::kQ6K: {
       const std::vector<float> values = to_floats(weight);
       return from_values(outputs, inputs, [&](std::int64_t o, std::int64_t i) {
         return values[static_cast<std::size_t>(o * inputs + i)];

@@ -12,8 +12,8 @@
 namespace tidegate::worker {
 
 /// A weight matrix [outputs, inputs], repacked once at load into panels of 32 outputs so that the kernels
-/// stream it. Stored as it came (F32, bf16, e4m3 + scales; F16 becomes F32): nothing is rounded, and FP8
-/// stays one byte.
+/// stream it. Stored as it came (F32, bf16, e4m3 + scales; F16 and quantised blocks become F32): nothing is rounded, and
+/// FP8 stays one byte.
 class PackedMatrix {
  public:
   PackedMatrix() = default;

@@ -86,6 +86,11 @@ void Router::route(std::span<const float> logits, RoutedToken out) const {
   const std::vector<float> biased = choice;
   drop_groups(choice);
   top_indices(choice, out.experts);
+  if (formulas_.softmax_over == SoftmaxOver::kKeptGroups) {
+    float kept = 0;
+    for (std::size_t e = 0; e < choice.size(); ++e) kept += std::isinf(choice[e]) ? 0 : scores[e];
+    for (float& s : scores) s /= kept;
+  }
 
   float total = 0;
   for (std::size_t i = 0; i < out.experts.size(); ++i) {

@@ -19,6 +19,7 @@ struct RoutedToken {
 /// choices; only groups_kept groups stay, the rest is -inf; the experts_per_token best choices win, ties to
 /// the lower index; weight = score (without bias), renormalised, times routed_scaling. Source: DeepSeek-V3
 /// technical report, section 2.1.2, and the authors' reference code.
+/// V2 and DeepSeekMoE: score = softmax of all logits; no bias; a group is worth its best; the rest as formulas say.
 class Router {
  public:
   /// `bias` has one value per expert.

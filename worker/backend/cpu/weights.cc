@@ -29,7 +29,14 @@ class Loader {
     const std::string p = fmt::format("model.layers.{}.", index);
     LayerWeights out;
     out.attention_norm = vector(p + "input_layernorm");
-    out.attention = attention(p + "self_attn.");
+    switch (spec_.attention) {
+      case AttentionKind::kLatent:
+        out.attention = latent_attention(p + "self_attn.");
+        break;
+      case AttentionKind::kGrouped:
+        out.attention = grouped_attention(p + "self_attn.");
+        break;
+    }
     out.ffn_norm = vector(p + "post_attention_layernorm");
     if (spec_.is_moe(index)) {
       out.moe = moe(p + "mlp.");
@@ -64,15 +71,30 @@ class Loader {
   MoeWeights moe(const std::string& p) const {
     MoeWeights out;
     out.gate = matrix(p + "gate");
-    out.router.emplace(spec_.moe, spec_.formulas.router,
-                       to_floats(tensor(p + "gate.e_score_correction_bias")));
+    const std::vector<float> bias = spec_.moe.correction_bias
+                                        ? to_floats(tensor(p + "gate.e_score_correction_bias"))
+                                        : std::vector<float>(static_cast<std::size_t>(spec_.moe.experts), 0.0f);
+    out.router.emplace(spec_.moe, spec_.formulas.router, bias);
     for (std::int32_t e = 0; e < spec_.moe.experts; ++e)
       out.experts.push_back(mlp(fmt::format("{}experts.{}.", p, e)));
     if (spec_.moe.shared_experts > 0) out.shared = mlp(p + "shared_experts.");
     return out;
   }
 
-  AttentionWeights attention(const std::string& p) const {
+  GroupedWeights grouped_attention(const std::string& p) const {
+    const auto bias = [&](const char* name) {
+      return spec_.qkv_bias ? to_floats(tensor(fmt::format("{}{}.bias", p, name))) : std::vector<float>();
+    };
+    return {.q = matrix(p + "q_proj"),
+            .k = matrix(p + "k_proj"),
+            .v = matrix(p + "v_proj"),
+            .q_bias = bias("q_proj"),
+            .k_bias = bias("k_proj"),
+            .v_bias = bias("v_proj"),
+            .out = matrix(p + "o_proj")};
+  }
+
+  AttentionWeights latent_attention(const std::string& p) const {
     AttentionWeights out;
     if (spec_.q_lora_rank > 0) {
       out.q_a = matrix(p + "q_a_proj");
@@ -119,7 +141,8 @@ EmbeddingTable::EmbeddingTable(const TensorView& tensor)
     : dtype_(tensor.dtype), width_(tensor.shape[1]), bytes_(tensor.bytes.begin(), tensor.bytes.end()) {}
 
 void EmbeddingTable::read(std::int64_t row, std::span<float> out) const {
-  const auto row_bytes = static_cast<std::size_t>(width_ * dtype_bytes(dtype_));
+  const DtypeBlock block = dtype_block(dtype_);
+  const auto row_bytes = static_cast<std::size_t>(width_ / block.elements * block.bytes);
   const TensorView view{
       dtype_, {width_}, std::span(bytes_).subspan(static_cast<std::size_t>(row) * row_bytes, row_bytes)};
   const std::vector<float> values = to_floats(view);

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "worker/backend/cpu/packed_matrix.h"
@@ -39,6 +40,17 @@ struct AttentionWeights {
   PackedMatrix out;
 };
 
+/// Keys and values per kv head. Empty biases: the model has none.
+struct GroupedWeights {
+  PackedMatrix q;
+  PackedMatrix k;
+  PackedMatrix v;
+  std::vector<float> q_bias;
+  std::vector<float> k_bias;
+  std::vector<float> v_bias;
+  PackedMatrix out;
+};
+
 struct MlpWeights {
   PackedMatrix gate;
   PackedMatrix up;
@@ -54,7 +66,7 @@ struct MoeWeights {
 
 struct LayerWeights {
   std::vector<float> attention_norm;
-  AttentionWeights attention;
+  std::variant<AttentionWeights, GroupedWeights> attention;  ///< by AttentionKind
   std::vector<float> ffn_norm;
   std::optional<MlpWeights> dense;  ///< or
   std::optional<MoeWeights> moe;

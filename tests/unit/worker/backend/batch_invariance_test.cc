@@ -129,7 +129,9 @@ TEST_P(BatchInvariance, AnyCompany) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, BatchInvariance, testing::Values("deepseek_v3", "deepseek_v3_fp8"),
+INSTANTIATE_TEST_SUITE_P(, BatchInvariance,
+                         testing::Values("deepseek_v3", "deepseek_v3_fp8", "deepseek_v2", "deepseek_moe", "llama",
+                                         "qwen2"),
                          [](const auto& param_info) { return std::string(param_info.param); });
 
 }  // namespace

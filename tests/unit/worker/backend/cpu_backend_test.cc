@@ -78,6 +78,15 @@ TEST(CpuBackend, KvMemoryBeyondTheMachineIsRefusedBeforeItIsTouched) {
   }
 }
 
+TEST(CpuBackend, KvMemoryFollowsTheKindOfAttention) {
+  const auto bytes = [](const char* name) {
+    return golden_backend(name, {.threads = 1, .digest = false}, 1)->facts().kv_bytes_per_token;
+  };
+  EXPECT_EQ(bytes("deepseek_v2_lite"), 3 * (64 + 16) * 4) << "the latent and one roped key";
+  EXPECT_EQ(bytes("llama"), 3 * 2 * (16 + 16) * 4) << "a key and a value for each of two kv heads";
+  EXPECT_EQ(bytes("deepseek_moe"), 3 * 4 * (32 + 32) * 4) << "every head has its own";
+}
+
 TEST(CpuBackend, DraftLayerIsLoadedOnDemandOnly) {
   EXPECT_FALSE(golden_backend("deepseek_v3", {.threads = 1, .digest = false}, 1)->has_mtp());
   EXPECT_TRUE(golden_backend("deepseek_v3", {.threads = 1, .digest = false, .mtp = true}, 1)->has_mtp());
@@ -88,7 +97,9 @@ TEST(LoadBackend, BadOptionsAndFoldersAreErrors) {
   EXPECT_EQ(load_backend(folder, {.threads = 0}).error().field, "threads");
   EXPECT_EQ(load_backend(folder, {.threads = 100'000}).error().field, "threads");
   EXPECT_EQ(load_backend("/nonexistent", {}).error().code, Code::kNotFound);
-  EXPECT_EQ(load_backend(golden_folder("qwen2"), {}).error().reason, "unknown_architecture");
+  const test::TempDir dir;
+  std::ofstream(dir.path() / "config.json") << R"({"architectures": ["MambaForCausalLM"]})";
+  EXPECT_EQ(load_backend(dir.path(), {}).error().reason, "unknown_architecture");
 }
 
 TEST(LoadBackend, AConfigOfAnotherSizeThanItsWeightsIsRefused) {

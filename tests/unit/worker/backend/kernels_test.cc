@@ -51,6 +51,14 @@ OwnedTensor random_tensor(Dtype dtype, std::int64_t rows, std::int64_t columns, 
         break;
       }
       case Dtype::kF16:
+      case Dtype::kQ8_0:
+      case Dtype::kQ4_0:
+      case Dtype::kQ4_1:
+      case Dtype::kQ5_0:
+      case Dtype::kQ5_1:
+      case Dtype::kQ4K:
+      case Dtype::kQ5K:
+      case Dtype::kQ6K:
         break;
     }
   }

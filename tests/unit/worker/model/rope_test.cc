@@ -66,6 +66,53 @@ TEST(Yarn, RoundingOfTheBoundsMatters) {
   }
 }
 
+/// Llama 3.1: 128-wide heads, theta 5e5, factor 8 of 8192.
+ModelSpec llama31() {
+  ModelSpec spec;
+  spec.rope_dim = 128;
+  spec.rope_theta = 500000;
+  spec.llama3 = Llama3Scaling{.factor = 8, .original_context = 8192};
+  return spec;
+}
+
+TEST(Llama3Rope, ShortWavesAreKeptAndLongOnesSlowed) {
+  const auto scaled = rope_frequencies(llama31());
+  ModelSpec spec = llama31();
+  spec.llama3.reset();
+  const auto unscaled = rope_frequencies(spec);
+  ASSERT_EQ(scaled.size(), 64u);
+  int kept = 0;
+  int divided = 0;
+  for (std::size_t i = 0; i < scaled.size(); ++i) {
+    const double turns = 8192 * unscaled[i] / (2 * 3.14159265358979);
+    if (turns >= 4) {
+      EXPECT_DOUBLE_EQ(scaled[i], unscaled[i]) << i;
+      ++kept;
+    } else if (turns <= 1) {
+      EXPECT_DOUBLE_EQ(scaled[i], unscaled[i] / 8) << i;
+      ++divided;
+    } else {
+      EXPECT_LT(scaled[i], unscaled[i]) << i;
+      EXPECT_GT(scaled[i], unscaled[i] / 8) << i;
+    }
+  }
+  EXPECT_GT(kept, 20);
+  EXPECT_GT(divided, 20);
+  EXPECT_LT(kept + divided, 64) << "between lies a ramp";
+}
+
+TEST(RopeDivisors, ReplaceAScalingRule) {
+  ModelSpec spec = llama31();
+  const auto by_rule = rope_frequencies(spec);
+  spec.llama3.reset();
+  const auto unscaled = rope_frequencies(spec);
+  for (std::size_t i = 0; i < unscaled.size(); ++i) {
+    spec.rope_divisors.push_back(static_cast<float>(unscaled[i] / by_rule[i]));
+  }
+  const auto by_divisors = rope_frequencies(spec);
+  for (std::size_t i = 0; i < unscaled.size(); ++i) EXPECT_NEAR(by_divisors[i] / by_rule[i], 1, 1e-7) << i;
+}
+
 TEST(Yarn, EqualBoundsMakeAStepNotADivisionByZero) {
   ModelSpec spec = v3();
   spec.yarn->beta_fast = spec.yarn->beta_slow = 1;

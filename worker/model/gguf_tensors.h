@@ -1,0 +1,19 @@
+#pragma once
+
+#include "base/core/result.h"
+#include "worker/format/checkpoint.h"
+#include "worker/model/model_spec.h"
+
+namespace tidegate::worker {
+
+/// Adjusts the spec to what its GGUF files hold beyond the config: rope_freqs.weight (divisors of a scaling rule), and the
+/// interleaved rope for which "llama" and "deepseek" files have the rows of q and k permuted. Fails:
+/// invalid_argument/bad_gguf.
+Status adjust_to_gguf(const Checkpoint& checkpoint, ModelSpec& spec);
+
+/// Exposes every tensor of the checkpoint's GGUF files under the name and shape that Hugging Face gives it: stacked experts
+/// one by one, in place; kv_b put together from the halves that newer files keep. Shapes are plan_weights()'s to check.
+/// Fails: invalid_argument/bad_gguf with the tensor in Error::field when it belongs to no part of the architecture.
+Status expose_gguf_tensors(const ModelSpec& spec, Checkpoint& checkpoint);
+
+}  // namespace tidegate::worker
