@@ -10,6 +10,7 @@
 #include "base/core/clock.h"
 #include "base/core/ids.h"
 #include "base/core/result.h"
+#include "worker/engine/cache_salt.h"
 #include "worker/engine/tool_call_delta.h"
 #include "worker/engine/tool_parser.h"
 #include "worker/tokenizer/chat_message.h"
@@ -74,6 +75,8 @@ struct GenerateRequest {
   SamplingParams sampling;
   ToolOffer offer = {};
   RequestId request = {};  ///< makes the ids of calls
+  /// Who may share what is computed of the prompt, and of whose this request may use; unset: nobody, and nothing.
+  std::optional<CacheSalt> cache_salt = {};
   /// What the content may say (thinking is free); null: what `offer` asks for. Shared: it is immutable, and requests with
   /// one schema share it.
   std::shared_ptr<const grammar::Grammar> constraint = {};
@@ -92,7 +95,9 @@ struct GenerateRequest {
 /// Counted by the sequence's state machine, never from emitted text.
 struct SequenceUsage {
   std::int32_t prompt_tokens = 0;
-  std::int32_t cached_tokens = 0;      ///< part of prompt_tokens served from the prefix cache
+  /// Part of prompt_tokens served from the prefix cache when the sequence was accepted; what is computed again after a
+  /// preemption is nobody's bill.
+  std::int32_t cached_tokens = 0;
   std::int32_t completion_tokens = 0;  ///< includes reasoning tokens and the end token if one was sampled
   std::int32_t reasoning_tokens = 0;   ///< tokens up to and including </think>; all of them if it never came
 };
@@ -130,9 +135,11 @@ struct EngineLoad {
   std::int32_t sequences_running = 0;
   std::int32_t sequences_waiting = 0;
   std::int64_t kv_tokens_used = 0;
+  std::int64_t kv_tokens_idle = 0;      ///< cached prefixes that nobody uses now: free, and worth keeping
   std::int64_t prompt_tokens_left = 0;  ///< of accepted sequences: not computed yet
   std::int64_t steps_total = 0;
   std::int64_t prompt_tokens_total = 0;  ///< of accepted sequences
+  std::int64_t cached_tokens_total = 0;  ///< of them: from the prefix cache
   std::int64_t completion_tokens_total = 0;
   std::int64_t preemptions_total = 0;  ///< sequences thrown out for want of KV and computed again
   double step_seconds_last = 0;

@@ -119,7 +119,8 @@ Status EngineCore::submit(GenerateRequest request) {
                              .start = opens_thinking(request) ? AnswerStream::Start::kReasoning
                                                               : AnswerStream::Start::kContent,
                              .tools = request.parser(model_.chat.tool_syntax()),
-                             .constraint = std::move(constraint)};
+                             .constraint = std::move(constraint),
+                             .salt = limits_.prefix_cache ? request.cache_salt : std::nullopt};
   schedule_.add(std::make_unique<Sequence>(std::move(sequence), pool_));
   return {};
 }
@@ -208,6 +209,7 @@ std::vector<SequenceEvent> EngineCore::step() {
     if (sequence->is_accepted()) continue;  // back after a preemption
     events.push_back(sequence->accept());
     load_.prompt_tokens_total += sequence->usage().prompt_tokens;
+    load_.cached_tokens_total += sequence->usage().cached_tokens;
   }
   std::vector<StepPart> parts = schedule_.plan();
   if (parts.empty()) return events;
@@ -244,6 +246,7 @@ void EngineCore::compute(std::vector<StepPart> parts, std::vector<SequenceEvent>
     const auto faulty = faulty_index(done.error(), parts.size());
     for (std::size_t index = 0; index < parts.size(); ++index) {
       if (faulty && *faulty != index) continue;
+      parts[index].sequence->blocks().forget();  // whatever went wrong may be in them
       finish(parts[index].sequence->end(FinishReason::kError, done.error()), events);
     }
     if (!faulty) return;
@@ -265,6 +268,7 @@ void EngineCore::sample(const std::vector<StepPart>& parts, std::vector<Sequence
     const auto token = sampler_.sample(std::span(logits_).subspan(row++ * vocab, vocab), sequence.sampler(),
                                        sequence.length(), allowed);
     if (!token) {
+      sequence.blocks().forget();
       finish(sequence.end(FinishReason::kError, token.error()), events);
       continue;
     }
@@ -288,6 +292,7 @@ EngineLoad EngineCore::load() const {
   load.sequences_running = schedule_.running();
   load.sequences_waiting = schedule_.waiting();
   load.kv_tokens_used = std::int64_t{pool_.blocks_used()} * kKvBlockTokens;
+  load.kv_tokens_idle = std::int64_t{pool_.blocks_idle()} * kKvBlockTokens;
   load.prompt_tokens_left = schedule_.tokens_left();
   load.preemptions_total = schedule_.preemptions_total();
   return load;

@@ -21,6 +21,7 @@ struct EngineLimits {
   std::int32_t waiting_max =
       16;  ///< submissions beyond this are refused: late binding keeps the real queue in the gateway
   std::int32_t kv_blocks = 0;  ///< at least one; the context is cut to what they hold
+  bool prefix_cache = true;    ///< false: every prompt is computed whole
 };
 
 /// The real serving core: continuous batching over a Backend. See schedule.h for who runs when.
@@ -39,7 +40,7 @@ class EngineCore final : public Engine {
   std::vector<SequenceEvent> step() override;
   EngineLoad load() const override;
 
-  /// For invariant checks: free + used = total, always.
+  /// For invariant checks: free (empty or idle) + used = total, always.
   const KvPool& kv_pool() const { return pool_; }
   const ServedModel& model() const { return model_; }
 

@@ -47,7 +47,8 @@ Result<std::unique_ptr<Engine>> open_engine(const std::filesystem::path& model_d
   TG_ASSIGN(std::unique_ptr<Backend> backend, load_backend(model_dir, options.load));
   const EngineLimits limits{.schedule = {options.sequences_max, options.step_tokens_max},
                             .waiting_max = options.waiting_max,
-                            .kv_blocks = kv_blocks(backend->facts(), options)};
+                            .kv_blocks = kv_blocks(backend->facts(), options),
+                            .prefix_cache = options.prefix_cache};
   const std::uint64_t entropy = options.entropy ? *options.entropy : system_entropy();
   const Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
   TG_ASSIGN(std::unique_ptr<EngineCore> engine,

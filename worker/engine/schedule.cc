@@ -19,10 +19,12 @@ void Schedule::remove(SequenceHandle handle) {
   std::erase_if(waiting_, same);
 }
 
-bool Schedule::may_enter(const Sequence& sequence) const {
+bool Schedule::may_enter(Sequence& sequence) const {
   if (running() >= limits_.sequences_max) return false;
   const std::int32_t growth = running();
-  return kv_blocks_for(sequence.length() + 1) + growth <= pool_->blocks_free();
+  // A cached block that somebody uses is there already; an idle one is one of the free ones.
+  const std::int32_t shared = sequence.blocks().find(sequence.tokens()).in_use;
+  return kv_blocks_for(sequence.length() + 1) - shared + growth <= pool_->blocks_free();
 }
 
 std::vector<Sequence*> Schedule::admit() {
@@ -31,6 +33,7 @@ std::vector<Sequence*> Schedule::admit() {
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
     Sequence& sequence = *running_.back();
+    sequence.adopt();
     const bool covered = sequence.blocks().try_cover(sequence.length() + 1);
     TG_CHECK(covered);
     entered.push_back(&sequence);

@@ -23,13 +23,13 @@ struct StepPart {
 /// Who is in the batch, who waits, and what the next step feeds. Pure: no compute, no clock, one thread.
 ///
 /// Admission is first come, first served: nobody overtakes the head of the queue, however small. A sequence
-/// enters only when blocks for all its tokens and the next one are free, beyond one block for each sequence
+/// enters only when blocks for all its tokens and the next one are free or cached, beyond one block for each sequence
 /// already inside (so that it does not get thrown out at their next growth). Within a step every decoding
 /// sequence gets its one token first; prefill shares the rest of the budget in order of admission.
 ///
 /// When a decoding sequence needs a block and none is free, the sequence admitted last leaves the batch, goes
-/// to the head of the queue and is computed again later (nothing is reserved for the worst case: most answers
-/// end early). The oldest sequence is never preempted, so the engine always makes progress.
+/// to the head of the queue and is computed again later, as far as the prefix cache has lost it by then (nothing is
+/// reserved for the worst case: most answers end early). The oldest sequence is never preempted, so the engine always makes progress.
 class Schedule {
  public:
   Schedule(ScheduleLimits limits, KvPool& pool) : limits_(limits), pool_(&pool) {}
@@ -56,7 +56,7 @@ class Schedule {
   }
 
  private:
-  bool may_enter(const Sequence& sequence) const;
+  bool may_enter(Sequence& sequence) const;
   /// False if `sequence` itself had to leave.
   bool make_room(Sequence& sequence);
 

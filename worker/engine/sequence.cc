@@ -13,21 +13,28 @@ Sequence::Sequence(Request request, KvPool& pool)
       completion_max_(request.completion_max),
       tokens_(std::move(request.prompt)),
       prompt_tokens_(static_cast<std::int32_t>(tokens_.size())),
-      blocks_(pool),
+      blocks_(pool, request.salt),
       answer_(std::move(request.stops), request.start, std::move(request.tools)),
       constraint_(std::move(request.constraint)) {
   TG_CHECK(!tokens_.empty() && completion_max_ > 0);
 }
 
+void Sequence::adopt() {
+  TG_DCHECK(computed_ == 0);
+  computed_ = blocks_.adopt(tokens_);
+}
+
 SequenceEvent Sequence::accept() {
   accepted_ = true;
   usage_.prompt_tokens = prompt_tokens_;
+  usage_.cached_tokens = computed_;
   return {.handle = handle_, .accepted = true, .usage = usage_};
 }
 
 void Sequence::advance(std::int32_t count) {
   computed_ += count;
   TG_DCHECK(computed_ <= length());
+  blocks_.publish(tokens_, computed_);
 }
 
 void Sequence::preempt() {

@@ -28,7 +28,7 @@ struct TokenRules {
 /// One request in the engine: its tokens, its KV blocks, its text, and the only counters its bill comes from.
 ///
 /// tokens = prompt, then every sampled token that must be fed back. The KV of tokens [0, computed) is
-/// written. A step feeds tokens [computed, computed + n); when that reaches the end, the next token is
+/// written, by this sequence or by another one with the same prefix (kv_pool.h). A step feeds tokens [computed, computed + n); when that reaches the end, the next token is
 /// sampled and handed to on_token.
 class Sequence {
  public:
@@ -41,6 +41,7 @@ class Sequence {
     AnswerStream::Start start = AnswerStream::Start::kReasoning;
     std::optional<ToolParser> tools = {};
     std::optional<Constraint> constraint = {};
+    std::optional<CacheSalt> salt = {};
   };
 
   Sequence(Request request, KvPool& pool);
@@ -57,7 +58,9 @@ class Sequence {
   /// Null if the answer is free. on_token moves it on.
   Constraint* constraint() { return constraint_ ? &*constraint_ : nullptr; }
 
-  /// Entered the batch for the first time.
+  /// Enters the batch: takes what the prefix cache has of its tokens.
+  void adopt();
+  /// Entered the batch for the first time; what was adopted is what its prompt had cached.
   SequenceEvent accept();
   /// KV of `count` more tokens is written.
   void advance(std::int32_t count);

@@ -85,7 +85,8 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
                           .raw = std::move(command.raw),
                           .sampling = std::move(command.sampling),
                           .offer = std::move(command.offer),
-                          .request = command.request};
+                          .request = command.request,
+                          .cache_salt = command.cache_salt};
   if (Status taken = engine_.submit(std::move(request)); !taken) {
     return refuse(session, number, std::move(taken).error());
   }
@@ -278,6 +279,7 @@ void EngineHost::observe_step(double seconds, const EngineLoad& before) {
   metrics_.step_seconds.observe(seconds);
   metrics_.batch_sequences.observe(before.sequences_running + before.sequences_waiting);
   metrics_.prompt_tokens.add(static_cast<double>(after.prompt_tokens_total - before.prompt_tokens_total));
+  metrics_.cached_tokens.add(static_cast<double>(after.cached_tokens_total - before.cached_tokens_total));
   metrics_.completion_tokens.add(static_cast<double>(after.completion_tokens_total - before.completion_tokens_total));
 }
 
@@ -304,6 +306,7 @@ void EngineHost::turn(Mono now) {
   metrics_.sequences_running.set(load.sequences_running);
   metrics_.sequences_waiting.set(load.sequences_waiting);
   metrics_.kv_tokens_used.set(static_cast<double>(load.kv_tokens_used));
+  metrics_.kv_tokens_idle.set(static_cast<double>(load.kv_tokens_idle));
 }
 
 std::optional<Mono> EngineHost::wake_at(Mono now) const {

@@ -24,6 +24,7 @@ struct StartCommand {
   std::optional<RawPrompt> raw = {};  ///< instead of messages
   SamplingParams sampling;
   ToolOffer offer = {};
+  std::optional<CacheSalt> cache_salt = {};
   bool collect = false;  ///< nobody reads the answer before its end
   std::chrono::milliseconds budget{0};  ///< what is left of the request's time; spent when not positive
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/core/encoding.h"
@@ -153,6 +154,17 @@ Result<RawPrompt> decode_raw(v1::StartSequence& start) {
   return prompt;
 }
 
+Result<std::optional<CacheSalt>> decode_salt(const std::string& bytes) {
+  if (bytes.empty()) return std::nullopt;
+  CacheSalt salt;
+  if (bytes.size() != salt.size()) {
+    return fail(Code::kInvalidArgument, "bad_cache_salt",
+                fmt::format("the cache salt has {} bytes; it must have {}, or none", bytes.size(), salt.size()), "cache_salt");
+  }
+  std::ranges::copy(bytes, salt.begin());
+  return salt;
+}
+
 Result<SamplingParams> decode_sampling(v1::SamplingParams in) {
   if (in.stop_size() > kStopMax) {
     return fail(Code::kInvalidArgument, "too_many_stops", fmt::format("at most {} stop strings", kStopMax), "stop");
@@ -178,6 +190,7 @@ Result<StartCommand> decode_start(v1::StartSequence start) {
   if (auto request = RequestId::from_bytes(start.request_id())) command.request = *request;  // nil: nothing to compare
   command.budget = std::chrono::milliseconds(start.budget_ms());
   command.collect = start.collect();
+  TG_ASSIGN(command.cache_salt, decode_salt(start.cache_salt()));
   if (start.has_raw()) {
     TG_ASSIGN(command.raw, decode_raw(start));
   } else {

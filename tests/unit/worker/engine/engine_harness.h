@@ -110,6 +110,12 @@ inline GenerateRequest user_request(SequenceHandle handle, std::string text, std
   return request;
 }
 
+inline CacheSalt salt_of(std::uint8_t tenant) {
+  CacheSalt salt{};
+  salt.back() = tenant;
+  return salt;
+}
+
 inline GenerateRequest raw_request(SequenceHandle handle, std::string text, std::int32_t max_tokens = 0) {
   GenerateRequest request;
   request.handle = handle;

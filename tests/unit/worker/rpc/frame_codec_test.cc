@@ -32,6 +32,18 @@ TEST(DecodeStart, CarriesEveryFieldAndKeepsUnsetOnesUnset) {
   EXPECT_THAT(command->sampling.stop, ::testing::ElementsAre("\n\n"));
 }
 
+TEST(DecodeStart, TheCacheSaltIsThirtyTwoBytesOrNone) {
+  auto start = good_start();
+  EXPECT_FALSE(decode_start(start)->cache_salt.has_value());
+  start.set_cache_salt(std::string(31, 'a') + "z");
+  const auto command = decode_start(start);
+  ASSERT_TRUE(command && command->cache_salt.has_value());
+  EXPECT_EQ(command->cache_salt->front(), 'a');
+  EXPECT_EQ(command->cache_salt->back(), 'z');
+  start.set_cache_salt("short");
+  EXPECT_EQ(decode_start(start).error().field, "cache_salt");
+}
+
 TEST(DecodeStart, ReadsToolsAndWritesTheirSchemasAsTemplatesDo) {
   auto start = good_start();
   auto* tool = start.add_tools();
