@@ -22,6 +22,8 @@ WorkerMetrics::WorkerMetrics(MetricRegistry& registry)
       prompt_tokens(registry.counter("tidegate_worker_prompt_tokens_total", "Prompt tokens accepted, cached ones included")),
       cached_tokens(registry.counter("tidegate_worker_cached_tokens_total", "Prompt tokens read from the prefix cache")),
       completion_tokens(registry.counter("tidegate_worker_completion_tokens_total", "Tokens generated")),
+      drafted_tokens(registry.counter("tidegate_worker_drafted_tokens_total", "Tokens the draft layer guessed")),
+      accepted_tokens(registry.counter("tidegate_worker_accepted_tokens_total", "Guesses that were what was generated")),
       kv_tokens_used(registry.gauge("tidegate_worker_kv_used_tokens", "KV cache in use")),
       kv_tokens_idle(registry.gauge("tidegate_worker_kv_idle_tokens", "Cached prefixes that nobody uses now")),
       kv_tokens_capacity(registry.gauge("tidegate_worker_kv_capacity_tokens", "KV cache size")),

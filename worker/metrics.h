@@ -14,6 +14,8 @@ struct WorkerMetrics {
   Counter& prompt_tokens;
   Counter& cached_tokens;
   Counter& completion_tokens;
+  Counter& drafted_tokens;
+  Counter& accepted_tokens;
   Gauge& kv_tokens_used;
   Gauge& kv_tokens_idle;
   Gauge& kv_tokens_capacity;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,6 +13,7 @@
 #include "base/core/result.h"
 #include "worker/engine/cache_salt.h"
 #include "worker/engine/tool_call_delta.h"
+#include "worker/engine/token_logprob.h"
 #include "worker/engine/tool_parser.h"
 #include "worker/tokenizer/chat_message.h"
 #include "worker/tokenizer/raw_prompt.h"
@@ -36,6 +38,12 @@ struct SamplingParams {
   std::optional<std::uint64_t> seed;  ///< same seed, request and weights: same tokens, whatever the batch
   std::int32_t max_tokens = 0;        ///< completion ceiling incl. reasoning; 0 = to the end of the context
   std::vector<std::string> stop;  ///< at most 16, matched on the answer text; the stop text is not emitted
+  /// Log probabilities of the answer's tokens, each with so many alternatives (0..20); unset: none.
+  std::optional<std::int32_t> logprobs = {};
+  double frequency_penalty = 0;   ///< -2..2
+  double presence_penalty = 0;    ///< -2..2
+  double repetition_penalty = 1;  ///< above 0, at most 10; 1 = off
+  std::map<std::int32_t, double> logit_bias = {};  ///< by token id, -100..100; at most 1,024
 };
 
 /// What an answer may or must call.
@@ -100,6 +108,9 @@ struct SequenceUsage {
   std::int32_t cached_tokens = 0;
   std::int32_t completion_tokens = 0;  ///< includes reasoning tokens and the end token if one was sampled
   std::int32_t reasoning_tokens = 0;   ///< tokens up to and including </think>; all of them if it never came
+  std::int32_t drafted_tokens = 0;     ///< guessed by the draft layer and checked; nobody's bill
+  std::int32_t accepted_tokens = 0;    ///< of them: were what was sampled, and are among completion_tokens
+  std::int64_t device_us = 0;          ///< its share of the time that its steps computed, by tokens fed
 };
 
 /// Numbers are kept on disk (worker/meter): new ones come last.
@@ -115,11 +126,15 @@ struct SequenceEvent {
   std::string reasoning;  ///< whole UTF-8 code points; may be empty
   std::string content;    ///< whole UTF-8 code points; may be empty
   ToolCallDeltas tool_calls;  ///< behind `content`; whole UTF-8 code points too
+  std::vector<TokenLogprob> logprobs;  ///< one for each token of text sampled in this step, if the request wants them
   SequenceUsage usage;    ///< running totals after this step
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string
   Error error;            ///< set when finish == kError
 };
+
+/// `later` of the same sequence joins `event`: text is appended, totals and end are the latest.
+void append(SequenceEvent& event, SequenceEvent later);
 
 struct EngineFacts {
   std::string engine;  ///< "cpu" or "sim"
@@ -141,6 +156,8 @@ struct EngineLoad {
   std::int64_t prompt_tokens_total = 0;  ///< of accepted sequences
   std::int64_t cached_tokens_total = 0;  ///< of them: from the prefix cache
   std::int64_t completion_tokens_total = 0;
+  std::int64_t drafted_tokens_total = 0;
+  std::int64_t accepted_tokens_total = 0;
   std::int64_t preemptions_total = 0;  ///< sequences thrown out for want of KV and computed again
   double step_seconds_last = 0;
 };

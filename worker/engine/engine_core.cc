@@ -17,6 +17,11 @@ namespace {
 
 constexpr std::size_t kStopsMax = 16;
 constexpr std::size_t kStopBytesMax = 1024;
+constexpr std::int32_t kLogprobsMax = 20;
+constexpr double kPenaltyMax = 2;
+constexpr double kRepetitionMax = 10;
+constexpr double kBiasMax = 100;
+constexpr std::size_t kBiasesMax = 1024;
 
 std::unexpected<Error> invalid(std::string reason, std::string message, std::string field) {
   return fail(Code::kInvalidArgument, std::move(reason), std::move(message), std::move(field));
@@ -45,6 +50,23 @@ bool wants_logits(const StepPart& part) {
   return part.sequence->computed() + part.count == part.sequence->length();
 }
 
+/// Rows of logits that the part gets.
+std::size_t rows_of(const StepPart& part) {
+  return wants_logits(part) ? 1 + static_cast<std::size_t>(part.drafts) : 0;
+}
+
+/// Shares `micros` by tokens fed, to the last one.
+void share_device_time(std::span<const StepPart> parts, std::int64_t micros) {
+  std::int64_t total = 0;
+  for (const StepPart& part : parts) total += part.count + part.drafts;
+  std::int64_t fed = 0;
+  for (const StepPart& part : parts) {
+    const std::int64_t before = micros * fed / total;
+    fed += part.count + part.drafts;
+    part.sequence->add_device_time(micros * fed / total - before);
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<EngineCore>> EngineCore::create(std::unique_ptr<Backend> backend, ServedModel model,
@@ -52,7 +74,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(std::unique_ptr<Backend> 
                                                        const Clock& clock) {
   const ScheduleLimits& schedule = limits.schedule;
   if (schedule.sequences_max < 1 || schedule.step_tokens_max < schedule.sequences_max ||
-      limits.waiting_max < 0 || limits.kv_blocks < 1) {
+      limits.waiting_max < 0 || limits.kv_blocks < 1 || limits.drafts_batch_max < 0) {
     return invalid(
         "bad_option",
         "the engine needs at least one sequence, one KV block, and a step budget of a token per sequence",
@@ -106,6 +128,7 @@ Status EngineCore::submit(GenerateRequest request) {
     TG_ASSIGN(request.constraint, requested_.find(request, model_.chat.tool_syntax()));
   }
   TG_ASSIGN(const SamplerParams sampler, resolve(request.sampling, request.handle));
+  TG_ASSIGN(LogitShape shape, resolve_shape(request.sampling));
   TG_ASSIGN(std::vector<TokenId> prompt, encode_prompt(request));
   TG_ASSIGN(std::optional<Constraint> constraint, open_constraint(request));
 
@@ -120,7 +143,9 @@ Status EngineCore::submit(GenerateRequest request) {
                                                               : AnswerStream::Start::kContent,
                              .tools = request.parser(model_.chat.tool_syntax()),
                              .constraint = std::move(constraint),
-                             .salt = limits_.prefix_cache ? request.cache_salt : std::nullopt};
+                             .salt = limits_.prefix_cache ? request.cache_salt : std::nullopt,
+                             .shape = std::move(shape),
+                             .logprobs = request.sampling.logprobs};
   schedule_.add(std::make_unique<Sequence>(std::move(sequence), pool_));
   return {};
 }
@@ -155,6 +180,40 @@ Result<SamplerParams> EngineCore::resolve(const SamplingParams& sampling, Sequen
                  {static_cast<std::uint32_t>(entropy_), static_cast<std::uint32_t>(entropy_ >> 32)});
   out.seed = sampling.seed.value_or(std::uint64_t{drawn[1]} << 32 | drawn[0]);
   return out;
+}
+
+// Conditions are written so that NaN fails.
+Result<LogitShape> EngineCore::resolve_shape(const SamplingParams& sampling) const {
+  const auto is_within = [](double value, double most) { return value >= -most && value <= most; };
+  if (sampling.logprobs && !(*sampling.logprobs >= 0 && *sampling.logprobs <= kLogprobsMax)) {
+    return invalid("out_of_range", fmt::format("'top_logprobs' must be between 0 and {}", kLogprobsMax), "top_logprobs");
+  }
+  if (!is_within(sampling.frequency_penalty, kPenaltyMax)) {
+    return invalid("out_of_range", "'frequency_penalty' must be between -2 and 2", "frequency_penalty");
+  }
+  if (!is_within(sampling.presence_penalty, kPenaltyMax)) {
+    return invalid("out_of_range", "'presence_penalty' must be between -2 and 2", "presence_penalty");
+  }
+  if (!(sampling.repetition_penalty > 0 && sampling.repetition_penalty <= kRepetitionMax)) {
+    return invalid("out_of_range", "'repetition_penalty' must be above 0 and at most 10", "repetition_penalty");
+  }
+  if (sampling.logit_bias.size() > kBiasesMax) {
+    return invalid("out_of_range", fmt::format("'logit_bias' takes at most {} tokens", kBiasesMax), "logit_bias");
+  }
+  LogitShape shape{.frequency_penalty = sampling.frequency_penalty,
+                   .presence_penalty = sampling.presence_penalty,
+                   .repetition_penalty = sampling.repetition_penalty,
+                   .bias = {}};
+  for (const auto& [id, bias] : sampling.logit_bias) {
+    if (id < 0 || id >= sampler_.vocab_limit() || !is_within(bias, kBiasMax)) {
+      return invalid("out_of_range",
+                     fmt::format("'logit_bias' maps token ids below {} to numbers between -100 and 100",
+                                 sampler_.vocab_limit()),
+                     "logit_bias");
+    }
+    shape.bias.emplace_back(id, static_cast<float>(bias));
+  }
+  return shape;
 }
 
 Result<std::optional<Constraint>> EngineCore::open_constraint(const GenerateRequest& request) {
@@ -220,30 +279,38 @@ std::vector<SequenceEvent> EngineCore::step() {
 }
 
 // A numeric fault ends the sequence that has it and nobody else: the step is computed again without it. That
-// is safe, since a row depends on its own sequence only and KV is written again with the same bits.
+// is safe, since a row depends on its own sequence only and KV is written again with the same bits. A wrong guess may lead
+// where no sampled token would: a sequence that was fed guesses is given another try without.
 void EngineCore::compute(std::vector<StepPart> parts, std::vector<SequenceEvent>& events) {
   const auto vocab = static_cast<std::size_t>(backend_->facts().vocab_size);
+  const Mono begin = clock_->mono();
   std::vector<BatchSequence> batch;
   while (!parts.empty()) {
     batch.clear();
     std::size_t rows = 0;
     for (const StepPart& part : parts) {
-      const Sequence& sequence = *part.sequence;
-      const auto first = static_cast<std::size_t>(sequence.computed());
-      const bool logits = wants_logits(part);
-      batch.push_back({.tokens = sequence.tokens().subspan(first, static_cast<std::size_t>(part.count)),
+      Sequence& sequence = *part.sequence;
+      batch.push_back({.tokens = sequence.feed(part.count),
                        .position = sequence.computed(),
-                       .blocks = part.sequence->blocks().table(),
-                       .want_logits = logits});
-      rows += logits ? 1 : 0;
+                       .blocks = sequence.blocks().table(),
+                       .want_logits = wants_logits(part),
+                       .drafts = part.drafts,
+                       .draft_state = can_draft() ? &sequence.draft_state() : nullptr});
+      rows += rows_of(part);
     }
     logits_.resize(rows * vocab);
     const Status done = backend_->forward(batch, logits_);
     if (done) {
+      share_device_time(parts, std::chrono::duration_cast<std::chrono::microseconds>(clock_->mono() - begin).count());
       sample(parts, events);
       return;
     }
     const auto faulty = faulty_index(done.error(), parts.size());
+    if (faulty && parts[*faulty].drafts > 0) {
+      parts[*faulty].drafts = 0;
+      parts[*faulty].sequence->drop_drafts();
+      continue;
+    }
     for (std::size_t index = 0; index < parts.size(); ++index) {
       if (faulty && *faulty != index) continue;
       parts[index].sequence->blocks().forget();  // whatever went wrong may be in them
@@ -256,29 +323,89 @@ void EngineCore::compute(std::vector<StepPart> parts, std::vector<SequenceEvent>
 
 void EngineCore::sample(const std::vector<StepPart>& parts, std::vector<SequenceEvent>& events) {
   const auto vocab = static_cast<std::size_t>(backend_->facts().vocab_size);
+  std::vector<Sequence*> speaking;
   std::size_t row = 0;
   for (const StepPart& part : parts) {
     Sequence& sequence = *part.sequence;
-    const bool logits = wants_logits(part);
+    const std::size_t rows = rows_of(part);
     sequence.advance(part.count);
-    if (!logits) continue;
-    Constraint* constraint = sequence.constraint();
-    const grammar::TokenMask* allowed =
-        constraint == nullptr ? nullptr : &constraints_.allowed(*constraint, sequence.in_reasoning());
-    const auto token = sampler_.sample(std::span(logits_).subspan(row++ * vocab, vocab), sequence.sampler(),
-                                       sequence.length(), allowed);
-    if (!token) {
-      sequence.blocks().forget();
-      finish(sequence.end(FinishReason::kError, token.error()), events);
-      continue;
-    }
-    ++load_.completion_tokens_total;
-    SequenceEvent event = sequence.on_token(*token, rules_);
+    if (rows == 0) continue;
+    SequenceEvent event = speak(sequence, std::span(logits_).subspan(row * vocab, rows * vocab));
+    row += rows;
     if (event.finish) {
       finish(std::move(event), events);
     } else {
+      speaking.push_back(&sequence);
       events.push_back(std::move(event));
     }
+  }
+  if (can_draft() && schedule_.running() <= limits_.drafts_batch_max) draft(speaking);
+}
+
+// Each token is drawn as if there were no guesses: a function of the logits before it, the seed and its position. A guess is
+// right if it is that very token, so speculation changes no answer, seeded or not, greedy or not. Accepting a guess with
+// the chance that the model gives it (rejection sampling) would be as exact in distribution only.
+SequenceEvent EngineCore::speak(Sequence& sequence, std::span<const float> rows) {
+  const auto vocab = static_cast<std::size_t>(backend_->facts().vocab_size);
+  const std::vector<TokenId> guesses = sequence.take_drafts();
+  load_.drafted_tokens_total += static_cast<std::int64_t>(guesses.size());
+  SequenceEvent said{.handle = sequence.handle()};
+  for (std::size_t n = 0;; ++n) {
+    const auto raw = rows.subspan(n * vocab, vocab);
+    const auto token = choose(sequence, raw);
+    if (!token) {
+      sequence.blocks().forget();
+      append(said, sequence.end(FinishReason::kError, token.error()));
+      return said;
+    }
+    std::optional<TokenLogprob> logprob;
+    if (sequence.logprobs()) {
+      logprob = measure_logprob(raw, sampler_.vocab_limit(), *token, *sequence.logprobs(), *model_.tokenizer);
+    }
+    ++load_.completion_tokens_total;
+    append(said, sequence.on_token(*token, rules_, std::move(logprob)));
+    const bool is_guessed = n < guesses.size() && guesses[n] == *token;
+    if (is_guessed) {
+      sequence.count_accepted();
+      ++load_.accepted_tokens_total;
+    }
+    said.usage = sequence.usage();
+    if (said.finish || !is_guessed) return said;
+    sequence.advance(1);
+  }
+}
+
+Result<TokenId> EngineCore::choose(Sequence& sequence, std::span<const float> row) {
+  Constraint* constraint = sequence.constraint();
+  const grammar::TokenMask* allowed =
+      constraint == nullptr ? nullptr : &constraints_.allowed(*constraint, sequence.in_reasoning());
+  const auto shaped = shaper_.apply(row, sequence.shape(), sequence.history());
+  return sampler_.sample(shaped, sequence.sampler(), sequence.length(), allowed);
+}
+
+// A guess is drawn as its token will be, by the same seed and position and under the same format: two distributions that are
+// alike then mostly give the same token.
+void EngineCore::draft(std::span<Sequence* const> sequences) {
+  const auto vocab = static_cast<std::size_t>(backend_->facts().vocab_size);
+  const Mono begin = clock_->mono();
+  std::vector<Sequence*> guessing;
+  std::vector<StepPart> shares;
+  std::vector<DraftSequence> batch;
+  for (Sequence* sequence : sequences) {
+    DraftState& state = sequence->draft_state();
+    if (state.position < 0 || !sequence->can_use_draft()) continue;
+    const auto tokens = sequence->tokens().subspan(static_cast<std::size_t>(state.position) + 1);
+    batch.push_back({.tokens = tokens, .blocks = sequence->blocks().table(), .state = &state});
+    guessing.push_back(sequence);
+    shares.push_back({sequence, static_cast<std::int32_t>(tokens.size())});
+  }
+  if (batch.empty()) return;
+  draft_logits_.resize(batch.size() * vocab);
+  if (!backend_->draft(batch, draft_logits_)) return;
+  share_device_time(shares, std::chrono::duration_cast<std::chrono::microseconds>(clock_->mono() - begin).count());
+  for (std::size_t index = 0; index < guessing.size(); ++index) {
+    const auto guess = choose(*guessing[index], std::span(draft_logits_).subspan(index * vocab, vocab));
+    if (guess) guessing[index]->set_drafts({*guess});
   }
 }
 

@@ -24,6 +24,7 @@ class Sampler {
  public:
   /// Ids from `vocab_limit` on (padding rows of the output head) are never chosen, whatever their logits.
   explicit Sampler(TokenId vocab_limit) : vocab_limit_(vocab_limit) {}
+  TokenId vocab_limit() const { return vocab_limit_; }
 
   /// `position` is the index the token will have in its sequence. Tokens outside `allowed` (of vocab_limit; null allows
   /// all) are as if the vocabulary did not have them. Fails: internal/numeric_fault if a logit below vocab_limit is NaN

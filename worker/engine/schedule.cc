@@ -55,6 +55,13 @@ bool Schedule::make_room(Sequence& sequence) {
   return true;
 }
 
+std::int32_t Schedule::fit_drafts(Sequence& sequence, std::int32_t budget) {
+  const auto drafts = static_cast<std::int32_t>(sequence.drafts().size());
+  if (drafts > 0 && drafts <= budget && sequence.blocks().try_cover(sequence.length() + drafts)) return drafts;
+  sequence.drop_drafts();
+  return 0;
+}
+
 std::vector<StepPart> Schedule::plan() {
   std::vector<StepPart> parts;
   std::int32_t budget = limits_.step_tokens_max;
@@ -67,6 +74,11 @@ std::vector<StepPart> Schedule::plan() {
     if (!make_room(sequence)) break;
     parts.push_back({&sequence, 1});
     --budget;
+  }
+  // Only now: whoever decodes has its block, and the last free ones may go to guesses.
+  for (StepPart& part : parts) {
+    part.drafts = fit_drafts(*part.sequence, budget);
+    budget -= part.drafts;
   }
   for (const auto& sequence : running_) {
     if (budget <= 0) break;

@@ -199,6 +199,7 @@ void EngineHost::route(SequenceEvent event, Mono now) {
                       .reasoning = std::move(event.reasoning),
                       .content = std::move(event.content),
                       .tool_calls = std::move(event.tool_calls),
+                      .logprobs = std::move(event.logprobs),
                       .usage = event.usage,
                       .finish = event.finish,
                       .stop_text = std::move(event.stop_text),
@@ -281,6 +282,8 @@ void EngineHost::observe_step(double seconds, const EngineLoad& before) {
   metrics_.prompt_tokens.add(static_cast<double>(after.prompt_tokens_total - before.prompt_tokens_total));
   metrics_.cached_tokens.add(static_cast<double>(after.cached_tokens_total - before.cached_tokens_total));
   metrics_.completion_tokens.add(static_cast<double>(after.completion_tokens_total - before.completion_tokens_total));
+  metrics_.drafted_tokens.add(static_cast<double>(after.drafted_tokens_total - before.drafted_tokens_total));
+  metrics_.accepted_tokens.add(static_cast<double>(after.accepted_tokens_total - before.accepted_tokens_total));
 }
 
 void EngineHost::turn(Mono now) {

@@ -6,11 +6,16 @@ namespace tidegate::worker {
 
 namespace {
 // A little over sizeof(SessionEvent): an event without text still costs.
-constexpr std::size_t kEventBytes = 256;
+constexpr std::size_t kEventBytes = 320;
+/// One probability and its token's few bytes.
+constexpr std::size_t kLogprobBytes = 48;
 
 std::size_t text_bytes(const SessionEvent& event) {
   std::size_t bytes = event.reasoning.size() + event.content.size() + event.error.message.size();
   for (const ToolCallDelta& call : event.tool_calls) bytes += call.id.size() + call.name.size() + call.arguments.size();
+  for (const TokenLogprob& logprob : event.logprobs) {
+    bytes += kLogprobBytes * (1 + logprob.top.size());
+  }
   return bytes;
 }
 }  // namespace
@@ -20,6 +25,7 @@ void merge(SessionEvent& held, SessionEvent later) {
   held.reasoning += later.reasoning;
   held.content += later.content;
   append_calls(held.tool_calls, std::move(later.tool_calls));
+  for (TokenLogprob& logprob : later.logprobs) held.logprobs.push_back(std::move(logprob));
   held.usage = later.usage;
   if (!later.finish) return;
   held.finish = later.finish;

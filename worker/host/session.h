@@ -35,6 +35,7 @@ struct SessionEvent {
   std::string reasoning;
   std::string content;
   ToolCallDeltas tool_calls;
+  std::vector<TokenLogprob> logprobs;
   SequenceUsage usage;  ///< running totals
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string
