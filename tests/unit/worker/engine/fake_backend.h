@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -109,6 +110,15 @@ class FakeBackend final : public Backend {
       follow(sequence);
     }
     return {};
+  }
+
+  /// What forward() says behind these tokens, if no block is lost, stale or another's: the model without an engine.
+  std::vector<float> row_behind(std::span<const TokenId> tokens) const {
+    std::uint64_t hash = 1;
+    for (const TokenId id : tokens) hash = mix(hash, static_cast<std::uint64_t>(id));
+    std::vector<float> row(kVocab);
+    fill(hash, row);
+    return row;
   }
 
   bool can_draft() const override { return draft_chance > 0; }
