@@ -38,6 +38,7 @@ struct SamplingParams {
   std::optional<std::uint64_t> seed;  ///< same seed, request and weights: same tokens, whatever the batch
   std::int32_t max_tokens = 0;        ///< completion ceiling incl. reasoning; 0 = to the end of the context
   std::vector<std::string> stop;  ///< at most 16, matched on the answer text; the stop text is not emitted
+  std::int32_t n = 1;  ///< answers to the one prompt, 1..16; from the second on their seeds are derived from `seed`
   /// Log probabilities of the answer's tokens, each with so many alternatives (0..20); unset: none.
   std::optional<std::int32_t> logprobs = {};
   double frequency_penalty = 0;   ///< -2..2
@@ -117,16 +118,21 @@ struct SequenceUsage {
 enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled, kError, kToolCalls };
 
 /// What one sequence did in one step. A sequence yields one accepted event (prompt_tokens known), then
-/// deltas, then exactly one finished event. The accepted event carries no text; a finished event may carry
+/// deltas, then exactly one finished event (a request with several answers too: with the end of its last one). The accepted event carries no text; a finished event may carry
 /// the last of it. Cancelled while still waiting: no accepted event, and usage is all zero, for nothing was
 /// computed.
 struct SequenceEvent {
+  static constexpr std::int32_t kWholeRequest = -1;  ///< as `choice`: a fault or a cancel ended all of them
+
   SequenceHandle handle = 0;
   bool accepted = false;  ///< first event: admitted to the batch, usage.prompt_tokens is exact
   std::string reasoning;  ///< whole UTF-8 code points; may be empty
   std::string content;    ///< whole UTF-8 code points; may be empty
   ToolCallDeltas tool_calls;  ///< behind `content`; whole UTF-8 code points too
   std::vector<TokenLogprob> logprobs;  ///< one for each token of text sampled in this step, if the request wants them
+  /// Of a request with several answers: whose event this is. The totals are the request's all the same.
+  std::int32_t choice = 0;
+  std::optional<FinishReason> choice_finish;  ///< of a request with several answers: how this one ended
   SequenceUsage usage;    ///< running totals after this step
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstring>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t kStopsMax = 16;
 constexpr std::size_t kStopBytesMax = 1024;
 constexpr std::int32_t kLogprobsMax = 20;
+constexpr std::int32_t kChoicesMax = 16;
 constexpr double kPenaltyMax = 2;
 constexpr double kRepetitionMax = 10;
 constexpr double kBiasMax = 100;
@@ -48,6 +50,14 @@ std::optional<std::size_t> faulty_index(const Error& error, std::size_t batch_si
 
 bool wants_logits(const StepPart& part) {
   return part.sequence->computed() + part.count == part.sequence->length();
+}
+
+/// A salt that only the answers of one request have.
+CacheSalt salt_of_one(SequenceHandle handle, std::uint64_t entropy) {
+  CacheSalt salt{};
+  std::memcpy(salt.data(), &handle, sizeof handle);
+  std::memcpy(salt.data() + sizeof handle, &entropy, sizeof entropy);
+  return salt;
 }
 
 /// Rows of logits that the part gets.
@@ -110,10 +120,15 @@ EngineCore::EngineCore(std::unique_ptr<Backend> backend, ServedModel model, Engi
 }
 
 Status EngineCore::submit(GenerateRequest request) {
-  if (schedule_.find(request.handle) != nullptr) {
+  if (schedule_.find(request.handle) != nullptr || choices_.has(request.handle)) {
     return fail(Code::kAlreadyExists, "handle_in_use", "a sequence with this handle is alive", "handle");
   }
-  if (schedule_.running() + schedule_.waiting() >= limits_.schedule.sequences_max + limits_.waiting_max) {
+  const std::int32_t wanted = request.sampling.n;
+  if (wanted < 1 || wanted > kChoicesMax) {
+    return invalid("out_of_range", fmt::format("'n' must be between 1 and {}", kChoicesMax), "n");
+  }
+  const std::int32_t places = limits_.schedule.sequences_max + limits_.waiting_max;
+  if (schedule_.running() + schedule_.waiting() + choices_.waiting() + wanted > places) {
     return fail(Code::kResourceExhausted, "engine_full",
                 "every place in the batch and in its queue is taken");
   }
@@ -133,11 +148,11 @@ Status EngineCore::submit(GenerateRequest request) {
   TG_ASSIGN(std::optional<Constraint> constraint, open_constraint(request));
 
   const std::int32_t room = facts_.context_max - static_cast<std::int32_t>(prompt.size());
-  const std::int32_t wanted = request.sampling.max_tokens;
+  const std::int32_t tokens_max = request.sampling.max_tokens;
   Sequence::Request sequence{.handle = request.handle,
                              .prompt = std::move(prompt),
                              .sampler = sampler,
-                             .completion_max = wanted == 0 ? room : std::min(wanted, room),
+                             .completion_max = tokens_max == 0 ? room : std::min(tokens_max, room),
                              .stops = std::move(request.sampling.stop),
                              .start = opens_thinking(request) ? AnswerStream::Start::kReasoning
                                                               : AnswerStream::Start::kContent,
@@ -146,8 +161,26 @@ Status EngineCore::submit(GenerateRequest request) {
                              .salt = limits_.prefix_cache ? request.cache_salt : std::nullopt,
                              .shape = std::move(shape),
                              .logprobs = request.sampling.logprobs};
+  if (wanted > 1) {
+    if (limits_.prefix_cache && !sequence.salt) sequence.salt = salt_of_one(sequence.handle, entropy_);
+    choices_.add(sequence.handle, others_of(sequence, wanted - 1));
+  }
   schedule_.add(std::make_unique<Sequence>(std::move(sequence), pool_));
   return {};
+}
+
+std::vector<std::unique_ptr<Sequence>> EngineCore::others_of(const Sequence::Request& first, std::int32_t count) {
+  std::vector<std::unique_ptr<Sequence>> others;
+  for (std::int32_t n = 1; n <= count; ++n) {
+    Sequence::Request other = first;
+    other.handle = choices_.next_handle();
+    const std::uint64_t seed = first.sampler.seed;
+    const auto drawn = philox4x32({static_cast<std::uint32_t>(n), 0, 2, 0},
+                                  {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+    other.sampler.seed = std::uint64_t{drawn[1]} << 32 | drawn[0];
+    others.push_back(std::make_unique<Sequence>(std::move(other), pool_));
+  }
+  return others;
 }
 
 bool EngineCore::opens_thinking(const GenerateRequest& request) const {
@@ -256,17 +289,32 @@ void EngineCore::cancel(SequenceHandle handle) {
   cancels_.push_back(handle);
 }
 
+void EngineCore::end_cancelled(SequenceHandle handle, std::vector<SequenceEvent>& events) {
+  if (choices_.has(handle)) {
+    std::vector<SequenceHandle> scheduled;
+    const SequenceUsage usage = choices_.close(handle, scheduled);
+    remove(scheduled);
+    SequenceEvent event{.handle = handle, .usage = usage, .finish = FinishReason::kCancelled};
+    event.choice = SequenceEvent::kWholeRequest;
+    events.push_back(std::move(event));
+    return;
+  }
+  if (const Sequence* sequence = schedule_.find(handle)) finish(sequence->end(FinishReason::kCancelled), events);
+}
+
+void EngineCore::remove(const std::vector<SequenceHandle>& handles) {
+  for (const SequenceHandle handle : handles) schedule_.remove(handle);
+}
+
 std::vector<SequenceEvent> EngineCore::step() {
   const Mono begin = clock_->mono();
   std::vector<SequenceEvent> events;
-  for (const SequenceHandle handle : cancels_) {
-    if (const Sequence* sequence = schedule_.find(handle))
-      finish(sequence->end(FinishReason::kCancelled), events);
-  }
+  for (const SequenceHandle handle : cancels_) end_cancelled(handle, events);
   cancels_.clear();
   for (Sequence* sequence : schedule_.admit()) {
     if (sequence->is_accepted()) continue;  // back after a preemption
     events.push_back(sequence->accept());
+    if (Choices::is_own(sequence->handle())) continue;  // its prompt counts once
     load_.prompt_tokens_total += sequence->usage().prompt_tokens;
     load_.cached_tokens_total += sequence->usage().cached_tokens;
   }
@@ -274,6 +322,10 @@ std::vector<SequenceEvent> EngineCore::step() {
   if (parts.empty()) return events;
   compute(std::move(parts), events);
   ++load_.steps_total;
+  std::vector<SequenceHandle> ended;
+  events = choices_.translate(std::move(events), ended);
+  remove(ended);
+  for (auto& sequence : choices_.take_ready()) schedule_.add(std::move(sequence));
   load_.step_seconds_last = std::chrono::duration<double>(clock_->mono() - begin).count();
   return events;
 }

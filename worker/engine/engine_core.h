@@ -7,6 +7,7 @@
 
 #include "base/core/clock.h"
 #include "worker/backend/backend.h"
+#include "worker/engine/choices.h"
 #include "worker/engine/constraint.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/logit_shaper.h"
@@ -71,6 +72,10 @@ class EngineCore final : public Engine {
   void draft(std::span<Sequence* const> sequences);
   bool can_draft() const { return limits_.drafts_batch_max > 0 && backend_->can_draft(); }
   void finish(SequenceEvent event, std::vector<SequenceEvent>& events);
+  /// The other answers of a request whose first one is `first`.
+  std::vector<std::unique_ptr<Sequence>> others_of(const Sequence::Request& first, std::int32_t count);
+  void end_cancelled(SequenceHandle handle, std::vector<SequenceEvent>& events);
+  void remove(const std::vector<SequenceHandle>& handles);
 
   std::unique_ptr<Backend> backend_;
   ServedModel model_;
@@ -85,6 +90,7 @@ class EngineCore final : public Engine {
   RequestedGrammars requested_;
   KvPool pool_;  // before schedule_: sequences give their blocks back to it
   Schedule schedule_;
+  Choices choices_;  // behind pool_, as schedule_
   EngineFacts facts_;
   EngineLoad load_;
   std::vector<SequenceHandle> cancels_;  ///< take effect at the next step

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "worker/tokenizer/tokenizer.h"
+
 namespace tidegate::worker {
 
 TokenLogprob measure_logprob(std::span<const float> logits, TokenId limit, TokenId chosen, std::int32_t top,

@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "worker/tokenizer/tokenizer.h"
+#include "worker/backend/backend.h"
 
 namespace tidegate::worker {
+
+class Tokenizer;
 
 /// How likely the model held one token of an answer, and which it held likelier or nearly as likely.
 struct TokenLogprob {

@@ -79,7 +79,7 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
   const SequenceHandle handle = ++last_handle_;
   Sequence sequence{.session = id, .number = number, .request = command.request, .deadline = Deadline::after(now, command.budget)};
   sequence.prompt_tokens_estimated = estimate_prompt_tokens(command);
-  sequence.collects = command.collect;
+  sequence.collects = command.collect && command.sampling.n == 1;
   GenerateRequest request{.handle = handle,
                           .messages = std::move(command.messages),
                           .raw = std::move(command.raw),
@@ -200,6 +200,8 @@ void EngineHost::route(SequenceEvent event, Mono now) {
                       .content = std::move(event.content),
                       .tool_calls = std::move(event.tool_calls),
                       .logprobs = std::move(event.logprobs),
+                      .choice = event.choice,
+                      .choice_finish = event.choice_finish,
                       .usage = event.usage,
                       .finish = event.finish,
                       .stop_text = std::move(event.stop_text),

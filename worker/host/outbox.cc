@@ -27,16 +27,19 @@ void merge(SessionEvent& held, SessionEvent later) {
   append_calls(held.tool_calls, std::move(later.tool_calls));
   for (TokenLogprob& logprob : later.logprobs) held.logprobs.push_back(std::move(logprob));
   held.usage = later.usage;
+  if (later.choice_finish) held.choice_finish = later.choice_finish;
+  if (!later.stop_text.empty()) held.stop_text = std::move(later.stop_text);
   if (!later.finish) return;
   held.finish = later.finish;
-  held.stop_text = std::move(later.stop_text);
   held.error = std::move(later.error);
 }
 
 void Outbox::add(SessionEvent event) {
   bytes_ += text_bytes(event);
-  const auto [slot, is_new] = index_of_sequence_.try_emplace(event.sequence, events_.size());
-  if (is_new) {
+  const bool ends_several = event.finish && event.choice_finish;
+  const std::pair<std::uint64_t, std::int32_t> key(event.sequence, event.choice);
+  const auto [slot, is_new] = index_of_.try_emplace(key, events_.size());
+  if (is_new || ends_several) {
     bytes_ += kEventBytes;
     events_.push_back(std::move(event));
     return;
@@ -45,7 +48,7 @@ void Outbox::add(SessionEvent event) {
 }
 
 std::vector<SessionEvent> Outbox::take() {
-  index_of_sequence_.clear();
+  index_of_.clear();
   bytes_ = 0;
   return std::exchange(events_, {});
 }

@@ -36,6 +36,8 @@ struct SessionEvent {
   std::string content;
   ToolCallDeltas tool_calls;
   std::vector<TokenLogprob> logprobs;
+  std::int32_t choice = 0;                    ///< of several answers; as engine.h
+  std::optional<FinishReason> choice_finish;  ///< of several answers: how this one ended
   SequenceUsage usage;  ///< running totals
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string

@@ -179,6 +179,7 @@ Result<SamplingParams> decode_sampling(v1::SamplingParams in) {
   if (in.has_seed()) out.seed = in.seed();
   out.max_tokens = in.max_tokens();
   for (std::string& stop : *in.mutable_stop()) out.stop.push_back(std::move(stop));
+  if (in.n() != 0) out.n = in.n();
   if (in.has_logprobs()) out.logprobs = in.logprobs();
   out.frequency_penalty = in.frequency_penalty();
   out.presence_penalty = in.presence_penalty();
@@ -261,9 +262,11 @@ v1::WorkerFrame encode_frame(SessionFrame frame) {
     }
     for (TokenLogprob& logprob : event.logprobs) encode_logprob(std::move(logprob), *to.add_logprobs());
     encode_usage(event.usage, *to.mutable_usage());
+    to.set_choice(std::max(0, event.choice));
+    if (event.choice_finish) to.set_choice_finish(encode_finish(*event.choice_finish));
+    if (!event.stop_text.empty()) to.set_stop_text(std::move(event.stop_text));
     if (!event.finish) continue;
     to.set_finish(encode_finish(*event.finish));
-    if (!event.stop_text.empty()) to.set_stop_text(std::move(event.stop_text));
     if (*event.finish != FinishReason::kError) continue;
     to.set_error_code(std::string(code_name(event.error.code)));
     to.set_error_reason(std::move(event.error.reason));

@@ -97,6 +97,26 @@ TEST(DecodeStart, ReadsPenaltiesBiasAndLogprobs) {
   EXPECT_EQ(decode_start(start).error().field, "logit_bias");
 }
 
+TEST(DecodeStart, OneAnswerUnlessMoreAreWanted) {
+  auto start = good_start();
+  EXPECT_EQ(decode_start(start)->sampling.n, 1);
+  start.mutable_sampling()->set_n(3);
+  EXPECT_EQ(decode_start(start)->sampling.n, 3);
+}
+
+TEST(EncodeFrame, TheEndOfOneOfSeveralAnswersTravels) {
+  SessionFrame frame;
+  frame.events.push_back({.sequence = 1, .choice = 2, .choice_finish = FinishReason::kStop, .stop_text = "END"});
+  frame.events.push_back({.sequence = 1, .choice = SequenceEvent::kWholeRequest, .finish = FinishReason::kCancelled});
+  const v1::WorkerFrame out = encode_frame(std::move(frame));
+  EXPECT_EQ(out.events(0).choice(), 2);
+  EXPECT_EQ(out.events(0).choice_finish(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(out.events(0).finish(), v1::FINISH_REASON_UNSPECIFIED);
+  EXPECT_EQ(out.events(0).stop_text(), "END");
+  EXPECT_EQ(out.events(1).choice(), 0);
+  EXPECT_EQ(out.events(1).finish(), v1::FINISH_REASON_CANCELLED);
+}
+
 TEST(EncodeFrame, LogprobsAndWhatSpeculationDidTravel) {
   SessionFrame frame;
   frame.events.push_back({.sequence = 1,
