@@ -31,7 +31,8 @@ struct StepPart {
 ///
 /// When a decoding sequence needs a block and none is free, the sequence admitted last leaves the batch, goes
 /// to the head of the queue and is computed again later, as far as the prefix cache has lost it by then (nothing is
-/// reserved for the worst case: most answers end early). The oldest sequence is never preempted, so the engine always makes progress.
+/// reserved for the worst case: most answers end early). The oldest sequence is never preempted, so the engine always makes
+/// progress.
 class Schedule {
  public:
   Schedule(ScheduleLimits limits, KvPool& pool) : limits_(limits), pool_(&pool) {}

@@ -52,6 +52,7 @@ void CpuBackend::draft_head(std::span<const float* const> rows, std::span<float*
 }
 
 void CpuBackend::follow(std::span<const BatchSequence> batch, const float* x) {
+  if (!has_mtp()) return;
   const auto hidden = static_cast<std::size_t>(spec_.hidden);
   const std::size_t row_bytes = static_cast<std::size_t>(spec_.cache_width()) * sizeof(float);
   std::vector<std::vector<float>> states(batch.size());     // of this step's tokens

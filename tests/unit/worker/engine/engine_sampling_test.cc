@@ -158,7 +158,8 @@ TEST(EngineSampling, RefusalsNameTheField) {
 
 // Metering: what a step cost is shared by tokens fed, to the microsecond.
 TEST(EngineSampling, DeviceTimeAddsUpToTheTimeOfTheSteps) {
-  EngineHarness h({.schedule = {4, 64}, .waiting_max = 8, .kv_blocks = 32}, [](FakeBackend& backend) { backend.end_chance = 0; });
+  EngineHarness h({.schedule = {4, 64}, .waiting_max = 8, .kv_blocks = 32},
+                  [](FakeBackend& backend) { backend.end_chance = 0; });
   std::int64_t spent = 0;
   h.backend->on_forward = [&] {
     h.clock.advance(std::chrono::microseconds(1003));
