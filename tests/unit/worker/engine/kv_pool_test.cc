@@ -191,7 +191,8 @@ TEST(KvPoolProperty, NothingOfAnotherSaltOrTextIsEverFound) {
         if (!one.blocks->try_cover(static_cast<std::int64_t>(one.tokens.size()))) continue;
         for (std::size_t n = found / 64; (n + 1) * 64 <= one.tokens.size(); ++n) {
           const auto prefix = std::span(one.tokens).first((n + 1) * 64);
-          holds[static_cast<std::size_t>(one.blocks->table()[n])] = {one.tenant, {prefix.begin(), prefix.end()}};
+          holds[static_cast<std::size_t>(one.blocks->table()[n])] =
+              std::pair(one.tenant, std::vector<TokenId>(prefix.begin(), prefix.end()));
         }
         one.blocks->publish(one.tokens, static_cast<std::int32_t>(one.tokens.size()));
         live.push_back(std::move(one));

@@ -1,6 +1,9 @@
 // The prefix cache through the whole engine: what it saves, and that nobody can tell it from its bill alone.
 #include <gmock/gmock.h>
 
+#include <string>
+#include <utility>
+
 #include "base/core/random.h"
 #include "tests/unit/worker/engine/engine_harness.h"
 
@@ -60,6 +63,32 @@ TEST(PrefixCache, AnotherTenantAndNoTenantComputeEverything) {
   h.drain();
   EXPECT_EQ(h.outcomes[2].usage.cached_tokens, 0);
   EXPECT_EQ(h.outcomes[3].usage.cached_tokens, 0);
+}
+
+// CVE-2025-46570: whoever can time first tokens must not learn what other tenants have asked. Steps and tokens computed
+// stand for time, so that the claim is exact.
+TEST(PrefixCache, AForeignPrefixCostsWhatAnUnknownOneCosts) {
+  const auto cost_of_first_token = [](bool is_known_to_another, std::uint64_t seed) {
+    Rng rng(seed);
+    std::string text;
+    for (std::uint64_t n = 64 + rng.below(300); n > 0; --n) text += static_cast<char>('a' + rng.below(26));
+    EngineHarness h({.schedule = {4, 64}, .waiting_max = 8, .kv_blocks = 40});
+    if (is_known_to_another) {
+      EXPECT_TRUE(h.engine->submit(salted(1, text, 1)));
+      h.drain();
+      EXPECT_GT(h.engine->load().kv_tokens_idle, 0);
+    }
+    const std::int64_t tokens = h.backend->tokens_total;
+    const std::int64_t steps = h.engine->load().steps_total;
+    EXPECT_TRUE(h.engine->submit(salted(2, text, 2)));
+    while (h.outcomes[2].usage.completion_tokens == 0) collect(h.engine->step(), h.outcomes);
+    const std::pair<std::int64_t, std::int64_t> cost(h.backend->tokens_total - tokens, h.engine->load().steps_total - steps);
+    h.drain();
+    return cost;
+  };
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    EXPECT_EQ(cost_of_first_token(true, seed), cost_of_first_token(false, seed)) << seed;
+  }
 }
 
 TEST(PrefixCache, AnAnswerIsPartOfTheNextTurnsPrefix) {
