@@ -17,6 +17,7 @@
 #include "gateway/core/idempotency.h"
 #include "gateway/core/key_policy.h"
 #include "gateway/core/service_tier.h"
+#include "gateway/core/settlement.h"
 #include "gateway/core/usage.h"
 
 /// What the gateway's edge (http/, rpc/) needs from its other halves. Fakes are in tests/support/gateway.
@@ -68,15 +69,6 @@ struct AdmissionRequest {
   bool is_stream = false;
   std::string surface;                   ///< "http.chat" | "http.messages" | "grpc.chat" | ...
   std::string end_user;                  ///< what the client sent as `user`, for caps of end users; empty = not named
-};
-
-/// What the answer prints.
-struct Settlement {
-  Money amount;
-  std::string currency;
-  std::string band;
-  std::string price_version;  ///< "book/id"
-  std::string receipt;        ///< signed, binary (base/receipt); empty: none was made
 };
 
 /// The money side of one admitted request. Exactly one settle() ends it; destroying an unsettled Charge settles it as

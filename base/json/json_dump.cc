@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <string_view>
 
 namespace tidegate::json {
@@ -29,10 +30,16 @@ void append_text(std::string& out, std::string_view text) {
   out += '"';
 }
 
+/// A number beyond double's range is infinite once it is read, and zero times a power beyond it is none at all: both
+/// are written as JSON can say them.
 void append_double(std::string& out, double number) {
+  if (!std::isfinite(number)) {
+    out += std::isnan(number) ? "0.0" : number < 0 ? "-1e999" : "1e999";
+    return;
+  }
   std::string text = fmt::format("{}", number);
   // 2.0 stays a number with a fraction, as it came.
-  if (text.find_first_of(".eni") == std::string::npos) text += ".0";
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
   out += text;
 }
 

@@ -32,22 +32,6 @@ v1::PriceBasis to_message(price::Basis basis) {
   return v1::PRICE_BASIS_UNSPECIFIED;
 }
 
-v1::AdminRole to_message(AdminRole role) {
-  switch (role) {
-    case AdminRole::kOperator:
-      return v1::ADMIN_ROLE_OPERATOR;
-    case AdminRole::kOwner:
-      return v1::ADMIN_ROLE_OWNER;
-    case AdminRole::kBilling:
-      return v1::ADMIN_ROLE_BILLING;
-    case AdminRole::kDeveloper:
-      return v1::ADMIN_ROLE_DEVELOPER;
-    case AdminRole::kViewer:
-      return v1::ADMIN_ROLE_VIEWER;
-  }
-  return v1::ADMIN_ROLE_UNSPECIFIED;
-}
-
 v1::UsageStatus to_message(UsageStatus status) {
   switch (status) {
     case UsageStatus::kCompleted: return v1::USAGE_STATUS_COMPLETED;
@@ -346,6 +330,22 @@ Result<Money> read_amount(const std::string& text, const std::string& field, boo
   if (amount) return amount;
   return fail(Code::kInvalidArgument, "bad_amount",
               fmt::format("{} must be a decimal with at most 12 places, such as \"12.5\"", field), field);
+}
+
+v1::AdminRole to_message(AdminRole role) {
+  switch (role) {
+    case AdminRole::kOperator:
+      return v1::ADMIN_ROLE_OPERATOR;
+    case AdminRole::kOwner:
+      return v1::ADMIN_ROLE_OWNER;
+    case AdminRole::kBilling:
+      return v1::ADMIN_ROLE_BILLING;
+    case AdminRole::kDeveloper:
+      return v1::ADMIN_ROLE_DEVELOPER;
+    case AdminRole::kViewer:
+      return v1::ADMIN_ROLE_VIEWER;
+  }
+  return v1::ADMIN_ROLE_UNSPECIFIED;
 }
 
 Result<AdminRole> read_admin_role(v1::AdminRole role) {

@@ -2,17 +2,25 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
 #include "gateway/core/tool_turns.h"
 
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::int64_t kTemplateTokensPerRequest = 16;
+/// Control tokens around it all, and the system text that Qwen's template writes when the conversation has none.
+constexpr std::int64_t kTemplateTokensPerRequest = 64;
 constexpr std::int64_t kTemplateTokensPerMessage = 8;
+/// Of a tool's result beside those: the tags around it are words to some vocabularies.
+constexpr std::int64_t kTemplateTokensPerResult = 16;
 /// What templates say about tools in general, around each of them, and around a call.
 constexpr std::int64_t kTemplateTokensForTools = 512;
 constexpr std::int64_t kTemplateTokensPerTool = 64;
 constexpr std::int64_t kTemplateTokensPerCall = 32;
+/// What a control character (\u0001) and a number with an exponent (1e15) grow by when they are written as JSON again.
+constexpr std::int64_t kEscapeGrowth = 5;
+constexpr std::int64_t kNumberGrowth = 16;
 
 std::unexpected<Error> invalid_value(std::string_view path, std::string_view name, std::string rule) {
   std::string field = path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
@@ -26,6 +34,24 @@ std::int64_t message_bytes(const PlanMessage& message) {
     bytes += std::ssize(call.id) + std::ssize(call.name) + std::ssize(call.arguments);
   }
   return bytes;
+}
+
+/// Bytes that a text may grow by when a template writes it as JSON, without blanks behind commas and colons: a text gets
+/// escapes, and the numbers of a document are written out.
+std::int64_t json_growth(std::string_view text) {
+  std::int64_t growth = 0;
+  bool is_behind_digit = false;
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) {
+      growth += kEscapeGrowth;
+    } else if (c == '"' || c == '\\') {
+      ++growth;
+    } else if (is_behind_digit && (c == 'e' || c == 'E')) {
+      growth += kNumberGrowth;
+    }
+    is_behind_digit = c >= '0' && c <= '9';
+  }
+  return growth;
 }
 
 std::int64_t raw_bytes(const RawPrompt& raw) {
@@ -132,12 +158,16 @@ std::int64_t prompt_tokens_bound(const Plan& plan) {
   if (plan.raw) tokens += raw_bytes(*plan.raw);
   for (const PlanMessage& message : plan.messages) {
     tokens += message_bytes(message) + kTemplateTokensPerMessage;
+    if (message.role == Role::kTool) tokens += kTemplateTokensPerResult;
     // Templates write some arguments as JSON again: a blank behind every comma and colon, at most.
-    for (const ToolCall& call : message.tool_calls) tokens += std::ssize(call.arguments) + kTemplateTokensPerCall;
+    for (const ToolCall& call : message.tool_calls) {
+      tokens += std::ssize(call.arguments) + json_growth(call.arguments) + kTemplateTokensPerCall;
+    }
   }
   if (!plan.tools.empty()) {
     tokens += kTemplateTokensForTools + 2 * tool_bytes(plan.tools) +
               kTemplateTokensPerTool * std::ssize(plan.tools);
+    for (const PlanTool& tool : plan.tools) tokens += json_growth(tool.description);
   }
   return tokens;
 }

@@ -95,7 +95,8 @@ struct PlanNames {
 /// Fails: invalid_argument/invalid_value or request_too_large, naming field, limit and fix.
 Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNames& names = {});
 
-/// No tokenizer makes more tokens than the text has bytes; the template adds a few control tokens a message.
+/// No tokenizer makes more tokens than the text has bytes; the template adds a few control tokens a message, a system
+/// text where there is none, and the escapes of what it writes as JSON.
 /// Used for the hold, before the worker has counted.
 std::int64_t prompt_tokens_bound(const Plan& plan);
 

@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "base/core/encoding.h"
+
 namespace tidegate::gateway {
 namespace {
 
@@ -70,7 +72,7 @@ Status check_tools(const std::vector<PlanTool>& tools, const PlanToolChoice& cho
   }
   if (choice.mode == ToolMode::kFunction && !seen.contains(choice.name)) {
     return refuse(std::string(names.tool_choice),
-                  fmt::format("names '{}', which is none of '{}'", choice.name.substr(0, 64), names.tools));
+                  fmt::format("names '{}', which is none of '{}'", utf8_prefix(choice.name, 64), names.tools));
   }
   if (choice.is_forced() && format.kind != FormatKind::kText) {
     return refuse(std::string(names.response_format),

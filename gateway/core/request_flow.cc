@@ -78,8 +78,10 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
     return settle(Outcome::kFailed, "error", Reply::kError, false);
   }
   // Counts never fall, and no prompt is empty: a worker that lost them would make what was delivered free.
-  const bool is_counted = event.usage.prompt >= usage_.prompt && event.usage.completion >= usage_.completion;
-  if ((event.has_text && !is_counted) || (is_good_end && (!is_counted || event.usage.prompt == 0))) {
+  const bool is_counted = event.usage.is_sound() && event.usage.prompt >= usage_.prompt &&
+                          event.usage.completion >= usage_.completion;
+  if ((event.has_text && !is_counted) || (event.accepted && !event.usage.is_sound()) ||
+      (is_good_end && (!is_counted || event.usage.prompt == 0))) {
     return give_up(Error(Code::kInternal, "usage_lost", "The worker lost count of the answer; send the request again."));
   }
   FlowActions actions;

@@ -8,13 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/core/encoding.h"
 #include "gateway/core/plan_tools.h"
 
 namespace tidegate::gateway {
 namespace {
 
 /// Ids come from outside: enough of one to find it.
-std::string_view shown(const std::string& id) { return std::string_view(id).substr(0, 64); }
+std::string_view shown(const std::string& id) { return utf8_prefix(id, 64); }
 
 class Turns {
  public:

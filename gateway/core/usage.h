@@ -13,6 +13,8 @@ struct TokenUsage {
   std::int64_t reasoning = 0;
 
   std::int64_t total() const { return prompt + completion; }
+  /// Nothing negative, and no part larger than its whole: anything else is a worker's bug and must not become a bill.
+  bool is_sound() const { return 0 <= cached && cached <= prompt && 0 <= reasoning && reasoning <= completion; }
   bool operator==(const TokenUsage&) const = default;
 };
 

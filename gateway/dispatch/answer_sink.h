@@ -7,6 +7,7 @@
 #include "base/core/clock.h"
 #include "base/core/result.h"
 #include "base/net/asio.h"
+#include "gateway/core/answer_end.h"
 #include "gateway/core/api_error.h"
 #include "gateway/core/rate_status.h"
 #include "gateway/core/tool_call.h"
@@ -15,17 +16,6 @@
 #include "gateway/ports.h"
 
 namespace tidegate::gateway {
-
-/// The end of an answer.
-struct AnswerEnd {
-  std::string reasoning;      ///< text that came with the last event
-  std::string content;
-  ToolCallDeltas tool_calls;  ///< of the last event too; of a whole answer all of them, one piece each
-  std::string finish_reason;  ///< stop | length | tool_calls | content_filter
-  std::string stop_text;      ///< the stop string that ended it; "" when the model ended by itself
-  TokenUsage usage;
-  Settlement settlement;
-};
 
 /// One dialect's way of answering one request. Called by the request driver on the io thread, one call at a time.
 /// A failed write means that the client is gone.

@@ -297,11 +297,12 @@ awaitable<FlowActions> RequestDriver::deliver() {
   if (!first_token_) {
     first_token_ = now;
     pool_metrics_->ttft_seconds->observe(seconds(now - context_.received));
-  } else {
+  } else if (context_.plan.is_stream) {
     pool_metrics_->inter_token_seconds->observe(seconds(now - last_token_));
   }
   last_token_ = now;
-  // An answer that does not stream only collects: on the wire it is as silent as before.
+  // An answer that does not stream only collects: on the wire it is as silent as before, and its events come as seldom
+  // as its worker pleases.
   if (context_.plan.is_stream) last_write_ = now;
   const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content),
                                                 std::move(delta_.tool_calls));

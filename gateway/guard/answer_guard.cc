@@ -1,6 +1,7 @@
 #include "gateway/guard/answer_guard.h"
 
 #include <iterator>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -75,10 +76,12 @@ awaitable<bool> AnswerGuard::pass(SequenceDelta& delta) {
   const std::size_t whole = is_end || calls_.empty() ? calls_.size() : calls_.size() - 1;
   std::vector<std::size_t> calls_shown;
   for (std::size_t i = 0; i < whole; ++i) {
-    if (calls_[i].arguments.empty()) continue;
+    std::string& arguments = calls_[i].arguments;
+    if (arguments.empty()) continue;
+    if (arguments.find('\\') != std::string::npos) arguments = spelled_out(arguments);
     GuardText text;
     text.role = kCallRole;
-    text.all = calls_[i].arguments;
+    text.all = arguments;
     check.texts.push_back(text);
     calls_shown.push_back(i);
   }

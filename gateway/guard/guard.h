@@ -92,6 +92,8 @@ struct GuardLimits {
   static constexpr std::size_t kMessageBytesMax = 500;
   static constexpr std::size_t kReplacementBytesMax = 128;
   static constexpr std::size_t kHitsMax = 256;
+  /// Of one check: a verdict from outside must not fail for their number, which clients choose.
+  static constexpr std::size_t kTextsMax = 8'192;
 };
 
 /// Thread-safe: every io thread calls it.

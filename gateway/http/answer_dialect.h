@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "gateway/core/answer_end.h"
 #include "gateway/core/api_error.h"
-#include "gateway/dispatch/answer_sink.h"
 #include "gateway/http/answer_head.h"
 
 namespace tidegate::gateway {

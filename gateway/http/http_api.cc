@@ -10,6 +10,7 @@
 #include "gateway/http/completion_parse.h"
 #include "gateway/http/deepseek_balance.h"
 #include "gateway/http/key_use.h"
+#include "gateway/http/keyed_http.h"
 #include "gateway/http/openai_chat_parse.h"
 #include "gateway/http/openai_models.h"
 #include "gateway/http/openapi.h"
@@ -88,7 +89,8 @@ awaitable<void> generate_once(HttpCall call, std::shared_ptr<const Principal> ca
   const IdempotencyDesk::Work work = [&call, &caller, read_ask](ChargeFence* fence) {
     return generate(call, caller, read_ask, fence);
   };
-  auto served = co_await desk->serve(call.exchange, *caller, std::move(key_text), call.request, work);
+  KeyedHttp keyed(call.exchange);
+  auto served = co_await desk->serve(keyed, *caller, std::move(key_text), call.request, work);
   switch (served.how) {
     case IdempotencyDesk::How::kRun: break;
     case IdempotencyDesk::How::kReplayed:

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "base/core/encoding.h"
@@ -31,7 +32,9 @@ void append_openai_cut(std::string& out, const ApiError& error) {
 std::string system_fingerprint(std::string_view weights_digest) {
   const auto colon = weights_digest.find(':');
   const auto hex = colon == std::string_view::npos ? weights_digest : weights_digest.substr(colon + 1);
-  return hex.empty() ? std::string() : "fp_" + std::string(hex.substr(0, kFingerprintDigits));
+  // A worker names its digest: one that is no digest must not be cut within a character.
+  const auto digits = hex.substr(0, std::min(kFingerprintDigits, hex.find_first_not_of("0123456789abcdefABCDEF")));
+  return digits.empty() ? std::string() : "fp_" + std::string(digits);
 }
 
 void append_openai_tier(std::string& out, const AnswerHead& head) {

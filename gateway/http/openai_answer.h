@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "base/core/ids.h"
+#include "gateway/core/answer_end.h"
 #include "gateway/core/api_error.h"
-#include "gateway/dispatch/answer_sink.h"
 #include "gateway/http/answer_head.h"
 
 /// What answers of chat completions (chat_answer.h) and of completions (completion_answer.h) have in common.
@@ -17,7 +17,7 @@ std::string openai_error_body(const ApiError& error, const RequestId& request);
 void append_openai_cut(std::string& out, const ApiError& error);
 
 /// "fp_" and the first twelve digits of the digest: changes exactly when the weights do. "" for an unknown
-/// digest.
+/// digest and for what is none.
 std::string system_fingerprint(std::string_view weights_digest);
 
 /// "id" (`id_prefix` and the request's id), "object", "created", "model" and "system_fingerprint", without braces.

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/core/encoding.h"
 #include "gateway/http/request_fields.h"
 
 namespace tidegate::gateway {
@@ -94,7 +95,7 @@ Status parse_tool_calls(const json::value& value, const std::string& path, PlanM
 }
 
 /// Calls of the old form have no ids. The next function message of the same name answers; one is open at a time.
-std::string legacy_id(std::string_view function) { return "function_" + std::string(function.substr(0, 64)); }
+std::string legacy_id(std::string_view function) { return "function_" + std::string(utf8_prefix(function, 64)); }
 
 /// What an assistant asked for and what a tool answered.
 Status parse_calls(const json::object& from, const std::string& path, PlanMessage& message) {

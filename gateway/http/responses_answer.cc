@@ -336,7 +336,9 @@ void ResponsesDialect::append_calls(std::string& out, const AnswerHead& head, st
   open(out, head);
   for (const ToolCallDelta& call : calls) {
     if (call.is_first()) enter_call(out, head, call);
-    if (call.arguments.empty()) continue;
+    // A worker whose first piece has no id must not bring the gateway down.
+    const bool is_in_call = !items_.empty() && items_.back().kind == Kind::kCall;
+    if (call.arguments.empty() || !is_in_call) continue;
     items_.back().text += call.arguments;
     begin_event(out, "response.function_call_arguments.delta");
     append_place(out, head);

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/core/check.h"
-#include "gateway/money/price_change.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -263,11 +262,10 @@ LiveCharge::Closed LiveCharge::final_record(const Rated& rated, v1::UsageStatus 
 }
 
 std::optional<Wall> LiveCharge::price_until() const {
-  const price::PriceBook& book = *admitted_.book;
   const price::PriceKey whose = key();
-  const price::PriceVersion* version = book.version_at(whose, admitted_.admitted);
+  const price::PriceVersion* version = admitted_.book->version_at(whose, admitted_.admitted);
   if (version == nullptr) return std::nullopt;
-  return next_price_change(book, *version, whose, admitted_.admitted);
+  return context_->price_changes.next(admitted_.book, *version, whose, admitted_.admitted);
 }
 
 price::PriceKey LiveCharge::key() const {

@@ -11,6 +11,8 @@ namespace tidegate::gateway {
 namespace {
 
 constexpr std::size_t kEventBytesMax = 1 << 20;
+constexpr std::size_t kLengthBytes = 4;
+constexpr std::size_t kFailureBit = std::size_t{1} << 31;  // in a length: a failure, not an event
 
 void decode_sampling(const v1::SamplingParams& from, PlanSampling& to) {
   if (from.has_temperature()) to.temperature = from.temperature();
@@ -91,6 +93,22 @@ void decode_calls(v1::ChatMessage& from, PlanMessage& to) {
 }
 
 std::optional<Role> role_of(const std::string& name) { return name == "tool" ? Role::kTool : parse_role(name); }
+
+void append_length(std::string& out, std::size_t size) {
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((size >> shift) & 0xff);
+}
+
+std::optional<Error> read_failure(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  const auto code = static_cast<unsigned char>(text.front());
+  const std::size_t first = text.find('\n', 1);
+  const std::size_t second = first == std::string_view::npos ? first : text.find('\n', first + 1);
+  if (code == 0 || code > static_cast<unsigned char>(Code::kUnauthenticated) || second == std::string_view::npos) {
+    return std::nullopt;
+  }
+  return Error(static_cast<Code>(code), std::string(text.substr(1, first - 1)), std::string(text.substr(second + 1)),
+               std::string(text.substr(first + 1, second - first - 1)));
+}
 
 }  // namespace
 
@@ -189,6 +207,45 @@ bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next) {
     }
   }
   return true;
+}
+
+void append_event(std::string& out, const v1::ChatEvent& event) {
+  append_length(out, event.ByteSizeLong());
+  event.AppendToString(&out);
+}
+
+/// The code as a byte, then reason, field and message, each on a line of its own but the last.
+void append_failure(std::string& out, const Error& error) {
+  std::string text(1, static_cast<char>(error.code));
+  text += error.reason + '\n' + error.field + '\n' + error.message;
+  append_length(out, text.size() | kFailureBit);
+  out += text;
+}
+
+Result<KeptChat> read_kept(std::string_view bytes) {
+  const auto bad = [] {
+    return fail(Code::kDataLoss, "bad_answer", "the stored answer is not one this gateway can read");
+  };
+  KeptChat kept;
+  while (!bytes.empty()) {
+    if (bytes.size() < kLengthBytes || !kept.end) return bad();  // nothing comes after an end
+    std::size_t size = 0;
+    for (const char byte : bytes.substr(0, kLengthBytes)) size = (size << 8) | static_cast<unsigned char>(byte);
+    const bool is_failure = (size & kFailureBit) != 0;
+    size &= ~kFailureBit;
+    bytes.remove_prefix(kLengthBytes);
+    if (bytes.size() < size) return bad();
+    const std::string_view one = bytes.substr(0, size);
+    bytes.remove_prefix(size);
+    if (is_failure) {
+      auto error = read_failure(one);
+      if (!error) return bad();
+      kept.end = fail(*std::move(error));
+    } else if (!kept.events.emplace_back().ParseFromArray(one.data(), static_cast<int>(one.size()))) {
+      return bad();
+    }
+  }
+  return kept;
 }
 
 Error public_error(const Refusal& refusal) {

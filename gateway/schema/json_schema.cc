@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <span>
+#include <string_view>
 #include <utility>
 
+#include "base/core/encoding.h"
 #include "base/json/json_dump.h"
 #include "gateway/core/plan_tools.h"
 
@@ -35,7 +38,7 @@ std::unexpected<Error> refuse(std::string field, std::string_view rule, std::str
 
 /// Names inside a schema come from outside: enough of one to find it.
 std::string below(const std::string& path, std::string_view name) {
-  return json::join_path(path, name.substr(0, 64));
+  return json::join_path(path, utf8_prefix(name, 64));
 }
 
 /// Checks a strict schema to its leaves.
@@ -162,23 +165,23 @@ class StrictCheck {
       return refuse(below(path, "required"), "must be an array of names", "wrong_type");
     }
     const json::array& names = required != nullptr ? required->get_array() : none;
+    std::set<std::string_view> known;  // a schema may name thousands
     for (const json::value& name : names) {
       if (!name.is_string()) return refuse(below(path, "required"), "must be an array of names", "wrong_type");
       const std::string_view wanted(name.get_string());
+      known.insert(wanted);
       if (properties == nullptr || !properties->get_object().contains(wanted)) {
-        return refuse(below(path, "required"), fmt::format("names '{}', which is no property", wanted.substr(0, 64)));
+        return refuse(below(path, "required"), fmt::format("names '{}', which is no property", utf8_prefix(wanted, 64)));
       }
     }
     if (properties == nullptr) return {};
     for (const auto& member : properties->get_object()) {
       const std::string_view key = member.key();
-      const bool is_required =
-          std::ranges::any_of(names, [&](const json::value& name) { return std::string_view(name.get_string()) == key; });
-      if (is_required) continue;
+      if (known.contains(key)) continue;
       return refuse(below(path, "required"),
                     fmt::format("must name every property of a strict schema; '{}' is missing (give it the type "
                                 "[..., \"null\"] if it may be left open)",
-                                key.substr(0, 64)));
+                                utf8_prefix(key, 64)));
     }
     return {};
   }

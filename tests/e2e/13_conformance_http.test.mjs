@@ -210,10 +210,11 @@ test('http: an Idempotency-Key answers once, in every dialect, and its repeats s
     ['/v1/chat/completions', ask({ max_tokens: 2, stream: true })]]) {
     const headers = { 'Idempotency-Key': randomUUID() };
     const first = await post(path, body, { headers });
+    const text = await first.text();  // to its end: until then a repeat hears that it is under way
     const again = await post(path, body, { headers });
     assert.equal(first.status, 200);
     assert.equal(again.status, 200);
-    assert.equal(await again.text(), await first.text(), path);
+    assert.equal(await again.text(), text, path);
     assert.equal(first.headers.get('idempotent-replayed'), null);
     assert.equal(again.headers.get('idempotent-replayed'), 'true');
     assert.equal(again.headers.get('x-request-id'), first.headers.get('x-request-id'));

@@ -1,7 +1,4 @@
-// Fuzz entry for schemas and for text under them. Not in the normal build:
-//
-//   clang++ -std=c++23 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/grammar_fuzz.cc
-//     worker/engine/grammar/*.cc base/json/json.cc base/core/result.cc base/core/encoding.cc -lfmt
+// Schemas, and text under them.
 //
 // Input: a schema, a zero byte, then bytes that are fed to its grammar one by one. What must hold: compiling is bounded
 // and never crashes; a text that is accepted whole is JSON; rollback leaves what was there before.

@@ -80,11 +80,7 @@ void ToolParser::on_byte(char c, Output& out) {
         add_arguments(std::string_view(&c, 1), out);
         break;
       }
-      fence_ += c;
-      while (!may_end_fence(fence_)) {
-        add_arguments(std::string_view(fence_).substr(0, 1), out);
-        fence_.erase(0, 1);
-      }
+      in_broken(c, out);
       break;
     case At::kTail:
       // The end of the fence, or of the object around the arguments.
@@ -317,6 +313,16 @@ void ToolParser::in_arguments(char c, Output& out) {
       on_byte(c, out);
       break;
   }
+}
+
+void ToolParser::in_broken(char c, Output& out) {
+  fence_ += c;
+  // Behind a whole end a blank changes nothing: a long row of them is not looked at from its beginning each time.
+  if (fence_.size() > kFenceEnd.size() && is_blank(c)) return;
+  std::size_t told = 0;
+  while (!may_end_fence(std::string_view(fence_).substr(told))) ++told;
+  add_arguments(std::string_view(fence_).substr(0, told), out);
+  fence_.erase(0, told);
 }
 
 void ToolParser::add_arguments(std::string_view text, Output& out) {

@@ -66,6 +66,8 @@ class ToolParser {
   void on_hermes_value(Output& out);
   void begin_arguments(Output& out);
   void in_arguments(char c, Output& out);
+  /// In a fence: what may be its end waits.
+  void in_broken(char c, Output& out);
   void add_arguments(std::string_view text, Output& out);
 
   ToolSyntax syntax_;

@@ -25,6 +25,12 @@ TEST(JsonDump, NumbersAreAsShortAsTheyReadBack) {
   EXPECT_EQ(dumped("[0.5,2.0,-3,1e300,18446744073709551615]"), "[0.5,2.0,-3,1e+300,18446744073709551615]");
 }
 
+TEST(JsonDump, NumbersBeyondTheRangeStayNumbers) {
+  const std::string once = dumped("[1e999,-1e999,0e999]");
+  EXPECT_EQ(once, "[1e999,-1e999,0.0]");
+  EXPECT_EQ(dumped(once), once);
+}
+
 TEST(JsonDump, TextBeyondAsciiStaysAndControlsAreEscaped) {
   EXPECT_EQ(dumped(R"(["\u6708\u0001\n\"\\"])"), "[\"月\\u0001\\n\\\"\\\\\"]");
 }

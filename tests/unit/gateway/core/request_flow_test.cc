@@ -118,6 +118,26 @@ TEST(RequestFlow, AWorkerThatLosesCountDoesNotMakeTheAnswerFree) {
   EXPECT_EQ(flow.outcome(), Outcome::kFailed) << "an answer without its prompt";
 }
 
+TEST(RequestFlow, CountsThatDoNotFitEachOtherAreNeverBilled) {
+  const TokenUsage odd[] = {{.prompt = 10, .cached = 11, .completion = 5, .reasoning = 0},
+                            {.prompt = 10, .cached = -1, .completion = 5, .reasoning = 0},
+                            {.prompt = 10, .cached = 0, .completion = 5, .reasoning = 6},
+                            {.prompt = 10, .cached = 0, .completion = 5, .reasoning = -1}};
+  for (const TokenUsage& usage : odd) {
+    FlowEvent first = accepted(10), next = text(10, 5), last = ended(SequenceEnd::kStop, 10, 5);
+    first.usage = next.usage = last.usage = usage;
+    RequestFlow fresh = starting();
+    EXPECT_THAT(v(fresh.on_worker_event(first)), ElementsAre(kLeaveWorker, kSettle));
+    EXPECT_EQ(fresh.usage(), TokenUsage()) << "nothing was delivered";
+    for (const FlowEvent& event : {next, last}) {
+      RequestFlow flow = streaming();
+      EXPECT_THAT(v(flow.on_worker_event(event)), ElementsAre(kLeaveWorker, kSettle));
+      EXPECT_EQ(flow.refusal().error.reason, "usage_lost");
+      EXPECT_EQ(flow.usage().completion, 3) << "what the client has";
+    }
+  }
+}
+
 TEST(RequestFlow, RefusedCheckHoldsNothing) {
   RequestFlow flow(true);
   EXPECT_THAT(v(flow.on_checked(Refusal(Error(Code::kUnauthenticated, "invalid_api_key", "m")))),

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/core/encoding.h"
 #include "gateway/core/plan.h"
 #include "gateway/core/plan_tools.h"
 #include "gateway/core/tool_call.h"
@@ -49,6 +50,19 @@ TEST(ToolTurns, RefusalsNameTheCall) {
   EXPECT_NE(why(plan_with({kAsk, calls({"a", "a"}), result("a")})).find("two calls 'a'"), std::string::npos);
   EXPECT_NE(why(plan_with({kAsk, calls({""})})), "");
   EXPECT_EQ(check_plan(plan_with({kAsk, result("a")}), "", {.messages = "input"}).error().field, "input");
+}
+
+TEST(ToolTurns, RefusalsQuoteWholeCharacters) {
+  std::string name;
+  for (int i = 0; i < 40; ++i) name += "\xe6\xb5\xb7";
+  const std::string stray = why(plan_with({kAsk, result(name)}));
+  EXPECT_NE(stray.find("\xe6\xb5\xb7'"), std::string::npos) << stray;
+  EXPECT_TRUE(is_valid_utf8(stray));
+  Plan plan = plan_with({kAsk});
+  plan.tools.push_back({.name = "f", .description = "", .parameters = "", .strict = false});
+  plan.tool_choice = {ToolMode::kFunction, name};
+  EXPECT_NE(why(plan).find("which is none of"), std::string::npos);
+  EXPECT_TRUE(is_valid_utf8(why(plan)));
 }
 
 TEST(ToolTurns, OnlyAssistantsCall) {
@@ -121,6 +135,22 @@ TEST(PlanTools, TheHoldCoversToolsCallsAndTheirTemplate) {
   const std::int64_t before = prompt_tokens_bound(plan);
   plan.messages[1].tool_calls[0].arguments.assign(1'000, 'x');
   EXPECT_GT(prompt_tokens_bound(plan), before + 990);
+}
+
+TEST(PlanTools, TheHoldCoversWhatTemplatesWriteAsJson) {
+  Plan plan = plan_with({kAsk, calls({"a"}), result("a")});
+  std::string& arguments = plan.messages[1].tool_calls[0].arguments;
+  arguments.assign(1'000, '\n');  // no JSON: written as a text, two bytes each
+  EXPECT_GE(prompt_tokens_bound(plan), 2'000);
+  arguments.assign(1'000, '\x01');
+  EXPECT_GE(prompt_tokens_bound(plan), 6'000) << "\\u0001";
+  arguments = "[";
+  for (int i = 0; i < 1'000; ++i) arguments += "1e15,";
+  arguments += "1]";
+  EXPECT_GE(prompt_tokens_bound(plan), 20'000) << "1000000000000000.0 and a comma with its blank";
+  arguments = "{}";
+  plan.tools = {{"f", std::string(1'000, '\x01'), "", false}};
+  EXPECT_GE(prompt_tokens_bound(plan), 6'000);
 }
 
 TEST(ToolCalls, PiecesOfOneCallBecomeOne) {

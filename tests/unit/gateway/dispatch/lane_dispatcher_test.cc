@@ -223,10 +223,11 @@ TEST_F(LaneDispatcherTest, AWaitingRequestHasAPlace) {
 TEST_F(LaneDispatcherTest, FairnessIsMeasuredPerPool) {
   worker("one", 0);
   set_routes({route("one")});
+  clock_.shift(std::chrono::seconds(1));  // it is published ten times a second
   submit(new_ear());
   const Labels labels{{"model", "m"}, {"region", "local"}, {"pool", "cpu"}};
-  // "hello" has 29 tokens at most, its answer 16, and each weighs two.
-  EXPECT_EQ(registry_.value("tidegate_gateway_fairness_bound_tokens", labels), 2 * 2 * (29 + 16));
+  // "hello" has 77 tokens at most, its answer 16, and each weighs two.
+  EXPECT_EQ(registry_.value("tidegate_gateway_fairness_bound_tokens", labels), 2 * 2 * (77 + 16));
   EXPECT_EQ(registry_.value("tidegate_gateway_fairness_gap_tokens", labels), 0);
   EXPECT_EQ(registry_.value("tidegate_gateway_fairness_violations_total", labels), 0);
 }

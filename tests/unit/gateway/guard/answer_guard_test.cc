@@ -129,6 +129,16 @@ TEST(AnswerGuard, ACallIsReadWholeAndHandedOverWhole) {
   EXPECT_EQ(last.end, SequenceEnd::kToolCalls);
 }
 
+TEST(AnswerGuard, EscapesInACallHideNothing) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  answer.pass(call_delta(0, "c0", R"({"q":"\u0066orb)", 2));
+  answer.pass(call_delta(0, "", R"(idden"})", 3));
+  const SequenceDelta out = answer.pass(end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 4}));
+  EXPECT_TRUE(answer.is_cut);
+  EXPECT_TRUE(out.tool_calls.empty());
+}
+
 TEST(AnswerGuard, ADeniedCallIsNotRun) {
   Answer answer;
   answer.pass(accepted_delta(10));

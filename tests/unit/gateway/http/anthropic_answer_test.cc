@@ -17,7 +17,7 @@ const std::string kRequest = "01956a3e-7c00-7000-8000-000000000001";
 
 AnswerHead head() {
   AnswerHead h;
-  h.request = RequestId{test::SequentialIds::make(1)};
+  h.request = RequestId{tidegate::test::SequentialIds::make(1)};
   h.model = "deepseek-v4-pro";
   h.variant = "fp8";
   h.accepted = {.prompt = 1'861, .cached = 1'856};

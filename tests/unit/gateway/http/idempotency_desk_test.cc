@@ -395,6 +395,25 @@ TEST_F(IdempotencyDeskTest, ABadHeaderAndAnInstallationWithoutAStoreSaySo) {
   EXPECT_EQ(house.fetch("POST", "/v1/chat/completions", chat_body(false), headers).status, 401);
 }
 
+TEST_F(IdempotencyDeskTest, AClaimThatWasTakenButNotAnsweredIsLetGoOf) {
+  IdempotencyOptions often;
+  often.renew_every = std::chrono::milliseconds(5);
+  Edge busy(house, names, store_clock, often);
+  auto keeping = std::async(std::launch::async, [&] {
+    const auto keep = [&] { return busy.desk.keep_claims(); };
+    house.threads.run_on(0, keep);
+  });
+  house.threads.run_on(0, [&] { busy.store.lose_claim_answer(); });
+  EXPECT_EQ(busy.post(chat_body(false), "lost").status, 503);
+  const auto is_free = [&] { return house.threads.run_on(0, [&] { return names.held.empty(); }); };
+  EXPECT_TRUE(eventually(is_free)) << "a repeat would hear 409 for as long as the lease lasts";
+  auto soon = busy.post_soon(chat_body(false), "lost");
+  answer(0);
+  EXPECT_EQ(soon.get().status, 200);
+  busy.desk.stop();
+  keeping.get();
+}
+
 TEST_F(IdempotencyDeskTest, OpenClaimsAreRenewedUntilTheyEnd) {
   IdempotencyOptions often;
   often.renew_every = std::chrono::milliseconds(5);

@@ -51,6 +51,8 @@ TEST(OpenAiApi, AnswersAWholeCompletionAfterItWasSettled) {
   EXPECT_EQ(entry.settled[0].worker_id, "worker-1");
   EXPECT_EQ(entry.accepted.size(), 1U);
   EXPECT_TRUE(entry.progress.empty()) << "nothing had left before the end";
+  const Labels pool{{"model", "tang-moe"}, {"region", "local"}, {"pool", "cpu"}};
+  EXPECT_EQ(api.registry.value("tidegate_gateway_inter_token_seconds", pool), 0) << "of streams only";
   EXPECT_EQ(entry.request.surface, "http.chat");
   EXPECT_EQ(entry.request.pool, "cpu");
 }

@@ -158,6 +158,15 @@ TEST(ToolsAnswer, AnthropicsWholeInputIsAlwaysAnObject) {
   EXPECT_EQ(parsed->at("stop_reason"), "max_tokens") << "length wins";
 }
 
+TEST(ToolsAnswer, APieceOfNoCallIsNoItemOfResponses) {
+  ResponsesDialect dialect((PlanSampling()));
+  std::string out;
+  dialect.append_text(out, head(), "", "");
+  out.clear();
+  dialect.append_calls(out, head(), kRest);
+  EXPECT_EQ(out, "") << "its first piece, with id and name, is missing";
+}
+
 TEST(ToolsAnswer, ResponsesCallsAreItemsWhoseIdsAndArgumentsTheEndRepeats) {
   ResponsesDialect dialect((PlanSampling()));
   std::string out;

@@ -134,6 +134,36 @@ TEST(ChatCodec, OnlyDeltasMerge) {
   EXPECT_FALSE(merge_events(finished, last));
 }
 
+TEST(ChatCodec, KeptEventsComeBackAsTheyWereAndDamagedOnesDoNot) {
+  std::string kept;
+  append_event(kept, encode_delta("why", "a\xe6\x98\xa5"));
+  append_event(kept, encode_finished({}, ServiceTier::kDefault));
+  const auto read = read_kept(kept);
+  ASSERT_TRUE(read);
+  ASSERT_EQ(read->events.size(), 2U);
+  EXPECT_EQ(read->events[0].delta().content(), "a\xe6\x98\xa5");
+  EXPECT_TRUE(read->events[1].has_finished());
+  EXPECT_TRUE(read->end);
+  EXPECT_EQ(read_kept("")->events.size(), 0U);
+  for (std::size_t cut = 1; cut < 4; ++cut) EXPECT_FALSE(read_kept(kept.substr(0, cut))) << cut;
+  EXPECT_FALSE(read_kept(kept.substr(0, kept.size() - 1)));
+  EXPECT_FALSE(read_kept("\xff\xff\xff\xff rest"));
+}
+
+TEST(ChatCodec, AKeptFailureComesBackWholeAndLast) {
+  const Error failure(Code::kUnavailable, "worker_lost", "The worker went away.\nTwice.", "model");
+  std::string kept;
+  append_event(kept, encode_delta("", "half"));
+  append_failure(kept, failure);
+  const auto read = read_kept(kept);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->events.size(), 1U);
+  ASSERT_FALSE(read->end);
+  EXPECT_EQ(read->end.error(), failure);
+  append_event(kept, encode_delta("", "more"));
+  EXPECT_FALSE(read_kept(kept)) << "nothing comes after an end";
+}
+
 TEST(ChatCodec, InternalWordsDoNotLeak) {
   const Error error = public_error(Error(Code::kInternal, "lease_null", "pointer 0x12"));
   EXPECT_EQ(error.code, Code::kInternal);

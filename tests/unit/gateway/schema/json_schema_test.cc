@@ -5,6 +5,7 @@
 #include <string>
 #include <tuple>
 
+#include "base/core/encoding.h"
 #include "gateway/core/plan_tools.h"
 
 namespace tidegate::gateway {
@@ -31,6 +32,16 @@ TEST(JsonSchema, StrictTakesEveryWordOfTheSubset) {
   }
   EXPECT_TRUE(strict(R"({"$defs":{"n":{"type":"null"}},"anyOf":[{"$ref":"#/$defs/n"}]})"));
   EXPECT_TRUE(strict(R"({"$def":{"n":{"type":"null"}},"anyOf":[{"$ref":"#/$def/n"}]})")) << "as DeepSeek writes it";
+}
+
+TEST(JsonSchema, RequiredNamesStandInAnyOrderAndMayRepeat) {
+  const auto twice =
+      strict(R"({"type":"object","properties":{"a":{},"b":{}},"required":["b","a","b"],"additionalProperties":false})");
+  EXPECT_TRUE(twice);
+  const auto read =
+      strict(R"({"type":"object","properties":{"a":{},"b":{}},"required":["b","b"],"additionalProperties":false})");
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find("'a' is missing"), std::string::npos);
 }
 
 TEST(JsonSchema, WhatAStrictSchemaCannotPromiseIsRefusedByName) {
@@ -78,6 +89,24 @@ TEST(JsonSchema, StrictDepthAndSizeAreBounded) {
   std::string values = "1";
   for (int i = 0; i < SchemaLimits::kEnumValuesMax; ++i) values += ",1";
   EXPECT_EQ(strict(R"({"enum":[)" + values + "]}").error().field, "s.enum");
+}
+
+TEST(JsonSchema, RefusalsQuoteWholeCharacters) {
+  std::string name;
+  for (int i = 0; i < 40; ++i) name += "\xe6\xb5\xb7";
+  const std::string quoted = '"' + name + '"';
+  const std::string schemas[] = {
+      "{" + quoted + ":1}",
+      R"({"properties":{},"required":[)" + quoted + R"(],"additionalProperties":false})",
+      R"({"properties":{)" + quoted + R"(:{}},"required":[],"additionalProperties":false})",
+  };
+  for (const std::string& schema : schemas) {
+    const auto read = strict(schema);
+    ASSERT_FALSE(read) << schema;
+    EXPECT_NE(read.error().message.find("\xe6\xb5\xb7'"), std::string::npos) << read.error().message;
+    EXPECT_TRUE(is_valid_utf8(read.error().message));
+    EXPECT_TRUE(is_valid_utf8(read.error().field));
+  }
 }
 
 TEST(JsonSchema, ParametersAreAnObject) {
