@@ -57,8 +57,8 @@ class Backend {
   /// Reserves KV memory for `blocks` blocks, numbered 0..blocks-1. Fails: resource_exhausted. Called once.
   virtual Status alloc_kv(std::int32_t blocks) = 0;
   /// One engine step over all sequences. `logits` receives one row of vocab_size floats, in batch order, for
-  /// every sequence with want_logits (1 + drafts rows, in order). A row depends on its own sequence only: the same bits alone or in any
-  /// batch. Fails: internal (numeric fault: NaN or infinity in a wanted row names the sequence index in
+  /// every sequence with want_logits (1 + drafts rows, in order). A row depends on its own sequence only: the same bits
+  /// alone or in any batch. Fails: internal (numeric fault: NaN or infinity in a wanted row names the sequence index in
   /// `field`).
   virtual Status forward(std::span<const BatchSequence> batch, std::span<float> logits) = 0;
 

@@ -15,7 +15,8 @@ namespace tidegate::worker {
 /// without the cache each computes the prompt again.
 ///
 /// Towards the host they are one: one accepted event, events that name their choice, running totals of all of them with
-/// the prompt counted once, and one finish, with the end of the last choice. A fault or a cancel of one ends them all. Pure; one thread.
+/// the prompt counted once, and one finish, with the end of the last choice. A fault or a cancel of one ends them all.
+/// Pure; one thread.
 class Choices {
  public:
   /// No host counts as far.

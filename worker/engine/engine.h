@@ -119,8 +119,8 @@ enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled, kError, kTo
 
 /// What one sequence did in one step. A sequence yields one accepted event (prompt_tokens known), then
 /// deltas, then exactly one finished event (a request with several answers too: with the end of its last one). The
-/// accepted event carries no text; a finished event may carry the last of it. Cancelled while still waiting: no accepted event, and usage is all zero, for nothing was
-/// computed.
+/// accepted event carries no text; a finished event may carry the last of it. Cancelled while still waiting: no accepted
+/// event, and usage is all zero, for nothing was computed.
 struct SequenceEvent {
   static constexpr std::int32_t kWholeRequest = -1;  ///< as `choice`: a fault or a cancel ended all of them
 
