@@ -16,6 +16,10 @@ ConfigTable config_table(WorkerConfig& config) {
   table.integer("step_tokens_max", config.step_tokens_max, 16, 65536,
                 "Tokens per engine step; more = faster prompts, longer pauses for running answers.");
   table.integer("kv.mib", config.kv_mib, 1, 1 << 20, "KV cache, MiB at most.");
+  table.flag("kv.prefix_cache", config.kv_prefix_cache,
+             "Prompts of one tenant that begin alike are computed once, as long as the KV cache has room.");
+  table.integer("drafts.batch_max", config.drafts_batch_max, 0, 4096,
+                "The model's draft layer guesses tokens while at most so many sequences run; answers stay the same. 0 = never.");
   table.integer("sim.step_ms", config.sim_step_ms, 1, 10'000, "Engine sim: time of one step.");
   table.integer("sim.prefill_tokens_per_s", config.sim_prefill_tokens_per_s, 1, 100'000'000, "Engine sim: prompt speed.");
   table.integer("sim.reasoning_tokens", config.sim_reasoning_tokens, 0, 100'000, "Engine sim: thinking of every answer.");

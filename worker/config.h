@@ -19,6 +19,8 @@ struct WorkerConfig {
   std::int64_t sequences_max = 16;
   std::int64_t step_tokens_max = 256;
   std::int64_t kv_mib = 1024;
+  bool kv_prefix_cache = true;
+  std::int64_t drafts_batch_max = 0;
   std::int64_t sim_step_ms = 20;
   std::int64_t sim_prefill_tokens_per_s = 20000;
   std::int64_t sim_reasoning_tokens = 16;

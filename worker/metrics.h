@@ -12,8 +12,12 @@ struct WorkerMetrics {
   Histogram& step_seconds;
   Histogram& batch_sequences;
   Counter& prompt_tokens;
+  Counter& cached_tokens;
   Counter& completion_tokens;
+  Counter& drafted_tokens;
+  Counter& accepted_tokens;
   Gauge& kv_tokens_used;
+  Gauge& kv_tokens_idle;
   Gauge& kv_tokens_capacity;
   Gauge& sequences_running;
   Gauge& sequences_waiting;

@@ -50,6 +50,8 @@ Result<std::unique_ptr<Engine>> make_engine(const WorkerConfig& config, const Cl
   options.waiting_max = waiting_max;
   options.step_tokens_max = static_cast<std::int32_t>(config.step_tokens_max);
   options.kv_bytes_max = config.kv_mib << 20;
+  options.prefix_cache = config.kv_prefix_cache;
+  options.drafts_batch_max = static_cast<std::int32_t>(config.drafts_batch_max);
   options.load.threads = static_cast<int>(config.threads == 0 ? cores : config.threads);
   options.clock = &clock;
   return open_engine(config.model_dir, options);

@@ -23,6 +23,21 @@ void decode_sampling(const v1::SamplingParams& from, PlanSampling& to) {
   to.stop.assign(from.stop().begin(), from.stop().end());
 }
 
+/// What workers can do and answers cannot carry yet.
+Status check_unsupported(const v1::SamplingParams& from) {
+  const auto refuse = [](const char* name) {
+    return fail(Code::kInvalidArgument, "unsupported_parameter",
+                fmt::format("'sampling.{}' is not supported; leave it out.", name), fmt::format("sampling.{}", name));
+  };
+  if (from.has_logprobs()) return refuse("logprobs");
+  if (from.n() > 1 || from.n() < 0) return refuse("n");
+  if (from.has_repetition_penalty()) return refuse("repetition_penalty");
+  if (from.logit_bias_size() > 0) return refuse("logit_bias");
+  if (from.frequency_penalty() != 0) return refuse("frequency_penalty");
+  if (from.presence_penalty() != 0) return refuse("presence_penalty");
+  return {};
+}
+
 constexpr PlanNames kNames = {.tools = {.parameters = "parameters_json"}};
 
 Status decode_tools(v1::ChatRequest& request, Plan& plan) {
@@ -119,6 +134,7 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
     taken.reasoning = std::move(*message.mutable_reasoning());
   }
   if (request.has_thinking()) plan.thinking = request.thinking();
+  TG_TRY(check_unsupported(request.sampling()));
   decode_sampling(request.sampling(), plan.sampling);
   if (!request.service_tier().empty() && request.service_tier() != "auto") {
     plan.names_tier = true;

@@ -12,8 +12,9 @@ namespace tidegate::scheduler {
 namespace {
 
 // Options end up on a worker's command line, so they are named one by one.
-constexpr std::array<std::string_view, 5> kOptionKeys = {"sim.step_ms", "sim.prefill_tokens_per_s",
-                                                         "sim.reasoning_tokens", "sim.content_tokens", "kv.mib"};
+constexpr std::array<std::string_view, 6> kOptionKeys = {"sim.step_ms", "sim.prefill_tokens_per_s",
+                                                         "sim.reasoning_tokens", "sim.content_tokens", "kv.mib",
+                                                         "drafts.batch_max"};
 
 Status check_name(std::string_view name, std::string field) {
   const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };

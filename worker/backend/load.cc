@@ -11,7 +11,7 @@ Result<std::unique_ptr<Backend>> load_backend(const std::filesystem::path& model
   auto& [spec, checkpoint] = model;
   TG_ASSIGN(auto backend,
             CpuBackend::create(std::move(spec), checkpoint,
-                               {.threads = options.threads, .isa = options.isa, .digest = options.digest}));
+                               {.threads = options.threads, .isa = options.isa, .digest = options.digest, .mtp = options.mtp}));
   return std::unique_ptr<Backend>(std::move(backend));
 }
 

@@ -12,6 +12,7 @@ namespace tidegate::worker {
 struct LoadOptions {
   int threads = 2;             ///< compute threads including the caller's, 1..kThreadsMax
   CpuIsa isa = CpuIsa::kAuto;  ///< kAuto = the widest this CPU has
+  bool mtp = false;            ///< load the draft layer, if the checkpoint has one
   bool digest = true;          ///< compute ModelFacts::weights_digest (reads every byte once more)
 
   static constexpr int kThreadsMax = 256;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,7 +11,9 @@
 #include "base/core/clock.h"
 #include "base/core/ids.h"
 #include "base/core/result.h"
+#include "worker/engine/cache_salt.h"
 #include "worker/engine/tool_call_delta.h"
+#include "worker/engine/token_logprob.h"
 #include "worker/engine/tool_parser.h"
 #include "worker/tokenizer/chat_message.h"
 #include "worker/tokenizer/raw_prompt.h"
@@ -35,6 +38,13 @@ struct SamplingParams {
   std::optional<std::uint64_t> seed;  ///< same seed, request and weights: same tokens, whatever the batch
   std::int32_t max_tokens = 0;        ///< completion ceiling incl. reasoning; 0 = to the end of the context
   std::vector<std::string> stop;  ///< at most 16, matched on the answer text; the stop text is not emitted
+  std::int32_t n = 1;  ///< answers to the one prompt, 1..16; from the second on their seeds are derived from `seed`
+  /// Log probabilities of the answer's tokens, each with so many alternatives (0..20); unset: none.
+  std::optional<std::int32_t> logprobs = {};
+  double frequency_penalty = 0;   ///< -2..2
+  double presence_penalty = 0;    ///< -2..2
+  double repetition_penalty = 1;  ///< above 0, at most 10; 1 = off
+  std::map<std::int32_t, double> logit_bias = {};  ///< by token id, -100..100; at most 1,024
 };
 
 /// What an answer may or must call.
@@ -74,6 +84,8 @@ struct GenerateRequest {
   SamplingParams sampling;
   ToolOffer offer = {};
   RequestId request = {};  ///< makes the ids of calls
+  /// Who may share what is computed of the prompt, and of whose this request may use; unset: nobody, and nothing.
+  std::optional<CacheSalt> cache_salt = {};
   /// What the content may say (thinking is free); null: what `offer` asks for. Shared: it is immutable, and requests with
   /// one schema share it.
   std::shared_ptr<const grammar::Grammar> constraint = {};
@@ -92,29 +104,43 @@ struct GenerateRequest {
 /// Counted by the sequence's state machine, never from emitted text.
 struct SequenceUsage {
   std::int32_t prompt_tokens = 0;
-  std::int32_t cached_tokens = 0;      ///< part of prompt_tokens served from the prefix cache
+  /// Part of prompt_tokens served from the prefix cache when the sequence was accepted; what is computed again after a
+  /// preemption is nobody's bill.
+  std::int32_t cached_tokens = 0;
   std::int32_t completion_tokens = 0;  ///< includes reasoning tokens and the end token if one was sampled
   std::int32_t reasoning_tokens = 0;   ///< tokens up to and including </think>; all of them if it never came
+  std::int32_t drafted_tokens = 0;     ///< guessed by the draft layer and checked; nobody's bill
+  std::int32_t accepted_tokens = 0;    ///< of them: were what was sampled, and are among completion_tokens
+  std::int64_t device_us = 0;          ///< its share of the time that its steps computed, by tokens fed
 };
 
 /// Numbers are kept on disk (worker/meter): new ones come last.
 enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled, kError, kToolCalls };
 
 /// What one sequence did in one step. A sequence yields one accepted event (prompt_tokens known), then
-/// deltas, then exactly one finished event. The accepted event carries no text; a finished event may carry
-/// the last of it. Cancelled while still waiting: no accepted event, and usage is all zero, for nothing was
-/// computed.
+/// deltas, then exactly one finished event (a request with several answers too: with the end of its last one). The
+/// accepted event carries no text; a finished event may carry the last of it. Cancelled while still waiting: no accepted
+/// event, and usage is all zero, for nothing was computed.
 struct SequenceEvent {
+  static constexpr std::int32_t kWholeRequest = -1;  ///< as `choice`: a fault or a cancel ended all of them
+
   SequenceHandle handle = 0;
   bool accepted = false;  ///< first event: admitted to the batch, usage.prompt_tokens is exact
   std::string reasoning;  ///< whole UTF-8 code points; may be empty
   std::string content;    ///< whole UTF-8 code points; may be empty
   ToolCallDeltas tool_calls;  ///< behind `content`; whole UTF-8 code points too
+  std::vector<TokenLogprob> logprobs;  ///< one for each token of text sampled in this step, if the request wants them
+  /// Of a request with several answers: whose event this is. The totals are the request's all the same.
+  std::int32_t choice = 0;
+  std::optional<FinishReason> choice_finish;  ///< of a request with several answers: how this one ended
   SequenceUsage usage;    ///< running totals after this step
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string
   Error error;            ///< set when finish == kError
 };
+
+/// `later` of the same sequence joins `event`: text is appended, totals and end are the latest.
+void append(SequenceEvent& event, SequenceEvent later);
 
 struct EngineFacts {
   std::string engine;  ///< "cpu" or "sim"
@@ -130,10 +156,14 @@ struct EngineLoad {
   std::int32_t sequences_running = 0;
   std::int32_t sequences_waiting = 0;
   std::int64_t kv_tokens_used = 0;
+  std::int64_t kv_tokens_idle = 0;      ///< cached prefixes that nobody uses now: free, and worth keeping
   std::int64_t prompt_tokens_left = 0;  ///< of accepted sequences: not computed yet
   std::int64_t steps_total = 0;
   std::int64_t prompt_tokens_total = 0;  ///< of accepted sequences
+  std::int64_t cached_tokens_total = 0;  ///< of them: from the prefix cache
   std::int64_t completion_tokens_total = 0;
+  std::int64_t drafted_tokens_total = 0;
+  std::int64_t accepted_tokens_total = 0;
   std::int64_t preemptions_total = 0;  ///< sequences thrown out for want of KV and computed again
   double step_seconds_last = 0;
 };

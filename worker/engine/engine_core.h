@@ -3,12 +3,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/core/clock.h"
 #include "worker/backend/backend.h"
+#include "worker/engine/choices.h"
 #include "worker/engine/constraint.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/logit_shaper.h"
 #include "worker/engine/requested_grammar.h"
 #include "worker/engine/schedule.h"
 #include "worker/engine/served_model.h"
@@ -21,6 +24,10 @@ struct EngineLimits {
   std::int32_t waiting_max =
       16;  ///< submissions beyond this are refused: late binding keeps the real queue in the gateway
   std::int32_t kv_blocks = 0;  ///< at least one; the context is cut to what they hold
+  bool prefix_cache = true;    ///< false: every prompt is computed whole
+  /// The draft layer guesses while at most so many sequences are in the batch: guesses are worth their compute when weights
+  /// are read for few. 0: never. Ignored by models without one.
+  std::int32_t drafts_batch_max = 0;
 };
 
 /// The real serving core: continuous batching over a Backend. See schedule.h for who runs when.
@@ -39,7 +46,7 @@ class EngineCore final : public Engine {
   std::vector<SequenceEvent> step() override;
   EngineLoad load() const override;
 
-  /// For invariant checks: free + used = total, always.
+  /// For invariant checks: free (empty or idle) + used = total, always.
   const KvPool& kv_pool() const { return pool_; }
   const ServedModel& model() const { return model_; }
 
@@ -51,6 +58,7 @@ class EngineCore final : public Engine {
   /// Tools, calls and results need tokens of their own.
   Status check_tools(const GenerateRequest& request) const;
   Result<SamplerParams> resolve(const SamplingParams& sampling, SequenceHandle handle) const;
+  Result<LogitShape> resolve_shape(const SamplingParams& sampling) const;
   /// Fails as submit() does for a constraint that cannot be kept.
   Result<std::optional<Constraint>> open_constraint(const GenerateRequest& request);
   /// Fails as submit() does for a prompt that does not fit.
@@ -58,7 +66,17 @@ class EngineCore final : public Engine {
   Result<std::vector<TokenId>> tokens_of(const GenerateRequest& request) const;
   void compute(std::vector<StepPart> parts, std::vector<SequenceEvent>& events);
   void sample(const std::vector<StepPart>& parts, std::vector<SequenceEvent>& events);
+  /// The sequence's next tokens from `rows` of logits: one, and one more for each guess that was right.
+  SequenceEvent speak(Sequence& sequence, std::span<const float> rows);
+  Result<TokenId> choose(Sequence& sequence, std::span<const float> row);
+  /// Guesses for sequences that will decode next.
+  void draft(std::span<Sequence* const> sequences);
+  bool can_draft() const { return limits_.drafts_batch_max > 0 && backend_->can_draft(); }
   void finish(SequenceEvent event, std::vector<SequenceEvent>& events);
+  /// The other answers of a request whose first one is `first`.
+  std::vector<std::unique_ptr<Sequence>> others_of(const Sequence::Request& first, std::int32_t count);
+  void end_cancelled(SequenceHandle handle, std::vector<SequenceEvent>& events);
+  void remove(const std::vector<SequenceHandle>& handles);
 
   std::unique_ptr<Backend> backend_;
   ServedModel model_;
@@ -68,14 +86,17 @@ class EngineCore final : public Engine {
   const Clock* clock_;
   TokenRules rules_;
   Sampler sampler_;
+  LogitShaper shaper_;
   Constraints constraints_;
   RequestedGrammars requested_;
   KvPool pool_;  // before schedule_: sequences give their blocks back to it
   Schedule schedule_;
+  Choices choices_;  // behind pool_, as schedule_
   EngineFacts facts_;
   EngineLoad load_;
   std::vector<SequenceHandle> cancels_;  ///< take effect at the next step
   std::vector<float> logits_;
+  std::vector<float> draft_logits_;
 };
 
 }  // namespace tidegate::worker

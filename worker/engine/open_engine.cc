@@ -44,10 +44,14 @@ Result<std::unique_ptr<Engine>> open_engine(const std::filesystem::path& model_d
                                             const EngineOptions& options) {
   TG_ASSIGN(ServedModel model, load_served_model(model_dir));
   TG_TRY(apply_defaults(options, model.defaults));
-  TG_ASSIGN(std::unique_ptr<Backend> backend, load_backend(model_dir, options.load));
+  LoadOptions load = options.load;
+  load.mtp = load.mtp || options.drafts_batch_max > 0;
+  TG_ASSIGN(std::unique_ptr<Backend> backend, load_backend(model_dir, load));
   const EngineLimits limits{.schedule = {options.sequences_max, options.step_tokens_max},
                             .waiting_max = options.waiting_max,
-                            .kv_blocks = kv_blocks(backend->facts(), options)};
+                            .kv_blocks = kv_blocks(backend->facts(), options),
+                            .prefix_cache = options.prefix_cache,
+                            .drafts_batch_max = options.drafts_batch_max};
   const std::uint64_t entropy = options.entropy ? *options.entropy : system_entropy();
   const Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
   TG_ASSIGN(std::unique_ptr<EngineCore> engine,

@@ -19,6 +19,8 @@ struct EngineOptions {
       256;  ///< per step; larger = faster prefill, longer pauses for those who decode
   std::int64_t kv_bytes_max = std::int64_t{1}
                               << 30;  ///< KV memory; less is taken if all sequences fit at full context
+  bool prefix_cache = true;           ///< prompts that begin alike are computed once, within one salt
+  std::int32_t drafts_batch_max = 0;  ///< as EngineLimits; above 0 the draft layer is loaded, if there is one
   LoadOptions load;                   ///< threads and instruction set
 
   // Defaults for requests that leave these unset; they win over the model folder's files (see

@@ -22,8 +22,9 @@ struct SamplerParams {
 /// one draw keyed by (seed, position). Equal logits rank by lower id. Keeps scratch memory; one thread.
 class Sampler {
  public:
-  /// Ids from `vocab_limit` on (padding rows of the output head) are never chosen, whatever their logits.
-  explicit Sampler(TokenId vocab_limit) : vocab_limit_(vocab_limit) {}
+  /// Ids from `limit` on (padding rows of the output head) are never chosen, whatever their logits.
+  explicit Sampler(TokenId limit) : vocab_limit_(limit) {}
+  TokenId vocab_limit() const { return vocab_limit_; }
 
   /// `position` is the index the token will have in its sequence. Tokens outside `allowed` (of vocab_limit; null allows
   /// all) are as if the vocabulary did not have them. Fails: internal/numeric_fault if a logit below vocab_limit is NaN

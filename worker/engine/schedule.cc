@@ -19,10 +19,12 @@ void Schedule::remove(SequenceHandle handle) {
   std::erase_if(waiting_, same);
 }
 
-bool Schedule::may_enter(const Sequence& sequence) const {
+bool Schedule::may_enter(Sequence& sequence) const {
   if (running() >= limits_.sequences_max) return false;
   const std::int32_t growth = running();
-  return kv_blocks_for(sequence.length() + 1) + growth <= pool_->blocks_free();
+  // A cached block that somebody uses is there already; an idle one is one of the free ones.
+  const std::int32_t shared = sequence.blocks().find(sequence.tokens()).in_use;
+  return kv_blocks_for(sequence.length() + 1) - shared + growth <= pool_->blocks_free();
 }
 
 std::vector<Sequence*> Schedule::admit() {
@@ -31,6 +33,7 @@ std::vector<Sequence*> Schedule::admit() {
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
     Sequence& sequence = *running_.back();
+    sequence.adopt();
     const bool covered = sequence.blocks().try_cover(sequence.length() + 1);
     TG_CHECK(covered);
     entered.push_back(&sequence);
@@ -52,6 +55,13 @@ bool Schedule::make_room(Sequence& sequence) {
   return true;
 }
 
+std::int32_t Schedule::fit_drafts(Sequence& sequence, std::int32_t budget) {
+  const auto drafts = static_cast<std::int32_t>(sequence.drafts().size());
+  if (drafts > 0 && drafts <= budget && sequence.blocks().try_cover(sequence.length() + drafts)) return drafts;
+  sequence.drop_drafts();
+  return 0;
+}
+
 std::vector<StepPart> Schedule::plan() {
   std::vector<StepPart> parts;
   std::int32_t budget = limits_.step_tokens_max;
@@ -64,6 +74,11 @@ std::vector<StepPart> Schedule::plan() {
     if (!make_room(sequence)) break;
     parts.push_back({&sequence, 1});
     --budget;
+  }
+  // Only now: whoever decodes has its block, and the last free ones may go to guesses.
+  for (StepPart& part : parts) {
+    part.drafts = fit_drafts(*part.sequence, budget);
+    budget -= part.drafts;
   }
   for (const auto& sequence : running_) {
     if (budget <= 0) break;

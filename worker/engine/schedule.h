@@ -14,22 +14,25 @@ struct ScheduleLimits {
   std::int32_t step_tokens_max = 256;  ///< tokens fed per step; at least sequences_max
 };
 
-/// Tokens [sequence.computed(), + count) of one sequence, to be fed in this step.
+/// Tokens [sequence.computed(), + count) of one sequence, and behind them its `drafts` guesses, to be fed in this step.
 struct StepPart {
   Sequence* sequence = nullptr;
   std::int32_t count = 0;
+  std::int32_t drafts = 0;
 };
 
 /// Who is in the batch, who waits, and what the next step feeds. Pure: no compute, no clock, one thread.
 ///
 /// Admission is first come, first served: nobody overtakes the head of the queue, however small. A sequence
-/// enters only when blocks for all its tokens and the next one are free, beyond one block for each sequence
+/// enters only when blocks for all its tokens and the next one are free or cached, beyond one block for each sequence
 /// already inside (so that it does not get thrown out at their next growth). Within a step every decoding
-/// sequence gets its one token first; prefill shares the rest of the budget in order of admission.
+/// sequence gets its one token first; guesses and then prefill share the rest of the budget in order of admission. A guess
+/// never costs anybody a block or a token: where there is no room it is dropped.
 ///
 /// When a decoding sequence needs a block and none is free, the sequence admitted last leaves the batch, goes
-/// to the head of the queue and is computed again later (nothing is reserved for the worst case: most answers
-/// end early). The oldest sequence is never preempted, so the engine always makes progress.
+/// to the head of the queue and is computed again later, as far as the prefix cache has lost it by then (nothing is
+/// reserved for the worst case: most answers end early). The oldest sequence is never preempted, so the engine always makes
+/// progress.
 class Schedule {
  public:
   Schedule(ScheduleLimits limits, KvPool& pool) : limits_(limits), pool_(&pool) {}
@@ -56,9 +59,11 @@ class Schedule {
   }
 
  private:
-  bool may_enter(const Sequence& sequence) const;
+  bool may_enter(Sequence& sequence) const;
   /// False if `sequence` itself had to leave.
   bool make_room(Sequence& sequence);
+  /// How many of its guesses are fed: all of them, or none.
+  static std::int32_t fit_drafts(Sequence& sequence, std::int32_t budget);
 
   ScheduleLimits limits_;
   KvPool* pool_;

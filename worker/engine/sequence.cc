@@ -10,33 +10,60 @@ namespace tidegate::worker {
 Sequence::Sequence(Request request, KvPool& pool)
     : handle_(request.handle),
       sampler_(request.sampler),
+      shape_(std::move(request.shape)),
+      logprobs_(request.logprobs),
       completion_max_(request.completion_max),
       tokens_(std::move(request.prompt)),
       prompt_tokens_(static_cast<std::int32_t>(tokens_.size())),
-      blocks_(pool),
+      history_(shape_, tokens_),
+      blocks_(pool, request.salt),
       answer_(std::move(request.stops), request.start, std::move(request.tools)),
       constraint_(std::move(request.constraint)) {
   TG_CHECK(!tokens_.empty() && completion_max_ > 0);
 }
 
+void Sequence::adopt() {
+  TG_DCHECK(computed_ == 0);
+  computed_ = blocks_.adopt(tokens_);
+}
+
 SequenceEvent Sequence::accept() {
   accepted_ = true;
   usage_.prompt_tokens = prompt_tokens_;
+  usage_.cached_tokens = computed_;
   return {.handle = handle_, .accepted = true, .usage = usage_};
 }
 
 void Sequence::advance(std::int32_t count) {
   computed_ += count;
   TG_DCHECK(computed_ <= length());
+  blocks_.publish(tokens_, computed_);
 }
 
 void Sequence::preempt() {
   blocks_.release();
   computed_ = 0;
+  draft_state_ = {};
+  drafts_.clear();
 }
 
-SequenceEvent Sequence::on_token(TokenId id, const TokenRules& rules) {
+std::span<const TokenId> Sequence::feed(std::int32_t count) {
+  const auto first = static_cast<std::size_t>(computed_);
+  const auto certain = tokens().subspan(first, static_cast<std::size_t>(count));
+  if (drafts_.empty() || computed_ + count != length()) return certain;
+  fed_.assign(certain.begin(), certain.end());
+  fed_.insert(fed_.end(), drafts_.begin(), drafts_.end());
+  return fed_;
+}
+
+std::vector<TokenId> Sequence::take_drafts() {
+  usage_.drafted_tokens += static_cast<std::int32_t>(drafts_.size());
+  return std::exchange(drafts_, {});
+}
+
+SequenceEvent Sequence::on_token(TokenId id, const TokenRules& rules, std::optional<TokenLogprob> logprob) {
   ++usage_.completion_tokens;
+  history_.add(id);
   const bool in_content = !answer_.in_reasoning();
   if (!in_content) ++usage_.reasoning_tokens;
 
@@ -47,6 +74,10 @@ SequenceEvent Sequence::on_token(TokenId id, const TokenRules& rules) {
     append_calls(event.tool_calls, std::move(text.calls));
   };
   const bool ends = std::ranges::find(rules.end_tokens, id) != rules.end_tokens.end();
+  if (logprob && !ends && !rules.tokenizer->is_control(id)) {
+    logprob->in_reasoning = !in_content;
+    event.logprobs.push_back(*std::move(logprob));
+  }
   if (constraint_ && in_content && !ends) {
     const auto kind = rules.tokenizer->is_control(id) ? grammar::TokenKind::kControl : grammar::TokenKind::kText;
     if (!constraint_->matcher.accept(rules.tokenizer->token_bytes(id), kind)) {

@@ -128,6 +128,11 @@ Status SimEngine::submit(GenerateRequest request) {
     return fail(Code::kUnimplemented, "constraint_unsupported",
                 "the simulated engine says random words, and cannot hold to a format; use a model", "response_format");
   }
+  if (request.sampling.logprobs || request.sampling.n != 1) {
+    return invalid("unsupported_parameter",
+                   "the simulated engine says random words: it has no log probabilities and one answer a request; use a model",
+                   request.sampling.logprobs ? "logprobs" : "n");
+  }
   if (request.sampling.max_tokens < 0)
     return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
   const auto start =

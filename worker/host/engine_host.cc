@@ -79,13 +79,14 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
   const SequenceHandle handle = ++last_handle_;
   Sequence sequence{.session = id, .number = number, .request = command.request, .deadline = Deadline::after(now, command.budget)};
   sequence.prompt_tokens_estimated = estimate_prompt_tokens(command);
-  sequence.collects = command.collect;
+  sequence.collects = command.collect && command.sampling.n == 1;
   GenerateRequest request{.handle = handle,
                           .messages = std::move(command.messages),
                           .raw = std::move(command.raw),
                           .sampling = std::move(command.sampling),
                           .offer = std::move(command.offer),
-                          .request = command.request};
+                          .request = command.request,
+                          .cache_salt = command.cache_salt};
   if (Status taken = engine_.submit(std::move(request)); !taken) {
     return refuse(session, number, std::move(taken).error());
   }
@@ -198,6 +199,9 @@ void EngineHost::route(SequenceEvent event, Mono now) {
                       .reasoning = std::move(event.reasoning),
                       .content = std::move(event.content),
                       .tool_calls = std::move(event.tool_calls),
+                      .logprobs = std::move(event.logprobs),
+                      .choice = event.choice,
+                      .choice_finish = event.choice_finish,
                       .usage = event.usage,
                       .finish = event.finish,
                       .stop_text = std::move(event.stop_text),
@@ -278,7 +282,10 @@ void EngineHost::observe_step(double seconds, const EngineLoad& before) {
   metrics_.step_seconds.observe(seconds);
   metrics_.batch_sequences.observe(before.sequences_running + before.sequences_waiting);
   metrics_.prompt_tokens.add(static_cast<double>(after.prompt_tokens_total - before.prompt_tokens_total));
+  metrics_.cached_tokens.add(static_cast<double>(after.cached_tokens_total - before.cached_tokens_total));
   metrics_.completion_tokens.add(static_cast<double>(after.completion_tokens_total - before.completion_tokens_total));
+  metrics_.drafted_tokens.add(static_cast<double>(after.drafted_tokens_total - before.drafted_tokens_total));
+  metrics_.accepted_tokens.add(static_cast<double>(after.accepted_tokens_total - before.accepted_tokens_total));
 }
 
 void EngineHost::turn(Mono now) {
@@ -304,6 +311,7 @@ void EngineHost::turn(Mono now) {
   metrics_.sequences_running.set(load.sequences_running);
   metrics_.sequences_waiting.set(load.sequences_waiting);
   metrics_.kv_tokens_used.set(static_cast<double>(load.kv_tokens_used));
+  metrics_.kv_tokens_idle.set(static_cast<double>(load.kv_tokens_idle));
 }
 
 std::optional<Mono> EngineHost::wake_at(Mono now) const {

@@ -6,11 +6,16 @@ namespace tidegate::worker {
 
 namespace {
 // A little over sizeof(SessionEvent): an event without text still costs.
-constexpr std::size_t kEventBytes = 256;
+constexpr std::size_t kEventBytes = 320;
+/// One probability and its token's few bytes.
+constexpr std::size_t kLogprobBytes = 48;
 
 std::size_t text_bytes(const SessionEvent& event) {
   std::size_t bytes = event.reasoning.size() + event.content.size() + event.error.message.size();
   for (const ToolCallDelta& call : event.tool_calls) bytes += call.id.size() + call.name.size() + call.arguments.size();
+  for (const TokenLogprob& logprob : event.logprobs) {
+    bytes += kLogprobBytes * (1 + logprob.top.size());
+  }
   return bytes;
 }
 }  // namespace
@@ -20,17 +25,21 @@ void merge(SessionEvent& held, SessionEvent later) {
   held.reasoning += later.reasoning;
   held.content += later.content;
   append_calls(held.tool_calls, std::move(later.tool_calls));
+  for (TokenLogprob& logprob : later.logprobs) held.logprobs.push_back(std::move(logprob));
   held.usage = later.usage;
+  if (later.choice_finish) held.choice_finish = later.choice_finish;
+  if (!later.stop_text.empty()) held.stop_text = std::move(later.stop_text);
   if (!later.finish) return;
   held.finish = later.finish;
-  held.stop_text = std::move(later.stop_text);
   held.error = std::move(later.error);
 }
 
 void Outbox::add(SessionEvent event) {
   bytes_ += text_bytes(event);
-  const auto [slot, is_new] = index_of_sequence_.try_emplace(event.sequence, events_.size());
-  if (is_new) {
+  const bool ends_several = event.finish && event.choice_finish;
+  const std::pair<std::uint64_t, std::int32_t> key(event.sequence, event.choice);
+  const auto [slot, is_new] = index_of_.try_emplace(key, events_.size());
+  if (is_new || ends_several) {
     bytes_ += kEventBytes;
     events_.push_back(std::move(event));
     return;
@@ -39,7 +48,7 @@ void Outbox::add(SessionEvent event) {
 }
 
 std::vector<SessionEvent> Outbox::take() {
-  index_of_sequence_.clear();
+  index_of_.clear();
   bytes_ = 0;
   return std::exchange(events_, {});
 }

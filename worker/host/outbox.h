@@ -2,7 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <unordered_map>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "worker/host/session.h"
@@ -14,7 +15,8 @@ namespace tidegate::worker {
 void merge(SessionEvent& held, SessionEvent later);
 
 /// Events of one session that its stream has not taken yet. While the stream keeps up, it holds one step's events;
-/// when it does not, events of the same sequence are merged, so that memory follows the text and not the steps.
+/// when it does not, events of the same sequence (and of the same of its answers) are merged, so that memory follows the text
+/// and not the steps. The end of several answers stays behind everything that any of them said.
 class Outbox {
  public:
   void add(SessionEvent event);
@@ -29,7 +31,7 @@ class Outbox {
 
  private:
   std::vector<SessionEvent> events_;
-  std::unordered_map<std::uint64_t, std::size_t> index_of_sequence_;
+  std::map<std::pair<std::uint64_t, std::int32_t>, std::size_t> index_of_;  ///< by sequence and choice
   std::size_t bytes_ = 0;
 };
 

@@ -24,6 +24,7 @@ struct StartCommand {
   std::optional<RawPrompt> raw = {};  ///< instead of messages
   SamplingParams sampling;
   ToolOffer offer = {};
+  std::optional<CacheSalt> cache_salt = {};
   bool collect = false;  ///< nobody reads the answer before its end
   std::chrono::milliseconds budget{0};  ///< what is left of the request's time; spent when not positive
 };
@@ -34,6 +35,9 @@ struct SessionEvent {
   std::string reasoning;
   std::string content;
   ToolCallDeltas tool_calls;
+  std::vector<TokenLogprob> logprobs;
+  std::int32_t choice = 0;                    ///< of several answers; as engine.h
+  std::optional<FinishReason> choice_finish;  ///< of several answers: how this one ended
   SequenceUsage usage;  ///< running totals
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string

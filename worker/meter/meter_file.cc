@@ -67,8 +67,12 @@ std::vector<MeterLife> meter_lives(const std::filesystem::path& folder) {
 
 std::vector<MeterRecord> read_records(const std::filesystem::path& file, std::uint64_t from, std::size_t count) {
   std::ifstream in(file, std::ios::binary);
-  in.seekg(static_cast<std::streamoff>(from * kMeterRecordBytes));
-  std::string bytes(count * kMeterRecordBytes, '\0');
+  std::string beginning(kMeterRecordBytesV1, '\0');
+  in.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
+  const std::size_t size = record_bytes_of(beginning);
+  in.clear();
+  in.seekg(static_cast<std::streamoff>(from * size));
+  std::string bytes(count * size, '\0');
   in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   bytes.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
   return decode_records(bytes);

@@ -23,6 +23,9 @@ void encode(const MeterRecord& record, v1::WorkerRecord& out) {
   out.set_cached_tokens(entry.usage.cached_tokens);
   out.set_completion_tokens(entry.usage.completion_tokens);
   out.set_reasoning_tokens(entry.usage.reasoning_tokens);
+  out.set_drafted_tokens(entry.usage.drafted_tokens);
+  out.set_accepted_tokens(entry.usage.accepted_tokens);
+  out.set_device_us(entry.usage.device_us);
 }
 
 }  // namespace

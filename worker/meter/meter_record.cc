@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 
 #include "base/core/encoding.h"
@@ -12,7 +13,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the layout is written as it lies in memory");
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
+constexpr std::uint8_t kVersionBefore = 1;
 constexpr auto kFinishMax = static_cast<std::uint8_t>(FinishReason::kToolCalls);
 
 struct Layout {
@@ -23,8 +25,10 @@ struct Layout {
   std::array<std::uint8_t, 16> request{};
   std::int64_t finished_us = 0;
   std::uint32_t prompt = 0, cached = 0, completion = 0, reasoning = 0;
+  std::uint32_t drafted = 0, accepted = 0;  // version 1 ends before these
+  std::int64_t device_us = 0;
 };
-static_assert(sizeof(Layout) == kMeterRecordBytes);
+static_assert(sizeof(Layout) == kMeterRecordBytes && offsetof(Layout, drafted) == kMeterRecordBytesV1);
 
 std::string_view covered(std::string_view bytes) { return bytes.substr(sizeof(Layout::crc)); }
 
@@ -41,6 +45,9 @@ std::string encode_record(const MeterRecord& record) {
   layout.cached = static_cast<std::uint32_t>(record.entry.usage.cached_tokens);
   layout.completion = static_cast<std::uint32_t>(record.entry.usage.completion_tokens);
   layout.reasoning = static_cast<std::uint32_t>(record.entry.usage.reasoning_tokens);
+  layout.drafted = static_cast<std::uint32_t>(record.entry.usage.drafted_tokens);
+  layout.accepted = static_cast<std::uint32_t>(record.entry.usage.accepted_tokens);
+  layout.device_us = record.entry.usage.device_us;
   std::string bytes(kMeterRecordBytes, '\0');
   std::memcpy(bytes.data(), &layout, sizeof layout);
   layout.crc = crc32c(covered(bytes));
@@ -49,30 +56,42 @@ std::string encode_record(const MeterRecord& record) {
 }
 
 std::optional<MeterRecord> decode_record(std::string_view bytes) {
-  if (bytes.size() != kMeterRecordBytes) return std::nullopt;
+  const bool is_new = bytes.size() == kMeterRecordBytes;
+  if (!is_new && bytes.size() != kMeterRecordBytesV1) return std::nullopt;
   Layout layout;
-  std::memcpy(&layout, bytes.data(), sizeof layout);
-  if (layout.crc != crc32c(covered(bytes)) || layout.version != kVersion || layout.finish > kFinishMax) return std::nullopt;
+  std::memcpy(&layout, bytes.data(), bytes.size());
+  const bool is_version = layout.version == (is_new ? kVersion : kVersionBefore);
+  if (layout.crc != crc32c(covered(bytes)) || !is_version || layout.finish > kFinishMax) return std::nullopt;
   MeterRecord record;
   record.entry.request.uuid.bytes = layout.request;
   record.entry.finish = static_cast<FinishReason>(layout.finish);
   record.entry.usage = {.prompt_tokens = static_cast<std::int32_t>(layout.prompt),
                         .cached_tokens = static_cast<std::int32_t>(layout.cached),
                         .completion_tokens = static_cast<std::int32_t>(layout.completion),
-                        .reasoning_tokens = static_cast<std::int32_t>(layout.reasoning)};
+                        .reasoning_tokens = static_cast<std::int32_t>(layout.reasoning),
+                        .drafted_tokens = static_cast<std::int32_t>(layout.drafted),
+                        .accepted_tokens = static_cast<std::int32_t>(layout.accepted),
+                        .device_us = layout.device_us};
   record.finished = wall_from_unix_micros(layout.finished_us);
   return record;
 }
 
 std::vector<MeterRecord> decode_records(std::string_view bytes) {
   std::vector<MeterRecord> records;
-  while (bytes.size() >= kMeterRecordBytes) {
-    const auto record = decode_record(bytes.substr(0, kMeterRecordBytes));
+  const std::size_t size = record_bytes_of(bytes);
+  while (bytes.size() >= size) {
+    const auto record = decode_record(bytes.substr(0, size));
     if (!record) break;
     records.push_back(*record);
-    bytes.remove_prefix(kMeterRecordBytes);
+    bytes.remove_prefix(size);
   }
   return records;
+}
+
+std::size_t record_bytes_of(std::string_view beginning) {
+  constexpr std::size_t kAt = offsetof(Layout, version);
+  const bool is_before = beginning.size() > kAt && static_cast<std::uint8_t>(beginning[kAt]) == kVersionBefore;
+  return is_before ? kMeterRecordBytesV1 : kMeterRecordBytes;
 }
 
 std::string_view finish_name(FinishReason finish) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/core/encoding.h"
@@ -153,6 +154,17 @@ Result<RawPrompt> decode_raw(v1::StartSequence& start) {
   return prompt;
 }
 
+Result<std::optional<CacheSalt>> decode_salt(const std::string& bytes) {
+  if (bytes.empty()) return std::nullopt;
+  CacheSalt salt;
+  if (bytes.size() != salt.size()) {
+    return fail(Code::kInvalidArgument, "bad_cache_salt",
+                fmt::format("the cache salt has {} bytes; it must have {}, or none", bytes.size(), salt.size()), "cache_salt");
+  }
+  std::ranges::copy(bytes, salt.begin());
+  return salt;
+}
+
 Result<SamplingParams> decode_sampling(v1::SamplingParams in) {
   if (in.stop_size() > kStopMax) {
     return fail(Code::kInvalidArgument, "too_many_stops", fmt::format("at most {} stop strings", kStopMax), "stop");
@@ -167,6 +179,16 @@ Result<SamplingParams> decode_sampling(v1::SamplingParams in) {
   if (in.has_seed()) out.seed = in.seed();
   out.max_tokens = in.max_tokens();
   for (std::string& stop : *in.mutable_stop()) out.stop.push_back(std::move(stop));
+  if (in.n() != 0) out.n = in.n();
+  if (in.has_logprobs()) out.logprobs = in.logprobs();
+  out.frequency_penalty = in.frequency_penalty();
+  out.presence_penalty = in.presence_penalty();
+  if (in.has_repetition_penalty()) out.repetition_penalty = in.repetition_penalty();
+  if (in.logit_bias_size() > kBiasesMax) {
+    return fail(Code::kInvalidArgument, "out_of_range", fmt::format("'logit_bias' takes at most {} tokens", kBiasesMax),
+                "logit_bias");
+  }
+  for (const auto& [id, bias] : in.logit_bias()) out.logit_bias.emplace(id, bias);
   return out;
 }
 
@@ -178,6 +200,7 @@ Result<StartCommand> decode_start(v1::StartSequence start) {
   if (auto request = RequestId::from_bytes(start.request_id())) command.request = *request;  // nil: nothing to compare
   command.budget = std::chrono::milliseconds(start.budget_ms());
   command.collect = start.collect();
+  TG_ASSIGN(command.cache_salt, decode_salt(start.cache_salt()));
   if (start.has_raw()) {
     TG_ASSIGN(command.raw, decode_raw(start));
   } else {
@@ -188,6 +211,31 @@ Result<StartCommand> decode_start(v1::StartSequence start) {
   TG_ASSIGN(command.sampling, decode_sampling(std::move(*start.mutable_sampling())));
   return command;
 }
+
+namespace {
+
+void encode_logprob(TokenLogprob from, v1::TokenLogprob& to) {
+  to.set_token(std::move(from.bytes));
+  to.set_logprob(from.logprob);
+  to.set_in_reasoning(from.in_reasoning);
+  for (TokenLogprob::Alternative& other : from.top) {
+    v1::TokenLogprob::Alternative& out = *to.add_top();
+    out.set_token(std::move(other.bytes));
+    out.set_logprob(other.logprob);
+  }
+}
+
+void encode_usage(const SequenceUsage& from, v1::Usage& to) {
+  to.set_prompt_tokens(from.prompt_tokens);
+  to.set_cached_tokens(from.cached_tokens);
+  to.set_completion_tokens(from.completion_tokens);
+  to.set_reasoning_tokens(from.reasoning_tokens);
+  to.set_drafted_tokens(from.drafted_tokens);
+  to.set_accepted_tokens(from.accepted_tokens);
+  to.set_device_us(from.device_us);
+}
+
+}  // namespace
 
 v1::WorkerFrame encode_frame(SessionFrame frame) {
   v1::WorkerFrame out;
@@ -212,13 +260,13 @@ v1::WorkerFrame encode_frame(SessionFrame frame) {
       piece.set_name(std::move(call.name));
       piece.set_arguments(std::move(call.arguments));
     }
-    to.mutable_usage()->set_prompt_tokens(event.usage.prompt_tokens);
-    to.mutable_usage()->set_cached_tokens(event.usage.cached_tokens);
-    to.mutable_usage()->set_completion_tokens(event.usage.completion_tokens);
-    to.mutable_usage()->set_reasoning_tokens(event.usage.reasoning_tokens);
+    for (TokenLogprob& logprob : event.logprobs) encode_logprob(std::move(logprob), *to.add_logprobs());
+    encode_usage(event.usage, *to.mutable_usage());
+    to.set_choice(std::max(0, event.choice));
+    if (event.choice_finish) to.set_choice_finish(encode_finish(*event.choice_finish));
+    if (!event.stop_text.empty()) to.set_stop_text(std::move(event.stop_text));
     if (!event.finish) continue;
     to.set_finish(encode_finish(*event.finish));
-    if (!event.stop_text.empty()) to.set_stop_text(std::move(event.stop_text));
     if (*event.finish != FinishReason::kError) continue;
     to.set_error_code(std::string(code_name(event.error.code)));
     to.set_error_reason(std::move(event.error.reason));

@@ -51,19 +51,21 @@ CpuBackend::CpuBackend(ModelSpec spec, const WeightPlan& plan, const Checkpoint&
   facts_.parameters = plan.parameters;
   facts_.weight_bytes = plan.weight_bytes;
   facts_.kv_bytes_per_token =
-      std::int64_t{spec_.layers} * spec_.cache_width() * static_cast<std::int64_t>(sizeof(float));
+      std::int64_t{cached_layers()} * spec_.cache_width() * static_cast<std::int64_t>(sizeof(float));
 }
 
 Status CpuBackend::alloc_kv(std::int32_t blocks) {
   TG_CHECK(cache_.blocks() == 0);
-  TG_ASSIGN(cache_, KvCache::create(spec_.layers, blocks, spec_.cache_width()));
+  TG_ASSIGN(cache_, KvCache::create(cached_layers(), blocks, spec_.cache_width()));
   return {};
 }
 
 Status CpuBackend::check(std::span<const BatchSequence> batch) const {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const BatchSequence& sequence = batch[i];
-    TG_CHECK(!sequence.tokens.empty() && sequence.position >= 0);
+    TG_CHECK(!sequence.tokens.empty() && sequence.position >= 0 && sequence.drafts >= 0);
+    TG_CHECK(sequence.drafts < std::ssize(sequence.tokens) && (sequence.drafts == 0 || sequence.want_logits));
+    TG_CHECK(sequence.draft_state == nullptr || has_mtp());
     const std::int64_t length =
         std::int64_t{sequence.position} + static_cast<std::int64_t>(sequence.tokens.size());
     if (length > spec_.context_max) {
@@ -94,7 +96,9 @@ Status CpuBackend::forward(std::span<const BatchSequence> batch, std::span<float
   const StepRows step = flatten_step(batch);
   const float* x = decoder_.run(step, cache_, taps_);
   if (taps_ != nullptr) tap_all_rows(step, x);
-  return emit_logits(batch, x, logits);
+  TG_TRY(emit_logits(batch, x, logits));
+  follow(batch, x);
+  return {};
 }
 
 Status CpuBackend::emit_logits(std::span<const BatchSequence> batch, const float* x,
@@ -106,10 +110,11 @@ Status CpuBackend::emit_logits(std::span<const BatchSequence> batch, const float
   for (std::size_t i = 0; i < batch.size(); ++i) {
     row += std::ssize(batch[i].tokens);
     if (!batch[i].want_logits) continue;
-    rows.push_back(x + (row - 1) * spec_.hidden);
-    outputs.push_back(logits.data() + rows.size() * static_cast<std::size_t>(spec_.vocab) -
-                      static_cast<std::size_t>(spec_.vocab));
-    sequences.push_back(i);
+    for (std::int64_t wanted = row - 1 - batch[i].drafts; wanted < row; ++wanted) {
+      outputs.push_back(logits.data() + rows.size() * static_cast<std::size_t>(spec_.vocab));
+      rows.push_back(x + wanted * spec_.hidden);
+      sequences.push_back(i);
+    }
   }
   TG_CHECK(logits.size() >= rows.size() * static_cast<std::size_t>(spec_.vocab));
   if (rows.empty()) return {};
@@ -135,63 +140,6 @@ void CpuBackend::tap_all_rows(const StepRows& step, const float* x) {
   decoder_.head(const_rows(x, spec_.hidden, rows), weights_.norm, weights_.head,
                 mutable_rows(logits.data(), spec_.vocab, rows));
   taps_->tap("logits", -1, rows, spec_.vocab, logits.data());
-}
-
-std::vector<float> CpuBackend::draft_inputs(const MtpWeights& mtp, std::span<const TokenId> tokens,
-                                            const float* x) {
-  const KernelTable& kernels = kernels_for(isa_);
-  const auto eps = static_cast<float>(spec_.rms_eps);
-  const MtpFormulas& formulas = spec_.formulas.mtp;
-  const int hidden = spec_.hidden;
-  const auto rows = static_cast<std::int64_t>(tokens.size()) - 1;
-  const EmbeddingTable& embedding = mtp.embedding.empty() ? weights_.embedding : mtp.embedding;
-
-  std::vector<float> joined(static_cast<std::size_t>(rows * 2 * hidden));
-  std::vector<float> work(static_cast<std::size_t>(hidden));
-  for (std::int64_t r = 0; r < rows; ++r) {
-    float* first = joined.data() + r * 2 * hidden;
-    float* second = first + hidden;
-    embedding.read(tokens[static_cast<std::size_t>(r + (formulas.embed_next_token ? 1 : 0))], work);
-    kernels.rms_norm(work.data(), mtp.embedding_norm.data(), formulas.hidden_first ? second : first, hidden,
-                     eps);
-    const float* state = x + r * hidden;
-    if (formulas.hidden_after_norm) {
-      kernels.rms_norm(state, weights_.norm.data(), work.data(), hidden, eps);
-      state = work.data();
-    }
-    kernels.rms_norm(state, mtp.hidden_norm.data(), formulas.hidden_first ? first : second, hidden, eps);
-  }
-  std::vector<float> out(static_cast<std::size_t>(rows * hidden));
-  const auto inputs = const_rows(joined.data(), 2 * hidden, rows);
-  const auto outputs = mutable_rows(out.data(), hidden, rows);
-  const MatmulJob jobs[] = {{&mtp.projection, nullptr, inputs, outputs}};
-  decoder_.matmul().run(jobs);
-  return out;
-}
-
-Result<std::vector<float>> CpuBackend::draft_logits(std::span<const TokenId> tokens) {
-  TG_CHECK(has_mtp() && tokens.size() >= 2);
-  const auto blocks = static_cast<std::int32_t>((tokens.size() + kKvBlockTokens - 1) / kKvBlockTokens);
-  TG_ASSIGN(KvCache cache, KvCache::create(spec_.layers + 1, blocks, spec_.cache_width()));
-  std::vector<std::int32_t> table(static_cast<std::size_t>(blocks));
-  for (std::int32_t i = 0; i < blocks; ++i) table[static_cast<std::size_t>(i)] = i;
-
-  const BatchSequence whole{.tokens = tokens, .position = 0, .blocks = table, .want_logits = false};
-  const StepRows step = flatten_step({&whole, 1});
-  const float* x = decoder_.run(step, cache, nullptr);
-  const MtpWeights& mtp = weights_.mtp.front();
-  std::vector<float> state = draft_inputs(mtp, tokens, x);
-
-  const BatchSequence drafted{
-      .tokens = tokens.first(tokens.size() - 1), .position = 0, .blocks = table, .want_logits = false};
-  const StepRows draft_step = flatten_step({&drafted, 1});
-  decoder_.run_block(mtp.layer, draft_step, cache, spec_.layers, state.data(), nullptr);
-
-  const std::int64_t rows = draft_step.count();
-  std::vector<float> logits(static_cast<std::size_t>(rows * spec_.vocab));
-  decoder_.head(const_rows(state.data(), spec_.hidden, rows), mtp.head_norm,
-                mtp.head.empty() ? weights_.head : mtp.head, mutable_rows(logits.data(), spec_.vocab, rows));
-  return logits;
 }
 
 }  // namespace tidegate::worker

@@ -31,6 +31,8 @@ class CpuBackend final : public Backend {
   /// Also fails: invalid_argument/bad_token (a token outside the vocabulary), out_of_range/context_length.
   /// A block table that does not cover its tokens is a broken invariant of the caller: abort.
   Status forward(std::span<const BatchSequence> batch, std::span<float> logits) override;
+  bool can_draft() const override { return has_mtp(); }
+  Status draft(std::span<const DraftSequence> batch, std::span<float> logits) override;
 
   [[nodiscard]] const ModelSpec& spec() const { return spec_; }
   [[nodiscard]] bool has_mtp() const { return !weights_.mtp.empty(); }
@@ -50,8 +52,20 @@ class CpuBackend final : public Backend {
   StepRows flatten_step(std::span<const BatchSequence> batch) const;
   Status emit_logits(std::span<const BatchSequence> batch, const float* x, std::span<float> logits);
   void tap_all_rows(const StepRows& step, const float* x);
-  /// Input of the draft layer from the main model's residual stream, [tokens - 1][hidden].
-  std::vector<float> draft_inputs(const MtpWeights& mtp, std::span<const TokenId> tokens, const float* x);
+
+  // cpu_draft.cc
+  std::int32_t cached_layers() const { return spec_.layers + (has_mtp() ? 1 : 0); }
+  /// Main model's state as the draft layer wants it.
+  void state_of_row(const float* x, std::span<float> out) const;
+  /// Keeps the draft layer's cache up to date behind a forward: residual stream `x`, one row a token of the batch.
+  void follow(std::span<const BatchSequence> batch, const float* x);
+  struct DraftRow {
+    const float* state;  ///< of the token before `next`
+    TokenId next;
+  };
+  /// Input of the draft layer, [row][hidden].
+  std::vector<float> draft_inputs(std::span<const DraftRow> rows);
+  void draft_head(std::span<const float* const> rows, std::span<float* const> logits);
 
   const ModelSpec spec_;
   const CpuIsa isa_;

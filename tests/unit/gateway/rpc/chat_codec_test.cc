@@ -66,6 +66,22 @@ TEST(ChatCodec, RefusalsNameTheField) {
   EXPECT_EQ(decode_chat(bad).error().field, "model");
 }
 
+TEST(ChatCodec, WhatAnswersCannotCarryYetIsRefusedAndNotIgnored) {
+  const auto refused = [](auto change) {
+    auto asked = request();
+    change(*asked.mutable_sampling());
+    const auto plan = decode_chat(asked);
+    return plan ? std::string("taken") : plan.error().field;
+  };
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_logprobs(0); }), "sampling.logprobs");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_n(2); }), "sampling.n");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_n(1); }), "taken");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_repetition_penalty(1.1); }), "sampling.repetition_penalty");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_frequency_penalty(1); }), "sampling.frequency_penalty");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_presence_penalty(1); }), "sampling.presence_penalty");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { (*s.mutable_logit_bias())[1] = 1; }), "sampling.logit_bias");
+}
+
 TEST(ChatCodec, ToolsResultsAndFormatsAreRead) {
   auto with_tools = request();
   auto* tool = with_tools.add_tools();

@@ -47,7 +47,7 @@ TEST_F(CheckDeployment, WeightsThatAreNotHeldHereAreRefusedBeforeAnythingStarts)
   EXPECT_EQ(status.error().reason, "weights_not_held");
 }
 TEST_F(CheckDeployment, OnlyListedOptionsWithWholeNumbersReachAWorker) {
-  deployment.options = {"sim.step_ms=5"};
+  deployment.options = {"sim.step_ms=5", "drafts.batch_max=4"};
   EXPECT_EQ(refused_field(), "accepted");
   for (const char* bad : {"cluster_token_file=/etc/passwd", "sim.step_ms", "sim.step_ms=", "sim.step_ms=5 --x"}) {
     deployment.options = {"sim.step_ms=5", bad};

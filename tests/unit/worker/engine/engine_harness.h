@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/core/encoding.h"
 #include "tests/support/sim_clock.h"
@@ -18,6 +20,7 @@ namespace tidegate::worker {
 struct Outcome {
   std::string reasoning;
   std::string content;
+  std::vector<TokenLogprob> logprobs;
   SequenceUsage usage;
   std::optional<FinishReason> finish;
   std::string stop_text;
@@ -41,9 +44,12 @@ inline void collect(const std::vector<SequenceEvent>& events, std::map<SequenceH
     }
     EXPECT_GE(event.usage.completion_tokens, outcome.usage.completion_tokens);
     EXPECT_LE(event.usage.reasoning_tokens, event.usage.completion_tokens);
+    EXPECT_LE(event.usage.accepted_tokens, event.usage.drafted_tokens);
+    EXPECT_LT(event.usage.cached_tokens, std::max(1, event.usage.prompt_tokens));
     outcome.accepted = outcome.accepted || event.accepted;
     outcome.reasoning += event.reasoning;
     outcome.content += event.content;
+    outcome.logprobs.insert(outcome.logprobs.end(), event.logprobs.begin(), event.logprobs.end());
     outcome.usage = event.usage;
     outcome.finish = event.finish;
     outcome.stop_text = event.stop_text;
@@ -108,6 +114,12 @@ inline GenerateRequest user_request(SequenceHandle handle, std::string text, std
   request.messages = {{Role::kUser, std::move(text)}};
   request.sampling.max_tokens = max_tokens;
   return request;
+}
+
+inline CacheSalt salt_of(std::uint8_t tenant) {
+  CacheSalt salt{};
+  salt.back() = tenant;
+  return salt;
 }
 
 inline GenerateRequest raw_request(SequenceHandle handle, std::string text, std::int32_t max_tokens = 0) {

@@ -16,6 +16,7 @@ GenerateRequest random_request(Rng& rng, SequenceHandle handle) {
   auto request =
       user_request(handle, text + "?", static_cast<std::int32_t>(rng.below(3) == 0 ? 0 : 1 + rng.below(150)));
   request.sampling.seed = rng.next();
+  if (handle % 3 != 0) request.cache_salt = salt_of(static_cast<std::uint8_t>(handle % 2));
   if (rng.below(3) == 0) request.sampling.temperature = 0;
   if (rng.below(3) == 0) request.sampling.top_k = static_cast<std::int32_t>(rng.below(5));
   if (rng.below(4) == 0) request.sampling.stop = {"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD", "a"};

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <map>
 #include <optional>
-#include <set>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/backend/backend.h"
@@ -14,8 +18,8 @@
 namespace tidegate::worker {
 
 /// A Backend whose logits are a hash of everything it finds in the sequence's KV blocks. Any block that is
-/// shared, lost, stale or out of order therefore changes the tokens that come out. Shapes and ownership are
-/// checked on the way.
+/// lost, stale or out of order, or that two sequences write, therefore changes the tokens that come out. Shapes and
+/// ownership are checked on the way: a block that somebody writes in a step is in nobody else's table.
 class FakeBackend final : public Backend {
  public:
   static constexpr TokenId kBegin = 0;
@@ -48,6 +52,12 @@ class FakeBackend final : public Backend {
   std::optional<TokenId> always;
   /// The next forward fails without naming a sequence.
   std::optional<Error> fail_next_forward;
+  /// Chance, in 1/256, that a guess is drawn from the logits that the model will have; else from others. 0: no draft layer.
+  std::uint32_t draft_chance = 0;
+  /// Guesses are always this token.
+  std::optional<TokenId> always_draft;
+  /// Runs with every forward; tests move clocks by it.
+  std::function<void()> on_forward;
   /// Chance, in 1/256, that a row prefers the end token or </think>.
   std::uint32_t end_chance = 8;
   std::uint32_t think_end_chance = 16;
@@ -65,13 +75,17 @@ class FakeBackend final : public Backend {
 
   Status forward(std::span<const BatchSequence> batch, std::span<float> logits) override {
     if (fail_next_forward) return fail(*std::exchange(fail_next_forward, std::nullopt));
+    if (on_forward) on_forward();
     batch_max = std::max(batch_max, static_cast<std::int32_t>(batch.size()));
-    std::set<std::int32_t> seen;
+    std::map<std::int32_t, std::size_t> tables;
+    for (const BatchSequence& sequence : batch) {
+      for (const std::int32_t block : sequence.blocks) ++tables[block];
+    }
     std::size_t wanted = 0;
     for (const BatchSequence& sequence : batch) {
-      check_shape(sequence, seen);
+      check_shape(sequence, tables);
       write(sequence);
-      wanted += sequence.want_logits ? 1 : 0;
+      wanted += sequence.want_logits ? 1 + static_cast<std::size_t>(sequence.drafts) : 0;
     }
     EXPECT_EQ(logits.size(), wanted * kVocab);
     std::size_t row = 0;
@@ -83,15 +97,55 @@ class FakeBackend final : public Backend {
         return fail(Code::kInternal, "numeric_fault", "a row is not finite",
                     "batch[" + std::to_string(index) + "]");
       }
-      const auto out = logits.subspan(row++ * kVocab, kVocab);
-      fill(history_hash(sequence), out);
-      if (poisoned) out[17] = std::numeric_limits<float>::quiet_NaN();
+      for (std::size_t end = end_of(sequence) - static_cast<std::size_t>(sequence.drafts); end <= end_of(sequence); ++end) {
+        const auto out = logits.subspan(row++ * kVocab, kVocab);
+        fill(history_hash(sequence.blocks, end), out);
+        if (poisoned) out[17] = std::numeric_limits<float>::quiet_NaN();
+      }
     }
     rows_total += static_cast<std::int64_t>(wanted);
-    for (const BatchSequence& sequence : batch)
-      tokens_total += static_cast<std::int64_t>(sequence.tokens.size());
+    for (const BatchSequence& sequence : batch) {
+      tokens_total += static_cast<std::int64_t>(sequence.tokens.size()) - sequence.drafts;
+      drafts_total += sequence.drafts;
+      follow(sequence);
+    }
     return {};
   }
+
+  /// What forward() says behind these tokens, if no block is lost, stale or another's: the model without an engine.
+  std::vector<float> row_behind(std::span<const TokenId> tokens) const {
+    std::uint64_t hash = 1;
+    for (const TokenId id : tokens) hash = mix(hash, static_cast<std::uint64_t>(id));
+    std::vector<float> row(kVocab);
+    fill(hash, row);
+    return row;
+  }
+
+  bool can_draft() const override { return draft_chance > 0; }
+  Status draft(std::span<const DraftSequence> batch, std::span<float> logits) override {
+    EXPECT_EQ(logits.size(), batch.size() * kVocab);
+    for (std::size_t index = 0; index < batch.size(); ++index) {
+      const DraftSequence& sequence = batch[index];
+      EXPECT_GE(sequence.state->position, 0);
+      EXPECT_LE(sequence.tokens.size(), sequence.state->hidden.size());
+      const auto first = static_cast<std::size_t>(sequence.state->position) + 1;
+      // The last of them is not fed yet; the others are in the blocks already.
+      std::uint64_t hash = history_hash(sequence.blocks, first);
+      for (const TokenId id : sequence.tokens) hash = mix(hash, static_cast<std::uint64_t>(id));
+      for (std::size_t n = 0; n + 1 < sequence.tokens.size(); ++n) {
+        EXPECT_EQ(cell(sequence.blocks, first + n), sequence.tokens[n]) << "not what was accepted";
+      }
+      const bool is_good = mix(hash, 77) % 256 < draft_chance;
+      const auto row = logits.subspan(index * kVocab, kVocab);
+      fill(is_good ? hash : mix(hash, 78), row);
+      if (always_draft) row[static_cast<std::size_t>(*always_draft)] = 60;
+      sequence.state->position = -1;
+      sequence.state->hidden.clear();
+    }
+    return {};
+  }
+
+  std::int64_t drafts_total = 0;
 
  private:
   static std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
@@ -99,26 +153,35 @@ class FakeBackend final : public Backend {
     return hash ^ (hash >> 29);
   }
 
-  void check_shape(const BatchSequence& sequence, std::set<std::int32_t>& seen) const {
+  void check_shape(const BatchSequence& sequence, const std::map<std::int32_t, std::size_t>& tables) const {
     ASSERT_FALSE(sequence.tokens.empty());
     const std::size_t end = static_cast<std::size_t>(sequence.position) + sequence.tokens.size();
     ASSERT_LE(end, static_cast<std::size_t>(facts_.context_max));
     ASSERT_GE(sequence.blocks.size() * kKvBlockTokens, end);
-    for (const std::int32_t block : sequence.blocks) {
+    for (std::size_t n = 0; n < sequence.blocks.size(); ++n) {
+      const std::int32_t block = sequence.blocks[n];
       ASSERT_GE(block, 0);
       ASSERT_LT(static_cast<std::size_t>(block) * kKvBlockTokens, memory_.size());
-      ASSERT_TRUE(seen.insert(block).second) << "block " << block << " has two owners";
+      const bool is_written = (n + 1) * kKvBlockTokens > static_cast<std::size_t>(sequence.position);
+      ASSERT_TRUE(!is_written || tables.at(block) == 1) << "block " << block << " is written, and in two tables";
     }
   }
 
-  TokenId& cell(const BatchSequence& sequence, std::size_t position) {
-    const auto block = static_cast<std::size_t>(sequence.blocks[position / kKvBlockTokens]);
+  static void follow(const BatchSequence& sequence) {
+    if (sequence.draft_state == nullptr) return;
+    const auto kept = sequence.want_logits ? 1 + static_cast<std::size_t>(sequence.drafts) : std::size_t{1};
+    sequence.draft_state->position = sequence.position + static_cast<std::int32_t>(sequence.tokens.size() - kept);
+    sequence.draft_state->hidden.assign(kept, 0);
+  }
+
+  TokenId& cell(std::span<const std::int32_t> blocks, std::size_t position) {
+    const auto block = static_cast<std::size_t>(blocks[position / kKvBlockTokens]);
     return memory_[block * kKvBlockTokens + position % kKvBlockTokens];
   }
 
   void write(const BatchSequence& sequence) {
     for (std::size_t i = 0; i < sequence.tokens.size(); ++i) {
-      cell(sequence, static_cast<std::size_t>(sequence.position) + i) = sequence.tokens[i];
+      cell(sequence.blocks, static_cast<std::size_t>(sequence.position) + i) = sequence.tokens[i];
     }
   }
 
@@ -126,16 +189,15 @@ class FakeBackend final : public Backend {
     return static_cast<std::size_t>(sequence.position) + sequence.tokens.size();
   }
 
-  std::uint64_t history_hash(const BatchSequence& sequence) {
+  std::uint64_t history_hash(std::span<const std::int32_t> blocks, std::size_t end) {
     std::uint64_t hash = 1;
-    for (std::size_t i = 0; i < end_of(sequence); ++i)
-      hash = mix(hash, static_cast<std::uint64_t>(cell(sequence, i)));
+    for (std::size_t i = 0; i < end; ++i) hash = mix(hash, static_cast<std::uint64_t>(cell(blocks, i)));
     return hash;
   }
 
   bool contains(const BatchSequence& sequence, TokenId id) {
     for (std::size_t i = 0; i < end_of(sequence); ++i) {
-      if (cell(sequence, i) == id) return true;
+      if (cell(sequence.blocks, i) == id) return true;
     }
     return false;
   }

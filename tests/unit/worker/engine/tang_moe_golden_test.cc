@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <utility>
 
 #include "base/json/json.h"
 #include "tests/unit/worker/engine/engine_harness.h"
@@ -18,6 +20,9 @@ struct GoldenCase {
   std::vector<ChatMessage> messages;
   std::int32_t prompt_tokens = 0;
   std::vector<TokenId> greedy;  ///< cut before the first step that is too close to call
+  std::vector<TokenId> drafts;  ///< the draft layer's guess behind each of them
+  double draft_margin = 0;      ///< the closest of these guesses
+  double tolerance = 0;
 };
 
 Role role_of(std::string_view name) {
@@ -40,18 +45,27 @@ std::vector<GoldenCase> golden_cases() {
     one.prompt_tokens = static_cast<std::int32_t>(item.at("ids").as_array().size());
     // Two logits may each be off by the fp32 tolerance of tests/golden/README.md.
     const double tolerance = 2 * 2e-4 * item.at("first_step_logits_rms").to_number<double>();
+    one.tolerance = tolerance;
     const auto& margins = item.at("greedy64_margins").as_array();
     const auto& ids = item.at("greedy64").as_array();
     for (std::size_t n = 0; n < ids.size() && margins[n].to_number<double>() > tolerance; ++n) {
       one.greedy.push_back(static_cast<TokenId>(ids[n].as_int64()));
       if (one.greedy.back() == kEnd) break;  // the golden run goes on past the end token, an engine does not
     }
+    const auto& drafts = item.at("mtp_draft_after_each_greedy_token").as_array();
+    const auto& draft_margins = item.at("mtp_draft_margins").as_array();
+    one.draft_margin = 1e9;
+    for (std::size_t n = 0; n < one.greedy.size(); ++n) {
+      one.drafts.push_back(static_cast<TokenId>(drafts[n].as_int64()));
+      one.draft_margin = std::min(one.draft_margin, draft_margins[n].to_number<double>());
+    }
   }
   return cases;
 }
 
-std::unique_ptr<Engine> open(std::int32_t sequences, std::int32_t step_tokens) {
+std::unique_ptr<Engine> open(std::int32_t sequences, std::int32_t step_tokens, std::int32_t drafts_batch_max = 0) {
   EngineOptions options;
+  options.drafts_batch_max = drafts_batch_max;
   options.sequences_max = sequences;
   options.step_tokens_max = step_tokens;
   options.load.digest = false;
@@ -141,6 +155,80 @@ TEST(TangMoeGolden, SeededAnswersDoNotDependOnTheBatch) {
     EXPECT_EQ(outcomes[index].reasoning, expected[index].reasoning) << index;
     EXPECT_EQ(outcomes[index].content, expected[index].content) << index;
   }
+}
+
+/// Guesses that a run of these tokens checks, and finds right: each step but the first begins behind a guess, and a right one
+/// saves the step that would have made the next.
+std::pair<std::int32_t, std::int32_t> expected_drafts(const GoldenCase& golden) {
+  std::int32_t drafted = 0;
+  std::int32_t accepted = 0;
+  std::size_t said = 1;
+  while (said < golden.greedy.size()) {
+    const bool is_guessed = golden.greedy.size() - said >= 2;  // max_tokens is the number of golden tokens
+    const bool is_right = is_guessed && golden.drafts[said - 1] == golden.greedy[said];
+    drafted += is_guessed ? 1 : 0;
+    accepted += is_right ? 1 : 0;
+    said += is_right ? 2 : 1;
+  }
+  return {drafted, accepted};
+}
+
+TEST(TangMoeGolden, SpeculationSaysTheSameAndItsGuessesAreTheOracles) {
+  const auto cases = golden_cases();
+  const auto engine = open(4, 64, 4);
+  ASSERT_TRUE(engine);
+  const auto tokenizer = Tokenizer::load(kModel);
+  ASSERT_TRUE(tokenizer);
+  std::map<SequenceHandle, Outcome> outcomes;
+  std::int32_t accepted = 0;
+  std::int32_t compared = 0;
+  for (std::size_t index = 0; index < cases.size(); ++index) {
+    SCOPED_TRACE(testing::Message() << "case " << index);
+    ASSERT_TRUE(engine->submit(greedy_request(index, cases[index])));
+    drain(*engine, outcomes);
+    expect_golden(*tokenizer, cases[index], outcomes[index]);
+    accepted += outcomes[index].usage.accepted_tokens;
+    // A guess too close to call may come out differently, and then every later step begins elsewhere.
+    if (cases[index].draft_margin <= cases[index].tolerance) continue;
+    ++compared;
+    const auto [drafted, right] = expected_drafts(cases[index]);
+    EXPECT_EQ(outcomes[index].usage.drafted_tokens, drafted);
+    EXPECT_EQ(outcomes[index].usage.accepted_tokens, right);
+  }
+  EXPECT_GT(compared, 3);
+  EXPECT_GT(accepted, 100);
+}
+
+TEST(TangMoeGolden, SeededAnswersAreTheSameWithGuessesAndCachedPrefixes) {
+  const auto cases = golden_cases();
+  const auto plain = open(1, 256);
+  const auto fast = open(4, 17, 4);
+  ASSERT_TRUE(plain && fast);
+  std::map<SequenceHandle, Outcome> expected;
+  std::map<SequenceHandle, Outcome> outcomes;
+  std::int32_t cached = 0;
+  for (int round = 0; round < 2; ++round) {
+    for (std::size_t index = 0; index < cases.size(); ++index) {
+      auto request = greedy_request(10 * static_cast<std::size_t>(round) + index, cases[index]);
+      request.messages.front().content += std::string(150, 'x');  // long enough to fill blocks
+      request.sampling.temperature = 1.1;
+      request.sampling.seed = 70 + index;
+      request.sampling.max_tokens = 30;
+      request.sampling.logprobs = 2;
+      ASSERT_TRUE(plain->submit(request));
+      drain(*plain, expected);
+      request.cache_salt = salt_of(1);
+      ASSERT_TRUE(fast->submit(std::move(request)));
+    }
+    drain(*fast, outcomes);
+  }
+  for (const auto& [handle, outcome] : outcomes) {
+    EXPECT_EQ(outcome.reasoning, expected[handle].reasoning) << handle;
+    EXPECT_EQ(outcome.content, expected[handle].content) << handle;
+    EXPECT_EQ(outcome.logprobs, expected[handle].logprobs) << "to the last bit: " << handle;
+    cached += outcome.usage.cached_tokens;
+  }
+  EXPECT_GT(cached, 0);
 }
 
 void expect_poem(const std::string& content) {

@@ -9,6 +9,25 @@ SessionEvent text(std::uint64_t sequence, std::string content) {
   return {.sequence = sequence, .content = std::move(content)};
 }
 
+TEST(Outbox, SeveralAnswersDoNotMixAndTheirEndComesLast) {
+  Outbox outbox;
+  outbox.add({.sequence = 1, .content = "a", .choice = 0});
+  outbox.add({.sequence = 1, .content = "x", .choice = 1});
+  outbox.add({.sequence = 1, .content = "y", .choice = 1, .choice_finish = FinishReason::kStop, .stop_text = "S"});
+  outbox.add({.sequence = 1, .content = "b", .choice = 0, .choice_finish = FinishReason::kLength, .finish = FinishReason::kLength});
+  auto events = outbox.take();
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[0].content, "a");
+  EXPECT_FALSE(events[0].finish.has_value()) << "the end is behind the other answer's text";
+  EXPECT_EQ(events[1].content, "xy");
+  EXPECT_EQ(events[1].choice_finish, FinishReason::kStop);
+  EXPECT_EQ(events[1].stop_text, "S");
+  EXPECT_EQ(events[2].content, "b");
+  EXPECT_EQ(events[2].finish, FinishReason::kLength);
+  outbox.put_back(std::move(events));
+  EXPECT_EQ(outbox.take().back().finish, FinishReason::kLength) << "also when it was put back";
+}
+
 TEST(Outbox, MergesEventsOfOneSequenceInOrder) {
   Outbox outbox;
   outbox.add({.sequence = 1, .accepted = true, .usage = {.prompt_tokens = 5}});

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
+#include "base/core/encoding.h"
 #include "tests/unit/worker/meter/entries.h"
 
 namespace tidegate::worker {
@@ -18,6 +21,9 @@ TEST(MeterRecord, ComesBackAsItWasWritten) {
   EXPECT_EQ(back->entry.usage.cached_tokens, 7);
   EXPECT_EQ(back->entry.usage.completion_tokens, 21);
   EXPECT_EQ(back->entry.usage.reasoning_tokens, 3);
+  EXPECT_EQ(back->entry.usage.drafted_tokens, 9);
+  EXPECT_EQ(back->entry.usage.accepted_tokens, 8);
+  EXPECT_EQ(back->entry.usage.device_us, 5'000'000'000);
   EXPECT_EQ(back->finished, kRecord.finished);
 }
 
@@ -28,6 +34,23 @@ TEST(MeterRecord, EveryFlippedBitIsNoticed) {
     bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
     EXPECT_FALSE(decode_record(bad)) << bit;
   }
+}
+
+/// As the first version wrote it.
+std::string first_version(const MeterRecord& record) {
+  std::string bytes = encode_record(record).substr(0, kMeterRecordBytesV1);
+  bytes[5] = 1;
+  const std::uint32_t crc = crc32c(std::string_view(bytes).substr(sizeof(std::uint32_t)));
+  std::memcpy(bytes.data(), &crc, sizeof crc);
+  return bytes;
+}
+
+TEST(MeterRecord, WhatAnEarlierVersionWroteIsStillRead) {
+  const auto records = decode_records(first_version(kRecord) + first_version({entry_of(2), kRecord.finished}));
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_EQ(records[0].entry.usage.reasoning_tokens, 3);
+  EXPECT_EQ(records[0].entry.usage.device_us, 0);
+  EXPECT_EQ(records[1].entry.usage.prompt_tokens, 102);
 }
 
 TEST(MeterRecord, ATornTailIsLeftOut) {

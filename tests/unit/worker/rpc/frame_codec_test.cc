@@ -32,6 +32,18 @@ TEST(DecodeStart, CarriesEveryFieldAndKeepsUnsetOnesUnset) {
   EXPECT_THAT(command->sampling.stop, ::testing::ElementsAre("\n\n"));
 }
 
+TEST(DecodeStart, TheCacheSaltIsThirtyTwoBytesOrNone) {
+  auto start = good_start();
+  EXPECT_FALSE(decode_start(start)->cache_salt.has_value());
+  start.set_cache_salt(std::string(31, 'a') + "z");
+  const auto command = decode_start(start);
+  ASSERT_TRUE(command && command->cache_salt.has_value());
+  EXPECT_EQ(command->cache_salt->front(), 'a');
+  EXPECT_EQ(command->cache_salt->back(), 'z');
+  start.set_cache_salt("short");
+  EXPECT_EQ(decode_start(start).error().field, "cache_salt");
+}
+
 TEST(DecodeStart, ReadsToolsAndWritesTheirSchemasAsTemplatesDo) {
   auto start = good_start();
   auto* tool = start.add_tools();
@@ -60,6 +72,66 @@ TEST(DecodeStart, ReadsToolsAndWritesTheirSchemasAsTemplatesDo) {
   EXPECT_EQ(decode_start(start).error().field, "tools[0].parameters");
   for (int i = 0; i < kToolsMax; ++i) start.add_tools();
   EXPECT_EQ(decode_start(start).error().reason, "too_many_tools");
+}
+
+TEST(DecodeStart, ReadsPenaltiesBiasAndLogprobs) {
+  auto start = good_start();
+  const auto plain = decode_start(start);
+  ASSERT_TRUE(plain);
+  EXPECT_FALSE(plain->sampling.logprobs.has_value());
+  EXPECT_EQ(plain->sampling.repetition_penalty, 1) << "unset is off";
+  auto& sampling = *start.mutable_sampling();
+  sampling.set_logprobs(0);
+  sampling.set_frequency_penalty(0.5);
+  sampling.set_presence_penalty(-0.25);
+  sampling.set_repetition_penalty(1.1);
+  (*sampling.mutable_logit_bias())[17] = -100;
+  const auto command = decode_start(start);
+  ASSERT_TRUE(command);
+  EXPECT_EQ(command->sampling.logprobs, 0) << "wanted, without alternatives";
+  EXPECT_EQ(command->sampling.frequency_penalty, 0.5);
+  EXPECT_EQ(command->sampling.presence_penalty, -0.25);
+  EXPECT_EQ(command->sampling.repetition_penalty, 1.1);
+  EXPECT_EQ(command->sampling.logit_bias.at(17), -100);
+  for (int id = 0; id <= kBiasesMax; ++id) (*sampling.mutable_logit_bias())[id] = 1;
+  EXPECT_EQ(decode_start(start).error().field, "logit_bias");
+}
+
+TEST(DecodeStart, OneAnswerUnlessMoreAreWanted) {
+  auto start = good_start();
+  EXPECT_EQ(decode_start(start)->sampling.n, 1);
+  start.mutable_sampling()->set_n(3);
+  EXPECT_EQ(decode_start(start)->sampling.n, 3);
+}
+
+TEST(EncodeFrame, TheEndOfOneOfSeveralAnswersTravels) {
+  SessionFrame frame;
+  frame.events.push_back({.sequence = 1, .choice = 2, .choice_finish = FinishReason::kStop, .stop_text = "END"});
+  frame.events.push_back({.sequence = 1, .choice = SequenceEvent::kWholeRequest, .finish = FinishReason::kCancelled});
+  const v1::WorkerFrame out = encode_frame(std::move(frame));
+  EXPECT_EQ(out.events(0).choice(), 2);
+  EXPECT_EQ(out.events(0).choice_finish(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(out.events(0).finish(), v1::FINISH_REASON_UNSPECIFIED);
+  EXPECT_EQ(out.events(0).stop_text(), "END");
+  EXPECT_EQ(out.events(1).choice(), 0);
+  EXPECT_EQ(out.events(1).finish(), v1::FINISH_REASON_CANCELLED);
+}
+
+TEST(EncodeFrame, LogprobsAndWhatSpeculationDidTravel) {
+  SessionFrame frame;
+  frame.events.push_back({.sequence = 1,
+                          .logprobs = {{.bytes = "\xE6", .logprob = -0.5, .top = {{"a", -0.5}, {"b", -1}}, .in_reasoning = true}},
+                          .usage = {.drafted_tokens = 5, .accepted_tokens = 4, .device_us = 7'000'000'000}});
+  const v1::WorkerFrame out = encode_frame(std::move(frame));
+  ASSERT_EQ(out.events(0).logprobs_size(), 1);
+  EXPECT_EQ(out.events(0).logprobs(0).token(), "\xE6") << "bytes, not text";
+  EXPECT_EQ(out.events(0).logprobs(0).logprob(), -0.5);
+  EXPECT_TRUE(out.events(0).logprobs(0).in_reasoning());
+  ASSERT_EQ(out.events(0).logprobs(0).top_size(), 2);
+  EXPECT_EQ(out.events(0).logprobs(0).top(1).token(), "b");
+  EXPECT_EQ(out.events(0).usage().drafted_tokens(), 5);
+  EXPECT_EQ(out.events(0).usage().accepted_tokens(), 4);
+  EXPECT_EQ(out.events(0).usage().device_us(), 7'000'000'000);
 }
 
 TEST(EncodeFrame, CallsAndTheirEndTravel) {
