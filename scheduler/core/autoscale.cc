@@ -1,0 +1,268 @@
+#include "scheduler/core/autoscale.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace tidegate::scheduler {
+
+namespace {
+
+constexpr double kLoadMemory = 30;      ///< seconds; shorter follows the noise of single requests
+constexpr double kServiceMemory = 180;
+/// Below this share of the slots a replica does not hold requests back: what runs is what was offered.
+constexpr double kFullShare = 0.85;
+/// A replica is kept awake for this much of itself.
+constexpr double kAwakeLoad = 0.05;
+
+double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
+
+void smooth(double& mean, double value, double elapsed, double memory) {
+  mean += (1 - std::exp(-elapsed / memory)) * (value - mean);
+}
+
+std::int32_t whole(double replicas) { return static_cast<std::int32_t>(std::ceil(std::min(replicas, 1e6) - 1e-9)); }
+
+double use_of(std::int64_t used, std::int64_t capacity) {
+  return capacity > 0 ? static_cast<double>(used) / static_cast<double>(capacity) : 0;
+}
+
+double slot_use(const AutoscaleObservation& seen) { return use_of(seen.running, seen.slots); }
+double kv_use(const AutoscaleObservation& seen) { return use_of(seen.kv_tokens_used, seen.kv_tokens_capacity); }
+bool is_asked_for(const AutoscaleObservation& seen) {
+  return seen.running > 0 || (seen.is_demand_known && (seen.waiting > 0 || seen.arrivals_per_s > 0 || seen.refusals_per_s > 0));
+}
+
+/// Takes the observation into the smoothed rates.
+void follow(AutoscaleState& state, const AutoscaleObservation& seen, double elapsed) {
+  if (seen.ready > 0 && seen.slots > 0) state.slots_per_replica = static_cast<double>(seen.slots) / seen.ready;
+  smooth(state.running, static_cast<double>(seen.running), elapsed, kLoadMemory);
+  if (!seen.is_demand_known) return;
+  smooth(state.arrivals, seen.arrivals_per_s, elapsed, kLoadMemory);
+  smooth(state.prompt_tokens, seen.prompt_tokens_per_s, elapsed, kLoadMemory);
+  if (seen.ready == 0) return;  // nothing can be dispatched: it says nothing of how long one takes
+  smooth(state.dispatches, seen.dispatches_per_s, elapsed, kServiceMemory);
+  smooth(state.served, static_cast<double>(seen.running), elapsed, kServiceMemory);
+}
+
+double slot_seconds(const AutoscaleState& state) { return state.dispatches > 1e-6 ? state.served / state.dispatches : 0; }
+
+/// In replicas at full use.
+double offered_load(const AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleObservation& seen) {
+  if (state.slots_per_replica <= 0) return 0;
+  const bool is_full = slot_use(seen) > kFullShare || kv_use(seen) > kFullShare || (seen.is_demand_known && seen.waiting > 0);
+  double busy = state.running;
+  // What runs is held down by what there is; what arrives is not.
+  if (seen.is_demand_known && (is_full || seen.ready == 0)) busy = std::max(busy, state.arrivals * slot_seconds(state));
+  double load = busy / state.slots_per_replica;
+  // Long contexts fill the memory before the slots.
+  if (slot_use(seen) > 0.05) load *= std::max(1.0, kv_use(seen) / slot_use(seen));
+  if (seen.is_demand_known && policy.prompt_tokens_per_s > 0) {
+    load = std::max(load, state.prompt_tokens / static_cast<double>(policy.prompt_tokens_per_s));
+  }
+  return load;
+}
+
+/// The most that was needed within the policy's memory, this need included.
+std::int32_t most_needed(AutoscaleState& state, const AutoscalePolicy& policy, std::int32_t need, Mono now) {
+  while (!state.needs.empty() && state.needs.back().second <= need) state.needs.pop_back();
+  state.needs.emplace_back(now, need);
+  while (now - state.needs.front().first > std::chrono::seconds(policy.down_after_s)) state.needs.pop_front();
+  return state.needs.front().second;
+}
+
+struct Ask {
+  std::int32_t replicas = 0;
+  AutoscaleCause cause = AutoscaleCause::kHold;
+  void raise(std::int32_t to, AutoscaleCause why) {
+    if (to <= replicas) return;
+    replicas = to;
+    cause = why;
+  }
+};
+
+/// What a queue, refusals or full replicas ask for, once everything ordered has come.
+std::int32_t reactive_floor(const AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleSettings& settings,
+                            const AutoscaleObservation& seen, Mono now) {
+  if (seen.pending > 0 || seen.ready == 0 || now - state.up_at < settings.settle) return 0;
+  const bool waits = seen.is_demand_known &&
+                     (seen.oldest_wait > std::chrono::milliseconds(policy.queue_wait_ms) || seen.refusals_per_s > 0);
+  const bool is_full = std::max(slot_use(seen), kv_use(seen)) > 0.97;
+  if (!waits && !(is_full && !seen.is_demand_known)) return 0;
+  const double backlog = state.slots_per_replica <= 0 ? 0
+                                                      : static_cast<double>(seen.waiting) * slot_seconds(state) /
+                                                            (state.slots_per_replica * seconds(settings.drain_backlog));
+  return seen.ready + std::clamp(whole(backlog), 1, seen.ready);
+}
+
+/// The least that must be there whatever the load: windows, and one for those who come.
+Ask least(const AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleObservation& seen, Duration lead,
+          Mono now) {
+  Ask ask;
+  const auto minutes = static_cast<std::int32_t>(seconds(lead) / 60) + 1;
+  ask.raise(replicas_floor_until(policy, seen.week_minute, minutes), AutoscaleCause::kWindow);
+  if (ask.replicas > 0) return ask;
+  if (state.replicas == 0) {
+    const bool is_foreseen = state.forecast.has_season() && state.forecast.at(lead) > 2 * kAwakeLoad;
+    if (is_asked_for(seen)) ask.raise(1, AutoscaleCause::kWake);
+    else if (is_foreseen) ask.raise(1, AutoscaleCause::kForecast);
+    return ask;
+  }
+  const Duration idle = std::max<Duration>(std::chrono::seconds(policy.idle_s), 2 * lead);
+  const bool may_sleep = seen.is_demand_known && now - state.busy_at >= idle &&
+                         (!state.forecast.has_season() || state.forecast.peak_until(lead) < kAwakeLoad);
+  if (!may_sleep) ask.raise(1, AutoscaleCause::kHold);
+  return ask;
+}
+
+std::string sentence(const AutoscaleDecision& made, const AutoscaleState& state, const AutoscalePolicy& policy,
+                     const AutoscaleObservation& seen, Duration lead, std::int32_t before) {
+  std::string text;
+  switch (made.cause) {
+    case AutoscaleCause::kHold: text = "enough"; break;
+    case AutoscaleCause::kForecast: text = "more will be needed by the time it is ready"; break;
+    case AutoscaleCause::kLoad: text = "the load needs more"; break;
+    case AutoscaleCause::kQueue:
+      text = fmt::format("{} requests wait, the oldest for {:.1f} s", seen.waiting, seconds(seen.oldest_wait));
+      break;
+    case AutoscaleCause::kWindow: text = "its least number at this time of day"; break;
+    case AutoscaleCause::kWake: text = "none ran and a request came"; break;
+    case AutoscaleCause::kDown: text = fmt::format("fewer were enough for {} s", policy.down_after_s); break;
+    case AutoscaleCause::kSleep: text = fmt::format("no request for {:.0f} s", seconds(state.decided_at - state.busy_at)); break;
+    case AutoscaleCause::kReclaim: text = "others of the pool need what it had"; break;
+    case AutoscaleCause::kLimit:
+      text = replicas_ceiling(policy) < policy.replicas_max ? "the budget pays for no more" : "replicas_max allows no more";
+      break;
+    case AutoscaleCause::kBlind: return "neither gateways nor workers report; it stays as it is";
+  }
+  if (made.replicas != before) text = fmt::format("{} -> {}: {}", before, made.replicas, text);
+  text += fmt::format("; load {:.2f}, {:.2f} in {:.0f} s, at {} % of each {:.2f} needed; {} ready, {} on their way", made.load,
+                      made.forecast, seconds(lead), policy.target_utilisation_percent, made.needed, seen.ready, seen.pending);
+  if (!seen.is_demand_known) text += "; no gateway reports";
+  return text;
+}
+
+/// Moves towards what is asked, within the limits on speed.
+void step(AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleSettings& settings,
+          const AutoscaleObservation& seen, Ask up, std::int32_t kept, Mono now, AutoscaleDecision& made) {
+  const std::int32_t before = state.replicas;
+  const std::int32_t ceiling = replicas_ceiling(policy);
+  if (up.replicas > before) {
+    const auto reach = static_cast<std::int32_t>(settings.up_factor_max * std::max(seen.ready, 1));
+    std::int32_t next = up.replicas;
+    // Windows are the operator's word, not a guess that could run away.
+    if (up.cause != AutoscaleCause::kWindow) next = std::min(next, std::max(before, reach));
+    made.cause = next > ceiling ? AutoscaleCause::kLimit : up.cause;
+    state.replicas = std::min(next, ceiling);
+    if (state.replicas > before) state.up_at = now;
+    if (next == before) made.cause = AutoscaleCause::kHold;
+    return;
+  }
+  const bool has_memory = now - state.started_at >= std::chrono::seconds(policy.down_after_s);
+  const bool may_fall = has_memory && now - state.up_at >= std::chrono::seconds(policy.down_after_s) &&
+                        now - state.down_at >= settings.down_pause;
+  if (kept >= before || !may_fall) return;
+  state.replicas = std::max(kept, before - std::max(before / 2, 1));
+  state.down_at = now;
+  made.cause = AutoscaleCause::kDown;
+}
+
+}  // namespace
+
+std::string_view autoscale_cause_name(AutoscaleCause cause) {
+  switch (cause) {
+    case AutoscaleCause::kHold: return "hold";
+    case AutoscaleCause::kForecast: return "forecast";
+    case AutoscaleCause::kLoad: return "load";
+    case AutoscaleCause::kQueue: return "queue";
+    case AutoscaleCause::kWindow: return "window";
+    case AutoscaleCause::kWake: return "wake";
+    case AutoscaleCause::kDown: return "down";
+    case AutoscaleCause::kSleep: return "sleep";
+    case AutoscaleCause::kReclaim: return "reclaim";
+    case AutoscaleCause::kLimit: return "limit";
+    case AutoscaleCause::kBlind: return "blind";
+  }
+  return "";
+}
+
+Duration autoscale_lead(const AutoscalePolicy& policy, const AutoscaleSettings& settings, Duration time_to_ready) {
+  const Duration ready = time_to_ready > Duration::zero() ? time_to_ready : Duration(std::chrono::seconds(policy.time_to_ready_s));
+  return ready + settings.interval;
+}
+
+void begin_autoscale(AutoscaleState& state, const AutoscalePolicy& policy, std::int32_t replicas, std::int32_t week_minute,
+                     Mono now) {
+  state.is_started = true;
+  const std::int32_t ceiling = replicas_ceiling(policy);
+  state.replicas = std::clamp(replicas, std::min(replicas_floor(policy, week_minute), ceiling), ceiling);
+  state.started_at = state.decided_at = state.up_at = state.down_at = state.busy_at = now;
+}
+
+AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleSettings& settings,
+                            const AutoscaleObservation& seen, Mono now) {
+  if (!state.is_started) begin_autoscale(state, policy, seen.ready + seen.pending, seen.week_minute, now);
+  const std::int32_t before = state.replicas;
+  const double elapsed = std::max(seconds(now - state.decided_at), 1e-3);
+  state.decided_at = now;
+  const Duration lead = autoscale_lead(policy, settings, seen.time_to_ready);
+  // A replica that is still loading has not been idle: its first request may wait for it.
+  if (is_asked_for(seen) || seen.pending > 0) state.busy_at = now;
+  follow(state, seen, elapsed);
+
+  AutoscaleDecision made;
+  made.load = offered_load(state, policy, seen);
+  const bool is_blind = !seen.is_demand_known && (seen.ready == 0 || seen.slots == 0);
+  // A full replica hides what it cannot take: without the gateways' count that is no load to learn from.
+  const bool is_hidden = !seen.is_demand_known && slot_use(seen) > kFullShare;
+  if (!is_blind && !is_hidden && state.slots_per_replica > 0) state.forecast.observe(made.load, seen.week_minute, lead, now);
+  made.forecast = made.load;
+  if (settings.use_forecast) {
+    made.forecast = std::max(made.load, state.forecast.peak_until(lead) + settings.error_margin * state.forecast.error());
+  }
+  const double target = policy.target_utilisation_percent / 100.0;
+  made.needed = made.forecast / target;
+
+  Ask up = least(state, policy, seen, lead, now);
+  const std::int32_t floor = up.replicas;
+  if (is_blind && before > 0) {
+    made.cause = AutoscaleCause::kBlind;
+    made.replicas = state.replicas = std::clamp(std::max(before, floor), 0, replicas_ceiling(policy));
+    made.why = sentence(made, state, policy, seen, lead, before);
+    state.last = made;
+    return made;
+  }
+  // Rounded up, but not for a trace of one; a queue will tell if that was wrong.
+  if (before > 0 || floor > 0) {
+    up.raise(whole(made.needed - 0.1), whole(made.load / target - 0.1) > before ? AutoscaleCause::kLoad : AutoscaleCause::kForecast);
+  }
+  up.raise(reactive_floor(state, policy, settings, seen, now), AutoscaleCause::kQueue);
+  const std::int32_t with_band = floor == 0 ? 0 : whole(made.needed * (1 + settings.dead_band));
+  const std::int32_t banded = std::max({floor, std::min(up.replicas, before), with_band});
+  const std::int32_t kept = most_needed(state, policy, banded, now);
+  if (before > 0 && floor == 0 && up.replicas == 0) {
+    state.replicas = 0;
+    state.down_at = now;
+    state.needs.clear();
+    made.cause = AutoscaleCause::kSleep;
+  } else {
+    step(state, policy, settings, seen, up, kept, now, made);
+  }
+
+  const std::int32_t ceiling = replicas_ceiling(policy);
+  if (state.replicas > ceiling) {  // the policy was changed
+    state.replicas = ceiling;
+    made.cause = AutoscaleCause::kLimit;
+  }
+  if (seen.surplus && state.replicas > std::max(*seen.surplus, floor)) {
+    state.replicas = std::max(*seen.surplus, floor);
+    made.cause = AutoscaleCause::kReclaim;
+  }
+  made.replicas = state.replicas;
+  made.why = sentence(made, state, policy, seen, lead, before);
+  state.last = made;
+  return made;
+}
+
+}  // namespace tidegate::scheduler
