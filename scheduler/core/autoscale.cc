@@ -11,8 +11,10 @@ namespace {
 
 constexpr double kLoadMemory = 30;      ///< seconds; shorter follows the noise of single requests
 constexpr double kServiceMemory = 180;
-/// Below this share of the slots a replica does not hold requests back: what runs is what was offered.
+/// Below this share of the slots, replicas hold nothing back: what runs is what was offered.
 constexpr double kFullShare = 0.85;
+/// A replica that is so busy has no room for the next burst.
+constexpr double kFullUse = 0.97;
 /// A replica is kept awake for this much of itself.
 constexpr double kAwakeLoad = 0.05;
 
@@ -34,6 +36,11 @@ bool is_asked_for(const AutoscaleObservation& seen) {
   return seen.running > 0 || (seen.is_demand_known && (seen.waiting > 0 || seen.arrivals_per_s > 0 || seen.refusals_per_s > 0));
 }
 
+/// What runs is held down by what there is.
+bool is_full(const AutoscaleObservation& seen) {
+  return slot_use(seen) > kFullShare || kv_use(seen) > kFullShare || (seen.is_demand_known && seen.waiting > 0);
+}
+
 /// Takes the observation into the smoothed rates.
 void follow(AutoscaleState& state, const AutoscaleObservation& seen, double elapsed) {
   if (seen.ready > 0 && seen.slots > 0) state.slots_per_replica = static_cast<double>(seen.slots) / seen.ready;
@@ -41,7 +48,8 @@ void follow(AutoscaleState& state, const AutoscaleObservation& seen, double elap
   if (!seen.is_demand_known) return;
   smooth(state.arrivals, seen.arrivals_per_s, elapsed, kLoadMemory);
   smooth(state.prompt_tokens, seen.prompt_tokens_per_s, elapsed, kLoadMemory);
-  if (seen.ready == 0) return;  // nothing can be dispatched: it says nothing of how long one takes
+  // Full replicas keep requests waiting inside, and none lets nothing out: neither says how long one takes.
+  if (seen.ready == 0 || (is_full(seen) && state.dispatches > 0)) return;
   smooth(state.dispatches, seen.dispatches_per_s, elapsed, kServiceMemory);
   smooth(state.served, static_cast<double>(seen.running), elapsed, kServiceMemory);
 }
@@ -51,10 +59,11 @@ double slot_seconds(const AutoscaleState& state) { return state.dispatches > 1e-
 /// In replicas at full use.
 double offered_load(const AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleObservation& seen) {
   if (state.slots_per_replica <= 0) return 0;
-  const bool is_full = slot_use(seen) > kFullShare || kv_use(seen) > kFullShare || (seen.is_demand_known && seen.waiting > 0);
   double busy = state.running;
-  // What runs is held down by what there is; what arrives is not.
-  if (seen.is_demand_known && (is_full || seen.ready == 0)) busy = std::max(busy, state.arrivals * slot_seconds(state));
+  // What arrives is not held down, and waits inside full replicas do not swell it.
+  if (seen.is_demand_known && (is_full(seen) || seen.ready == 0) && slot_seconds(state) > 0) {
+    busy = state.arrivals * slot_seconds(state);
+  }
   double load = busy / state.slots_per_replica;
   // Long contexts fill the memory before the slots.
   if (slot_use(seen) > 0.05) load *= std::max(1.0, kv_use(seen) / slot_use(seen));
@@ -88,8 +97,8 @@ std::int32_t reactive_floor(const AutoscaleState& state, const AutoscalePolicy& 
   if (seen.pending > 0 || seen.ready == 0 || now - state.up_at < settings.settle) return 0;
   const bool waits = seen.is_demand_known &&
                      (seen.oldest_wait > std::chrono::milliseconds(policy.queue_wait_ms) || seen.refusals_per_s > 0);
-  const bool is_full = std::max(slot_use(seen), kv_use(seen)) > 0.97;
-  if (!waits && !(is_full && !seen.is_demand_known)) return 0;
+  const bool has_no_room = std::max(slot_use(seen), kv_use(seen)) > kFullUse;
+  if (!waits && !(has_no_room && !seen.is_demand_known)) return 0;
   const double backlog = state.slots_per_replica <= 0 ? 0
                                                       : static_cast<double>(seen.waiting) * slot_seconds(state) /
                                                             (state.slots_per_replica * seconds(settings.drain_backlog));
@@ -155,14 +164,17 @@ void step(AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleS
     if (up.cause != AutoscaleCause::kWindow) next = std::min(next, std::max(before, reach));
     made.cause = next > ceiling ? AutoscaleCause::kLimit : up.cause;
     state.replicas = std::min(next, ceiling);
-    if (state.replicas > before) state.up_at = now;
+    if (state.replicas > before) {
+      if (state.down_at > state.up_at && state.down_at > state.started_at && before > 0) state.held_until = now + settings.regret_hold;
+      state.up_at = now;
+    }
     if (next == before) made.cause = AutoscaleCause::kHold;
     return;
   }
   const bool has_memory = now - state.started_at >= std::chrono::seconds(policy.down_after_s);
   const bool may_fall = has_memory && now - state.up_at >= std::chrono::seconds(policy.down_after_s) &&
-                        now - state.down_at >= settings.down_pause;
-  if (kept >= before || !may_fall) return;
+                        now - state.down_at >= settings.down_pause && now >= state.held_until;
+  if (kept >= before || !may_fall || is_full(seen)) return;
   state.replicas = std::max(kept, before - std::max(before / 2, 1));
   state.down_at = now;
   made.cause = AutoscaleCause::kDown;
@@ -217,12 +229,18 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
   // A full replica hides what it cannot take: without the gateways' count that is no load to learn from.
   const bool is_hidden = !seen.is_demand_known && slot_use(seen) > kFullShare;
   if (!is_blind && !is_hidden && state.slots_per_replica > 0) state.forecast.observe(made.load, seen.week_minute, lead, now);
-  made.forecast = made.load;
-  if (settings.use_forecast) {
-    made.forecast = std::max(made.load, state.forecast.peak_until(lead) + settings.error_margin * state.forecast.error());
-  }
   const double target = policy.target_utilisation_percent / 100.0;
-  made.needed = made.forecast / target;
+  made.forecast = made.load;
+  made.needed = made.load / target;
+  double needed_later = made.needed;  // as far as a replica that goes now would be missed
+  if (settings.use_forecast && !is_blind) {
+    made.forecast = state.forecast.peak_until(lead);
+    // What the target leaves free is there for bursts and for misses of the forecast: they come on top only where they
+    // are greater than that.
+    const double missed = made.forecast + settings.error_margin * state.forecast.error();
+    made.needed = std::max(made.forecast / target, std::max(missed, made.load) / kFullUse);
+    needed_later = std::max(made.needed, state.forecast.peak_until(std::max<Duration>(lead, settings.down_outlook)) / target);
+  }
 
   Ask up = least(state, policy, seen, lead, now);
   const std::int32_t floor = up.replicas;
@@ -238,7 +256,7 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
     up.raise(whole(made.needed - 0.1), whole(made.load / target - 0.1) > before ? AutoscaleCause::kLoad : AutoscaleCause::kForecast);
   }
   up.raise(reactive_floor(state, policy, settings, seen, now), AutoscaleCause::kQueue);
-  const std::int32_t with_band = floor == 0 ? 0 : whole(made.needed * (1 + settings.dead_band));
+  const std::int32_t with_band = floor == 0 ? 0 : whole(needed_later * (1 + settings.dead_band));
   const std::int32_t banded = std::max({floor, std::min(up.replicas, before), with_band});
   const std::int32_t kept = most_needed(state, policy, banded, now);
   if (before > 0 && floor == 0 && up.replicas == 0) {

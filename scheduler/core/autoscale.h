@@ -66,10 +66,14 @@ struct AutoscaleDecision {
 struct AutoscaleSettings {
   Duration interval = std::chrono::seconds(5);
   bool use_forecast = true;      ///< false: the reactive floor alone, for comparison
-  double error_margin = 1.0;     ///< standard deviations of the forecast's misses that are kept in reserve
+  double error_margin = 2.0;     ///< standard deviations of the forecast's misses that must still find room
   double up_factor_max = 2.0;    ///< of the replicas that serve, in one go
-  double dead_band = 0.1;        ///< fewer must be enough by this share before one goes
+  double dead_band = 0.05;        ///< fewer must be enough by this share before one goes
+  Duration down_outlook = std::chrono::minutes(20);  ///< one that will be needed again so soon does not go
   Duration down_pause = std::chrono::seconds(60);  ///< between two steps down, each at most half
+  /// A step up that takes back a step down says that it went too low. It stays up for this long, which alone allows no
+  /// more than two reversals within such a span.
+  Duration regret_hold = std::chrono::hours(1);
   Duration settle = std::chrono::seconds(15);      ///< between two steps up that a queue asks for
   Duration drain_backlog = std::chrono::seconds(60);  ///< in which a queue should be gone
 };
@@ -85,6 +89,7 @@ struct AutoscaleState {
   Mono decided_at{};
   Mono up_at{};
   Mono down_at{};
+  Mono held_until{};  ///< no step down before
   Mono busy_at{};  ///< a request, or a replica that was not ready yet
   double arrivals = 0;     ///< smoothed, as the next four
   double running = 0;
@@ -99,7 +104,7 @@ struct AutoscaleState {
 ///
 ///   offered  = arrivals x seconds in a slot / slots of a replica   (Little; exact also while requests queue)
 ///   load     = the scarcest of slots, KV memory and prompt rate, in replicas
-///   needed   = (greatest of load now and forecast until ready + margin of error) / target utilisation
+///   needed   = greatest of: forecast until ready / target; forecast + misses, and load now, / 97 %
 ///
 /// Up at once, at most doubling what serves, where replicas on their way count as there. Down to the most that was
 /// needed within down_after_s, at least a tenth less, at most half a step. The reactive floor (wait, refusals, full
