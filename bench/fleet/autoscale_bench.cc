@@ -27,7 +27,7 @@ SimDeployment deployment() {
   policy.replicas_min = 1;
   policy.replicas_max = 64;
   policy.prompt_tokens_per_s = 8'000;
-  policy.target_utilisation_percent = 85;
+  policy.target_utilisation_percent = 88;
   policy.price_micros_per_hour = 8'000'000;
   one.accelerators = 8;
   one.traffic.peak_per_s = 100;

@@ -91,18 +91,21 @@ struct Ask {
   }
 };
 
-/// What a queue, refusals or full replicas ask for, once everything ordered has come.
+/// What a queue, refusals or full replicas ask for, once everything ordered has come: enough for the load and, beside it,
+/// to have the queue gone in time. A queue that does not shrink although that much is there says that the load is
+/// underestimated: one more.
 std::int32_t reactive_floor(const AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleSettings& settings,
-                            const AutoscaleObservation& seen, Mono now) {
+                            const AutoscaleObservation& seen, double load, Mono now) {
   if (seen.pending > 0 || seen.ready == 0 || now - state.up_at < settings.settle) return 0;
-  const bool waits = seen.is_demand_known &&
-                     (seen.oldest_wait > std::chrono::milliseconds(policy.queue_wait_ms) || seen.refusals_per_s > 0);
-  const bool has_no_room = std::max(slot_use(seen), kv_use(seen)) > kFullUse;
-  if (!waits && !(has_no_room && !seen.is_demand_known)) return 0;
-  const double backlog = state.slots_per_replica <= 0 ? 0
-                                                      : static_cast<double>(seen.waiting) * slot_seconds(state) /
-                                                            (state.slots_per_replica * seconds(settings.drain_backlog));
-  return seen.ready + std::clamp(whole(backlog), 1, seen.ready);
+  if (!seen.is_demand_known) return std::max(slot_use(seen), kv_use(seen)) > kFullUse ? seen.ready + 1 : 0;
+  if (seen.oldest_wait <= std::chrono::milliseconds(policy.queue_wait_ms) && seen.refusals_per_s <= 0) return 0;
+  double backlog = 0;
+  if (state.slots_per_replica > 0) {
+    backlog = static_cast<double>(seen.waiting) * slot_seconds(state) / (state.slots_per_replica * seconds(settings.drain_backlog));
+  }
+  const std::int32_t enough = whole(load + backlog);
+  if (enough > seen.ready) return enough;
+  return seen.arrivals_per_s >= seen.dispatches_per_s ? seen.ready + 1 : 0;
 }
 
 /// The least that must be there whatever the load: windows, and one for those who come.
@@ -255,7 +258,7 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
   if (before > 0 || floor > 0) {
     up.raise(whole(made.needed - 0.1), whole(made.load / target - 0.1) > before ? AutoscaleCause::kLoad : AutoscaleCause::kForecast);
   }
-  up.raise(reactive_floor(state, policy, settings, seen, now), AutoscaleCause::kQueue);
+  up.raise(reactive_floor(state, policy, settings, seen, made.load, now), AutoscaleCause::kQueue);
   const std::int32_t with_band = floor == 0 ? 0 : whole(needed_later * (1 + settings.dead_band));
   const std::int32_t banded = std::max({floor, std::min(up.replicas, before), with_band});
   const std::int32_t kept = most_needed(state, policy, banded, now);

@@ -120,7 +120,7 @@ double day_shape(std::int32_t week_minute) {
 Traffic::Traffic(const std::vector<TraceRequest>& trace, Shape shape, std::int32_t start_minute, std::uint64_t seed)
     : trace_(trace), shape_(shape), start_minute_(start_minute), rng_(seed) {
   trace_rate_ = static_cast<double>(trace.size() - 1) / (trace.back().at_s - trace.front().at_s);
-  const auto count = std::clamp<std::int64_t>(std::llround(shape_.peak_per_s / trace_rate_), 1, 1'000);
+  const auto count = std::clamp<std::int64_t>(std::llround(shape_.peak_per_s * std::max(1.0, shape_.step_factor) / trace_rate_), 1, 1'000);
   for (std::int64_t i = 0; i < count; ++i) {
     copies_.push({rng_.unit() / trace_rate_, static_cast<std::size_t>(rng_.below(trace.size()))});
   }
