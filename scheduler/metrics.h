@@ -1,8 +1,21 @@
 #pragma once
 
+#include <string>
+
 #include "base/core/metrics.h"
 
 namespace tidegate::scheduler {
+
+/// Of one deployment whose number of replicas follows its load. Names come from people, at most a few hundred.
+struct AutoscaleMetrics {
+  Gauge* wanted = nullptr;
+  Gauge* at_most = nullptr;
+  Gauge* load = nullptr;
+  Gauge* forecast = nullptr;
+  Gauge* needed = nullptr;
+  /// All zero: it is gone.
+  void clear();
+};
 
 /// Every metric of the scheduler, resolved once. Names are final: tests/golden/metrics.txt lists them.
 struct SchedulerMetrics {
@@ -24,6 +37,16 @@ struct SchedulerMetrics {
   Counter& reports;
   Counter& reports_refused;
   Histogram& tick_seconds;
+  Counter& demand_reports;
+  Gauge& autoscale_gateways;
+  Gauge& autoscale_ups;
+  Gauge& autoscale_downs;
+  Gauge& autoscale_reversals;
+
+  AutoscaleMetrics autoscale(const std::string& deployment);
+
+ private:
+  MetricRegistry& registry_;
 };
 
 }  // namespace tidegate::scheduler

@@ -55,8 +55,13 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   const DispatchTicket ticket = ++last_ticket_;
   const std::int64_t cost = prompt_tokens_bound(*request.plan) / kBytesPerTokenApprox + 1;
   const bool was_empty = pool.queue.empty();
+  ++pool.demand.arrivals;
+  pool.demand.prompt_tokens += cost;
   auto position = pool.queue.push(ticket, request.tenant, cost, clock_.mono());
-  if (!position) return std::unexpected(std::move(position).error());
+  if (!position) {
+    ++pool.demand.refusals;
+    return std::unexpected(std::move(position).error());
+  }
   pool.metrics.queue_requests->add(1);
   Pending pending;
   pending.request = request;
@@ -99,6 +104,7 @@ void LaneDispatcher::pump(PoolQueue& pool) {
     auto waiting = waiting_.extract(next->ticket);
     Pending& pending = waiting.mapped().second;
     pool.metrics.queue_requests->add(-1);
+    ++pool.demand.dispatches;
     WorkerSession& session = *choice->session;
     Sent sent;
     sent.session = &session;
@@ -365,6 +371,7 @@ awaitable<void> LaneDispatcher::watch_expiry() {
     co_await expiry_changed_.wait_until(next);
     refuse_expired();
     check_health();
+    write_demand();
     on_capacity();
   }
   --coroutines_;
@@ -377,12 +384,28 @@ void LaneDispatcher::refuse_expired() {
     for (const FairQueue::Waiting& expired : pool->queue.take_expired(now)) {
       auto waiting = waiting_.extract(expired.ticket);
       pool->metrics.queue_requests->add(-1);
+      ++pool->demand.refusals;
       Refusal refusal(Error(Code::kResourceExhausted, "queue_timeout",
                             "No worker of this model became free in time; retry after the given time."),
                       pool->queue.wait_estimate(now));
       waiting.mapped().second.listener->on_queue_refused(std::move(refusal));
     }
   }
+}
+
+/// For the scheduler, which gives a pool workers by what is asked of it.
+void LaneDispatcher::write_demand() {
+  if (routing_.demand == nullptr) return;
+  const Mono now = clock_.mono();
+  std::vector<PoolDemand> all;
+  for (const auto& [key, pool] : queues_) {
+    PoolDemand demand = pool->demand;
+    demand.pool = pool->pool;
+    demand.waiting = static_cast<std::int64_t>(pool->queue.size());
+    if (const auto expiry = pool->queue.next_expiry()) demand.oldest_wait = now - (*expiry - limits_.wait_max);
+    all.push_back(std::move(demand));
+  }
+  routing_.demand->put(options_.thread, std::move(all));
 }
 
 void LaneDispatcher::set_limits(FairQueueLimits limits) {

@@ -112,6 +112,11 @@ void FleetControl::on_link_closed(LinkId link) {
   fleet_.on_link_closed(link, clock_.mono());
 }
 
+void FleetControl::on_demand(DemandReport report) {
+  metrics_.demand_reports.add();
+  fleet_.on_demand(std::move(report), clock_.mono());
+}
+
 void FleetControl::add_watcher(RoutesSink sink) {
   if (fleet_.term() && !sink(fleet_.routes())) return;
   watchers_.push_back(std::move(sink));
@@ -120,7 +125,7 @@ void FleetControl::add_watcher(RoutesSink sink) {
 void FleetControl::tick() {
   const Mono now = clock_.mono();
   if (fleet_.term()) fleet_.on_processes(driver_.observe(now), now);
-  for (const FleetAction& action : fleet_.tick(now)) carry_out(action);
+  for (const FleetAction& action : fleet_.tick(now, clock_.wall())) carry_out(action);
   publish(now);
   write_notes();
   update_metrics();
@@ -174,9 +179,16 @@ void FleetControl::update_metrics() {
   }
   double desired = 0, replicas_ready = 0;
   for (const auto& [name, deployment] : fleet_.deployments()) {
-    desired += deployment.replicas;
+    desired += fleet_.replicas_wanted(deployment);
+    if (deployment.autoscale.is_on) update_autoscale(name, deployment);
     replicas_ready += fleet_.status_of(name).replicas_ready;
   }
+  forget_autoscale();
+  const Autoscaler::Totals& moves = fleet_.autoscaler().totals();
+  metrics_.autoscale_ups.set(static_cast<double>(moves.ups));
+  metrics_.autoscale_downs.set(static_cast<double>(moves.downs));
+  metrics_.autoscale_reversals.set(static_cast<double>(moves.reversals));
+  metrics_.autoscale_gateways.set(static_cast<double>(fleet_.autoscaler().gateways(clock_.mono())));
   metrics_.workers_live.set(live);
   metrics_.workers_ready.set(ready);
   metrics_.deployments.set(static_cast<double>(fleet_.deployments().size()));
@@ -190,6 +202,29 @@ void FleetControl::update_metrics() {
     metrics_.routes.set(static_cast<double>(fleet_.routes().routes.size()));
     metrics_.routes_version.set(static_cast<double>(fleet_.routes().version));
   }
+}
+
+void FleetControl::update_autoscale(const std::string& name, const Deployment& deployment) {
+  const auto known = autoscale_shown_.find(name);
+  AutoscaleMetrics& shown =
+      known != autoscale_shown_.end() ? known->second : autoscale_shown_.emplace(name, metrics_.autoscale(name)).first->second;
+  shown.wanted->set(fleet_.replicas_wanted(deployment));
+  shown.at_most->set(replicas_ceiling(deployment.autoscale));
+  const AutoscaleDecision* made = fleet_.autoscaler().decision_of(name);
+  if (made == nullptr) return;
+  shown.load->set(made->load);
+  shown.forecast->set(made->forecast);
+  shown.needed->set(made->needed);
+}
+
+/// A deployment that is gone wants nothing.
+void FleetControl::forget_autoscale() {
+  std::erase_if(autoscale_shown_, [this](auto& entry) {
+    const auto found = fleet_.deployments().find(entry.first);
+    if (found != fleet_.deployments().end() && found->second.autoscale.is_on) return false;
+    entry.second.clear();
+    return true;
+  });
 }
 
 }  // namespace tidegate::scheduler

@@ -141,16 +141,23 @@ std::vector<FleetAction> Fleet::tick(Mono now, std::optional<Wall> wall) {
 
 void Fleet::publish() {
   std::set<std::string> models;
+  std::set<Offer> offers;
   for (const auto& [name, deployment] : deployments_) {
     // None may run just now: its first request wakes one.
-    if (deployment.autoscale.is_on || deployment.replicas > 0) models.insert(deployment.model);
+    if (!deployment.autoscale.is_on && deployment.replicas == 0) continue;
+    models.insert(deployment.model);
+    if (!deployment.autoscale.is_on) continue;
+    const auto model = catalogue_.models().find(deployment.model);
+    if (model == catalogue_.models().end()) continue;
+    offers.insert({deployment.model, deployment.region, deployment.pool, model->second.context_max});
   }
   // A worker started by hand has no deployment that would offer its model.
   for (const auto& [id, worker] : workers_.workers()) {
     const WorkerReport& report = worker.report;
     if (worker.live && report.deployment.empty() && report.state == WorkerState::kReady) models.insert(report.model);
   }
-  routes_.update(workers_.routes(), {models.begin(), models.end()});
+  routes_.update(workers_.routes(), {models.begin(), models.end()},
+                 {offers.begin(), offers.end()});
 }
 
 DeploymentStatus Fleet::status_of(const std::string& deployment) const {
