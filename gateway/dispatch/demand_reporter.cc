@@ -51,8 +51,7 @@ awaitable<Status> DemandReporter::run() {
     if (is_stopping) co_return Status();
     v1::DemandReport report = to_message(options_, board_.sum());
     const Deadline limit = Deadline::after(clock_.mono(), kCallLimit);
-    using Method = class v1::Fleet::Stub::async;
-    auto call = client.call(&Method::ReportDemand, std::move(report), limit);
+    auto call = client.call(&v1::Fleet::Stub::async::ReportDemand, std::move(report), limit);
     const auto taken = co_await std::move(call);
     if (taken) {
       is_outage_logged_ = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace tidegate::scheduler {
 
@@ -13,6 +14,7 @@ constexpr double kLoadMemory = 30;      ///< seconds; shorter follows the noise 
 constexpr double kServiceMemory = 180;
 /// Below this share of the slots, replicas hold nothing back: what runs is what was offered.
 constexpr double kFullShare = 0.85;
+constexpr auto kWarmUp = std::chrono::minutes(1);
 /// A replica that is so busy has no room for the next burst.
 constexpr double kFullUse = 0.97;
 /// A replica is kept awake for this much of itself.
@@ -41,11 +43,19 @@ bool is_full(const AutoscaleObservation& seen) {
   return slot_use(seen) > kFullShare || kv_use(seen) > kFullShare || (seen.is_demand_known && seen.waiting > 0);
 }
 
-/// Takes the observation into the smoothed rates.
+/// Takes the observation into the smoothed rates. Each begins with the first value it is told: one that grew from zero
+/// would look like a trend.
 void follow(AutoscaleState& state, const AutoscaleObservation& seen, double elapsed) {
-  if (seen.ready > 0 && seen.slots > 0) state.slots_per_replica = static_cast<double>(seen.slots) / seen.ready;
+  if (seen.ready > 0 && seen.slots > 0) {
+    state.slots_per_replica = static_cast<double>(seen.slots) / seen.ready;
+    if (!std::exchange(state.has_supply, true)) state.running = static_cast<double>(seen.running);
+  }
   smooth(state.running, static_cast<double>(seen.running), elapsed, kLoadMemory);
   if (!seen.is_demand_known) return;
+  if (!std::exchange(state.has_demand, true)) {
+    state.arrivals = seen.arrivals_per_s;
+    state.prompt_tokens = seen.prompt_tokens_per_s;
+  }
   smooth(state.arrivals, seen.arrivals_per_s, elapsed, kLoadMemory);
   smooth(state.prompt_tokens, seen.prompt_tokens_per_s, elapsed, kLoadMemory);
   // Full replicas keep requests waiting inside, and none lets nothing out: neither says how long one takes.
@@ -231,12 +241,14 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
   const bool is_blind = !seen.is_demand_known && (seen.ready == 0 || seen.slots == 0);
   // A full replica hides what it cannot take: without the gateways' count that is no load to learn from.
   const bool is_hidden = !seen.is_demand_known && slot_use(seen) > kFullShare;
-  if (!is_blind && !is_hidden && state.slots_per_replica > 0) state.forecast.observe(made.load, seen.week_minute, lead, now);
+  // The first rates cover parts of their spans: no trend begins with them.
+  const bool is_warm = now - state.started_at >= kWarmUp;
+  if (is_warm && !is_blind && !is_hidden && state.slots_per_replica > 0) state.forecast.observe(made.load, seen.week_minute, lead, now);
   const double target = policy.target_utilisation_percent / 100.0;
   made.forecast = made.load;
   made.needed = made.load / target;
   double needed_later = made.needed;  // as far as a replica that goes now would be missed
-  if (settings.use_forecast && !is_blind) {
+  if (settings.use_forecast && !is_blind && is_warm) {
     made.forecast = state.forecast.peak_until(lead);
     // What the target leaves free is there for bursts and for misses of the forecast: they come on top only where they
     // are greater than that.

@@ -91,6 +91,8 @@ struct AutoscaleState {
   Mono down_at{};
   Mono held_until{};  ///< no step down before
   Mono busy_at{};  ///< a request, or a replica that was not ready yet
+  bool has_demand = false;  ///< the next five began with a measured value
+  bool has_supply = false;
   double arrivals = 0;     ///< smoothed, as the next four
   double running = 0;
   double dispatches = 0;

@@ -67,7 +67,8 @@ DemandBook::Rates DemandBook::take(const std::string& model, const std::string& 
   }
   Pool& entry = pools_[key];
   const double span = std::chrono::duration<double>(now - entry.taken).count();
-  if (entry.was_taken && span > 0) {
+  rates.is_known = rates.is_known && entry.was_taken && span > 0;
+  if (rates.is_known) {
     const auto per_s = [&](std::int64_t count) { return static_cast<double>(count) / span; };
     rates.arrivals_per_s = per_s(entry.since.arrivals);
     rates.dispatches_per_s = per_s(entry.since.dispatches);

@@ -38,7 +38,7 @@ class DemandBook {
     std::size_t pools = 1'024;                         ///< a gateway
   };
   struct Rates {
-    bool is_known = false;  ///< a gateway was heard of lately
+    bool is_known = false;  ///< a gateway was heard of lately, and there is a span to speak of
     double arrivals_per_s = 0;
     double dispatches_per_s = 0;
     double refusals_per_s = 0;
@@ -52,7 +52,7 @@ class DemandBook {
 
   /// The first of a gateway's life only says where its totals stand. Beyond the limits reports are dropped.
   void report(DemandReport report, Mono now);
-  /// Rates since the last call for the same pool (zero by the first), queues as of now.
+  /// Rates since the last call for the same pool, queues as of now. The first call knows nothing: it begins the span.
   Rates take(const std::string& model, const std::string& region, const std::string& pool, Mono now);
   /// Requests waiting there now, without ending the span that take() measures.
   std::int64_t waiting(const std::string& model, const std::string& region, const std::string& pool, Mono now) const;
