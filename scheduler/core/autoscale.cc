@@ -193,6 +193,29 @@ void step(AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleS
   made.cause = AutoscaleCause::kDown;
 }
 
+/// What is asked for beside `up`, and the move towards it.
+void decide(AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleSettings& settings,
+            const AutoscaleObservation& seen, Ask up, double needed_later, Mono now, AutoscaleDecision& made) {
+  const std::int32_t before = state.replicas;
+  const std::int32_t floor = up.replicas;
+  // Rounded up, but not for a trace of one; a queue will tell if that was wrong.
+  if (before > 0 || floor > 0) {
+    const bool is_load = whole(made.load / kFullUse - 0.1) > before;
+    up.raise(whole(made.needed - 0.1), is_load ? AutoscaleCause::kLoad : AutoscaleCause::kForecast);
+  }
+  up.raise(reactive_floor(state, policy, settings, seen, made.load, now), AutoscaleCause::kQueue);
+  const std::int32_t with_band = floor == 0 ? 0 : whole(needed_later * (1 + settings.dead_band));
+  const std::int32_t kept = most_needed(state, policy, std::max({floor, std::min(up.replicas, before), with_band}), now);
+  if (before > 0 && floor == 0 && up.replicas == 0) {
+    state.replicas = 0;
+    state.down_at = now;
+    state.needs.clear();
+    made.cause = AutoscaleCause::kSleep;
+  } else {
+    step(state, policy, settings, seen, up, kept, now, made);
+  }
+}
+
 }  // namespace
 
 std::string_view autoscale_cause_name(AutoscaleCause cause) {
@@ -257,30 +280,13 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
     needed_later = std::max(made.needed, state.forecast.peak_until(std::max<Duration>(lead, settings.down_outlook)) / target);
   }
 
-  Ask up = least(state, policy, seen, lead, now);
+  const Ask up = least(state, policy, seen, lead, now);
   const std::int32_t floor = up.replicas;
   if (is_blind && before > 0) {
     made.cause = AutoscaleCause::kBlind;
-    made.replicas = state.replicas = std::clamp(std::max(before, floor), 0, replicas_ceiling(policy));
-    made.why = sentence(made, state, policy, seen, lead, before);
-    state.last = made;
-    return made;
-  }
-  // Rounded up, but not for a trace of one; a queue will tell if that was wrong.
-  if (before > 0 || floor > 0) {
-    up.raise(whole(made.needed - 0.1), whole(made.load / target - 0.1) > before ? AutoscaleCause::kLoad : AutoscaleCause::kForecast);
-  }
-  up.raise(reactive_floor(state, policy, settings, seen, made.load, now), AutoscaleCause::kQueue);
-  const std::int32_t with_band = floor == 0 ? 0 : whole(needed_later * (1 + settings.dead_band));
-  const std::int32_t banded = std::max({floor, std::min(up.replicas, before), with_band});
-  const std::int32_t kept = most_needed(state, policy, banded, now);
-  if (before > 0 && floor == 0 && up.replicas == 0) {
-    state.replicas = 0;
-    state.down_at = now;
-    state.needs.clear();
-    made.cause = AutoscaleCause::kSleep;
+    state.replicas = std::max(before, floor);
   } else {
-    step(state, policy, settings, seen, up, kept, now, made);
+    decide(state, policy, settings, seen, up, needed_later, now, made);
   }
 
   const std::int32_t ceiling = replicas_ceiling(policy);
@@ -288,8 +294,9 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
     state.replicas = ceiling;
     made.cause = AutoscaleCause::kLimit;
   }
-  if (seen.surplus && state.replicas > std::max(*seen.surplus, floor)) {
-    state.replicas = std::max(*seen.surplus, floor);
+  const std::int32_t own = replicas_floor(policy, seen.week_minute);
+  if (seen.surplus && state.replicas > std::max(*seen.surplus, own)) {
+    state.replicas = std::max(*seen.surplus, own);
     made.cause = AutoscaleCause::kReclaim;
   }
   made.replicas = state.replicas;

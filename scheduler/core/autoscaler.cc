@@ -146,9 +146,11 @@ double Autoscaler::share_of(const Deployment& deployment, const std::map<std::st
   return all > 0 ? weight(deployment) / all : 1;
 }
 
-/// What the pool's other deployments may have at most, less what they have or will need, in replicas of this one.
+/// What the pool's other deployments may have at most, less what they have or will need, in replicas of this one. Alone
+/// in its pool it has no one to leave anything to.
 std::int32_t Autoscaler::surplus_for(const Deployment& batch, const std::map<std::string, Deployment>& deployments) const {
   std::int64_t spare = 0;
+  bool is_alone = true;
   for (const auto& [name, other] : deployments) {
     if (!other.autoscale.is_on || !is_same_pool(other, batch) || name == batch.name) continue;
     const std::int32_t target = replicas_of(other);
@@ -156,12 +158,14 @@ std::int32_t Autoscaler::surplus_for(const Deployment& batch, const std::map<std
       spare -= target * price_of(other);
       continue;
     }
+    is_alone = false;
     const AutoscaleDecision* made = decision_of(name);
     const double needed = made == nullptr ? 0 : made->needed;
     const std::int32_t ceiling = replicas_ceiling(other.autoscale);
     const auto reserved = static_cast<std::int32_t>(std::min<double>(needed + 0.999, ceiling));
     spare += (ceiling - std::max(target, reserved)) * price_of(other);
   }
+  if (is_alone) return batch.autoscale.replicas_max;
   return static_cast<std::int32_t>(std::clamp<std::int64_t>(spare / price_of(batch), 0, batch.autoscale.replicas_max));
 }
 

@@ -48,9 +48,12 @@ void DemandForecast::observe(double load, std::int32_t week_minute, Duration lea
     const double before = slow_level_;
     level_ += share(elapsed, kLevelMemory) * (load - level_);
     slow_level_ += share(elapsed, kSlowMemory) * (load - slow_level_);
+    // A season that begins is compared with today from its beginning.
+    if (season.has_value && !had_season_) slow_season_ = season.value;
     slow_season_ += share(elapsed, kSlowMemory) * (season.value - slow_season_);
     slope_ += share(elapsed, kSlopeMemory) * ((slow_level_ - before) / elapsed - slope_);
   }
+  had_season_ = season.has_value;
   judge(now);
   if (now < next_guess_) return;
   next_guess_ = now + kGuessEvery;

@@ -72,6 +72,7 @@ class DemandForecast {
   double level_ = 0;         ///< memory of a minute
   double slow_level_ = 0;    ///< memory of ten minutes, as the next
   double slow_season_ = 0;
+  bool had_season_ = false;
   double slope_ = 0;         ///< per second
 
   std::deque<Guess> guesses_;

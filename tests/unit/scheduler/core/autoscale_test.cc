@@ -102,11 +102,15 @@ TEST_F(AutoscaleTest, FewerMustHaveBeenEnoughForAllOfItsMemory) {
   const Mono fell = now;
   while (state.replicas == 10) steps(1, 2.0);
   EXPECT_GE(now - fell, 300s);
-  EXPECT_EQ(state.replicas, 5) << "at most half in one step";
   EXPECT_EQ(last.cause, AutoscaleCause::kDown);
-  const Mono first = now;
-  while (state.replicas == 5) steps(1, 2.0);
-  EXPECT_GE(now - first, 60s);
+  while (state.replicas > 3 && now - fell < 30min) {
+    const std::int32_t before = state.replicas;
+    const Mono since = state.down_at;
+    steps(1, 2.0);
+    if (state.replicas == before) continue;
+    EXPECT_GE(state.replicas, before - before / 2) << "at most half in one step";
+    EXPECT_GE(now - since, 60s);
+  }
   EXPECT_EQ(state.replicas, 3);
 }
 

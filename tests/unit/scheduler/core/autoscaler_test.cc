@@ -113,13 +113,13 @@ TEST_F(AutoscalerTest, BatchWorkGetsWhatTheOthersOfItsPoolLeaveAndNoMore) {
   EXPECT_EQ(scaler.replicas_of(deployments["batch"]), 4) << "six at most, less the two that run";
 }
 
-TEST_F(AutoscalerTest, BatchWorkElsewhereTakesNothingFromHere) {
+TEST_F(AutoscalerTest, BatchWorkAloneInItsPoolHasItToItself) {
   add("chat", 1, 6, 2);
   Deployment& batch = add("batch", 0, 20, 9);
   batch.autoscale.batch_surplus = true;
   batch.pool = "gpu";
   run();
-  EXPECT_EQ(scaler.replicas_of(deployments["batch"]), 0);
+  EXPECT_EQ(scaler.replicas_of(deployments["batch"]), 9);
 }
 
 TEST_F(AutoscalerTest, AnotherTermForgetsEverything) {
