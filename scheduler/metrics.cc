@@ -24,7 +24,8 @@ SchedulerMetrics::SchedulerMetrics(MetricRegistry& registry)
       autoscale_ups(registry.gauge("tidegate_scheduler_autoscale_ups_count", "Times that autoscaling asked for more replicas, this process")),
       autoscale_downs(registry.gauge("tidegate_scheduler_autoscale_downs_count", "Times that it asked for fewer, this process")),
       autoscale_reversals(registry.gauge("tidegate_scheduler_autoscale_reversals_count", "Times that it turned round, this process")),
-      registry_(registry) {}
+      registry_(registry),
+      autoscale_all(autoscale("*")) {}
 
 AutoscaleMetrics SchedulerMetrics::autoscale(const std::string& deployment) {
   const Labels labels = {{"deployment", deployment}};

@@ -47,6 +47,9 @@ struct SchedulerMetrics {
 
  private:
   MetricRegistry& registry_;
+
+ public:
+  AutoscaleMetrics autoscale_all;  ///< their sums, as deployment "*", which no deployment can be called
 };
 
 }  // namespace tidegate::scheduler

@@ -178,6 +178,7 @@ void FleetControl::update_metrics() {
     ready += worker.live && worker.report.state == WorkerState::kReady ? 1 : 0;
   }
   double desired = 0, replicas_ready = 0;
+  metrics_.autoscale_all.clear();
   for (const auto& [name, deployment] : fleet_.deployments()) {
     desired += fleet_.replicas_wanted(deployment);
     if (deployment.autoscale.is_on) update_autoscale(name, deployment);
@@ -206,15 +207,20 @@ void FleetControl::update_metrics() {
 
 void FleetControl::update_autoscale(const std::string& name, const Deployment& deployment) {
   const auto known = autoscale_shown_.find(name);
+  const AutoscaleDecision* made = fleet_.autoscaler().decision_of(name);
   AutoscaleMetrics& shown =
       known != autoscale_shown_.end() ? known->second : autoscale_shown_.emplace(name, metrics_.autoscale(name)).first->second;
   shown.wanted->set(fleet_.replicas_wanted(deployment));
   shown.at_most->set(replicas_ceiling(deployment.autoscale));
-  const AutoscaleDecision* made = fleet_.autoscaler().decision_of(name);
+  metrics_.autoscale_all.wanted->add(fleet_.replicas_wanted(deployment));
+  metrics_.autoscale_all.at_most->add(replicas_ceiling(deployment.autoscale));
   if (made == nullptr) return;
   shown.load->set(made->load);
   shown.forecast->set(made->forecast);
   shown.needed->set(made->needed);
+  metrics_.autoscale_all.load->add(made->load);
+  metrics_.autoscale_all.forecast->add(made->forecast);
+  metrics_.autoscale_all.needed->add(made->needed);
 }
 
 /// A deployment that is gone wants nothing.
