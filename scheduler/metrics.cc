@@ -39,8 +39,20 @@ AutoscaleMetrics SchedulerMetrics::autoscale(const std::string& deployment) {
   return out;
 }
 
-void AutoscaleMetrics::clear() {
-  for (Gauge* gauge : {wanted, at_most, load, forecast, needed}) gauge->set(0);
+void AutoscaleMetrics::show(const AutoscaleFigures& figures) const {
+  wanted->set(figures.wanted);
+  at_most->set(figures.at_most);
+  load->set(figures.load);
+  forecast->set(figures.forecast);
+  needed->set(figures.needed);
+}
+
+void AutoscaleFigures::add(const AutoscaleFigures& other) {
+  wanted += other.wanted;
+  at_most += other.at_most;
+  load += other.load;
+  forecast += other.forecast;
+  needed += other.needed;
 }
 
 }  // namespace tidegate::scheduler

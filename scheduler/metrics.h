@@ -6,6 +6,15 @@
 
 namespace tidegate::scheduler {
 
+struct AutoscaleFigures {
+  double wanted = 0;
+  double at_most = 0;
+  double load = 0;
+  double forecast = 0;
+  double needed = 0;
+  void add(const AutoscaleFigures& other);
+};
+
 /// Of one deployment whose number of replicas follows its load. Names come from people, at most a few hundred.
 struct AutoscaleMetrics {
   Gauge* wanted = nullptr;
@@ -13,8 +22,7 @@ struct AutoscaleMetrics {
   Gauge* load = nullptr;
   Gauge* forecast = nullptr;
   Gauge* needed = nullptr;
-  /// All zero: it is gone.
-  void clear();
+  void show(const AutoscaleFigures& figures) const;
 };
 
 /// Every metric of the scheduler, resolved once. Names are final: tests/golden/metrics.txt lists them.

@@ -178,12 +178,13 @@ void FleetControl::update_metrics() {
     ready += worker.live && worker.report.state == WorkerState::kReady ? 1 : 0;
   }
   double desired = 0, replicas_ready = 0;
-  metrics_.autoscale_all.clear();
+  AutoscaleFigures all;
   for (const auto& [name, deployment] : fleet_.deployments()) {
     desired += fleet_.replicas_wanted(deployment);
-    if (deployment.autoscale.is_on) update_autoscale(name, deployment);
+    if (deployment.autoscale.is_on) all.add(show_autoscale(name, deployment));
     replicas_ready += fleet_.status_of(name).replicas_ready;
   }
+  metrics_.autoscale_all.show(all);
   forget_autoscale();
   const Autoscaler::Totals& moves = fleet_.autoscaler().totals();
   metrics_.autoscale_ups.set(static_cast<double>(moves.ups));
@@ -205,22 +206,19 @@ void FleetControl::update_metrics() {
   }
 }
 
-void FleetControl::update_autoscale(const std::string& name, const Deployment& deployment) {
-  const auto known = autoscale_shown_.find(name);
-  const AutoscaleDecision* made = fleet_.autoscaler().decision_of(name);
-  AutoscaleMetrics& shown =
-      known != autoscale_shown_.end() ? known->second : autoscale_shown_.emplace(name, metrics_.autoscale(name)).first->second;
-  shown.wanted->set(fleet_.replicas_wanted(deployment));
-  shown.at_most->set(replicas_ceiling(deployment.autoscale));
-  metrics_.autoscale_all.wanted->add(fleet_.replicas_wanted(deployment));
-  metrics_.autoscale_all.at_most->add(replicas_ceiling(deployment.autoscale));
-  if (made == nullptr) return;
-  shown.load->set(made->load);
-  shown.forecast->set(made->forecast);
-  shown.needed->set(made->needed);
-  metrics_.autoscale_all.load->add(made->load);
-  metrics_.autoscale_all.forecast->add(made->forecast);
-  metrics_.autoscale_all.needed->add(made->needed);
+AutoscaleFigures FleetControl::show_autoscale(const std::string& name, const Deployment& deployment) {
+  AutoscaleFigures figures;
+  figures.wanted = fleet_.replicas_wanted(deployment);
+  figures.at_most = replicas_ceiling(deployment.autoscale);
+  if (const AutoscaleDecision* made = fleet_.autoscaler().decision_of(name)) {
+    figures.load = made->load;
+    figures.forecast = made->forecast;
+    figures.needed = made->needed;
+  }
+  auto known = autoscale_shown_.find(name);
+  if (known == autoscale_shown_.end()) known = autoscale_shown_.emplace(name, metrics_.autoscale(name)).first;
+  known->second.show(figures);
+  return figures;
 }
 
 /// A deployment that is gone wants nothing.
@@ -228,7 +226,7 @@ void FleetControl::forget_autoscale() {
   std::erase_if(autoscale_shown_, [this](auto& entry) {
     const auto found = fleet_.deployments().find(entry.first);
     if (found != fleet_.deployments().end() && found->second.autoscale.is_on) return false;
-    entry.second.clear();
+    entry.second.show({});
     return true;
   });
 }

@@ -61,7 +61,7 @@ class FleetControl {
   void publish(Mono now);
   void write_notes();
   void update_metrics();
-  void update_autoscale(const std::string& name, const Deployment& deployment);
+  AutoscaleFigures show_autoscale(const std::string& name, const Deployment& deployment);
   void forget_autoscale();
   LinkHandle* link_of_worker(const std::string& worker_id);
 
