@@ -57,20 +57,23 @@ void print(const char* name, const SimOutcome& out, double static_hours) {
              out.replicas_most, out.ups, out.downs, out.reversals_per_hour_max, static_cast<double>(out.reversals) / 24);
 }
 
-void days(const std::vector<TraceRequest>& trace, std::uint64_t seed) {
-  const SimDeployment one = deployment();
+void days(const std::vector<TraceRequest>& trace, std::uint64_t seed, double start_s) {
+  SimDeployment one = deployment();
+  one.start_s = start_s;
+  one.deployment.autoscale.time_to_ready_s = static_cast<std::int32_t>(start_s) + 40;
   SimSettings settings;
   settings.seed = seed;
   SimDeployment fixed = one;
   fixed.deployment.autoscale.is_on = false;
-  fixed.deployment.replicas = static_peak(plan_of(one), trace, settings, one.deployment.name, kSlo);
-  settings.warm_days = 0.02;
+  fixed.start_s = 20;  // it never starts anything while it is measured
+  fixed.deployment.replicas = static_peak(plan_of(fixed), trace, settings, one.deployment.name, kSlo);
+  settings.warm_days = 0.02;  // replicas load
   const SimOutcome peak = play(fixed, trace, settings);
   settings.warm_days = 1;
   SimSettings reactive = settings;
   reactive.autoscale.use_forecast = false;
-  fmt::print("seed {}: a day, peak {:.0f} requests/s, {:.0f} % noise, one day before it to learn from\n", seed,
-             one.traffic.peak_per_s, 100 * one.traffic.noise);
+  fmt::print("seed {}: a day, peak {:.0f} requests/s, {:.0f} % noise, {:.0f} s to start and a load, one day before it to learn from\n", seed,
+             one.traffic.peak_per_s, 100 * one.traffic.noise, start_s);
   fmt::print("{:<16} {:>10} {:>8} {:>9} {:>9} {:>9} {:>5} {:>5} {:>11} {:>13}\n", "scaler", "GPU-hours", "saved %", "SLO %",
              "TTFT s", "replicas", "ups", "downs", "rev/h worst", "rev/h mean");
   print("static peak", peak, peak.accelerator_hours);
@@ -113,7 +116,8 @@ int run(int argc, char** argv) {
     return 1;
   }
   const int seeds = argc > 2 ? std::clamp(std::atoi(argv[2]), 1, 100) : 3;
-  for (int seed = 1; seed <= seeds; ++seed) days(*trace, static_cast<std::uint64_t>(seed));
+  for (int seed = 1; seed <= seeds; ++seed) days(*trace, static_cast<std::uint64_t>(seed), 20);
+  for (int seed = 1; seed <= std::min(seeds, 2); ++seed) days(*trace, static_cast<std::uint64_t>(seed), 900);
   step(*trace, 2);
   step(*trace, 4);
   return 0;

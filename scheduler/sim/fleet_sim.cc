@@ -84,6 +84,11 @@ Result<std::unique_ptr<FleetSim>> FleetSim::open(const SimPlan& plan, const std:
   Fleet::Settings fleet;
   fleet.workers = worker_limits(sim->settings_.step_s);
   fleet.autoscale = sim->settings_.autoscale;
+  // The largest models load for longer than the reconciler's default allows.
+  for (const SimDeployment& about : plan.deployments) {
+    const Duration start = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(4 * about.start_s));
+    fleet.reconciler.start_limit = std::max(fleet.reconciler.start_limit, start);
+  }
   sim->fleet_ = std::make_unique<Fleet>(sim->catalogue_, fleet, sim->settings_.seed);
   sim->fleet_->begin_term(sim->term_, std::move(desired), sim->mono(), sim->wall());
   return sim;
