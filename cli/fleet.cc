@@ -18,8 +18,8 @@ Result<double> decimal(const Arguments& arguments, std::string_view name, double
   double value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code == std::errc() && end == text.data() + text.size() && value >= least && value <= most) return value;
-  return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--{} takes a number of {} to {}, not '{}'", name, least, most, text),
-              std::string(name));
+  return fail(Code::kInvalidArgument, "bad_usage",
+              fmt::format("--{} takes a number of {} to {}, not '{}'", name, least, most, text), std::string(name));
 }
 
 Result<std::string> file_of(const Arguments& arguments, std::string_view name) {
@@ -54,23 +54,30 @@ Status fleet_simulate(const Arguments& arguments) {
     if (!arguments.has("no-static")) {
       one.static_replicas = scheduler::static_peak(plan, trace, settings, one.outcome.deployment, 0.99);
       for (const auto& about : plan.deployments) {
-        if (about.deployment.name == one.outcome.deployment) one.static_hours = one.static_replicas * about.accelerators * 24 * settings.days;
+        if (about.deployment.name == one.outcome.deployment)
+          one.static_hours = one.static_replicas * about.accelerators * 24 * settings.days;
       }
     }
     figures.push_back(std::move(one));
   }
-  fmt::print("{}", arguments.wants_json() ? scheduler::sim_json(figures, settings) + "\n" : scheduler::sim_chart(figures));
+  fmt::print("{}",
+             arguments.wants_json() ? scheduler::sim_json(figures, settings) + "\n" : scheduler::sim_chart(figures));
   return {};
 }
 
 }  // namespace
 
 std::vector<Command> fleet_commands() {
-  return {{"fleet simulate", "Play days of traffic on a fleet that does not exist, with the scheduler's own core.",
-           "--inventory FILE --trace FILE --deployments FILE [--days N] [--warm-days N] [--seed N] [--load-latency FILE] [--reactive] [--no-static]",
+  return {{"fleet simulate",
+           "Play days of traffic on a fleet that does not exist, with the scheduler's own core.",
+           "--inventory FILE --trace FILE --deployments FILE [--days N] [--warm-days N] [--seed N] [--load-latency "
+           "FILE] [--reactive] [--no-static]",
            "  tidegate fleet simulate --inventory nodes.csv --trace azure_llm_2023_conv.csv --deployments fleet.json\n"
-           "  tidegate fleet simulate --inventory nodes.csv --trace azure_llm_2023_conv.csv --deployments fleet.json --seed 7 --json\n",
-           {"inventory", "trace", "deployments", "days", "warm-days", "seed", "load-latency"}, {"reactive", "no-static"}, fleet_simulate}};
+           "  tidegate fleet simulate --inventory nodes.csv --trace azure_llm_2023_conv.csv --deployments fleet.json "
+           "--seed 7 --json\n",
+           {"inventory", "trace", "deployments", "days", "warm-days", "seed", "load-latency"},
+           {"reactive", "no-static"},
+           fleet_simulate}};
 }
 
 }  // namespace tidegate::cli

@@ -51,10 +51,11 @@ SimOutcome play(const SimDeployment& one, const std::vector<TraceRequest>& trace
 }
 
 void print(const char* name, const SimOutcome& out, double static_hours) {
-  fmt::print("{:<16} {:>10.0f} {:>8.1f} {:>9.3f} {:>9.3f} {:>4}-{:<4} {:>5} {:>5} {:>11} {:>13.2f}\n", name, out.accelerator_hours,
-             100 * (1 - out.accelerator_hours / static_hours), 100 * out.slo_share(),
-             out.counts.served == 0 ? 0 : out.counts.ttft_sum_s / static_cast<double>(out.counts.served), out.replicas_least,
-             out.replicas_most, out.ups, out.downs, out.reversals_per_hour_max, static_cast<double>(out.reversals) / 24);
+  fmt::print("{:<16} {:>10.0f} {:>8.1f} {:>9.3f} {:>9.3f} {:>4}-{:<4} {:>5} {:>5} {:>11} {:>13.2f}\n", name,
+             out.accelerator_hours, 100 * (1 - out.accelerator_hours / static_hours), 100 * out.slo_share(),
+             out.counts.served == 0 ? 0 : out.counts.ttft_sum_s / static_cast<double>(out.counts.served),
+             out.replicas_least, out.replicas_most, out.ups, out.downs, out.reversals_per_hour_max,
+             static_cast<double>(out.reversals) / 24);
 }
 
 void days(const std::vector<TraceRequest>& trace, std::uint64_t seed, double start_s) {
@@ -72,10 +73,12 @@ void days(const std::vector<TraceRequest>& trace, std::uint64_t seed, double sta
   settings.warm_days = 1;
   SimSettings reactive = settings;
   reactive.autoscale.use_forecast = false;
-  fmt::print("seed {}: a day, peak {:.0f} requests/s, {:.0f} % noise, {:.0f} s to start and a load, one day before it to learn from\n", seed,
-             one.traffic.peak_per_s, 100 * one.traffic.noise, start_s);
-  fmt::print("{:<16} {:>10} {:>8} {:>9} {:>9} {:>9} {:>5} {:>5} {:>11} {:>13}\n", "scaler", "GPU-hours", "saved %", "SLO %",
-             "TTFT s", "replicas", "ups", "downs", "rev/h worst", "rev/h mean");
+  fmt::print(
+      "seed {}: a day, peak {:.0f} requests/s, {:.0f} % noise, {:.0f} s to start and a load, one day before it to "
+      "learn from\n",
+      seed, one.traffic.peak_per_s, 100 * one.traffic.noise, start_s);
+  fmt::print("{:<16} {:>10} {:>8} {:>9} {:>9} {:>9} {:>5} {:>5} {:>11} {:>13}\n", "scaler", "GPU-hours", "saved %",
+             "SLO %", "TTFT s", "replicas", "ups", "downs", "rev/h worst", "rev/h mean");
   print("static peak", peak, peak.accelerator_hours);
   print("reactive only", play(one, trace, reactive), peak.accelerator_hours);
   print("tidegate", play(one, trace, settings), peak.accelerator_hours);
@@ -98,8 +101,10 @@ void step(const std::vector<TraceRequest>& trace, double factor) {
     most = std::max(most, (*sim)->wanted("chat"));
   }
   while ((*sim)->now_s() < 14'400) (*sim)->step();
-  fmt::print("step x{:.0f}: at most {} replicas wanted, {} an hour and more later; the most was ordered {:.0f} s after the step\n", factor,
-             most, (*sim)->wanted("chat"), settled_at - 3'600);
+  fmt::print(
+      "step x{:.0f}: at most {} replicas wanted, {} an hour and more later; the most was ordered {:.0f} s after the "
+      "step\n",
+      factor, most, (*sim)->wanted("chat"), settled_at - 3'600);
 }
 
 int run(int argc, char** argv) {

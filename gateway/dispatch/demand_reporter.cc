@@ -32,8 +32,8 @@ v1::DemandReport to_message(const DemandReporterOptions& options, const std::vec
   return report;
 }
 
-DemandReporter::DemandReporter(DemandReporterOptions options, const DemandBoard& board, Executor executor, const Clock& clock,
-                               Log& log)
+DemandReporter::DemandReporter(DemandReporterOptions options, const DemandBoard& board, Executor executor,
+                               const Clock& clock, Log& log)
     : options_(std::move(options)), board_(board), clock_(clock), log_(log), stopping_(std::move(executor)) {}
 
 awaitable<Status> DemandReporter::run() {
@@ -56,7 +56,8 @@ awaitable<Status> DemandReporter::run() {
     if (taken) {
       is_outage_logged_ = false;
     } else if (!std::exchange(is_outage_logged_, true)) {
-      log_.warn("demand_not_reported", {kv("scheduler", options_.scheduler_address), kv("error", taken.error().to_string())});
+      log_.warn("demand_not_reported",
+                {kv("scheduler", options_.scheduler_address), kv("error", taken.error().to_string())});
     }
   }
 }

@@ -26,7 +26,8 @@ struct DemandReporterOptions {
 class DemandReporter {
  public:
   /// The references outlive it.
-  DemandReporter(DemandReporterOptions options, const DemandBoard& board, Executor executor, const Clock& clock, Log& log);
+  DemandReporter(DemandReporterOptions options, const DemandBoard& board, Executor executor, const Clock& clock,
+                 Log& log);
 
   /// Until stop(). Fails: invalid_argument/bad_address at once.
   awaitable<Status> run();

@@ -11,10 +11,19 @@ namespace tidegate::scheduler {
 
 namespace {
 
-constexpr std::array<std::string_view, 13> kMembers = {
-    "replicas_min", "replicas_max", "target_utilisation_percent", "queue_wait_ms", "down_after_s",
-    "idle_s", "time_to_ready_s", "prompt_tokens_per_s", "price_micros_per_hour", "budget_micros_per_hour",
-    "batch_surplus", "zone", "windows"};
+constexpr std::array<std::string_view, 13> kMembers = {"replicas_min",
+                                                       "replicas_max",
+                                                       "target_utilisation_percent",
+                                                       "queue_wait_ms",
+                                                       "down_after_s",
+                                                       "idle_s",
+                                                       "time_to_ready_s",
+                                                       "prompt_tokens_per_s",
+                                                       "price_micros_per_hour",
+                                                       "budget_micros_per_hour",
+                                                       "batch_surplus",
+                                                       "zone",
+                                                       "windows"};
 
 /// Leaves `out` alone when the member is absent.
 template <typename Integer>
@@ -31,7 +40,8 @@ Status take(const json::object& from, std::string_view key, std::string_view pat
 
 Result<AutoscaleWindow> read_window(const json::value& from, const std::string& path) {
   if (from.is_string()) return parse_autoscale_window({from.get_string().data(), from.get_string().size()});
-  if (!from.is_object()) return fail(Code::kInvalidArgument, "wrong_type", fmt::format("'{}' must be an object or words", path), path);
+  if (!from.is_object())
+    return fail(Code::kInvalidArgument, "wrong_type", fmt::format("'{}' must be an object or words", path), path);
   AutoscaleWindow window;
   const json::object& object = from.get_object();
   TG_TRY(take(object, "weekdays", path, window.weekdays));
@@ -78,8 +88,10 @@ Result<AutoscalePolicy> read_autoscale(const json::object& from, std::string_vie
     const std::string_view key(member.key().data(), member.key().size());
     if (std::find(kMembers.begin(), kMembers.end(), key) != kMembers.end()) continue;
     const std::string field = json::join_path(path, key);
-    return fail(Code::kInvalidArgument, "unknown_field",
-                fmt::format("'{}' is not a member of an autoscale policy; known are {}", field, fmt::join(kMembers, ", ")), field);
+    return fail(
+        Code::kInvalidArgument, "unknown_field",
+        fmt::format("'{}' is not a member of an autoscale policy; known are {}", field, fmt::join(kMembers, ", ")),
+        field);
   }
   policy.is_on = true;
   TG_TRY(take(from, "replicas_min", path, policy.replicas_min));
@@ -99,7 +111,8 @@ Result<AutoscalePolicy> read_autoscale(const json::object& from, std::string_vie
   if (!from.contains("windows")) return policy;
   TG_ASSIGN(const json::array* windows, json::get_array(from, "windows", path));
   for (std::size_t i = 0; i < windows->size() && i <= kAutoscaleWindowsMax; ++i) {
-    TG_ASSIGN(const AutoscaleWindow window, read_window((*windows)[i], fmt::format("{}[{}]", json::join_path(path, "windows"), i)));
+    TG_ASSIGN(const AutoscaleWindow window,
+              read_window((*windows)[i], fmt::format("{}[{}]", json::join_path(path, "windows"), i)));
     policy.windows.push_back(window);
   }
   return policy;
@@ -107,7 +120,8 @@ Result<AutoscalePolicy> read_autoscale(const json::object& from, std::string_vie
 
 Result<AutoscalePolicy> parse_autoscale(std::string_view text) {
   TG_ASSIGN(const json::value document, json::parse(text));
-  if (!document.is_object()) return fail(Code::kInvalidArgument, "wrong_type", "an autoscale policy is a JSON object", "autoscale");
+  if (!document.is_object())
+    return fail(Code::kInvalidArgument, "wrong_type", "an autoscale policy is a JSON object", "autoscale");
   return read_autoscale(document.get_object(), "autoscale");
 }
 

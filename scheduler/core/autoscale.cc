@@ -10,7 +10,7 @@ namespace tidegate::scheduler {
 
 namespace {
 
-constexpr double kLoadMemory = 30;      ///< seconds; shorter follows the noise of single requests
+constexpr double kLoadMemory = 30;  ///< seconds; shorter follows the noise of single requests
 constexpr double kServiceMemory = 180;
 /// Below this share of the slots, replicas hold nothing back: what runs is what was offered.
 constexpr double kFullShare = 0.85;
@@ -35,7 +35,8 @@ double use_of(std::int64_t used, std::int64_t capacity) {
 double slot_use(const AutoscaleObservation& seen) { return use_of(seen.running, seen.slots); }
 double kv_use(const AutoscaleObservation& seen) { return use_of(seen.kv_tokens_used, seen.kv_tokens_capacity); }
 bool is_asked_for(const AutoscaleObservation& seen) {
-  return seen.running > 0 || (seen.is_demand_known && (seen.waiting > 0 || seen.arrivals_per_s > 0 || seen.refusals_per_s > 0));
+  return seen.running > 0 ||
+         (seen.is_demand_known && (seen.waiting > 0 || seen.arrivals_per_s > 0 || seen.refusals_per_s > 0));
 }
 
 /// What runs is held down by what there is.
@@ -64,7 +65,9 @@ void follow(AutoscaleState& state, const AutoscaleObservation& seen, double elap
   smooth(state.served, static_cast<double>(seen.running), elapsed, kServiceMemory);
 }
 
-double slot_seconds(const AutoscaleState& state) { return state.dispatches > 1e-6 ? state.served / state.dispatches : 0; }
+double slot_seconds(const AutoscaleState& state) {
+  return state.dispatches > 1e-6 ? state.served / state.dispatches : 0;
+}
 
 /// In replicas at full use.
 double offered_load(const AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleObservation& seen) {
@@ -101,17 +104,19 @@ struct Ask {
   }
 };
 
-/// What a queue, refusals or full replicas ask for, once everything ordered has come: enough for the load and, beside it,
-/// to have the queue gone in time. A queue that does not shrink although that much is there says that the load is
+/// What a queue, refusals or full replicas ask for, once everything ordered has come: enough for the load and, beside
+/// it, to have the queue gone in time. A queue that does not shrink although that much is there says that the load is
 /// underestimated: one more.
-std::int32_t reactive_floor(const AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleSettings& settings,
-                            const AutoscaleObservation& seen, double load, Mono now) {
+std::int32_t reactive_floor(const AutoscaleState& state, const AutoscalePolicy& policy,
+                            const AutoscaleSettings& settings, const AutoscaleObservation& seen, double load,
+                            Mono now) {
   if (seen.pending > 0 || seen.ready == 0 || now - state.up_at < settings.settle) return 0;
   if (!seen.is_demand_known) return std::max(slot_use(seen), kv_use(seen)) > kFullUse ? seen.ready + 1 : 0;
   if (seen.oldest_wait <= std::chrono::milliseconds(policy.queue_wait_ms) && seen.refusals_per_s <= 0) return 0;
   double backlog = 0;
   if (state.slots_per_replica > 0) {
-    backlog = static_cast<double>(seen.waiting) * slot_seconds(state) / (state.slots_per_replica * seconds(settings.drain_backlog));
+    backlog = static_cast<double>(seen.waiting) * slot_seconds(state) /
+              (state.slots_per_replica * seconds(settings.drain_backlog));
   }
   const std::int32_t enough = whole(load + backlog);
   if (enough > seen.ready) return enough;
@@ -127,8 +132,10 @@ Ask least(const AutoscaleState& state, const AutoscalePolicy& policy, const Auto
   if (ask.replicas > 0) return ask;
   if (state.replicas == 0) {
     const bool is_foreseen = state.forecast.has_season() && state.forecast.at(lead) > 2 * kAwakeLoad;
-    if (is_asked_for(seen)) ask.raise(1, AutoscaleCause::kWake);
-    else if (is_foreseen) ask.raise(1, AutoscaleCause::kForecast);
+    if (is_asked_for(seen))
+      ask.raise(1, AutoscaleCause::kWake);
+    else if (is_foreseen)
+      ask.raise(1, AutoscaleCause::kForecast);
     return ask;
   }
   const Duration idle = std::max<Duration>(std::chrono::seconds(policy.idle_s), 2 * lead);
@@ -142,25 +149,44 @@ std::string sentence(const AutoscaleDecision& made, const AutoscaleState& state,
                      const AutoscaleObservation& seen, Duration lead, std::int32_t before) {
   std::string text;
   switch (made.cause) {
-    case AutoscaleCause::kHold: text = "enough"; break;
-    case AutoscaleCause::kForecast: text = "more will be needed by the time it is ready"; break;
-    case AutoscaleCause::kLoad: text = "the load needs more"; break;
+    case AutoscaleCause::kHold:
+      text = "enough";
+      break;
+    case AutoscaleCause::kForecast:
+      text = "more will be needed by the time it is ready";
+      break;
+    case AutoscaleCause::kLoad:
+      text = "the load needs more";
+      break;
     case AutoscaleCause::kQueue:
       text = fmt::format("{} requests wait, the oldest for {:.1f} s", seen.waiting, seconds(seen.oldest_wait));
       break;
-    case AutoscaleCause::kWindow: text = "its least number at this time of day"; break;
-    case AutoscaleCause::kWake: text = "none ran and a request came"; break;
-    case AutoscaleCause::kDown: text = fmt::format("fewer were enough for {} s", policy.down_after_s); break;
-    case AutoscaleCause::kSleep: text = fmt::format("no request for {:.0f} s", seconds(state.decided_at - state.busy_at)); break;
-    case AutoscaleCause::kReclaim: text = "others of the pool need what it had"; break;
-    case AutoscaleCause::kLimit:
-      text = replicas_ceiling(policy) < policy.replicas_max ? "the budget pays for no more" : "replicas_max allows no more";
+    case AutoscaleCause::kWindow:
+      text = "its least number at this time of day";
       break;
-    case AutoscaleCause::kBlind: return "neither gateways nor workers report; it stays as it is";
+    case AutoscaleCause::kWake:
+      text = "none ran and a request came";
+      break;
+    case AutoscaleCause::kDown:
+      text = fmt::format("fewer were enough for {} s", policy.down_after_s);
+      break;
+    case AutoscaleCause::kSleep:
+      text = fmt::format("no request for {:.0f} s", seconds(state.decided_at - state.busy_at));
+      break;
+    case AutoscaleCause::kReclaim:
+      text = "others of the pool need what it had";
+      break;
+    case AutoscaleCause::kLimit:
+      text = replicas_ceiling(policy) < policy.replicas_max ? "the budget pays for no more"
+                                                            : "replicas_max allows no more";
+      break;
+    case AutoscaleCause::kBlind:
+      return "neither gateways nor workers report; it stays as it is";
   }
   if (made.replicas != before) text = fmt::format("{} -> {}: {}", before, made.replicas, text);
-  text += fmt::format("; load {:.2f}, {:.2f} in {:.0f} s, at {} % of each {:.2f} needed; {} ready, {} on their way", made.load,
-                      made.forecast, seconds(lead), policy.target_utilisation_percent, made.needed, seen.ready, seen.pending);
+  text += fmt::format("; load {:.2f}, {:.2f} in {:.0f} s, at {} % of each {:.2f} needed; {} ready, {} on their way",
+                      made.load, made.forecast, seconds(lead), policy.target_utilisation_percent, made.needed,
+                      seen.ready, seen.pending);
   if (!seen.is_demand_known) text += "; no gateway reports";
   return text;
 }
@@ -178,7 +204,8 @@ void step(AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleS
     made.cause = next > ceiling ? AutoscaleCause::kLimit : up.cause;
     state.replicas = std::min(next, ceiling);
     if (state.replicas > before) {
-      if (state.down_at > state.up_at && state.down_at > state.started_at && before > 0) state.held_until = now + settings.regret_hold;
+      if (state.down_at > state.up_at && state.down_at > state.started_at && before > 0)
+        state.held_until = now + settings.regret_hold;
       state.up_at = now;
     }
     if (next == before) made.cause = AutoscaleCause::kHold;
@@ -205,7 +232,8 @@ void decide(AutoscaleState& state, const AutoscalePolicy& policy, const Autoscal
   }
   up.raise(reactive_floor(state, policy, settings, seen, made.load, now), AutoscaleCause::kQueue);
   const std::int32_t with_band = floor == 0 ? 0 : whole(needed_later * (1 + settings.dead_band));
-  const std::int32_t kept = most_needed(state, policy, std::max({floor, std::min(up.replicas, before), with_band}), now);
+  const std::int32_t kept =
+      most_needed(state, policy, std::max({floor, std::min(up.replicas, before), with_band}), now);
   if (before > 0 && floor == 0 && up.replicas == 0) {
     state.replicas = 0;
     state.down_at = now;
@@ -220,28 +248,40 @@ void decide(AutoscaleState& state, const AutoscalePolicy& policy, const Autoscal
 
 std::string_view autoscale_cause_name(AutoscaleCause cause) {
   switch (cause) {
-    case AutoscaleCause::kHold: return "hold";
-    case AutoscaleCause::kForecast: return "forecast";
-    case AutoscaleCause::kLoad: return "load";
-    case AutoscaleCause::kQueue: return "queue";
-    case AutoscaleCause::kWindow: return "window";
-    case AutoscaleCause::kWake: return "wake";
-    case AutoscaleCause::kDown: return "down";
-    case AutoscaleCause::kSleep: return "sleep";
-    case AutoscaleCause::kReclaim: return "reclaim";
-    case AutoscaleCause::kLimit: return "limit";
-    case AutoscaleCause::kBlind: return "blind";
+    case AutoscaleCause::kHold:
+      return "hold";
+    case AutoscaleCause::kForecast:
+      return "forecast";
+    case AutoscaleCause::kLoad:
+      return "load";
+    case AutoscaleCause::kQueue:
+      return "queue";
+    case AutoscaleCause::kWindow:
+      return "window";
+    case AutoscaleCause::kWake:
+      return "wake";
+    case AutoscaleCause::kDown:
+      return "down";
+    case AutoscaleCause::kSleep:
+      return "sleep";
+    case AutoscaleCause::kReclaim:
+      return "reclaim";
+    case AutoscaleCause::kLimit:
+      return "limit";
+    case AutoscaleCause::kBlind:
+      return "blind";
   }
   return "";
 }
 
 Duration autoscale_lead(const AutoscalePolicy& policy, const AutoscaleSettings& settings, Duration time_to_ready) {
-  const Duration ready = time_to_ready > Duration::zero() ? time_to_ready : Duration(std::chrono::seconds(policy.time_to_ready_s));
+  const Duration ready =
+      time_to_ready > Duration::zero() ? time_to_ready : Duration(std::chrono::seconds(policy.time_to_ready_s));
   return ready + settings.interval;
 }
 
-void begin_autoscale(AutoscaleState& state, const AutoscalePolicy& policy, std::int32_t replicas, std::int32_t week_minute,
-                     Mono now) {
+void begin_autoscale(AutoscaleState& state, const AutoscalePolicy& policy, std::int32_t replicas,
+                     std::int32_t week_minute, Mono now) {
   state.is_started = true;
   const std::int32_t ceiling = replicas_ceiling(policy);
   state.replicas = std::clamp(replicas, std::min(replicas_floor(policy, week_minute), ceiling), ceiling);
@@ -266,7 +306,8 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
   const bool is_hidden = !seen.is_demand_known && slot_use(seen) > kFullShare;
   // The first rates cover parts of their spans: no trend begins with them.
   const bool is_warm = now - state.started_at >= kWarmUp;
-  if (is_warm && !is_blind && !is_hidden && state.slots_per_replica > 0) state.forecast.observe(made.load, seen.week_minute, lead, now);
+  if (is_warm && !is_blind && !is_hidden && state.slots_per_replica > 0)
+    state.forecast.observe(made.load, seen.week_minute, lead, now);
   const double target = policy.target_utilisation_percent / 100.0;
   made.forecast = made.load;
   made.needed = made.load / target;
@@ -277,7 +318,8 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
     // are greater than that.
     const double missed = made.forecast + settings.error_margin * state.forecast.error();
     made.needed = std::max(made.forecast / target, std::max(missed, made.load) / kFullUse);
-    needed_later = std::max(made.needed, state.forecast.peak_until(std::max<Duration>(lead, settings.down_outlook)) / target);
+    needed_later =
+        std::max(made.needed, state.forecast.peak_until(std::max<Duration>(lead, settings.down_outlook)) / target);
   }
 
   const Ask up = least(state, policy, seen, lead, now);

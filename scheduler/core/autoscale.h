@@ -21,8 +21,8 @@ struct AutoscaleObservation {
   double arrivals_per_s = 0;
   double dispatches_per_s = 0;  ///< requests that left a queue for a worker
   double prompt_tokens_per_s = 0;
-  double refusals_per_s = 0;    ///< for want of a worker
-  std::int64_t waiting = 0;     ///< requests in queues
+  double refusals_per_s = 0;  ///< for want of a worker
+  std::int64_t waiting = 0;   ///< requests in queues
   Duration oldest_wait{};
   // Sums over the replicas that serve, as their workers said.
   std::int64_t running = 0;
@@ -65,16 +65,16 @@ struct AutoscaleDecision {
 /// What every deployment shares.
 struct AutoscaleSettings {
   Duration interval = std::chrono::seconds(5);
-  bool use_forecast = true;      ///< false: the reactive floor alone, for comparison
-  double error_margin = 2.0;     ///< standard deviations of the forecast's misses that must still find room
-  double up_factor_max = 2.0;    ///< of the replicas that serve, in one go
-  double dead_band = 0.05;        ///< fewer must be enough by this share before one goes
+  bool use_forecast = true;    ///< false: the reactive floor alone, for comparison
+  double error_margin = 2.0;   ///< standard deviations of the forecast's misses that must still find room
+  double up_factor_max = 2.0;  ///< of the replicas that serve, in one go
+  double dead_band = 0.05;     ///< fewer must be enough by this share before one goes
   Duration down_outlook = std::chrono::minutes(20);  ///< one that will be needed again so soon does not go
-  Duration down_pause = std::chrono::seconds(60);  ///< between two steps down, each at most half
+  Duration down_pause = std::chrono::seconds(60);    ///< between two steps down, each at most half
   /// A step up that takes back a step down says that it went too low. It stays up for this long, which alone allows no
   /// more than two reversals within such a span.
   Duration regret_hold = std::chrono::hours(1);
-  Duration settle = std::chrono::seconds(15);      ///< between two steps up that a queue asks for
+  Duration settle = std::chrono::seconds(15);         ///< between two steps up that a queue asks for
   Duration drain_backlog = std::chrono::seconds(60);  ///< in which a queue should be gone
 };
 
@@ -89,14 +89,14 @@ struct AutoscaleState {
   Mono decided_at{};
   Mono up_at{};
   Mono down_at{};
-  Mono held_until{};  ///< no step down before
-  Mono busy_at{};  ///< a request, or a replica that was not ready yet
+  Mono held_until{};        ///< no step down before
+  Mono busy_at{};           ///< a request, or a replica that was not ready yet
   bool has_demand = false;  ///< the next five began with a measured value
   bool has_supply = false;
-  double arrivals = 0;     ///< smoothed, as the next four
+  double arrivals = 0;  ///< smoothed, as the next four
   double running = 0;
   double dispatches = 0;
-  double served = 0;       ///< running over the dispatches' memory: with them, seconds in a slot
+  double served = 0;  ///< running over the dispatches' memory: with them, seconds in a slot
   double prompt_tokens = 0;
   double slots_per_replica = 0;
   std::deque<std::pair<Mono, std::int32_t>> needs;  ///< falling: the greatest within down_after_s stands first
@@ -116,8 +116,8 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
                             const AutoscaleObservation& seen, Mono now);
 
 /// Begins with this many, clamped to the policy. Decisions go on from there.
-void begin_autoscale(AutoscaleState& state, const AutoscalePolicy& policy, std::int32_t replicas, std::int32_t week_minute,
-                     Mono now);
+void begin_autoscale(AutoscaleState& state, const AutoscalePolicy& policy, std::int32_t replicas,
+                     std::int32_t week_minute, Mono now);
 
 /// How far ahead is looked: until a replica ordered now serves.
 Duration autoscale_lead(const AutoscalePolicy& policy, const AutoscaleSettings& settings, Duration time_to_ready);

@@ -22,10 +22,11 @@ Status check_range(std::int64_t value, std::int64_t least, std::int64_t most, st
 }
 
 std::unexpected<Error> bad_window(std::string_view text) {
-  return fail(Code::kInvalidArgument, "bad_window",
-              fmt::format("'{}' is not a window such as 'mon-fri 08:30-20:00 min=6'; days are mon to sun, times 00:00 to 24:00",
-                          text),
-              "autoscale.windows");
+  return fail(
+      Code::kInvalidArgument, "bad_window",
+      fmt::format("'{}' is not a window such as 'mon-fri 08:30-20:00 min=6'; days are mon to sun, times 00:00 to 24:00",
+                  text),
+      "autoscale.windows");
 }
 
 /// Cuts up to `separator` from the front of `text`; all of it when there is none.
@@ -46,7 +47,8 @@ std::optional<std::int32_t> number(std::string_view text) {
 std::optional<std::int32_t> minute_of(std::string_view text) {
   const auto hour = number(cut(text, ':'));
   const auto minute = number(text);
-  if (text.size() != 2 || !hour || !minute || *minute > 59 || *hour * 60 + *minute > kMinutesPerDay) return std::nullopt;
+  if (text.size() != 2 || !hour || !minute || *minute > 59 || *hour * 60 + *minute > kMinutesPerDay)
+    return std::nullopt;
   return *hour * 60 + *minute;
 }
 

@@ -11,9 +11,9 @@ namespace tidegate::scheduler {
 /// At least so many replicas while a local window is open. A window whose end is not after its start goes on past
 /// midnight, and belongs to the weekday on which it starts.
 struct AutoscaleWindow {
-  std::uint8_t weekdays = 0x7f;    ///< bit 0 = Monday
-  std::int32_t start_minute = 0;   ///< of the local day, 0..1439
-  std::int32_t end_minute = 0;     ///< not of the window any more, 1..1440
+  std::uint8_t weekdays = 0x7f;   ///< bit 0 = Monday
+  std::int32_t start_minute = 0;  ///< of the local day, 0..1439
+  std::int32_t end_minute = 0;    ///< not of the window any more, 1..1440
   std::int32_t replicas_min = 1;
 
   bool operator==(const AutoscaleWindow&) const = default;
@@ -35,7 +35,7 @@ struct AutoscalePolicy {
   /// Batch work: takes only what the other deployments of its region and pool do not need now nor, as forecast, until
   /// their replicas would be ready again; gives it back at once.
   bool batch_surplus = false;
-  std::string zone = "UTC";                      ///< IANA; of the windows, and of the days that are learned
+  std::string zone = "UTC";  ///< IANA; of the windows, and of the days that are learned
   std::vector<AutoscaleWindow> windows;
 
   bool operator==(const AutoscalePolicy&) const = default;

@@ -29,7 +29,9 @@ std::int32_t running_replicas(const std::string& deployment, const std::map<std:
 }
 
 bool is_same_pool(const Deployment& a, const Deployment& b) { return a.region == b.region && a.pool == b.pool; }
-std::int64_t price_of(const Deployment& deployment) { return std::max<std::int64_t>(deployment.autoscale.price_micros_per_hour, 1); }
+std::int64_t price_of(const Deployment& deployment) {
+  return std::max<std::int64_t>(deployment.autoscale.price_micros_per_hour, 1);
+}
 
 }  // namespace
 
@@ -63,8 +65,8 @@ std::vector<Autoscaler::Change> Autoscaler::run(const std::map<std::string, Depl
     Entry& entry = entries_[name];
     AutoscaleState& state = entry.state;
     const bool is_new = !state.is_started;
-    const bool must_wake = !is_new && state.replicas == 0 &&
-                           book_.waiting(deployment.model, deployment.region, deployment.pool, now) > 0;
+    const bool must_wake =
+        !is_new && state.replicas == 0 && book_.waiting(deployment.model, deployment.region, deployment.pool, now) > 0;
     if (!is_new && now < entry.next && !must_wake) return;
     entry.next = now + settings_.interval;
     const std::int32_t minute = week_minute_of(deployment.autoscale.zone, wall);
@@ -90,7 +92,8 @@ std::vector<Autoscaler::Change> Autoscaler::run(const std::map<std::string, Depl
   return changes;
 }
 
-void Autoscaler::measure_starts(const std::map<std::string, Deployment>& deployments, const WorkerTable& workers, Mono now) {
+void Autoscaler::measure_starts(const std::map<std::string, Deployment>& deployments, const WorkerTable& workers,
+                                Mono now) {
   if (ordered_.empty()) return;
   for (const auto& [id, worker] : workers.workers()) {
     if (!worker.live || worker.report.state != WorkerState::kReady) continue;
@@ -111,8 +114,8 @@ void Autoscaler::measure_starts(const std::map<std::string, Deployment>& deploym
   });
 }
 
-AutoscaleObservation Autoscaler::observe(const Deployment& deployment, Entry& entry, const WorkerTable& workers, double share,
-                                         Mono now) {
+AutoscaleObservation Autoscaler::observe(const Deployment& deployment, Entry& entry, const WorkerTable& workers,
+                                         double share, Mono now) {
   AutoscaleObservation seen;
   for (const auto& [id, worker] : workers.workers()) {
     const WorkerReport& report = worker.report;
@@ -148,7 +151,8 @@ double Autoscaler::share_of(const Deployment& deployment, const std::map<std::st
 
 /// What the pool's other deployments may have at most, less what they have or will need, in replicas of this one. Alone
 /// in its pool it has no one to leave anything to.
-std::int32_t Autoscaler::surplus_for(const Deployment& batch, const std::map<std::string, Deployment>& deployments) const {
+std::int32_t Autoscaler::surplus_for(const Deployment& batch,
+                                     const std::map<std::string, Deployment>& deployments) const {
   std::int64_t spare = 0;
   bool is_alone = true;
   for (const auto& [name, other] : deployments) {

@@ -13,8 +13,8 @@
 
 namespace tidegate::scheduler {
 
-/// The one writer of how many replicas each deployment has. Gathers what autoscale() wants to see, keeps its states, and
-/// shares a pool's demand among the deployments that serve it. Part of Fleet; one thread.
+/// The one writer of how many replicas each deployment has. Gathers what autoscale() wants to see, keeps its states,
+/// and shares a pool's demand among the deployments that serve it. Part of Fleet; one thread.
 class Autoscaler {
  public:
   /// What a deployment's scaling decided, when it changed something.
@@ -39,8 +39,8 @@ class Autoscaler {
 
   /// Decides where it is time to. `began`: of the term; deployments older than that begin with the replicas that run.
   std::vector<Change> run(const std::map<std::string, Deployment>& deployments,
-                          const std::map<std::string, ReplicaProcess>& processes, const WorkerTable& workers, Wall began,
-                          Mono now, Wall wall);
+                          const std::map<std::string, ReplicaProcess>& processes, const WorkerTable& workers,
+                          Wall began, Mono now, Wall wall);
 
   /// How many replicas it is to have: decided here, or `replicas` when its scaling is off.
   std::int32_t replicas_of(const Deployment& deployment) const;
@@ -59,7 +59,8 @@ class Autoscaler {
     int direction = 0;                 ///< of the last move
   };
 
-  AutoscaleObservation observe(const Deployment& deployment, Entry& entry, const WorkerTable& workers, double share, Mono now);
+  AutoscaleObservation observe(const Deployment& deployment, Entry& entry, const WorkerTable& workers, double share,
+                               Mono now);
   void measure_starts(const std::map<std::string, Deployment>& deployments, const WorkerTable& workers, Mono now);
   double share_of(const Deployment& deployment, const std::map<std::string, Deployment>& deployments) const;
   std::int32_t surplus_for(const Deployment& batch, const std::map<std::string, Deployment>& deployments) const;

@@ -54,7 +54,8 @@ void DemandBook::report(DemandReport report, Mono now) {
   }
 }
 
-DemandBook::Rates DemandBook::take(const std::string& model, const std::string& region, const std::string& pool, Mono now) {
+DemandBook::Rates DemandBook::take(const std::string& model, const std::string& region, const std::string& pool,
+                                   Mono now) {
   const Key key = key_of(model, region, pool);
   Rates rates;
   for (const auto& [id, gateway] : gateways_) {

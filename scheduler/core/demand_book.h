@@ -35,7 +35,7 @@ class DemandBook {
   struct Limits {
     Duration silent_after = std::chrono::seconds(15);  ///< its queue is not believed in any more
     std::size_t gateways = 256;
-    std::size_t pools = 1'024;                         ///< a gateway
+    std::size_t pools = 1'024;  ///< a gateway
   };
   struct Rates {
     bool is_known = false;  ///< a gateway was heard of lately, and there is a span to speak of

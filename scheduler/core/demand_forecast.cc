@@ -14,8 +14,8 @@ constexpr double kSlopeMemory = 600;
 constexpr double kErrorMemory = 3'600;
 /// A trend is believed for this long; further ahead it bends flat.
 constexpr double kTrendHorizon = 600;
-constexpr double kWeekMemory = 0.4;   ///< share of the newest week in a quarter-hour's mean
-constexpr double kScaleLeast = 0.4;   ///< today against the week before
+constexpr double kWeekMemory = 0.4;  ///< share of the newest week in a quarter-hour's mean
+constexpr double kScaleLeast = 0.4;  ///< today against the week before
 constexpr double kScaleMost = 2.5;
 constexpr auto kGuessEvery = std::chrono::seconds(30);
 constexpr std::size_t kGuessesMax = 128;
@@ -35,7 +35,7 @@ void DemandForecast::observe(double load, std::int32_t week_minute, Duration lea
   const double elapsed = is_gap ? 0 : seconds(now - last_);
   if (!is_gap && elapsed <= 0) return;
   last_ = now;
-  learn(load, week_minute, now);
+  learn(load, week_minute);
   const Season season = season_at(0);
   if (is_gap) {
     is_started_ = true;
@@ -66,7 +66,7 @@ void DemandForecast::observe(double load, std::int32_t week_minute, Duration lea
 }
 
 /// The quarter-hour that ended is learned when the next begins: half a quarter-hour says nothing about it.
-void DemandForecast::learn(double load, std::int32_t week_minute, Mono) {
+void DemandForecast::learn(double load, std::int32_t week_minute) {
   const std::int32_t bin = week_minute / kBinMinutes;
   if (bin != bin_now_) {
     if (bin_now_ >= 0 && bin_count_ > 0) {
@@ -90,7 +90,8 @@ void DemandForecast::judge(Mono now) {
     const double memory = share(seconds(kGuessEvery), kErrorMemory);
     for (std::size_t i = 0; i < guess.values.size(); ++i) {
       const double missed = guess.values[i] - level_;
-      squared_error_[i] = is_judged_ ? squared_error_[i] + memory * (missed * missed - squared_error_[i]) : missed * missed;
+      squared_error_[i] =
+          is_judged_ ? squared_error_[i] + memory * (missed * missed - squared_error_[i]) : missed * missed;
     }
     const double under = std::max(0.0, level_ - guess.blend);
     under_squared_ += memory * (under * under - under_squared_);
@@ -171,7 +172,8 @@ double DemandForecast::at(Duration ahead) const {
 
 double DemandForecast::peak_until(Duration ahead) const {
   double peak = at(Duration::zero());
-  for (Duration step = std::min<Duration>(std::chrono::minutes(1), ahead); step < ahead; step += std::chrono::minutes(1)) {
+  for (Duration step = std::min<Duration>(std::chrono::minutes(1), ahead); step < ahead;
+       step += std::chrono::minutes(1)) {
     peak = std::max(peak, at(step));
   }
   return std::max(peak, at(ahead));

@@ -10,10 +10,10 @@
 
 namespace tidegate::scheduler {
 
-/// What a deployment's load will be, a few seconds to an hour ahead. Three guesses, weighed by how wrong each was lately
-/// at just that distance: it stays (level), it goes on as it goes (damped trend), and it does what it did at this time
-/// of the week, scaled to today's level (season). A guess that is broken, or that has no data, loses its weight by
-/// itself. Gaps in what is observed cost accuracy, nothing else: nothing is learned from silence.
+/// What a deployment's load will be, a few seconds to an hour ahead. Three guesses, weighed by how wrong each was
+/// lately at just that distance: it stays (level), it goes on as it goes (damped trend), and it does what it did at
+/// this time of the week, scaled to today's level (season). A guess that is broken, or that has no data, loses its
+/// weight by itself. Gaps in what is observed cost accuracy, nothing else: nothing is learned from silence.
 ///
 /// The season is a week of quarter-hours of local time. One that was never seen is taken from the same time of the
 /// other days.
@@ -55,7 +55,7 @@ class DemandForecast {
     double blend = 0;
   };
 
-  void learn(double load, std::int32_t week_minute, Mono now);
+  void learn(double load, std::int32_t week_minute);
   void judge(Mono now);
   Season bin_value(std::int32_t bin) const;
   Season season_at(std::int32_t minutes_ahead) const;
@@ -69,11 +69,11 @@ class DemandForecast {
   bool is_started_ = false;
   Mono last_{};
   std::int32_t week_minute_ = 0;
-  double level_ = 0;         ///< memory of a minute
-  double slow_level_ = 0;    ///< memory of ten minutes, as the next
+  double level_ = 0;       ///< memory of a minute
+  double slow_level_ = 0;  ///< memory of ten minutes, as the next
   double slow_season_ = 0;
   bool had_season_ = false;
-  double slope_ = 0;         ///< per second
+  double slope_ = 0;  ///< per second
 
   std::deque<Guess> guesses_;
   Mono next_guess_{};

@@ -29,7 +29,8 @@ WorkerTable::Limits worker_limits(double step_s) {
 
 /// A deployment with its queue and what is counted of it.
 struct FleetSim::Unit {
-  Unit(const SimDeployment& about_in, const std::vector<TraceRequest>& trace, std::int32_t start_minute, std::uint64_t seed)
+  Unit(const SimDeployment& about_in, const std::vector<TraceRequest>& trace, std::int32_t start_minute,
+       std::uint64_t seed)
       : about(about_in), pool(about.speed, about.limits, Traffic(trace, about.traffic, start_minute, seed)) {}
 
   SimDeployment about;
@@ -58,9 +59,12 @@ FleetSim::FleetSim(const SimPlan& plan, const std::vector<TraceRequest>& trace, 
 
 FleetSim::~FleetSim() = default;
 
-Result<std::unique_ptr<FleetSim>> FleetSim::open(const SimPlan& plan, const std::vector<TraceRequest>& trace, SimSettings settings) {
-  if (!(settings.step_s >= 0.1 && settings.step_s <= 60) || !(settings.days >= 0 && settings.days + settings.warm_days <= 366)) {
-    return fail(Code::kInvalidArgument, "bad_plan", "steps take 0.1 to 60 s, and at most 366 days are simulated", "days");
+Result<std::unique_ptr<FleetSim>> FleetSim::open(const SimPlan& plan, const std::vector<TraceRequest>& trace,
+                                                 SimSettings settings) {
+  if (!(settings.step_s >= 0.1 && settings.step_s <= 60) ||
+      !(settings.days >= 0 && settings.days + settings.warm_days <= 366)) {
+    return fail(Code::kInvalidArgument, "bad_plan", "steps take 0.1 to 60 s, and at most 366 days are simulated",
+                "days");
   }
   std::unique_ptr<FleetSim> sim(new FleetSim(plan, trace, std::move(settings)));
   std::vector<Deployment> desired;
@@ -74,7 +78,8 @@ Result<std::unique_ptr<FleetSim>> FleetSim::open(const SimPlan& plan, const std:
       variant.engine = "sim";
       model.variants.push_back(std::move(variant));
       if (!sim->catalogue_.add(std::move(model))) {
-        return fail(Code::kInvalidArgument, "bad_plan", fmt::format("'{}' is simulated in one variant only", deployment.model), deployment.name);
+        return fail(Code::kInvalidArgument, "bad_plan",
+                    fmt::format("'{}' is simulated in one variant only", deployment.model), deployment.name);
       }
     }
     TG_TRY(check_deployment(deployment, sim->catalogue_));
@@ -99,7 +104,8 @@ Mono FleetSim::mono() const {
 }
 
 Wall FleetSim::wall() const {
-  return wall_from_unix_micros(kMondayMicros + std::int64_t{settings_.start_minute} * 60'000'000 + std::llround(now_s_ * 1e6));
+  return wall_from_unix_micros(kMondayMicros + std::int64_t{settings_.start_minute} * 60'000'000 +
+                               std::llround(now_s_ * 1e6));
 }
 
 void FleetSim::change_leader() {
@@ -112,7 +118,8 @@ void FleetSim::change_leader() {
 
 FleetSim::Unit* FleetSim::unit_of(const std::string& replica) {
   const auto process = processes_.find(replica);
-  const std::string name = process != processes_.end() ? process->second.deployment : replica.substr(0, replica.rfind('-'));
+  const std::string name =
+      process != processes_.end() ? process->second.deployment : replica.substr(0, replica.rfind('-'));
   const auto found = units_.find(name);
   return found == units_.end() ? nullptr : found->second.get();
 }
@@ -125,7 +132,8 @@ Status FleetSim::place(Unit& unit, const std::string& replica) {
     unit.node_of[replica] = i;
     return {};
   }
-  return fail(Code::kResourceExhausted, "no_node", fmt::format("no node with {} free {}", unit.about.accelerators, unit.about.deployment.pool));
+  return fail(Code::kResourceExhausted, "no_node",
+              fmt::format("no node with {} free {}", unit.about.accelerators, unit.about.deployment.pool));
 }
 
 void FleetSim::give_back(Unit& unit, const std::string& replica) {
@@ -225,9 +233,9 @@ std::int32_t FleetSim::wanted(const std::string& deployment) const {
 
 std::int32_t FleetSim::ready(const std::string& deployment) const {
   const auto& pool = units_.at(deployment)->pool;
-  return static_cast<std::int32_t>(std::count_if(pool.replicas().begin(), pool.replicas().end(), [&](const auto& entry) {
-    return pool.is_ready(entry.second, now_s_) && !entry.second.is_draining;
-  }));
+  return static_cast<std::int32_t>(std::count_if(
+      pool.replicas().begin(), pool.replicas().end(),
+      [&](const auto& entry) { return pool.is_ready(entry.second, now_s_) && !entry.second.is_draining; }));
 }
 
 void FleetSim::account(double counted_from_s) {
@@ -260,7 +268,8 @@ void FleetSim::account(double counted_from_s) {
       unit->wanted = now_wanted;
     }
     while (!unit->reversals.empty() && now_s_ - unit->reversals.front() >= 3'600) unit->reversals.pop_front();
-    out.reversals_per_hour_max = std::max(out.reversals_per_hour_max, static_cast<std::int64_t>(unit->reversals.size()));
+    out.reversals_per_hour_max =
+        std::max(out.reversals_per_hour_max, static_cast<std::int64_t>(unit->reversals.size()));
 
     unit->quarter_replicas += held;
     ++unit->quarter_steps;
@@ -271,7 +280,8 @@ void FleetSim::account(double counted_from_s) {
     }
     const std::int64_t arrivals = unit->pool.counts().arrivals;
     out.replicas_by_quarter.push_back(unit->quarter_replicas / unit->quarter_steps);
-    out.arrivals_by_quarter.push_back(static_cast<double>(arrivals - unit->quarter_arrivals) / (unit->quarter_steps * settings_.step_s));
+    out.arrivals_by_quarter.push_back(static_cast<double>(arrivals - unit->quarter_arrivals) /
+                                      (unit->quarter_steps * settings_.step_s));
     unit->quarter = quarter;
     unit->quarter_arrivals = arrivals;
     unit->quarter_replicas = 0;

@@ -25,8 +25,8 @@ struct SimDeployment {
   ReplicaSpeed speed;
   SimPool::Limits limits;
   Traffic::Shape traffic;
-  std::int32_t accelerators = 1;    ///< a replica's, on one node
-  double start_s = 20;              ///< before the weights are loaded: image, process, graphs
+  std::int32_t accelerators = 1;  ///< a replica's, on one node
+  double start_s = 20;            ///< before the weights are loaded: image, process, graphs
 };
 
 struct SimPlan {
@@ -36,12 +36,12 @@ struct SimPlan {
 
 struct SimSettings {
   std::uint64_t seed = 1;
-  double warm_days = 1;   ///< simulated first and not counted: what a fleet that runs has learned
+  double warm_days = 1;  ///< simulated first and not counted: what a fleet that runs has learned
   double days = 1;
   std::int32_t start_minute = 0;  ///< of the local week
   AutoscaleSettings autoscale;
   LoadLatency load_latency;
-  double step_s = 5;              ///< between two looks of the scheduler
+  double step_s = 5;  ///< between two looks of the scheduler
 };
 
 /// What became of one deployment in the days that count.
@@ -56,8 +56,8 @@ struct SimOutcome {
   std::int64_t downs = 0;
   std::int64_t reversals_per_hour_max = 0;  ///< within any hour
   std::int64_t reversals = 0;
-  std::vector<double> replicas_by_quarter;   ///< mean of each quarter-hour, for the chart
-  std::vector<double> arrivals_by_quarter;   ///< per second
+  std::vector<double> replicas_by_quarter;  ///< mean of each quarter-hour, for the chart
+  std::vector<double> arrivals_by_quarter;  ///< per second
   std::string last_why;
 
   double slo_share() const {
@@ -71,7 +71,8 @@ struct SimOutcome {
 class FleetSim {
  public:
   /// `trace` outlives it. Fails: as check_autoscale(); invalid_argument/bad_plan naming the deployment.
-  static Result<std::unique_ptr<FleetSim>> open(const SimPlan& plan, const std::vector<TraceRequest>& trace, SimSettings settings);
+  static Result<std::unique_ptr<FleetSim>> open(const SimPlan& plan, const std::vector<TraceRequest>& trace,
+                                                SimSettings settings);
   ~FleetSim();
 
   /// Plays all days. Once.

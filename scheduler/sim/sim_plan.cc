@@ -20,7 +20,8 @@ constexpr std::size_t kDeploymentsMax = 256;
 constexpr std::string_view kHeading = "gpu_model,gpu_capacity_num,cpu_num,node_name";
 
 std::unexpected<Error> bad_inventory(std::size_t line, std::string_view why) {
-  return fail(Code::kInvalidArgument, "bad_inventory", fmt::format("line {} of the inventory: {}", line, why), fmt::format("inventory:{}", line));
+  return fail(Code::kInvalidArgument, "bad_inventory", fmt::format("line {} of the inventory: {}", line, why),
+              fmt::format("inventory:{}", line));
 }
 
 std::string_view cut(std::string_view& text, char separator) {
@@ -41,19 +42,22 @@ Status only_known(const json::object& from, std::initializer_list<std::string_vi
 }
 
 /// Leaves `out` alone when the member is absent.
-Status take(const json::object& from, std::string_view key, std::string_view path, double least, double most, double& out) {
+Status take(const json::object& from, std::string_view key, std::string_view path, double least, double most,
+            double& out) {
   TG_ASSIGN(const auto number, json::find_double(from, key, path));
   if (!number) return {};
   if (!(*number >= least && *number <= most)) {
     const std::string field = json::join_path(path, key);
-    return fail(Code::kInvalidArgument, "out_of_range", fmt::format("{} must be {} to {}, not {}", field, least, most, *number), field);
+    return fail(Code::kInvalidArgument, "out_of_range",
+                fmt::format("{} must be {} to {}, not {}", field, least, most, *number), field);
   }
   out = *number;
   return {};
 }
 
 template <typename Integer>
-Status take_count(const json::object& from, std::string_view key, std::string_view path, double least, double most, Integer& out) {
+Status take_count(const json::object& from, std::string_view key, std::string_view path, double least, double most,
+                  Integer& out) {
   auto number = static_cast<double>(out);
   TG_TRY(take(from, key, path, least, most, number));
   out = static_cast<Integer>(number);
@@ -61,9 +65,18 @@ Status take_count(const json::object& from, std::string_view key, std::string_vi
 }
 
 Result<SimDeployment> read_one(const json::object& from, const std::string& path) {
-  TG_TRY(only_known(from, {"name", "model", "variant", "region", "accelerator", "accelerators", "replicas", "slots", "kv_tokens",
-                           "prefill_tokens_per_s", "itl_ms", "itl_ms_per_sequence", "start_s", "ttft_slo_s", "wait_max_s", "peak_per_s",
-                           "noise", "flat", "step_at_s", "step_factor", "autoscale"}, path));
+  TG_TRY(only_known(from, {"name",        "model",
+                           "variant",     "region",
+                           "accelerator", "accelerators",
+                           "replicas",    "slots",
+                           "kv_tokens",   "prefill_tokens_per_s",
+                           "itl_ms",      "itl_ms_per_sequence",
+                           "start_s",     "ttft_slo_s",
+                           "wait_max_s",  "peak_per_s",
+                           "noise",       "flat",
+                           "step_at_s",   "step_factor",
+                           "autoscale"},
+                    path));
   SimDeployment one;
   TG_ASSIGN(one.deployment.name, json::get_string(from, "name", path));
   TG_ASSIGN(one.deployment.pool, json::get_string(from, "accelerator", path));
@@ -128,20 +141,24 @@ Result<std::vector<SimNode>> parse_inventory(std::string_view text) {
 
 Result<std::vector<SimDeployment>> parse_sim_deployments(std::string_view text) {
   TG_ASSIGN(const json::value document, json::parse(text));
-  if (!document.is_object()) return fail(Code::kInvalidArgument, "bad_plan", "the file of deployments is a JSON object", "deployments");
+  if (!document.is_object())
+    return fail(Code::kInvalidArgument, "bad_plan", "the file of deployments is a JSON object", "deployments");
   TG_TRY(only_known(document.get_object(), {"deployments"}, ""));
   TG_ASSIGN(const json::array* list, json::get_array(document.get_object(), "deployments"));
   if (list->empty() || list->size() > kDeploymentsMax) {
-    return fail(Code::kInvalidArgument, "bad_plan", fmt::format("'deployments' must hold 1 to {} entries", kDeploymentsMax), "deployments");
+    return fail(Code::kInvalidArgument, "bad_plan",
+                fmt::format("'deployments' must hold 1 to {} entries", kDeploymentsMax), "deployments");
   }
   std::vector<SimDeployment> all;
   std::set<std::string> names;
   for (std::size_t i = 0; i < list->size(); ++i) {
     const std::string path = fmt::format("deployments[{}]", i);
-    if (!(*list)[i].is_object()) return fail(Code::kInvalidArgument, "bad_plan", fmt::format("'{}' must be an object", path), path);
+    if (!(*list)[i].is_object())
+      return fail(Code::kInvalidArgument, "bad_plan", fmt::format("'{}' must be an object", path), path);
     TG_ASSIGN(SimDeployment one, read_one((*list)[i].get_object(), path));
     if (!names.insert(one.deployment.name).second) {
-      return fail(Code::kInvalidArgument, "bad_plan", fmt::format("'{}' is there twice", one.deployment.name), path + ".name");
+      return fail(Code::kInvalidArgument, "bad_plan", fmt::format("'{}' is there twice", one.deployment.name),
+                  path + ".name");
     }
     all.push_back(std::move(one));
   }

@@ -74,7 +74,8 @@ PoolDemand SimPool::demand(double now_s) const {
   demand.prompt_tokens_total = prompt_tokens_;
   demand.waiting = static_cast<std::int64_t>(queue_.size());
   if (!queue_.empty()) {
-    demand.oldest_wait = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(now_s - queue_.front().since_s));
+    demand.oldest_wait =
+        std::chrono::duration_cast<Duration>(std::chrono::duration<double>(now_s - queue_.front().since_s));
   }
   return demand;
 }

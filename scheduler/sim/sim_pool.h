@@ -15,11 +15,11 @@ namespace tidegate::scheduler {
 
 /// How fast a replica is. Prompts are read one after another, answers are written side by side.
 struct ReplicaSpeed {
-  std::int32_t slots = 64;                 ///< sequences at once
+  std::int32_t slots = 64;  ///< sequences at once
   std::int64_t kv_tokens = 1'000'000;
   double prefill_tokens_per_s = 8'000;
-  double itl_ms = 20;                      ///< between two tokens of a lonely sequence
-  double itl_ms_per_sequence = 0.25;       ///< more for each that runs beside it
+  double itl_ms = 20;                 ///< between two tokens of a lonely sequence
+  double itl_ms_per_sequence = 0.25;  ///< more for each that runs beside it
 };
 
 /// The requests of one deployment, in a queue and on its replicas. Time is given; nothing happens between the calls.
@@ -31,7 +31,7 @@ class SimPool {
   };
   struct Counts {
     std::int64_t arrivals = 0;
-    std::int64_t served = 0;   ///< first token written
+    std::int64_t served = 0;  ///< first token written
     std::int64_t refused = 0;
     std::int64_t in_time = 0;  ///< first token within the target
     double ttft_sum_s = 0;
@@ -44,7 +44,8 @@ class SimPool {
     std::int64_t kv_tokens = 0;
   };
 
-  SimPool(ReplicaSpeed speed, Limits limits, Traffic traffic) : speed_(speed), limits_(limits), traffic_(std::move(traffic)) {}
+  SimPool(ReplicaSpeed speed, Limits limits, Traffic traffic)
+      : speed_(speed), limits_(limits), traffic_(std::move(traffic)) {}
 
   void add(const std::string& replica, double ready_at_s) { replicas_[replica] = Replica{.ready_at_s = ready_at_s}; }
   /// Takes nothing new.

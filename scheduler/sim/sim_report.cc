@@ -119,11 +119,14 @@ std::string sim_chart(const std::vector<SimFigures>& figures) {
   std::string text;
   for (const SimFigures& one : figures) {
     const SimOutcome& out = one.outcome;
-    text += fmt::format("{}: {:.0f} GPU-hours, {:.2f} % in time, mean TTFT {:.2f} s, {} to {} replicas, {} up, {} down, at most {} reversals in an hour, cost {:.2f}\n",
-                        out.deployment, out.accelerator_hours, 100 * out.slo_share(), mean_ttft(out), out.replicas_least,
-                        out.replicas_most, out.ups, out.downs, out.reversals_per_hour_max, out.cost_micros / 1e6);
+    text += fmt::format(
+        "{}: {:.0f} GPU-hours, {:.2f} % in time, mean TTFT {:.2f} s, {} to {} replicas, {} up, {} down, at most {} "
+        "reversals in an hour, cost {:.2f}\n",
+        out.deployment, out.accelerator_hours, 100 * out.slo_share(), mean_ttft(out), out.replicas_least,
+        out.replicas_most, out.ups, out.downs, out.reversals_per_hour_max, out.cost_micros / 1e6);
     if (one.static_replicas > 0) {
-      text += fmt::format("  beside {} replicas all the time, {:.0f} GPU-hours: {:.1f} % saved\n", one.static_replicas, one.static_hours, saved_percent(one));
+      text += fmt::format("  beside {} replicas all the time, {:.0f} GPU-hours: {:.1f} % saved\n", one.static_replicas,
+                          one.static_hours, saved_percent(one));
     }
     text += chart(out);
   }

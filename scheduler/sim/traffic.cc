@@ -57,11 +57,13 @@ std::optional<double> seconds_of(std::string_view stamp) {
 Result<TraceRequest> read_csv(std::string_view line, std::size_t number_of_line) {
   const auto first = line.find(',');
   const auto second = line.find(',', first + 1);
-  if (first == std::string_view::npos || second == std::string_view::npos) return bad_trace(number_of_line, "three columns are needed");
+  if (first == std::string_view::npos || second == std::string_view::npos)
+    return bad_trace(number_of_line, "three columns are needed");
   const auto at = seconds_of(line.substr(0, first));
   const auto in = number<std::int32_t>(line.substr(first + 1, second - first - 1));
   const auto out = number<std::int32_t>(line.substr(second + 1));
-  if (!at || !in || !out || *in < 0 || *out < 0) return bad_trace(number_of_line, "a time and two counts of tokens are needed");
+  if (!at || !in || !out || *in < 0 || *out < 0)
+    return bad_trace(number_of_line, "a time and two counts of tokens are needed");
   return TraceRequest{*at, *in, *out};
 }
 
@@ -94,10 +96,12 @@ Result<std::vector<TraceRequest>> parse_trace(std::string_view text) {
     if (line.empty() || (line_number == 1 && !is_json)) continue;
     auto request = is_json ? read_json(line, line_number) : read_csv(line, line_number);
     if (!request) return fail(request.error());
-    if (trace.size() >= kTraceRequestsMax) return bad_trace(line_number, fmt::format("more than {} requests", kTraceRequestsMax));
+    if (trace.size() >= kTraceRequestsMax)
+      return bad_trace(line_number, fmt::format("more than {} requests", kTraceRequestsMax));
     trace.push_back(*request);
   }
-  std::stable_sort(trace.begin(), trace.end(), [](const TraceRequest& a, const TraceRequest& b) { return a.at_s < b.at_s; });
+  std::stable_sort(trace.begin(), trace.end(),
+                   [](const TraceRequest& a, const TraceRequest& b) { return a.at_s < b.at_s; });
   if (trace.size() < 2 || trace.back().at_s - trace.front().at_s < 1) {
     return bad_trace(line_number, "at least two requests over at least a second are needed");
   }
@@ -120,7 +124,8 @@ double day_shape(std::int32_t week_minute) {
 Traffic::Traffic(const std::vector<TraceRequest>& trace, Shape shape, std::int32_t start_minute, std::uint64_t seed)
     : trace_(trace), shape_(shape), start_minute_(start_minute), rng_(seed) {
   trace_rate_ = static_cast<double>(trace.size() - 1) / (trace.back().at_s - trace.front().at_s);
-  const auto count = std::clamp<std::int64_t>(std::llround(shape_.peak_per_s * std::max(1.0, shape_.step_factor) / trace_rate_), 1, 1'000);
+  const auto count = std::clamp<std::int64_t>(
+      std::llround(shape_.peak_per_s * std::max(1.0, shape_.step_factor) / trace_rate_), 1, 1'000);
   for (std::int64_t i = 0; i < count; ++i) {
     copies_.push({rng_.unit() / trace_rate_, static_cast<std::size_t>(rng_.below(trace.size()))});
   }
@@ -133,7 +138,8 @@ double Traffic::rate_at(double at_s) {
     noise_minute_ = minute;
     noise_factor_ = std::max(0.2, 1 + shape_.noise * normal(rng_));
   }
-  const double height = shape_.is_flat ? 1 : day_shape(static_cast<std::int32_t>((start_minute_ + minute) % kMinutesPerWeek));
+  const double height =
+      shape_.is_flat ? 1 : day_shape(static_cast<std::int32_t>((start_minute_ + minute) % kMinutesPerWeek));
   const double step = shape_.step_at_s >= 0 && at_s >= shape_.step_at_s ? shape_.step_factor : 1;
   return std::max(1e-6, shape_.peak_per_s * height * noise_factor_ * step);
 }
@@ -173,11 +179,13 @@ Result<LoadLatency> LoadLatency::parse(std::string_view text) {
     if (first != std::string_view::npos) line = line.substr(first + 1, line.find(',', first + 1) - first - 1);
     const auto millis = number<double>(line);
     if (!millis || !(*millis >= 0) || *millis > 86'400'000) {
-      return fail(Code::kInvalidArgument, "bad_latencies", fmt::format("line {}: a load takes 0 to 86400000 ms", line_number), "load_latency");
+      return fail(Code::kInvalidArgument, "bad_latencies",
+                  fmt::format("line {}: a load takes 0 to 86400000 ms", line_number), "load_latency");
     }
     latency.quantiles_.push_back(*millis / 1000);
   }
-  if (latency.quantiles_.empty()) return fail(Code::kInvalidArgument, "bad_latencies", "no latencies in the file", "load_latency");
+  if (latency.quantiles_.empty())
+    return fail(Code::kInvalidArgument, "bad_latencies", "no latencies in the file", "load_latency");
   std::sort(latency.quantiles_.begin(), latency.quantiles_.end());
   return latency;
 }

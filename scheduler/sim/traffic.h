@@ -29,16 +29,16 @@ Result<std::vector<TraceRequest>> parse_trace(std::string_view text);
 /// fall to a quarter, there is a dip at noon, weekends reach 70 %. Between the hours it goes straight.
 double day_shape(std::int32_t week_minute);
 
-/// A trace played over days: as many copies of it side by side, each from another place on, as its own rate goes into the
-/// peak, so that each runs at about its own pace and keeps its burstiness. All go slower or faster as the time of day
-/// asks, and each minute's rate is off by a normal draw of `noise`.
+/// A trace played over days: as many copies of it side by side, each from another place on, as its own rate goes into
+/// the peak, so that each runs at about its own pace and keeps its burstiness. All go slower or faster as the time of
+/// day asks, and each minute's rate is off by a normal draw of `noise`.
 class Traffic {
  public:
   struct Shape {
-    double peak_per_s = 10;   ///< rate at the day's top
-    double noise = 0.05;      ///< standard deviation of a minute's rate, as a share of it
-    bool is_flat = false;     ///< the peak all day long, for steps
-    double step_at_s = -1;    ///< from here on the rate is multiplied; negative: never
+    double peak_per_s = 10;  ///< rate at the day's top
+    double noise = 0.05;     ///< standard deviation of a minute's rate, as a share of it
+    bool is_flat = false;    ///< the peak all day long, for steps
+    double step_at_s = -1;   ///< from here on the rate is multiplied; negative: never
     double step_factor = 1;
   };
   struct Arrival {
@@ -77,8 +77,8 @@ class Traffic {
 /// Seconds to load a model's weights, drawn from a distribution given by its quantiles.
 class LoadLatency {
  public:
-  /// Base-model loads of a production fleet: 7,531 of them, alibaba/clusterdata v2026-GenAI (21 quantiles). A third find
-  /// the weights on the node.
+  /// Base-model loads of a production fleet: 7,531 of them, alibaba/clusterdata v2026-GenAI (21 quantiles). A third
+  /// find the weights on the node.
   LoadLatency();
   /// One figure of milliseconds a line, in the last or second column after a heading, as the trace's own file.
   /// Fails: invalid_argument/bad_latencies.

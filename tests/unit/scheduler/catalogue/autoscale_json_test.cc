@@ -20,7 +20,8 @@ TEST(AutoscaleJson, WhatIsWrittenIsReadBackWhole) {
   policy.budget_micros_per_hour = 50'000'000;
   policy.batch_surplus = true;
   policy.zone = "Asia/Shanghai";
-  policy.windows = {*parse_autoscale_window("mon-fri 08:30-20:00 min=6"), *parse_autoscale_window("sat 22:00-06:00 min=2")};
+  policy.windows = {*parse_autoscale_window("mon-fri 08:30-20:00 min=6"),
+                    *parse_autoscale_window("sat 22:00-06:00 min=2")};
   const auto back = parse_autoscale(write_autoscale(policy));
   ASSERT_TRUE(back) << back.error().to_string();
   EXPECT_EQ(*back, policy);

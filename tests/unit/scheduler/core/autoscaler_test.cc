@@ -27,7 +27,8 @@ class AutoscalerTest : public ::testing::Test {
     const std::string name = deployment + "-" + std::to_string(ordinal);
     processes[name] = {.replica = name, .deployment = deployment, .incarnation = "1", .alive = true};
   }
-  void worker(const std::string& deployment, int ordinal, std::int32_t running, WorkerState state = WorkerState::kReady) {
+  void worker(const std::string& deployment, int ordinal, std::int32_t running,
+              WorkerState state = WorkerState::kReady) {
     WorkerReport report;
     report.deployment = deployment;
     report.replica = deployment + "-" + std::to_string(ordinal);
@@ -38,7 +39,11 @@ class AutoscalerTest : public ::testing::Test {
     workers.report(std::hash<std::string>()(report.replica), report, clock.mono());
   }
   void demand(const std::string& model, std::int64_t arrivals, std::int64_t waiting) {
-    PoolDemand pool{.model = model, .region = "local", .pool = "cpu", .arrivals_total = arrivals, .waiting = waiting,
+    PoolDemand pool{.model = model,
+                    .region = "local",
+                    .pool = "cpu",
+                    .arrivals_total = arrivals,
+                    .waiting = waiting,
                     .oldest_wait = waiting > 0 ? Duration(1s) : Duration(0s)};
     scaler.on_demand({.gateway_id = "g", .epoch = 1, .pools = {pool}}, clock.mono());
   }

@@ -10,8 +10,13 @@ using namespace std::chrono_literals;
 class DemandBookTest : public ::testing::Test {
  protected:
   void report(std::string gateway, std::int64_t arrivals, std::int64_t waiting = 0, std::uint64_t epoch = 1) {
-    PoolDemand demand{.model = "m", .region = "r", .pool = "p", .arrivals_total = arrivals, .prompt_tokens_total = arrivals * 100,
-                      .waiting = waiting, .oldest_wait = waiting > 0 ? Duration(2s) : Duration(0s)};
+    PoolDemand demand{.model = "m",
+                      .region = "r",
+                      .pool = "p",
+                      .arrivals_total = arrivals,
+                      .prompt_tokens_total = arrivals * 100,
+                      .waiting = waiting,
+                      .oldest_wait = waiting > 0 ? Duration(2s) : Duration(0s)};
     book.report({.gateway_id = std::move(gateway), .epoch = epoch, .pools = {demand}}, now);
   }
   DemandBook::Rates take() { return book.take("m", "r", "p", now); }

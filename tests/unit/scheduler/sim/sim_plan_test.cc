@@ -8,16 +8,19 @@
 namespace tidegate::scheduler {
 namespace {
 
-constexpr const char* kDeployments = R"({"deployments": [{"name": "chat", "accelerator": "h20", "accelerators": 8, "peak_per_s": 30,
+constexpr const char* kDeployments =
+    R"({"deployments": [{"name": "chat", "accelerator": "h20", "accelerators": 8, "peak_per_s": 30,
   "autoscale": {"replicas_min": 1, "replicas_max": 20, "prompt_tokens_per_s": 8000, "windows": ["mon-fri 08:00-18:00 min=3"]}}]})";
 
 TEST(SimPlan, TheInventoryOfATraceIsRead) {
-  const auto nodes = parse_inventory("gpu_model,gpu_capacity_num,cpu_num,node_name\nGPU-series-1,4,192,0\nA100,8,128,n1\n");
+  const auto nodes =
+      parse_inventory("gpu_model,gpu_capacity_num,cpu_num,node_name\nGPU-series-1,4,192,0\nA100,8,128,n1\n");
   ASSERT_TRUE(nodes) << nodes.error().to_string();
   EXPECT_EQ((*nodes)[1].kind, "A100");
   EXPECT_EQ((*nodes)[1].accelerators, 8);
   EXPECT_EQ((*nodes)[1].name, "n1");
-  EXPECT_EQ(parse_inventory("gpu_model,gpu_capacity_num,cpu_num,node_name\nA100,many,128,n1\n").error().field, "inventory:2");
+  EXPECT_EQ(parse_inventory("gpu_model,gpu_capacity_num,cpu_num,node_name\nA100,many,128,n1\n").error().field,
+            "inventory:2");
   EXPECT_FALSE(parse_inventory("A100,8,128,n1\n"));
 }
 
@@ -33,9 +36,11 @@ TEST(SimPlan, DeploymentsAreReadWithTheirPolicy) {
 }
 
 TEST(SimPlan, AMisspeltMemberIsNamed) {
-  const auto bad = parse_sim_deployments(R"({"deployments": [{"name": "a", "accelerator": "h20", "peak_per_sec": 3}]})");
+  const auto bad =
+      parse_sim_deployments(R"({"deployments": [{"name": "a", "accelerator": "h20", "peak_per_sec": 3}]})");
   EXPECT_EQ(bad.error().field, "deployments[0].peak_per_sec");
-  const auto policy = parse_sim_deployments(R"({"deployments": [{"name": "a", "accelerator": "h20", "autoscale": {"max": 3}}]})");
+  const auto policy =
+      parse_sim_deployments(R"({"deployments": [{"name": "a", "accelerator": "h20", "autoscale": {"max": 3}}]})");
   EXPECT_EQ(policy.error().field, "deployments[0].autoscale.max");
   EXPECT_FALSE(parse_sim_deployments(R"({"deployments": []})"));
 }

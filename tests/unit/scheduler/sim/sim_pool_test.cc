@@ -15,8 +15,10 @@ const std::vector<TraceRequest>& trace() {
   return kTrace;
 }
 
-SimPool pool_of(double per_s, ReplicaSpeed speed = {.slots = 4, .prefill_tokens_per_s = 10'000, .itl_ms = 10, .itl_ms_per_sequence = 0}) {
-  return SimPool(speed, {.ttft_slo_s = 0.5, .wait_max_s = 10}, Traffic(trace(), {.peak_per_s = per_s, .noise = 0, .is_flat = true}, 0, 1));
+SimPool pool_of(double per_s, ReplicaSpeed speed = {
+                                  .slots = 4, .prefill_tokens_per_s = 10'000, .itl_ms = 10, .itl_ms_per_sequence = 0}) {
+  return SimPool(speed, {.ttft_slo_s = 0.5, .wait_max_s = 10},
+                 Traffic(trace(), {.peak_per_s = per_s, .noise = 0, .is_flat = true}, 0, 1));
 }
 
 TEST(SimPool, WithoutAReplicaRequestsWaitAndAreRefusedInTheEnd) {

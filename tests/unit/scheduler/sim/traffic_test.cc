@@ -8,7 +8,8 @@ namespace tidegate::scheduler {
 namespace {
 
 constexpr const char* kCsv =
-    "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n";
+    "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 "
+    "18:15:50.9951690,396,109\n";
 
 std::vector<TraceRequest> even(int count) {
   std::vector<TraceRequest> trace;
