@@ -70,7 +70,17 @@ LaneDispatcher::~LaneDispatcher() { TG_CHECK(coroutines_ == 0 && sessions_.empty
 std::optional<Refusal> LaneDispatcher::refuse(const SequenceRequest& request) {
   const auto found = queues_.find(key_of(request.pool));
   if (found == queues_.end()) return std::nullopt;
-  return found->second->queue.refuse(ask_of(request), clock_.mono());
+  PoolQueue& pool = *found->second;
+  const QueueAsk ask = ask_of(request);
+  std::optional<Refusal> refusal = pool.queue.refuse(ask, clock_.mono());
+  // It does not come to submit(), and its want of a worker is as good as that of those who do. A deadline that no worker
+  // could keep is none: nothing waits before it.
+  if (refusal && !pool.queue.empty()) {
+    ++pool.demand.arrivals;
+    ++pool.demand.refusals;
+    pool.demand.prompt_tokens += ask.input;
+  }
+  return refusal;
 }
 
 std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequest& request,
