@@ -16,18 +16,20 @@ using Fleet = v1::FleetAdmin::Stub;
 Result<std::int64_t> micros_option(const Arguments& arguments, std::string_view name) {
   const std::string text = arguments.option(name);
   std::int64_t micros = 0;
+  std::size_t before = 0;
   std::size_t after = 0;
   bool has_point = false;
-  bool is_good = text.size() <= 16;
+  bool is_good = true;
   for (const char c : text) {
     if (c == '.' && !has_point) {
       has_point = true;
       continue;
     }
-    is_good = is_good && c >= '0' && c <= '9' && after < 6;
+    // Twelve digits of units and six of millionths fit in 64 bits.
+    ++(has_point ? after : before);
+    is_good = c >= '0' && c <= '9' && before <= 12 && after <= 6;
     if (!is_good) break;
     micros = micros * 10 + (c - '0');
-    after += has_point ? 1 : 0;
   }
   if (!is_good || text == ".") {
     return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--{} takes an amount such as 12.50, not '{}'", name, text), std::string(name));
