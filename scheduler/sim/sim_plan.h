@@ -11,7 +11,7 @@ namespace tidegate::scheduler {
 /// Fails: invalid_argument/bad_inventory with the line.
 Result<std::vector<SimNode>> parse_inventory(std::string_view text);
 
-/// The deployments to simulate; docs/fleet_simulate.md has an example of the file.
+/// The deployments to simulate; docs/autoscaling.md has an example of the file.
 /// Fails: invalid_argument/bad_plan, unknown_field, missing_field, ... naming the member.
 Result<std::vector<SimDeployment>> parse_sim_deployments(std::string_view text);
 
