@@ -21,6 +21,7 @@ std::vector<Command> price_commands();
 std::vector<Command> allowance_commands();
 std::vector<Command> model_commands();
 std::vector<Command> deployment_commands();
+std::vector<Command> fleet_commands();
 std::vector<Command> chat_commands();
 std::vector<Command> usage_commands();
 std::vector<Command> ledger_commands();

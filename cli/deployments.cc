@@ -4,12 +4,93 @@
 #include "cli/connection.h"
 #include "cli/message_json.h"
 #include "cli/text_table.h"
+#include "scheduler/core/autoscale_policy.h"
 
 namespace tidegate::cli {
 
 namespace {
 
 using Fleet = v1::FleetAdmin::Stub;
+
+/// Millionths of what a person wrote as a price, at most six digits after the point.
+Result<std::int64_t> micros_option(const Arguments& arguments, std::string_view name) {
+  const std::string text = arguments.option(name);
+  std::int64_t micros = 0;
+  std::size_t before = 0;
+  std::size_t after = 0;
+  bool has_point = false;
+  bool is_good = true;
+  for (const char c : text) {
+    if (c == '.' && !has_point) {
+      has_point = true;
+      continue;
+    }
+    // Twelve digits of units and six of millionths fit in 64 bits.
+    ++(has_point ? after : before);
+    is_good = c >= '0' && c <= '9' && before <= 12 && after <= 6;
+    if (!is_good) break;
+    micros = micros * 10 + (c - '0');
+  }
+  if (!is_good || text == ".") {
+    return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--{} takes an amount such as 12.50, not '{}'", name, text), std::string(name));
+  }
+  for (; after < 6; ++after) micros *= 10;
+  return micros;
+}
+
+/// --max turns scaling on; everything else refines it.
+Status read_autoscale(const Arguments& arguments, v1::Deployment& wanted) {
+  if (!arguments.has("max")) {
+    for (const char* name : {"min", "target-utilisation", "queue-wait-ms", "down-after", "idle-to-zero", "time-to-ready",
+                             "prompt-rate", "replica-price", "budget", "batch-surplus", "zone", "windows"}) {
+      if (!arguments.has(name)) continue;
+      return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--{} needs --max N, which lets the number of replicas follow the load", name), name);
+    }
+    return {};
+  }
+  v1::AutoscalePolicy& policy = *wanted.mutable_autoscale();
+  const auto count = [&](std::string_view name, std::int64_t fallback) -> Result<std::int32_t> {
+    TG_ASSIGN(const std::int64_t number, arguments.integer_option(name, fallback));
+    if (number < 0 || number > 1'000'000'000) {
+      return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--{} is out of range: {}", name, number), std::string(name));
+    }
+    return static_cast<std::int32_t>(number);
+  };
+  TG_ASSIGN(const std::int32_t most, count("max", 1));
+  TG_ASSIGN(const std::int32_t least, count("min", 1));
+  TG_ASSIGN(const std::int32_t target, count("target-utilisation", 0));
+  TG_ASSIGN(const std::int32_t wait, count("queue-wait-ms", 0));
+  TG_ASSIGN(const std::int32_t down_after, count("down-after", 0));
+  TG_ASSIGN(const std::int32_t idle, count("idle-to-zero", 0));
+  TG_ASSIGN(const std::int32_t time_to_ready, count("time-to-ready", 0));
+  TG_ASSIGN(const std::int32_t prompt_rate, count("prompt-rate", 0));
+  TG_ASSIGN(const std::int64_t price, micros_option(arguments, "replica-price"));
+  TG_ASSIGN(const std::int64_t budget, micros_option(arguments, "budget"));
+  policy.set_replicas_max(most);
+  policy.set_replicas_min(least);
+  policy.set_target_utilisation_percent(target);
+  policy.set_queue_wait_ms(wait);
+  policy.set_down_after_s(down_after);
+  policy.set_idle_s(idle);
+  policy.set_time_to_ready_s(time_to_ready);
+  policy.set_prompt_tokens_per_s(prompt_rate);
+  policy.set_price_micros_per_hour(price);
+  policy.set_budget_micros_per_hour(budget);
+  policy.set_batch_surplus(arguments.has("batch-surplus"));
+  policy.set_zone(arguments.option("zone"));
+  std::string windows = arguments.option("windows");
+  while (!windows.empty()) {
+    const auto end = windows.find(';');
+    TG_ASSIGN(const scheduler::AutoscaleWindow window, scheduler::parse_autoscale_window(windows.substr(0, end)));
+    windows = end == std::string::npos ? "" : windows.substr(end + 1);
+    auto* out = policy.add_windows();
+    out->set_weekdays(window.weekdays);
+    out->set_start_minute(window.start_minute);
+    out->set_end_minute(window.end_minute);
+    out->set_replicas_min(window.replicas_min);
+  }
+  return {};
+}
 
 Status deploy_apply(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
@@ -25,6 +106,7 @@ Status deploy_apply(const Arguments& arguments) {
   wanted.set_replicas(static_cast<std::int32_t>(replicas));
   wanted.set_threads(static_cast<std::int32_t>(threads));
   wanted.set_sequences_max(static_cast<std::int32_t>(sequences));
+  TG_TRY(read_autoscale(arguments, wanted));
   std::string options = arguments.option("options");
   while (!options.empty()) {
     const auto comma = options.find(',');
@@ -50,8 +132,13 @@ Status deploy_list(const Arguments& arguments) {
   }
   TextTable table({"NAME", "MODEL", "VARIANT", "PLACE", "READY", "STATUS", "MESSAGE"});
   for (const auto& each : list.deployments()) {
-    table.add({each.name(), each.model(), each.variant(), each.region() + "/" + each.pool(),
-               fmt::format("{}/{}", each.replicas_ready(), each.replicas()), each.status(), each.message()});
+    const bool is_scaled = each.has_autoscale();
+    const std::string ready =
+        is_scaled ? fmt::format("{}/{} ({}-{})", each.replicas_ready(), each.replicas_wanted(), each.autoscale().replicas_min(),
+                                each.autoscale().replicas_max())
+                  : fmt::format("{}/{}", each.replicas_ready(), each.replicas());
+    table.add({each.name(), each.model(), each.variant(), each.region() + "/" + each.pool(), ready, each.status(),
+               each.message().empty() ? each.autoscale_why() : each.message()});
   }
   fmt::print("{}", table.render());
   return {};
@@ -71,10 +158,16 @@ Status deploy_delete(const Arguments& arguments) {
 std::vector<Command> deployment_commands() {
   return {
       {"deploy apply", "Create or change a deployment of a catalogue model.",
-       "NAME --model MODEL --variant VARIANT [--replicas N] [--threads N] [--sequences N] [--region R] [--pool P] [--options K=V,...]",
+       "NAME --model MODEL --variant VARIANT [--replicas N] [--threads N] [--sequences N] [--region R] [--pool P] [--options K=V,...]\n"
+       "       [--max N [--min N] [--target-utilisation PERCENT] [--queue-wait-ms N] [--down-after S] [--idle-to-zero S]\n"
+       "        [--time-to-ready S] [--prompt-rate TOKENS] [--replica-price P --budget P] [--batch-surplus] [--zone Z]\n"
+       "        [--windows 'mon-fri 08:30-20:00 min=6;...']]",
        "  tidegate deploy apply tang-moe --model tang-moe --variant fp8\n"
-       "  tidegate deploy apply load --model sim-fast --variant sim --replicas 2\n",
-       {"model", "variant", "replicas", "threads", "sequences", "region", "pool", "options"}, {}, deploy_apply},
+       "  tidegate deploy apply load --model sim-fast --variant sim --replicas 2\n"
+       "  tidegate deploy apply chat --model sim-fast --variant sim --min 0 --max 8 --target-utilisation 75\n",
+       {"model", "variant", "replicas", "threads", "sequences", "region", "pool", "options", "max", "min",
+        "target-utilisation", "queue-wait-ms", "down-after", "idle-to-zero", "time-to-ready", "prompt-rate", "replica-price", "budget",
+        "zone", "windows"}, {"batch-surplus"}, deploy_apply},
       {"deploy list", "List deployments and how many replicas are ready.", "", "  tidegate deploy list\n", {}, {}, deploy_list},
       {"deploy delete", "Drain and remove a deployment.", "NAME", "  tidegate deploy delete load\n", {}, {}, deploy_delete},
   };

@@ -11,7 +11,7 @@ namespace tidegate::gateway {
 HttpLimits http_limits(const GatewayConfig& config);
 ServingLimits serving_limits(const GatewayConfig& config);
 FairQueueLimits queue_limits(const GatewayConfig& config);
-/// `prefixes` may be null: workers are then chosen by their load alone.
-RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixes);
+/// `prefixes` may be null: workers are then chosen by their load alone. So may `demand`: it is told to nobody.
+RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixes, DemandBoard* demand);
 
 }  // namespace tidegate::gateway

@@ -22,6 +22,7 @@
 #include "gateway/adapters/billing_accounts.h"
 #include "gateway/adapters/redis_idempotency.h"
 #include "gateway/adapters/remote_guard.h"
+#include "gateway/dispatch/demand_reporter.h"
 #include "gateway/dispatch/lane_dispatcher.h"
 #include "gateway/dispatch/route_watch.h"
 #include "gateway/guard/guard_desk.h"
@@ -127,9 +128,12 @@ struct GatewayProcess::Parts {
   std::unique_ptr<PrefixStore> prefixes;  ///< null when routing.prefix_entries is 0; outlives the lanes
   std::unique_ptr<Guard> guard;             ///< null without a policy on content, and so is the next
   std::unique_ptr<GuardDesk> guard_desk;
+  DemandBoard demand;                       ///< outlives the lanes
   std::vector<std::unique_ptr<Lane>> lanes;
   std::unique_ptr<RouteWatch> watch;
   std::future<void> watch_ended;
+  std::unique_ptr<DemandReporter> reporter;
+  std::future<void> reporter_ended;
   std::future<void> readiness_ended;
   std::unique_ptr<HttpApi> api;
   HttpHandler handler;
@@ -273,7 +277,7 @@ void GatewayProcess::open_lanes() {
     const auto entries_max = static_cast<std::size_t>(config_.prefix_entries_max);
     parts.prefixes = std::make_unique<PrefixStore>(entries_max, parts.registry);
   }
-  const RoutingOptions routing = routing_options(config_, parts.prefixes.get());
+  const RoutingOptions routing = routing_options(config_, parts.prefixes.get(), &parts.demand);
   for (std::size_t i = 0; i < parts.io.size(); ++i) {
     parts.lanes.push_back(std::make_unique<Lane>(parts.registry));
     Lane& lane = *parts.lanes.back();
@@ -338,6 +342,18 @@ void GatewayProcess::watch_routes() {
   parts.watch_ended = std::async(std::launch::async, [&parts, this] {
     const Status ended = parts.control.run_on(0, [&parts] { return parts.watch->run(); });
     if (!ended) log_.error("routes_watch_failed", {kv("error", ended.error().to_string())});
+  });
+
+  DemandReporterOptions report;
+  report.scheduler_address = config_.scheduler_address;
+  report.cluster_token = config_.cluster_token;
+  report.tls = config_.rpc_tls;
+  report.gateway_id = config_.gateway_id;
+  report.epoch = static_cast<std::uint64_t>(unix_micros(clock_.wall()));
+  parts.reporter = std::make_unique<DemandReporter>(std::move(report), parts.demand, parts.control.executor(0), clock_, log_);
+  parts.reporter_ended = std::async(std::launch::async, [&parts, this] {
+    const Status ended = parts.control.run_on(0, [&parts] { return parts.reporter->run(); });
+    if (!ended) log_.error("demand_reports_failed", {kv("error", ended.error().to_string())});
   });
 }
 
@@ -526,6 +542,10 @@ void GatewayProcess::shut_down() {
   if (parts.watch) {
     parts.control.run_on(0, [&parts] { parts.watch->stop(); });
     parts.watch_ended.get();
+  }
+  if (parts.reporter) {
+    parts.control.run_on(0, [&parts] { parts.reporter->stop(); });
+    parts.reporter_ended.get();
   }
   if (parts.treasury && !parts.is_money_drained) {
     const auto stop = [&parts, this] { return parts.treasury->drain(Deadline::at(clock_.mono())); };

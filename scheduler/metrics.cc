@@ -20,6 +20,41 @@ SchedulerMetrics::SchedulerMetrics(MetricRegistry& registry)
       admin_refused(registry.counter("tidegate_scheduler_admin_calls_total", "Calls of FleetAdmin, by whether their caller may make them", {{"result", "refused"}})),
       reports(registry.counter("tidegate_scheduler_reports_total", "Worker reports taken")),
       reports_refused(registry.counter("tidegate_scheduler_reports_refused_total", "Worker links closed because this scheduler does not lead")),
-      tick_seconds(registry.histogram("tidegate_scheduler_tick_seconds", "Time of one round of the control loop", latency_bounds_seconds())) {}
+      tick_seconds(registry.histogram("tidegate_scheduler_tick_seconds", "Time of one round of the control loop", latency_bounds_seconds())),
+      demand_reports(registry.counter("tidegate_scheduler_demand_reports_total", "Demand reports of gateways taken")),
+      autoscale_gateways(registry.gauge("tidegate_scheduler_autoscale_gateways_count", "Gateways whose demand is known")),
+      autoscale_ups(registry.gauge("tidegate_scheduler_autoscale_ups_count", "Times that autoscaling asked for more replicas, this process")),
+      autoscale_downs(registry.gauge("tidegate_scheduler_autoscale_downs_count", "Times that it asked for fewer, this process")),
+      autoscale_reversals(registry.gauge("tidegate_scheduler_autoscale_reversals_count", "Times that it turned round, this process")),
+      registry_(registry),
+      autoscale_all(autoscale("*")) {}
+
+AutoscaleMetrics SchedulerMetrics::autoscale(const std::string& deployment) {
+  const Labels labels = {{"deployment", deployment}};
+  AutoscaleMetrics out;
+  out.wanted = &registry_.gauge("tidegate_scheduler_autoscale_wanted_replicas", "Replicas that autoscaling wants", labels);
+  out.at_most = &registry_.gauge("tidegate_scheduler_autoscale_most_replicas", "Replicas that the policy and its budget allow", labels);
+  out.load = &registry_.gauge("tidegate_scheduler_autoscale_load_replicas", "Load offered, in replicas at full use", labels);
+  out.forecast = &registry_.gauge("tidegate_scheduler_autoscale_forecast_replicas",
+                                  "Greatest load until a replica ordered now is ready, in replicas at full use", labels);
+  out.needed = &registry_.gauge("tidegate_scheduler_autoscale_needed_replicas", "Replicas needed for that, before rounding and damping", labels);
+  return out;
+}
+
+void AutoscaleMetrics::show(const AutoscaleFigures& figures) const {
+  wanted->set(figures.wanted);
+  at_most->set(figures.at_most);
+  load->set(figures.load);
+  forecast->set(figures.forecast);
+  needed->set(figures.needed);
+}
+
+void AutoscaleFigures::add(const AutoscaleFigures& other) {
+  wanted += other.wanted;
+  at_most += other.at_most;
+  load += other.load;
+  forecast += other.forecast;
+  needed += other.needed;
+}
 
 }  // namespace tidegate::scheduler

@@ -156,6 +156,13 @@ void RouteTable::refresh_pools() {
       if (!is_live && now.size() < kPoolsRememberedMax) now.push_back(std::move(old));
     }
   }
+  for (const ServingPool& offer : snapshot_.offers) {
+    auto& now = by_model[offer.model];
+    const bool is_known = std::ranges::any_of(now, [&](const Candidate& c) {
+      return c.pool.region == offer.region && c.pool.pool == offer.pool;
+    });
+    if (!is_known && now.size() < kPoolsRememberedMax) now.push_back({offer, 0});
+  }
   pools_ = std::move(by_model);
   std::erase_if(pools_, [&](const auto& entry) { return !offers(entry.first) || entry.second.empty(); });
 }

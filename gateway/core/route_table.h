@@ -28,14 +28,6 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
-/// A whole picture from the scheduler.
-struct RouteSnapshot {
-  std::uint64_t term = 0;
-  std::uint64_t version = 0;  ///< grows within a term
-  std::vector<Route> routes;
-  std::vector<std::string> models;  ///< on offer, also while no worker is ready
-};
-
 /// Where a model is served and at which price: its price is looked up for (region, pool).
 struct ServingPool {
   std::string model;
@@ -44,6 +36,16 @@ struct ServingPool {
   std::int32_t context_max = 0;  ///< the least of its workers, so that any of them fits
 
   bool operator==(const ServingPool&) const = default;
+};
+
+/// A whole picture from the scheduler.
+struct RouteSnapshot {
+  std::uint64_t term = 0;
+  std::uint64_t version = 0;  ///< grows within a term
+  std::vector<Route> routes;
+  std::vector<std::string> models;  ///< on offer, also while no worker is ready
+  /// Pools that may have no worker for a while and get one when somebody asks: requests wait there.
+  std::vector<ServingPool> offers;
 };
 
 /// The last good picture. Kept when the scheduler is silent (fail static); older pictures are refused.

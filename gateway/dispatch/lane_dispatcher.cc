@@ -70,7 +70,17 @@ LaneDispatcher::~LaneDispatcher() { TG_CHECK(coroutines_ == 0 && sessions_.empty
 std::optional<Refusal> LaneDispatcher::refuse(const SequenceRequest& request) {
   const auto found = queues_.find(key_of(request.pool));
   if (found == queues_.end()) return std::nullopt;
-  return found->second->queue.refuse(ask_of(request), clock_.mono());
+  PoolQueue& pool = *found->second;
+  const QueueAsk ask = ask_of(request);
+  std::optional<Refusal> refusal = pool.queue.refuse(ask, clock_.mono());
+  // It does not come to submit(), and its want of a worker is as good as that of those who do. A deadline that no worker
+  // could keep is none: nothing waits before it.
+  if (refusal && !pool.queue.empty()) {
+    ++pool.demand.arrivals;
+    ++pool.demand.refusals;
+    pool.demand.prompt_tokens += ask.input;
+  }
+  return refusal;
 }
 
 std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequest& request,
@@ -82,8 +92,13 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   const DispatchTicket ticket = ++last_ticket_;
   const QueueAsk ask = ask_of(request);
   const bool was_empty = pool.queue.empty();
+  ++pool.demand.arrivals;
+  pool.demand.prompt_tokens += ask.input;
   auto position = pool.queue.push(ticket, ask, clock_.mono());
-  if (!position) return std::unexpected(std::move(position).error());
+  if (!position) {
+    ++pool.demand.refusals;
+    return std::unexpected(std::move(position).error());
+  }
   pool.metrics.queue_requests->add(1);
   Pending pending;
   pending.request = request;
@@ -139,6 +154,7 @@ void LaneDispatcher::pump(PoolQueue& pool) {
     auto waiting = waiting_.extract(next->ticket);
     Pending& pending = waiting.mapped().second;
     pool.metrics.queue_requests->add(-1);
+    ++pool.demand.dispatches;
     WorkerSession& session = *choice->session;
     Sent sent;
     sent.session = &session;
@@ -436,6 +452,7 @@ awaitable<void> LaneDispatcher::watch_expiry() {
     co_await expiry_changed_.wait_until(next);
     refuse_expired();
     check_health();
+    write_demand();
     on_capacity();
   }
   --coroutines_;
@@ -448,12 +465,28 @@ void LaneDispatcher::refuse_expired() {
     for (const FairQueue::Waiting& expired : pool->queue.take_expired(now)) {
       auto waiting = waiting_.extract(expired.ticket);
       pool->metrics.queue_requests->add(-1);
+      ++pool->demand.refusals;
       Refusal refusal(Error(Code::kResourceExhausted, "queue_timeout",
                             "No worker of this model became free in time; retry after the given time."),
                       pool->queue.retry_after(expired.ask, now));
       waiting.mapped().second.listener->on_queue_refused(std::move(refusal));
     }
   }
+}
+
+/// For the scheduler, which gives a pool workers by what is asked of it.
+void LaneDispatcher::write_demand() {
+  if (routing_.demand == nullptr) return;
+  const Mono now = clock_.mono();
+  std::vector<PoolDemand> all;
+  for (const auto& [key, pool] : queues_) {
+    PoolDemand demand = pool->demand;
+    demand.pool = pool->pool;
+    demand.waiting = static_cast<std::int64_t>(pool->queue.size());
+    if (const auto expiry = pool->queue.next_expiry()) demand.oldest_wait = now - (*expiry - limits_.wait_max);
+    all.push_back(std::move(demand));
+  }
+  routing_.demand->put(options_.thread, std::move(all));
 }
 
 void LaneDispatcher::set_limits(FairQueueLimits limits) {

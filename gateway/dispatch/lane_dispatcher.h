@@ -12,6 +12,7 @@
 #include "gateway/core/fair_queue.h"
 #include "gateway/core/worker_health.h"
 #include "gateway/core/worker_picker.h"
+#include "gateway/dispatch/demand_board.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/dispatch/prefix_store.h"
 #include "gateway/dispatch/worker_session.h"
@@ -25,6 +26,7 @@ struct RoutingOptions {
   /// Requests may go to another region's pool when they would wait longer than this at home, or home has no worker.
   /// Zero: they never do.
   Duration spill_after = Duration::zero();
+  DemandBoard* demand = nullptr;  ///< of all lanes; null: nobody asks what is wanted here
 };
 
 /// The real Dispatcher of one io thread. Everything runs on `executor`; routes arrive by apply_routes().
@@ -71,6 +73,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
     std::size_t ejected_published = 0;
     FairnessGap published;  ///< this lane's part of the gauges
     Mono published_at{};
+    PoolDemand demand{};  ///< totals; what waits is filled in when it is written down
   };
   /// Who gets a request, and what it was believed to find there.
   struct Choice {
@@ -114,6 +117,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   awaitable<void> run_session(std::shared_ptr<WorkerSession> session);
   awaitable<void> watch_expiry();
   void refuse_expired();
+  void write_demand();
 
   const SessionOptions options_;
   const HmacKey salts_;  ///< of the tenants' caches

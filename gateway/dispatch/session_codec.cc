@@ -157,6 +157,14 @@ RouteSnapshot decode_routes(const v1::Routes& routes) {
     route.draining = from.draining();
     snapshot.routes.push_back(std::move(route));
   }
+  for (const v1::Offer& from : routes.offers()) {
+    ServingPool offer;
+    offer.model = from.model();
+    offer.region = from.region();
+    offer.pool = from.pool();
+    offer.context_max = from.context_max();
+    snapshot.offers.push_back(std::move(offer));
+  }
   return snapshot;
 }
 

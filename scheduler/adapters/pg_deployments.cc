@@ -5,6 +5,7 @@
 #include <pqxx/pqxx>
 
 #include "base/pg/types.h"
+#include "scheduler/catalogue/autoscale_json.h"
 
 namespace tidegate::scheduler {
 
@@ -18,14 +19,16 @@ constexpr const char* kFence = R"sql(
 
 constexpr const char* kColumns = R"sql(
   name, model, variant, region, pool, replicas, threads, sequences_max, options,
-  (extract(epoch FROM created_at) * 1000000)::bigint )sql";
+  (extract(epoch FROM created_at) * 1000000)::bigint, autoscale::text )sql";
 
 constexpr const char* kPut = R"sql(
-  INSERT INTO deployments (name, model, variant, region, pool, replicas, threads, sequences_max, options, created_at, updated_at)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text[], $10::timestamptz, $10::timestamptz)
+  INSERT INTO deployments (name, model, variant, region, pool, replicas, threads, sequences_max, options, created_at, updated_at,
+    autoscale)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text[], $10::timestamptz, $10::timestamptz, $11::jsonb)
   ON CONFLICT (name) DO UPDATE SET model = excluded.model, variant = excluded.variant, region = excluded.region,
     pool = excluded.pool, replicas = excluded.replicas, threads = excluded.threads,
-    sequences_max = excluded.sequences_max, options = excluded.options, updated_at = excluded.updated_at
+    sequences_max = excluded.sequences_max, options = excluded.options, updated_at = excluded.updated_at,
+    autoscale = excluded.autoscale
   RETURNING )sql";
 
 constexpr const char* kRemove = "DELETE FROM deployments WHERE name = $1";
@@ -47,7 +50,7 @@ std::vector<std::string> read_texts(const pqxx::field& field) {
   return texts;
 }
 
-Deployment read_deployment(const pqxx::row& row) {
+Result<Deployment> read_deployment(const pqxx::row& row) {
   Deployment deployment;
   deployment.name = pg::read_text(row[0]);
   deployment.model = pg::read_text(row[1]);
@@ -59,6 +62,7 @@ Deployment read_deployment(const pqxx::row& row) {
   deployment.sequences_max = static_cast<std::int32_t>(pg::read_int64(row[7]));
   deployment.options = read_texts(row[8]);
   deployment.created_at = pg::read_wall(row[9]);
+  TG_ASSIGN(deployment.autoscale, parse_autoscale(pg::read_text(row[10])));
   return deployment;
 }
 
@@ -70,7 +74,10 @@ Result<std::vector<Deployment>> PgDeployments::load() {
   static const std::string kLoad = std::string("SELECT ") + kColumns + " FROM deployments ORDER BY name";
   return pool_.run_blocking(deadline(), [](pqxx::work& tx) -> Result<std::vector<Deployment>> {
     std::vector<Deployment> all;
-    for (const auto& row : tx.exec(kLoad)) all.push_back(read_deployment(row));
+    for (const auto& row : tx.exec(kLoad)) {
+      TG_ASSIGN(Deployment deployment, read_deployment(row));
+      all.push_back(std::move(deployment));
+    }
     return all;
   });
 }
@@ -84,7 +91,7 @@ Result<Deployment> PgDeployments::put(const Deployment& deployment, Term term) {
     for (const auto& option : deployment.options) options.add(option);
     const auto row = tx.exec_params1(kStatement, deployment.name, deployment.model, deployment.variant, deployment.region,
                                      deployment.pool, deployment.replicas, deployment.threads, deployment.sequences_max,
-                                     options.text(), pg::to_sql(now));
+                                     options.text(), pg::to_sql(now), write_autoscale(deployment.autoscale));
     return read_deployment(row);
   });
 }

@@ -112,6 +112,11 @@ void FleetControl::on_link_closed(LinkId link) {
   fleet_.on_link_closed(link, clock_.mono());
 }
 
+void FleetControl::on_demand(DemandReport report) {
+  metrics_.demand_reports.add();
+  fleet_.on_demand(std::move(report), clock_.mono());
+}
+
 void FleetControl::add_watcher(RoutesSink sink) {
   if (fleet_.term() && !sink(fleet_.routes())) return;
   watchers_.push_back(std::move(sink));
@@ -120,7 +125,7 @@ void FleetControl::add_watcher(RoutesSink sink) {
 void FleetControl::tick() {
   const Mono now = clock_.mono();
   if (fleet_.term()) fleet_.on_processes(driver_.observe(now), now);
-  for (const FleetAction& action : fleet_.tick(now)) carry_out(action);
+  for (const FleetAction& action : fleet_.tick(now, clock_.wall())) carry_out(action);
   publish(now);
   write_notes();
   update_metrics();
@@ -173,10 +178,19 @@ void FleetControl::update_metrics() {
     ready += worker.live && worker.report.state == WorkerState::kReady ? 1 : 0;
   }
   double desired = 0, replicas_ready = 0;
+  AutoscaleFigures all;
   for (const auto& [name, deployment] : fleet_.deployments()) {
-    desired += deployment.replicas;
+    desired += fleet_.replicas_wanted(deployment);
+    if (deployment.autoscale.is_on) all.add(show_autoscale(name, deployment));
     replicas_ready += fleet_.status_of(name).replicas_ready;
   }
+  metrics_.autoscale_all.show(all);
+  forget_autoscale();
+  const Autoscaler::Totals& moves = fleet_.autoscaler().totals();
+  metrics_.autoscale_ups.set(static_cast<double>(moves.ups));
+  metrics_.autoscale_downs.set(static_cast<double>(moves.downs));
+  metrics_.autoscale_reversals.set(static_cast<double>(moves.reversals));
+  metrics_.autoscale_gateways.set(static_cast<double>(fleet_.autoscaler().gateways(clock_.mono())));
   metrics_.workers_live.set(live);
   metrics_.workers_ready.set(ready);
   metrics_.deployments.set(static_cast<double>(fleet_.deployments().size()));
@@ -190,6 +204,31 @@ void FleetControl::update_metrics() {
     metrics_.routes.set(static_cast<double>(fleet_.routes().routes.size()));
     metrics_.routes_version.set(static_cast<double>(fleet_.routes().version));
   }
+}
+
+AutoscaleFigures FleetControl::show_autoscale(const std::string& name, const Deployment& deployment) {
+  AutoscaleFigures figures;
+  figures.wanted = fleet_.replicas_wanted(deployment);
+  figures.at_most = replicas_ceiling(deployment.autoscale);
+  if (const AutoscaleDecision* made = fleet_.autoscaler().decision_of(name)) {
+    figures.load = made->load;
+    figures.forecast = made->forecast;
+    figures.needed = made->needed;
+  }
+  auto known = autoscale_shown_.find(name);
+  if (known == autoscale_shown_.end()) known = autoscale_shown_.emplace(name, metrics_.autoscale(name)).first;
+  known->second.show(figures);
+  return figures;
+}
+
+/// A deployment that is gone wants nothing.
+void FleetControl::forget_autoscale() {
+  std::erase_if(autoscale_shown_, [this](auto& entry) {
+    const auto found = fleet_.deployments().find(entry.first);
+    if (found != fleet_.deployments().end() && found->second.autoscale.is_on) return false;
+    entry.second.show({});
+    return true;
+  });
 }
 
 }  // namespace tidegate::scheduler

@@ -48,6 +48,8 @@ class FleetControl {
   void on_report(LinkId link, WorkerReport report);
   void on_link_closed(LinkId link);
 
+  void on_demand(DemandReport report);
+
   void add_watcher(RoutesSink sink);
   /// For lists; null without a term.
   const Fleet* fleet() const { return fleet_.term() ? &fleet_ : nullptr; }
@@ -59,6 +61,8 @@ class FleetControl {
   void publish(Mono now);
   void write_notes();
   void update_metrics();
+  AutoscaleFigures show_autoscale(const std::string& name, const Deployment& deployment);
+  void forget_autoscale();
   LinkHandle* link_of_worker(const std::string& worker_id);
 
   Fleet fleet_;
@@ -76,6 +80,7 @@ class FleetControl {
   Term published_term_ = 0;
   std::uint64_t published_version_ = 0;
   Mono published_at_{};
+  std::map<std::string, AutoscaleMetrics> autoscale_shown_;
 };
 
 }  // namespace tidegate::scheduler

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/price/local_windows.h"
+
 namespace tidegate::scheduler {
 
 namespace {
@@ -74,6 +76,12 @@ Status check_deployment(const Deployment& deployment, const Catalogue& catalogue
   TG_TRY(check_range(deployment.threads, kThreadsMax, "threads"));
   TG_TRY(check_range(deployment.sequences_max, kSequencesMax, "sequences_max"));
   for (std::size_t i = 0; i < deployment.options.size(); ++i) TG_TRY(check_option(deployment.options[i], i));
+  TG_TRY(check_autoscale(deployment.autoscale, kReplicasMax));
+  if (deployment.autoscale.is_on && !price::load_zone(deployment.autoscale.zone)) {
+    return fail(Code::kInvalidArgument, "unknown_zone",
+                fmt::format("autoscale.zone '{}' is no IANA time zone such as Asia/Shanghai", deployment.autoscale.zone),
+                "autoscale.zone");
+  }
   if (!catalogue.models().contains(deployment.model)) {
     return fail(Code::kNotFound, "unknown_model", fmt::format("the catalogue has no model '{}'", deployment.model),
                 "model");

@@ -8,13 +8,16 @@ Fleet::Fleet(const Catalogue& catalogue, Settings settings, std::uint64_t seed)
     : catalogue_(catalogue),
       settings_(std::move(settings)),
       workers_(settings_.workers),
-      reconciler_(settings_.reconciler, seed) {}
+      reconciler_(settings_.reconciler, seed),
+      autoscaler_(settings_.autoscale) {}
 
 void Fleet::begin_term(Term term, std::vector<Deployment> desired, Mono now, Wall wall) {
   end_term();
   term_ = term;
   routes_.begin_term(term);
   reconciler_.begin_term(now, wall);
+  term_began_ = now;
+  term_wall_ = wall;
   for (Deployment& deployment : desired) set_deployment(std::move(deployment));
 }
 
@@ -25,6 +28,7 @@ void Fleet::end_term() {
   processes_.clear();
   processes_known_ = false;
   told_to_go_.clear();
+  autoscaler_.begin_term();
 }
 
 void Fleet::set_deployment(Deployment deployment) {
@@ -99,19 +103,36 @@ std::map<std::string, ReplicaWorker> Fleet::replica_workers() const {
   return by_replica;
 }
 
-std::vector<FleetAction> Fleet::tick(Mono now) {
+void Fleet::on_demand(DemandReport report, Mono now) {
+  if (term_) autoscaler_.on_demand(std::move(report), now);
+}
+
+void Fleet::scale(Mono now, Wall wall) {
+  for (const Autoscaler::Change& change : autoscaler_.run(deployments_, processes_, workers_, term_wall_, now, wall)) {
+    note("autoscaled", {}, change.deployment, change.made.why);
+  }
+}
+
+std::vector<FleetAction> Fleet::tick(Mono now, std::optional<Wall> wall) {
   std::vector<FleetAction> actions;
   if (!term_) return actions;
   for (const WorkerReport& lost : workers_.tick(now)) note("worker_lost", lost.worker_id, lost.replica);
   publish();
   if (!processes_known_) return actions;  // never start what may be running
+  scale(now, wall.value_or(term_wall_ + std::chrono::duration_cast<Wall::duration>(now - term_began_)));
   std::vector<DesiredDeployment> desired;
   for (const auto& [name, deployment] : deployments_) {
-    desired.push_back({deployment, replica_specs(deployment, catalogue_, settings_.models_folder)});
+    Deployment sized = deployment;
+    sized.replicas = autoscaler_.replicas_of(deployment);
+    std::vector<ReplicaSpec> specs = replica_specs(sized, catalogue_, settings_.models_folder);
+    desired.push_back({std::move(sized), std::move(specs)});
   }
   actions = reconciler_.reconcile(desired, processes_, replica_workers(), now);
   for (const FleetAction& action : actions) {
-    if (const auto* start = std::get_if<StartReplica>(&action)) note("replica_start", {}, start->spec.replica);
+    if (const auto* start = std::get_if<StartReplica>(&action)) {
+      note("replica_start", {}, start->spec.replica);
+      autoscaler_.on_replica_start(start->spec.replica, now);
+    }
     if (const auto* stop = std::get_if<StopReplica>(&action)) note("replica_stop", {}, stop->replica);
     if (const auto* drain = std::get_if<DrainWorker>(&action)) note("worker_drain", drain->worker_id, {});
   }
@@ -120,15 +141,23 @@ std::vector<FleetAction> Fleet::tick(Mono now) {
 
 void Fleet::publish() {
   std::set<std::string> models;
+  std::set<Offer> offers;
   for (const auto& [name, deployment] : deployments_) {
-    if (deployment.replicas > 0) models.insert(deployment.model);
+    // None may run just now: its first request wakes one.
+    if (!deployment.autoscale.is_on && deployment.replicas == 0) continue;
+    models.insert(deployment.model);
+    if (!deployment.autoscale.is_on) continue;
+    const auto model = catalogue_.models().find(deployment.model);
+    if (model == catalogue_.models().end()) continue;
+    offers.insert({deployment.model, deployment.region, deployment.pool, model->second.context_max});
   }
   // A worker started by hand has no deployment that would offer its model.
   for (const auto& [id, worker] : workers_.workers()) {
     const WorkerReport& report = worker.report;
     if (worker.live && report.deployment.empty() && report.state == WorkerState::kReady) models.insert(report.model);
   }
-  routes_.update(workers_.routes(), {models.begin(), models.end()});
+  routes_.update(workers_.routes(), {models.begin(), models.end()},
+                 {offers.begin(), offers.end()});
 }
 
 DeploymentStatus Fleet::status_of(const std::string& deployment) const {

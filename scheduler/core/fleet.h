@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "scheduler/core/autoscaler.h"
 #include "scheduler/core/catalogue.h"
 #include "scheduler/core/reconciler.h"
 #include "scheduler/core/route_book.h"
@@ -31,6 +32,7 @@ class Fleet {
     WorkerTable::Limits workers;
     Reconciler::Settings reconciler;
     std::string models_folder;
+    AutoscaleSettings autoscale;
   };
   enum class LinkAnswer : std::uint8_t {
     kNone,
@@ -54,8 +56,11 @@ class Fleet {
   void on_link_closed(LinkId link, Mono now);
   void on_processes(std::vector<ReplicaProcess> processes, Mono now);
   void on_start_failed(const std::string& replica, const std::string& why, Mono now);
-  /// Time passes: silence, back-off, deadlines. Call at least every 250 ms and after each batch of events.
-  std::vector<FleetAction> tick(Mono now);
+  /// What a gateway saw of the demand; dropped without a term.
+  void on_demand(DemandReport report, Mono now);
+  /// Time passes: silence, back-off, deadlines. Call at least every 250 ms and after each batch of events. `wall` is for
+  /// the times of day of autoscaling; without it, it is counted on from the term's beginning.
+  std::vector<FleetAction> tick(Mono now, std::optional<Wall> wall = std::nullopt);
 
   /// Changed when its version did. Valid within a term.
   const RouteSnapshot& routes() const { return routes_.snapshot(); }
@@ -64,6 +69,9 @@ class Fleet {
   DeploymentStatus status_of(const std::string& deployment) const;
   /// Deployments that are gone from desired state and still have processes.
   std::vector<std::string> deleting() const;
+  /// The number of replicas a deployment is to have now; its status explains the rest.
+  std::int32_t replicas_wanted(const Deployment& deployment) const { return autoscaler_.replicas_of(deployment); }
+  const Autoscaler& autoscaler() const { return autoscaler_; }
   const Reconciler& reconciler() const { return reconciler_; }
   const Catalogue& catalogue() const { return catalogue_; }
   /// What happened since the last call.
@@ -71,6 +79,7 @@ class Fleet {
 
  private:
   void publish();
+  void scale(Mono now, Wall wall);
   std::map<std::string, ReplicaWorker> replica_workers() const;
   void note(std::string event, std::string worker_id, std::string replica, std::string detail = {});
 
@@ -79,9 +88,12 @@ class Fleet {
   std::optional<Term> term_;
   WorkerTable workers_;
   Reconciler reconciler_;
+  Autoscaler autoscaler_;
   RouteBook routes_;
   std::map<std::string, Deployment> deployments_;
   std::map<std::string, ReplicaProcess> processes_;
+  Mono term_began_{};
+  Wall term_wall_{};
   std::set<LinkId> told_to_go_;  ///< duplicates hear it once per link
   bool processes_known_ = false;  ///< the driver was asked since the term began
   std::vector<FleetNote> notes_;

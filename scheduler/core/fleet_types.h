@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/core/clock.h"
+#include "scheduler/core/autoscale_policy.h"
 
 /// The fleet's nouns as the pure core sees them. The same words as proto/tidegate/v1/fleet.proto.
 namespace tidegate::scheduler {
@@ -65,6 +66,7 @@ struct Deployment {
   std::int32_t threads = 0;        ///< 0 = all cores
   std::int32_t sequences_max = 0;  ///< 0 = the worker's default
   std::vector<std::string> options;  ///< "key=value"
+  AutoscalePolicy autoscale;         ///< on: `replicas` is only what it begins with
   Wall created_at{};
 
   bool operator==(const Deployment&) const = default;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <compare>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +10,16 @@
 
 namespace tidegate::scheduler {
 
+/// Where a model is served, also while no worker is ready there.
+struct Offer {
+  std::string model;
+  std::string region;
+  std::string pool;
+  std::int32_t context_max = 0;  ///< the catalogue's
+
+  auto operator<=>(const Offer&) const = default;
+};
+
 /// The picture gateways see, and its version.
 struct RouteSnapshot {
   Term term = 0;
@@ -15,6 +27,7 @@ struct RouteSnapshot {
   std::vector<Route> routes;
   /// Offered by a deployment, also while no worker is ready, or by a ready worker that was started by hand. Sorted.
   std::vector<std::string> models;
+  std::vector<Offer> offers;  ///< of deployments that may have no replica for a while, sorted
 
   bool operator==(const RouteSnapshot&) const = default;
 };
@@ -25,10 +38,11 @@ class RouteBook {
   void begin_term(Term term) { snapshot_ = {.term = term, .version = 1}; }
 
   /// True if the picture changed, and so its version.
-  bool update(std::vector<Route> routes, std::vector<std::string> models) {
-    if (routes == snapshot_.routes && models == snapshot_.models) return false;
+  bool update(std::vector<Route> routes, std::vector<std::string> models, std::vector<Offer> offers = {}) {
+    if (routes == snapshot_.routes && models == snapshot_.models && offers == snapshot_.offers) return false;
     snapshot_.routes = std::move(routes);
     snapshot_.models = std::move(models);
+    snapshot_.offers = std::move(offers);
     ++snapshot_.version;
     return true;
   }

@@ -14,6 +14,12 @@ std::unexpected<Error> not_leader() {
   return fail(Code::kUnavailable, "not_leader", "this scheduler does not lead; try again or another one");
 }
 
+v1::Deployment shown(const Deployment& deployment, const Fleet& fleet) {
+  v1::Deployment message = to_message(deployment, fleet.status_of(deployment.name));
+  add_autoscale(message, fleet.replicas_wanted(deployment), fleet.autoscaler().decision_of(deployment.name));
+  return message;
+}
+
 }  // namespace
 
 template <typename T, typename Fn>
@@ -44,7 +50,7 @@ FleetAdminService::Reactor* FleetAdminService::ListDeployments(Call* call, const
       v1::ListDeploymentsResponse out;
       out.set_term(*fleet.term());
       for (const auto& [name, deployment] : fleet.deployments()) {
-        *out.add_deployments() = to_message(deployment, fleet.status_of(name));
+        *out.add_deployments() = shown(deployment, fleet);
       }
       for (const auto& name : fleet.deleting()) {
         Deployment gone;
@@ -69,7 +75,7 @@ FleetAdminService::Reactor* FleetAdminService::ApplyDeployment(Call* call, const
                                 kv("model", saved.model), kv("replicas", saved.replicas), kv("term", term)});
     auto apply = [this, saved] { control_.set_deployment(saved); };
     asio::post(control_.executor(), std::move(apply));
-    return ask<v1::Deployment>([saved](const Fleet& fleet) { return to_message(saved, fleet.status_of(saved.name)); });
+    return ask<v1::Deployment>([saved](const Fleet& fleet) { return shown(saved, fleet); });
   });
 }
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace tidegate::scheduler {
 
 namespace {
@@ -32,7 +35,90 @@ Status check_text(const std::string& text, bool may_be_empty, const char* field)
   return fail(Code::kInvalidArgument, "bad_report", fmt::format("'{}' must be 1 to {} bytes", field, kTextMax), field);
 }
 
+template <typename Integer>
+void take_given(Integer given, Integer& out) {
+  if (given != 0) out = given;
+}
+
+AutoscalePolicy read_policy(const v1::AutoscalePolicy& message) {
+  AutoscalePolicy policy;
+  policy.is_on = true;
+  policy.replicas_min = message.replicas_min();
+  policy.replicas_max = message.replicas_max();
+  take_given(message.target_utilisation_percent(), policy.target_utilisation_percent);
+  take_given(message.queue_wait_ms(), policy.queue_wait_ms);
+  take_given(message.down_after_s(), policy.down_after_s);
+  take_given(message.idle_s(), policy.idle_s);
+  take_given(message.time_to_ready_s(), policy.time_to_ready_s);
+  policy.prompt_tokens_per_s = message.prompt_tokens_per_s();
+  policy.price_micros_per_hour = message.price_micros_per_hour();
+  policy.budget_micros_per_hour = message.budget_micros_per_hour();
+  policy.batch_surplus = message.batch_surplus();
+  if (!message.zone().empty()) policy.zone = message.zone();
+  for (const auto& window : message.windows()) {
+    // Beyond its seven bits check_autoscale() refuses it.
+    policy.windows.push_back({.weekdays = static_cast<std::uint8_t>(std::min<std::uint32_t>(window.weekdays(), 0xff)),
+                              .start_minute = window.start_minute(),
+                              .end_minute = window.end_minute(),
+                              .replicas_min = window.replicas_min()});
+  }
+  return policy;
+}
+
+void write_policy(const AutoscalePolicy& policy, v1::AutoscalePolicy& message) {
+  message.set_replicas_min(policy.replicas_min);
+  message.set_replicas_max(policy.replicas_max);
+  message.set_target_utilisation_percent(policy.target_utilisation_percent);
+  message.set_queue_wait_ms(policy.queue_wait_ms);
+  message.set_down_after_s(policy.down_after_s);
+  message.set_idle_s(policy.idle_s);
+  message.set_time_to_ready_s(policy.time_to_ready_s);
+  message.set_prompt_tokens_per_s(policy.prompt_tokens_per_s);
+  message.set_price_micros_per_hour(policy.price_micros_per_hour);
+  message.set_budget_micros_per_hour(policy.budget_micros_per_hour);
+  message.set_batch_surplus(policy.batch_surplus);
+  message.set_zone(policy.zone);
+  for (const AutoscaleWindow& window : policy.windows) {
+    auto* out = message.add_windows();
+    out->set_weekdays(window.weekdays);
+    out->set_start_minute(window.start_minute);
+    out->set_end_minute(window.end_minute);
+    out->set_replicas_min(window.replicas_min);
+  }
+}
+
 }  // namespace
+
+Result<DemandReport> read_demand(const v1::DemandReport& message) {
+  TG_TRY(check_text(message.gateway_id(), false, "gateway_id"));
+  DemandReport report;
+  report.gateway_id = message.gateway_id();
+  report.epoch = message.epoch();
+  for (const auto& from : message.pools()) {
+    TG_TRY(check_text(from.model(), false, "pools.model"));
+    TG_TRY(check_text(from.region(), true, "pools.region"));
+    TG_TRY(check_text(from.pool(), true, "pools.pool"));
+    PoolDemand demand;
+    demand.model = from.model();
+    demand.region = from.region();
+    demand.pool = from.pool();
+    demand.arrivals_total = from.arrivals_total();
+    demand.dispatches_total = from.dispatches_total();
+    demand.refusals_total = from.refusals_total();
+    demand.prompt_tokens_total = from.prompt_tokens_total();
+    demand.waiting = std::max<std::int64_t>(from.waiting(), 0);
+    demand.oldest_wait = std::chrono::milliseconds(std::clamp<std::int64_t>(from.oldest_wait_ms(), 0, 86'400'000));
+    report.pools.push_back(std::move(demand));
+  }
+  return report;
+}
+
+void add_autoscale(v1::Deployment& message, std::int32_t replicas_wanted, const AutoscaleDecision* decision) {
+  message.set_replicas_wanted(replicas_wanted);
+  if (decision == nullptr) return;
+  message.set_autoscale_cause(std::string(autoscale_cause_name(decision->cause)));
+  message.set_autoscale_why(decision->why);
+}
 
 Result<WorkerReport> read_report(const v1::WorkerReport& message) {
   TG_TRY(check_text(message.worker_id(), false, "worker_id"));
@@ -110,6 +196,13 @@ v1::Routes to_message(const RouteSnapshot& snapshot) {
     out->set_draining(route.draining);
   }
   for (const auto& model : snapshot.models) message.add_models(model);
+  for (const Offer& offer : snapshot.offers) {
+    auto* out = message.add_offers();
+    out->set_model(offer.model);
+    out->set_region(offer.region);
+    out->set_pool(offer.pool);
+    out->set_context_max(offer.context_max);
+  }
   return message;
 }
 
@@ -124,6 +217,7 @@ Deployment read_deployment(const v1::Deployment& message) {
   deployment.threads = message.threads();
   deployment.sequences_max = message.sequences_max();
   deployment.options.assign(message.options().begin(), message.options().end());
+  if (message.has_autoscale()) deployment.autoscale = read_policy(message.autoscale());
   return deployment;
 }
 
@@ -138,6 +232,7 @@ v1::Deployment to_message(const Deployment& deployment, const DeploymentStatus& 
   message.set_threads(deployment.threads);
   message.set_sequences_max(deployment.sequences_max);
   for (const auto& option : deployment.options) message.add_options(option);
+  if (deployment.autoscale.is_on) write_policy(deployment.autoscale, *message.mutable_autoscale());
   message.set_replicas_ready(status.replicas_ready);
   message.set_status(std::string(phase_name(status.phase)));
   message.set_message(status.message);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "scheduler/core/autoscale.h"
 #include "scheduler/core/catalogue.h"
+#include "scheduler/core/demand_book.h"
 #include "scheduler/core/fleet_types.h"
 #include "scheduler/core/route_book.h"
 #include "scheduler/core/worker_table.h"
@@ -13,11 +15,16 @@ namespace tidegate::scheduler {
 Result<WorkerReport> read_report(const v1::WorkerReport& message);
 v1::WorkerReport to_message(const WorkerReport& report);
 
+/// Fails: invalid_argument/bad_report naming the field.
+Result<DemandReport> read_demand(const v1::DemandReport& message);
+
 v1::Routes to_message(const RouteSnapshot& snapshot);
 
 /// Defaults filled in; not yet checked against the catalogue.
 Deployment read_deployment(const v1::Deployment& message);
 v1::Deployment to_message(const Deployment& deployment, const DeploymentStatus& status);
+/// What its scaling decided last; null: nothing yet.
+void add_autoscale(v1::Deployment& message, std::int32_t replicas_wanted, const AutoscaleDecision* decision);
 
 v1::CatalogueModel to_message(const CatalogueModel& model);
 v1::WorkerInfo to_message(const WorkerTable::Worker& worker, Mono now, std::int32_t restarts);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/rpc/bidi_server.h"
+#include "base/rpc/status_map.h"
 #include "base/rpc/stream_writer.h"
 #include "scheduler/rpc/fleet_messages.h"
 
@@ -71,6 +72,25 @@ grpc::ServerWriteReactor<v1::Routes>* FleetService::WatchRoutes(grpc::CallbackSe
   asio::post(control_.executor(), [this, writer] {
     control_.add_watcher([writer](const RouteSnapshot& snapshot) { return writer->push(to_message(snapshot)).has_value(); });
   });
+  return reactor;
+}
+
+/// Answered at once, on gRPC's thread: the copy is all that is done here.
+grpc::ServerUnaryReactor* FleetService::ReportDemand(grpc::CallbackServerContext* context, const v1::DemandReport* request,
+                                                     v1::DemandAck*) {
+  auto* reactor = context->DefaultReactor();
+  if (const Status admitted = gate_.check(*context); !admitted) {
+    reactor->Finish(rpc::to_grpc(*context, admitted.error()));
+    return reactor;
+  }
+  auto report = read_demand(*request);
+  if (!report) {
+    reactor->Finish(rpc::to_grpc(*context, report.error()));
+    return reactor;
+  }
+  auto taken = std::make_shared<DemandReport>(*std::move(report));  // shared: post() wants a copyable handler
+  asio::post(control_.executor(), [this, taken] { control_.on_demand(std::move(*taken)); });
+  reactor->Finish(grpc::Status::OK);
   return reactor;
 }
 

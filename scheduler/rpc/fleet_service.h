@@ -16,6 +16,8 @@ class FleetService final : public v1::Fleet::CallbackService {
   grpc::ServerBidiReactor<v1::WorkerReport, v1::WorkerCommand>* WorkerLink(grpc::CallbackServerContext* context) override;
   grpc::ServerWriteReactor<v1::Routes>* WatchRoutes(grpc::CallbackServerContext* context,
                                                     const v1::WatchRoutesRequest* request) override;
+  grpc::ServerUnaryReactor* ReportDemand(grpc::CallbackServerContext* context, const v1::DemandReport* request,
+                                         v1::DemandAck* response) override;
 
  private:
   FleetControl& control_;

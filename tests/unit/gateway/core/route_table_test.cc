@@ -33,6 +33,19 @@ TEST(RouteTable, ReportsWhatChanged) {
   EXPECT_EQ(second->removed, std::vector<std::string>{"b"});
 }
 
+TEST(RouteTable, AnOfferedPoolWithoutAWorkerIsWhereItsRequestsWait) {
+  RouteTable table("local");
+  ASSERT_TRUE(table.apply({1, 1, {}, {"m", "n"}, {{"m", "local", "gpu", 8'192}}}));
+  const auto pool = table.pool_for("m");
+  ASSERT_TRUE(pool) << pool.error().to_string();
+  EXPECT_EQ(pool->pool, "gpu");
+  EXPECT_EQ(pool->context_max, 8'192);
+  EXPECT_EQ(table.pool_for("n").error().reason, "model_not_ready") << "nobody starts one for it";
+  // A worker's own facts are better than the offer's.
+  ASSERT_TRUE(table.apply({1, 2, {route("a", "m", "local", "gpu")}, {"m", "n"}, {{"m", "local", "gpu", 8'192}}}));
+  EXPECT_EQ(table.pool_for("m")->context_max, 4'096);
+}
+
 TEST(RouteTable, SamePictureAgainChangesNothing) {
   RouteTable table("local");
   ASSERT_TRUE(table.apply({1, 1, {route("a", "m")}, {"m"}}));

@@ -70,6 +70,7 @@ class LaneDispatcherTest : public testing::Test {
       RoutingOptions routing;
       routing.prefixes = &prefixes_;
       routing.spill_after = spill_after;
+      routing.demand = &demand_;
       dispatcher_ = std::make_unique<LaneDispatcher>(options, limits, "local", threads_.executor(0), clock_, log_,
                                                      metrics_, routing);
     });
@@ -108,13 +109,17 @@ class LaneDispatcherTest : public testing::Test {
       return open == n;
     }));
   }
-  DispatchTicket submit(Ear& ear, std::uint64_t tenant = 1, const std::string& avoid_worker = {}) {
+  SequenceRequest next_request(std::uint64_t tenant) {
     SequenceRequest request;
     request.request = RequestId{SequentialIds::make(++requests_)};
     request.tenant = TenantId{SequentialIds::make(tenant)};
     request.pool = {"m", "local", "cpu", 4'096};
     request.plan = &plan_;
     request.max_tokens = 16;
+    return request;
+  }
+  DispatchTicket submit(Ear& ear, std::uint64_t tenant = 1, const std::string& avoid_worker = {}) {
+    SequenceRequest request = next_request(tenant);
     request.avoid_worker = avoid_worker;
     DispatchTicket ticket = 0;
     threads_.run_on(0, [&] {
@@ -137,6 +142,7 @@ class LaneDispatcherTest : public testing::Test {
   MemoryRegistry registry_;
   GatewayMetrics metrics_{registry_};
   PrefixStore prefixes_{10'000, registry_};
+  DemandBoard demand_;
   std::deque<Ear> ears_;
   IoThreads threads_{1};
   std::unique_ptr<LaneDispatcher> dispatcher_;
@@ -524,6 +530,37 @@ TEST_F(LaneDispatcherShortWaitTest, AWaitThatIsTooLongIsRefused) {
   Ear& ear = new_ear();
   submit(ear);
   EXPECT_TRUE(ear.waits_for("refused:queue_timeout "));
+  EXPECT_TRUE(eventually([&] {
+    const auto told = demand_.sum();
+    return told.size() == 1 && told[0].arrivals == 1 && told[0].refusals == 1 && told[0].waiting == 0;
+  })) << "and the scheduler hears that somebody wanted a worker";
+}
+
+class LaneDispatcherShortQueueTest : public LaneDispatcherTest {
+ protected:
+  LaneDispatcherShortQueueTest() : LaneDispatcherTest({.length_max = 1}) {}
+};
+
+TEST_F(LaneDispatcherShortQueueTest, WhatIsRefusedBeforeItWaitsIsDemandToo) {
+  auto& one = worker("one", 0);
+  set_routes({route("one")});
+  submit(new_ear());
+  const SequenceRequest second = next_request(2);
+  bool is_refused = false;
+  threads_.run_on(0, [&] { is_refused = dispatcher_->refuse(second).has_value(); });
+  ASSERT_TRUE(is_refused);
+  EXPECT_TRUE(eventually([&] {
+    const auto told = demand_.sum();
+    return told.size() == 1 && told[0].arrivals == 2 && told[0].refusals == 1 && told[0].waiting == 1;
+  }));
+  // "hello" has 77 bytes at most with what a template writes beside it: 20 tokens as estimated, of each of the two.
+  EXPECT_EQ(demand_.sum()[0].prompt_tokens, 40);
+  EXPECT_EQ(demand_.sum()[0].dispatches, 0);
+  one.grant(1);
+  EXPECT_TRUE(eventually([&] {
+    const auto told = demand_.sum();
+    return told.size() == 1 && told[0].dispatches == 1 && told[0].waiting == 0;
+  }));
 }
 
 }  // namespace

@@ -144,6 +144,22 @@ TEST(SessionCodec, PiecesOfCallsAndTheirEndAreRead) {
   EXPECT_EQ(delta.end, SequenceEnd::kToolCalls);
 }
 
+TEST(SessionCodec, RoutesCarryPoolsThatAreOfferedWithoutAWorker) {
+  v1::Routes routes;
+  routes.set_term(3);
+  routes.set_version(4);
+  routes.add_models("m");
+  auto* from = routes.add_offers();
+  from->set_model("m");
+  from->set_region("eu");
+  from->set_pool("gpu");
+  from->set_context_max(8'192);
+  const RouteSnapshot snapshot = decode_routes(routes);
+  EXPECT_TRUE(snapshot.routes.empty());
+  ASSERT_EQ(snapshot.offers.size(), 1U);
+  EXPECT_EQ(snapshot.offers[0], (ServingPool{"m", "eu", "gpu", 8'192}));
+}
+
 TEST(SessionCodec, FramesMergeUntilTheyAreTooLarge) {
   v1::GatewayFrame last, next;
   last.add_start()->set_sequence(1);

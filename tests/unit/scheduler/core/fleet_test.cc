@@ -145,5 +145,61 @@ TEST_F(FleetTest, NotesTellWhatHappenedOnce) {
   EXPECT_TRUE(fleet.take_notes().empty());
 }
 
+class ScaledFleetTest : public FleetTest {
+ protected:
+  void lead_scaled(std::int32_t replicas) {
+    Deployment deployment = tang_deployment(replicas);
+    deployment.created_at = clock.wall();
+    deployment.autoscale.is_on = true;
+    deployment.autoscale.replicas_min = 0;
+    deployment.autoscale.replicas_max = 4;
+    fleet.begin_term(1, {deployment}, clock.mono(), clock.wall());
+    processes({});
+  }
+  void ask(std::int64_t waiting) {
+    PoolDemand demand{.model = "tang-moe", .region = "local", .pool = "cpu", .arrivals_total = waiting, .waiting = waiting,
+                      .oldest_wait = 1s};
+    fleet.on_demand({.gateway_id = "g", .epoch = 1, .pools = {demand}}, clock.mono());
+  }
+};
+
+TEST_F(ScaledFleetTest, AModelThatMayHaveNoReplicaIsOfferedWithItsPoolAndContext) {
+  lead_scaled(0);
+  EXPECT_EQ(tick(), 0u);
+  EXPECT_THAT(fleet.routes().models, ElementsAre("tang-moe"));
+  EXPECT_THAT(fleet.routes().offers, ElementsAre(Offer{"tang-moe", "local", "cpu", 1024}));
+}
+
+TEST_F(ScaledFleetTest, TheFirstRequestStartsAReplica) {
+  lead_scaled(0);
+  tick();
+  clock.advance(1s);
+  ask(1);
+  EXPECT_EQ(tick(), 1u);
+  EXPECT_EQ(fleet.replicas_wanted(fleet.deployments().at("tang")), 1);
+}
+
+TEST_F(ScaledFleetTest, DemandWithoutATermIsDropped) {
+  ask(9);
+  lead_scaled(0);
+  tick();
+  clock.advance(1s);
+  EXPECT_EQ(tick(), 0u);
+}
+
+TEST_F(ScaledFleetTest, TheNumberOfReplicasIsTheDecisionsAndNotTheDeployments) {
+  lead_scaled(2);
+  EXPECT_EQ(tick(), 2u);
+  EXPECT_EQ(fleet.deployments().at("tang").replicas, 2);
+  ASSERT_NE(fleet.autoscaler().decision_of("tang"), nullptr);
+  EXPECT_FALSE(fleet.autoscaler().decision_of("tang")->why.empty());
+}
+
+TEST_F(FleetTest, ADeploymentOfAFixedNumberIsOfferedAsBefore) {
+  lead(1);
+  tick();
+  EXPECT_THAT(fleet.routes().offers, IsEmpty());
+}
+
 }  // namespace
 }  // namespace tidegate::scheduler
