@@ -21,6 +21,7 @@ struct SchedulerMetrics {
   Gauge& replicas_ready;
   Gauge& restarts;
   Gauge& start_failures;
+  Gauge& fit_error_ratio;
   Counter& reports;
   Counter& reports_refused;
   Histogram& tick_seconds;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "scheduler/core/catalogue.h"
+#include "scheduler/core/fit_check.h"
 #include "scheduler/core/reconciler.h"
 #include "scheduler/core/route_book.h"
 #include "scheduler/core/worker_table.h"
@@ -66,11 +67,13 @@ class Fleet {
   std::vector<std::string> deleting() const;
   const Reconciler& reconciler() const { return reconciler_; }
   const Catalogue& catalogue() const { return catalogue_; }
+  const FitCheck& fit_check() const { return fit_check_; }
   /// What happened since the last call.
   std::vector<FleetNote> take_notes();
 
  private:
   void publish();
+  void check_fit(const std::string& worker_id);
   std::map<std::string, ReplicaWorker> replica_workers() const;
   void note(std::string event, std::string worker_id, std::string replica, std::string detail = {});
 
@@ -80,6 +83,7 @@ class Fleet {
   WorkerTable workers_;
   Reconciler reconciler_;
   RouteBook routes_;
+  FitCheck fit_check_;
   std::map<std::string, Deployment> deployments_;
   std::map<std::string, ReplicaProcess> processes_;
   std::set<LinkId> told_to_go_;  ///< duplicates hear it once per link

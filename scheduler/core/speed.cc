@@ -100,7 +100,7 @@ Status in_range(std::string_view field, std::int64_t value, std::int64_t most) {
 
 Result<SpeedEstimate> estimate_speed(const ModelShape& shape, Precision precision, const Fit& fit,
                                      const AcceleratorKind& accelerator, std::int64_t context, std::int64_t batch) {
-  if (accelerator.bandwidth_bytes_per_s <= 0 || accelerator.bf16_flops <= 0) {
+  if (accelerator.bandwidth_bytes_per_s <= 0 || peak_flops(accelerator, precision) <= 0) {
     return fail(Code::kFailedPrecondition, "unknown_speed",
                 fmt::format("the bandwidth or the arithmetic of '{}' is not known; give its bandwidth_gb_s and bf16_tflops in "
                             "models/accelerators",
