@@ -9,9 +9,9 @@ namespace tidegate::scheduler {
 
 /// What a replica may do, from the roofline: an ESTIMATE for plans before anything was measured; once a variant runs, its
 /// measured rates replace it. A prefill is taken to reach 25 % of peak arithmetic; a decode step 50 % of memory bandwidth
-/// or 25 % of arithmetic, whichever is slower; links 60 %; each layer's two exchanges cost 20 us between ranks. Against the
-/// one public service figure (DeepSeek, 8 x H800: about 32,000 uncached prompt and 14,800 answer tokens a second) this is
-/// within a factor of two.
+/// or 25 % of arithmetic, whichever is slower; links 60 %; each layer's two exchanges cost 20 us between ranks. These shares
+/// are set by one public service (DeepSeek, 8 x H800: 32,200 uncached prompt and 14,800 answer tokens a second; this gives
+/// 31,200 and 16,600); elsewhere the figure may be off by a factor of two.
 struct SpeedEstimate {
   double prefill_tokens_per_s = 0;
   double decode_tokens_per_s = 0;       ///< all sequences together, at `batch`
