@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
+#include <utility>
 
 #include "base/json/json.h"
 #include "cli/commands.h"
@@ -43,18 +44,20 @@ std::string models_folder(const Arguments& arguments) {
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", code).parent_path();
   const std::filesystem::path here = "models";
   for (const auto& folder : {here, program / "../../../models", program / "../share/tidegate/models"}) {
-    if (std::filesystem::is_directory(folder / "catalogue", code) && std::filesystem::is_directory(folder / "accelerators", code)) {
+    if (std::filesystem::is_directory(folder / "catalogue", code) &&
+        std::filesystem::is_directory(folder / "accelerators", code)) {
       return folder.lexically_normal().string();
     }
   }
   return here.string();
 }
 
-Result<std::int64_t> number_in(const Arguments& arguments, std::string_view name, std::int64_t fallback, std::int64_t low,
-                               std::int64_t high) {
+Result<std::int64_t> number_in(const Arguments& arguments, std::string_view name, std::int64_t fallback,
+                               std::int64_t low, std::int64_t high) {
   TG_ASSIGN(const std::int64_t value, arguments.integer_option(name, fallback));
   if (value >= low && value <= high) return value;
-  return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--{} must be {} to {}, not {}", name, low, high, value), std::string(name));
+  return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--{} must be {} to {}, not {}", name, low, high, value),
+              std::string(name));
 }
 
 Result<Question> read_question(const Arguments& arguments) {
@@ -66,7 +69,8 @@ Result<Question> read_question(const Arguments& arguments) {
   TG_ASSIGN(const CatalogueModel* model, catalogue.find_model(model_name));
   TG_ASSIGN(const CatalogueVariant* variant, scheduler::find_variant(*model, arguments.option("precision")));
   TG_ASSIGN(const AcceleratorKind* accelerator, accelerators.find(accelerator_name));
-  Question question{.model = *model, .variant = *variant, .accelerator = *accelerator, .layout = std::nullopt, .options = {}};
+  Question question{
+      .model = *model, .variant = *variant, .accelerator = *accelerator, .layout = std::nullopt, .options = {}};
   question.options.kv = variant->kv;
   if (arguments.has("kv")) {
     TG_ASSIGN(question.options.kv, scheduler::parse_kv_precision(arguments.option("kv")));
@@ -110,6 +114,14 @@ json::object subject_json(const Question& question) {
   out["capabilities"] = capability_names(question.model.capabilities);
   out["accelerator"] = question.accelerator.name;
   out["parameters"] = question.variant.parameters;
+  if (question.model.shape) {
+    json::array allowed;
+    const auto& offered = question.variant.layouts;
+    for (const auto& layout : offered.empty() ? scheduler::candidate_layouts(*question.model.shape) : offered) {
+      allowed.emplace_back(layout.to_string());
+    }
+    out["layouts_allowed"] = std::move(allowed);
+  }
   return out;
 }
 
@@ -142,7 +154,8 @@ void print_json(const Question& question, const Fit& fit, const Result<SpeedEsti
   out["fits"] = true;
   for (const auto& member : fit_json(fit)) out[member.key()] = member.value();
   if (question.variant.weights && question.model.shape) {
-    out["active_parameters"] = scheduler::model_sizes(*question.model.shape, *question.variant.weights).active_parameters;
+    out["active_parameters"] =
+        scheduler::model_sizes(*question.model.shape, *question.variant.weights).active_parameters;
   }
   if (question.accelerator.price_micro_usd_per_hour > 0) out["price_micro_usd_per_hour"] = price_of(question, fit);
   if (speed) {
@@ -164,8 +177,8 @@ void print_refusal(const Question& question, const Error& error) {
   out["message"] = error.message;
   if (question.variant.weights && question.model.shape) {
     const std::int32_t ranks = question.layout ? std::min(question.layout->ranks(), scheduler::kRanksMax) : kRanksUsual;
-    const auto nearest = scheduler::nearest_fit(*question.model.shape, *question.variant.weights, std::max(1, ranks), question.accelerator,
-                                                question.model.context_max, question.options);
+    const auto nearest = scheduler::nearest_fit(*question.model.shape, *question.variant.weights, std::max(1, ranks),
+                                                question.accelerator, question.model.context_max, question.options);
     if (nearest) out["nearest"] = fit_json(*nearest);
   }
   fmt::print("{}\n", json::serialize(out));
@@ -175,13 +188,14 @@ std::string gib(std::int64_t bytes) { return fmt::format("{:.2f} GiB", static_ca
 
 void print_text(const Question& question, const Fit& fit, const Result<SpeedEstimate>& speed) {
   TextTable table({"WHAT", "VALUE"});
-  table.add({"model", fmt::format("{} {} ({})", question.model.name, question.variant.name, question.variant.precision)});
+  table.add(
+      {"model", fmt::format("{} {} ({})", question.model.name, question.variant.name, question.variant.precision)});
   table.add({"parameters", fmt::format("{}", question.variant.parameters)});
   table.add({"layout", fmt::format("{} on {} x {}", fit.layout.to_string(), fit.ranks, question.accelerator.name)});
   table.add({"weights", fmt::format("{}, {} on each", gib(fit.weights_bytes), gib(fit.weights_bytes_per_rank))});
   table.add({"for weights and KV", fmt::format("{} on each", gib(fit.budget_bytes_per_rank))});
-  table.add({"KV", fmt::format("{} B a token in {}, {} on each", fit.kv_bytes_per_token, scheduler::kv_precision_name(question.options.kv),
-                               gib(fit.kv_bytes_per_rank))});
+  table.add({"KV", fmt::format("{} B a token in {}, {} on each", fit.kv_bytes_per_token,
+                               scheduler::kv_precision_name(question.options.kv), gib(fit.kv_bytes_per_rank))});
   table.add({"KV tokens", fmt::format("{} ({} where one sequence lives)", fit.kv_tokens, fit.kv_tokens_per_group)});
   table.add({"longest context", fmt::format("{} of the model's {}", fit.context_max, question.model.context_max)});
   const std::int64_t context = question.options.context > 0 ? question.options.context : fit.context_max;
@@ -191,9 +205,11 @@ void print_text(const Question& question, const Fit& fit, const Result<SpeedEsti
     table.add({"typical price", fmt::format("{}.{:02} USD/h", price / 1'000'000, price / 10'000 % 100)});
   }
   if (speed) {
-    table.add({"estimated speed", fmt::format("prompt {:.0f} tokens/s; answers {:.0f} tokens/s in all, {:.1f} each, {} sequences of {} tokens",
-                                              speed->prefill_tokens_per_s, speed->decode_tokens_per_s, speed->decode_tokens_per_s_each,
-                                              speed->batch, speed->context)});
+    table.add(
+        {"estimated speed",
+         fmt::format("prompt {:.0f} tokens/s; answers {:.0f} tokens/s in all, {:.1f} each, {} sequences of {} tokens",
+                     speed->prefill_tokens_per_s, speed->decode_tokens_per_s, speed->decode_tokens_per_s_each,
+                     speed->batch, speed->context)});
   } else {
     table.add({"estimated speed", speed.error().message});
   }
@@ -204,7 +220,8 @@ void print_text(const Question& question, const Fit& fit, const Result<SpeedEsti
 Status model_fit(const Arguments& arguments) {
   TG_ASSIGN(const Question question, read_question(arguments));
   const auto find = [&question]() -> Result<Fit> {
-    if (question.layout) return fit_variant(question.model, question.variant, *question.layout, question.accelerator, question.options);
+    if (question.layout)
+      return fit_variant(question.model, question.variant, *question.layout, question.accelerator, question.options);
     if (!question.model.shape || !question.variant.weights) {
       // Says what is not known.
       return fit_variant(question.model, question.variant, {}, question.accelerator, question.options);
@@ -218,8 +235,8 @@ Status model_fit(const Arguments& arguments) {
     if (arguments.wants_json()) print_refusal(question, found.error());
     return fail(found.error());
   }
-  const auto speed = scheduler::estimate_speed(*question.model.shape, *question.variant.weights, *found, question.accelerator,
-                                               question.options.context);
+  const auto speed = scheduler::estimate_speed(*question.model.shape, *question.variant.weights, *found,
+                                               question.accelerator, question.options.context);
   if (arguments.wants_json()) {
     print_json(question, *found, speed);
   } else {
@@ -231,13 +248,18 @@ Status model_fit(const Arguments& arguments) {
 }  // namespace
 
 std::vector<Command> fit_commands() {
-  return {{"model fit", "Say whether a model fits on accelerators: weights, KV, context, speed. Needs no installation.",
-           "--model NAME --accelerator KIND [--layout TP8|TP8+PP2|DP8+EP8|EP32] [--precision P] [--kv bf16|fp8|f32] [--context N]\n"
+  return {{"model fit",
+           "Say whether a model fits on accelerators: weights, KV, context, speed. Needs no installation.",
+           "--model NAME --accelerator KIND [--layout TP8|TP8+PP2|DP8+EP8|EP32] [--precision P] [--kv bf16|fp8|f32] "
+           "[--context N]\n"
            "  [--utilisation PERCENT] [--slack-mib N] [--draft] [--models DIR]",
            "  tidegate model fit --model deepseek-v3 --accelerator h20 --layout TP8\n"
            "  tidegate model fit --model deepseek-r1 --accelerator h200 --layout DP8+EP8 --context 32768 --json\n"
-           "  tidegate model fit --model deepseek-r1-distill-qwen-32b --accelerator l40s   # the nearest layout that fits\n",
-           {"model", "accelerator", "layout", "precision", "kv", "context", "utilisation", "slack-mib", "models"}, {"draft"}, model_fit}};
+           "  tidegate model fit --model deepseek-r1-distill-qwen-32b --accelerator l40s   # the nearest layout that "
+           "fits\n",
+           {"model", "accelerator", "layout", "precision", "kv", "context", "utilisation", "slack-mib", "models"},
+           {"draft"},
+           model_fit}};
 }
 
 }  // namespace tidegate::cli

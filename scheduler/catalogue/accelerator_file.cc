@@ -17,21 +17,24 @@ namespace {
 constexpr std::size_t kKindsMax = 256;
 constexpr std::size_t kNamesMax = 16;
 constexpr std::array<std::string_view, 13> kMembers = {
-    "name",     "title", "aliases",   "memory_gib", "bandwidth_gb_s",           "bf16_tflops", "fp8_tflops",
-    "link",     "link_gb_s", "per_node", "price_micro_usd_per_hour", "engines", "sources"};
+    "name",       "title", "aliases",   "memory_gib", "bandwidth_gb_s",           "bf16_tflops",
+    "fp8_tflops", "link",  "link_gb_s", "per_node",   "price_micro_usd_per_hour", "engines",
+    "sources"};
 
 std::unexpected<Error> bad(std::string message, std::string field) {
   return fail(Code::kInvalidArgument, "bad_accelerator", std::move(message), std::move(field));
 }
 
 /// `key` in units of `unit`; absent is 0, which means not known.
-Result<std::int64_t> amount(const json::object& from, std::string_view key, const std::string& path, double unit, double most) {
+Result<std::int64_t> amount(const json::object& from, std::string_view key, const std::string& path, double unit,
+                            double most) {
   TG_ASSIGN(const auto number, json::find_double(from, key, path));
   if (!number) return 0;
   const std::string field = json::join_path(path, key);
   // Written so that NaN fails.
   if (!(*number > 0 && *number <= most)) {
-    return bad(fmt::format("'{}' must be above 0 and at most {}; leave it away when it is not known", field, most), field);
+    return bad(fmt::format("'{}' must be above 0 and at most {}; leave it away when it is not known", field, most),
+               field);
   }
   return static_cast<std::int64_t>(std::llround(*number * unit));
 }
@@ -119,7 +122,8 @@ Result<AcceleratorTable> load_accelerators(const std::string& folder) {
     if (entry.path().extension() == ".json") files.push_back(entry.path());
   }
   if (code || files.empty()) {
-    return fail(Code::kNotFound, "no_accelerators", fmt::format("no *.json in the folder of accelerators '{}'", folder), "accelerators");
+    return fail(Code::kNotFound, "no_accelerators", fmt::format("no *.json in the folder of accelerators '{}'", folder),
+                "accelerators");
   }
   std::sort(files.begin(), files.end());
   AcceleratorTable table;

@@ -8,8 +8,8 @@
 
 namespace tidegate::scheduler {
 
-/// Adds the kinds of one document {"accelerators": [...]}; docs/fleet.md describes the members. A member that is absent is
-/// not known. Fails: invalid_argument/{invalid_json, missing_field, wrong_type, bad_accelerator};
+/// Adds the kinds of one document {"accelerators": [...]}; docs/fleet.md describes the members. A member that is absent
+/// is not known. Fails: invalid_argument/{invalid_json, missing_field, wrong_type, bad_accelerator};
 /// already_exists/duplicate_accelerator.
 Status read_accelerators(std::string_view text, AcceleratorTable& table);
 

@@ -31,7 +31,8 @@ Status AcceleratorTable::add(AcceleratorKind kind) {
                   fmt::format("'{}' is not a name: 1 to 63 characters of a-z, 0-9, '-' and '.'", name), "name");
     }
     if (names_.contains(name)) {
-      return fail(Code::kAlreadyExists, "duplicate_accelerator", fmt::format("the name '{}' is there twice", name), "name");
+      return fail(Code::kAlreadyExists, "duplicate_accelerator", fmt::format("the name '{}' is there twice", name),
+                  "name");
     }
   }
   for (std::string& name : names) names_.emplace(std::move(name), kind.name);
@@ -46,7 +47,8 @@ Result<const AcceleratorKind*> AcceleratorTable::find(std::string_view name) con
   std::string known;
   for (const auto& [each, kind] : kinds_) known += known.empty() ? each : ", " + each;
   return fail(Code::kNotFound, "unknown_accelerator",
-              fmt::format("no accelerator is called '{}'; known are {}", name, known.empty() ? "none" : known), "accelerator");
+              fmt::format("no accelerator is called '{}'; known are {}", name, known.empty() ? "none" : known),
+              "accelerator");
 }
 
 }  // namespace tidegate::scheduler

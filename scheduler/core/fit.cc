@@ -56,23 +56,24 @@ RankLoad expert_unit_load(const ModelShape& shape, Precision precision, const Mo
   return {.weights = copied + sizes.tables.bytes + layers * experts_per_rank * sizes.expert.bytes, .kv_per_token = kv};
 }
 
-RankLoad sharded_load(const ModelShape& shape, Precision precision, const ModelSizes& sizes, std::int64_t kv, const Layout& layout,
-                      std::int64_t all_bytes) {
+RankLoad sharded_load(const ModelShape& shape, Precision precision, const ModelSizes& sizes, std::int64_t kv,
+                      const Layout& layout, std::int64_t all_bytes) {
   const std::int64_t kv_rank = kv_of_rank(shape, kv, layout.tensor);
   if (layout.data == 1) return {.weights = divide_up(all_bytes, layout.tensor), .kv_per_token = kv_rank};
   const std::int64_t copied = matrix_bytes(sizes.attention, precision) + sizes.tables.bytes;
-  return {.weights = divide_up(copied, layout.tensor) + divide_up(all_bytes - copied, layout.ranks()), .kv_per_token = kv_rank};
+  return {.weights = divide_up(copied, layout.tensor) + divide_up(all_bytes - copied, layout.ranks()),
+          .kv_per_token = kv_rank};
 }
 
 // Stages hold whole layers, earlier ones the odd ones; the first has the embedding, the last the head and the draft.
-std::vector<RankLoad> stage_loads(const ModelShape& shape, const ModelSizes& sizes, std::int64_t kv, const Layout& layout,
-                                  bool with_draft) {
+std::vector<RankLoad> stage_loads(const ModelShape& shape, const ModelSizes& sizes, std::int64_t kv,
+                                  const Layout& layout, bool with_draft) {
   const std::int64_t per_layer = divide_up(sizes.attention.bytes + sizes.norms.bytes, shape.layers);
   const std::int64_t dense = shape.dense_layers() > 0 ? divide_up(sizes.dense_ffn.bytes, shape.dense_layers()) : 0;
-  const std::int64_t moe = shape.moe_layers() > 0
-                               ? divide_up(sizes.routed_experts.bytes + sizes.shared_experts.bytes + sizes.router.bytes,
-                                           shape.moe_layers())
-                               : 0;
+  const std::int64_t moe =
+      shape.moe_layers() > 0
+          ? divide_up(sizes.routed_experts.bytes + sizes.shared_experts.bytes + sizes.router.bytes, shape.moe_layers())
+          : 0;
   const std::int64_t table = shape.tied_embeddings ? sizes.tables.bytes : sizes.tables.bytes / 2;
   std::vector<RankLoad> loads;
   std::int32_t first = 0;
@@ -89,7 +90,8 @@ std::vector<RankLoad> stage_loads(const ModelShape& shape, const ModelSizes& siz
       caches += shape.mtp_layers;
     }
     const std::int64_t kv_stage = kv / (shape.layers + (with_draft ? shape.mtp_layers : 0)) * caches;
-    loads.push_back({.weights = divide_up(bytes, layout.tensor), .kv_per_token = kv_of_rank(shape, kv_stage, layout.tensor)});
+    loads.push_back(
+        {.weights = divide_up(bytes, layout.tensor), .kv_per_token = kv_of_rank(shape, kv_stage, layout.tensor)});
     first += layers;
   }
   return loads;
@@ -97,8 +99,8 @@ std::vector<RankLoad> stage_loads(const ModelShape& shape, const ModelSizes& siz
 
 Status in_range(std::string_view field, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value >= low && value <= high) return {};
-  return fail(Code::kInvalidArgument, "out_of_range", fmt::format("{} must be {} to {}, not {}", field, low, high, value),
-              std::string(field));
+  return fail(Code::kInvalidArgument, "out_of_range",
+              fmt::format("{} must be {} to {}, not {}", field, low, high, value), std::string(field));
 }
 
 Status check_options(const FitOptions& options, const ModelShape& shape, std::int64_t model_context_max) {
@@ -107,7 +109,8 @@ Status check_options(const FitOptions& options, const ModelShape& shape, std::in
   TG_TRY(in_range("context", options.context, 0, kContextMax));
   TG_TRY(in_range("context_max", model_context_max, 1, kContextMax));
   if (options.with_draft && shape.mtp_layers == 0) {
-    return fail(Code::kInvalidArgument, "no_draft", "the model has no draft layers (num_nextn_predict_layers)", "draft");
+    return fail(Code::kInvalidArgument, "no_draft", "the model has no draft layers (num_nextn_predict_layers)",
+                "draft");
   }
   return {};
 }
@@ -115,17 +118,19 @@ Status check_options(const FitOptions& options, const ModelShape& shape, std::in
 void write_notes(Fit& fit, const ModelShape& shape, Precision precision) {
   const Layout& layout = fit.layout;
   if (shape.is_latent() && layout.tensor > 1) {
-    fit.notes.push_back(fmt::format("TP{} keeps {} copies of the latent cache; DP attention keeps one", layout.tensor, layout.tensor));
+    fit.notes.push_back(
+        fmt::format("TP{} keeps {} copies of the latent cache; DP attention keeps one", layout.tensor, layout.tensor));
   }
   if (!shape.is_latent() && layout.tensor > shape.kv_heads) {
-    fit.notes.push_back(fmt::format("TP{} is wider than the {} key heads: each is cached {} times", layout.tensor, shape.kv_heads,
-                                    divide_up(layout.tensor, shape.kv_heads)));
+    fit.notes.push_back(fmt::format("TP{} is wider than the {} key heads: each is cached {} times", layout.tensor,
+                                    shape.kv_heads, divide_up(layout.tensor, shape.kv_heads)));
   }
-  const bool cuts_blocks = precision == Precision::kFp8Block && shape.is_moe() && layout.expert == 1 && layout.tensor > 1 &&
-                           shape.moe_intermediate % (128 * layout.tensor) != 0;
+  const bool cuts_blocks = precision == Precision::kFp8Block && shape.is_moe() && layout.expert == 1 &&
+                           layout.tensor > 1 && shape.moe_intermediate % (128 * layout.tensor) != 0;
   if (cuts_blocks) {
-    fit.notes.push_back(fmt::format("TP{} cuts experts of width {} inside their FP8 blocks of 128; an engine may want EP instead",
-                                    layout.tensor, shape.moe_intermediate));
+    fit.notes.push_back(
+        fmt::format("TP{} cuts experts of width {} inside their FP8 blocks of 128; an engine may want EP instead",
+                    layout.tensor, shape.moe_intermediate));
   }
 }
 
@@ -144,7 +149,8 @@ Fit measure(const ModelShape& shape, Precision precision, const Layout& layout, 
   out.budget_bytes_per_rank = memory_bytes * options.utilisation_permille / 1000 - options.slack_bytes;
   std::vector<RankLoad> loads;
   if (layout.is_expert_unit) {
-    out.experts_per_rank = static_cast<std::int32_t>(divide_up(shape.experts + layout.redundant_experts, layout.expert));
+    out.experts_per_rank =
+        static_cast<std::int32_t>(divide_up(shape.experts + layout.redundant_experts, layout.expert));
     loads.push_back(expert_unit_load(shape, precision, sizes, kv, out.experts_per_rank, options.with_draft));
   } else if (layout.pipeline > 1) {
     loads = stage_loads(shape, sizes, kv, layout, options.with_draft);
@@ -174,13 +180,17 @@ Fit measure(const ModelShape& shape, Precision precision, const Layout& layout, 
   return out;
 }
 
-bool is_enough(const Fit& fit, const FitOptions& options) { return fit.kv_tokens > 0 && fit.context_max >= options.context; }
+bool is_enough(const Fit& fit, const FitOptions& options) {
+  return fit.kv_tokens > 0 && fit.context_max >= options.context;
+}
 
 /// How far two numbers of ranks are apart, as a ratio.
-double distance(std::int32_t a, std::int32_t b) { return std::abs(std::log2(static_cast<double>(a) / static_cast<double>(b))); }
+double distance(std::int32_t a, std::int32_t b) {
+  return std::abs(std::log2(static_cast<double>(a) / static_cast<double>(b)));
+}
 
-std::optional<Fit> find_nearest(const ModelShape& shape, Precision precision, std::int32_t ranks, std::int64_t memory_bytes,
-                                std::int64_t model_context_max, const FitOptions& options) {
+std::optional<Fit> find_nearest(const ModelShape& shape, Precision precision, std::int32_t ranks,
+                                std::int64_t memory_bytes, std::int64_t model_context_max, const FitOptions& options) {
   std::optional<Fit> best;
   for (const Layout& layout : candidate_layouts(shape)) {
     Fit found = measure(shape, precision, layout, memory_bytes, model_context_max, options);
@@ -194,26 +204,29 @@ std::optional<Fit> find_nearest(const ModelShape& shape, Precision precision, st
 
 std::string nearest_words(const std::optional<Fit>& nearest) {
   if (!nearest) return "no layout of up to 64 of them fits";
-  return fmt::format("the nearest that fits is {} ({} accelerator{}, {} tokens of KV)", nearest->layout.to_string(), nearest->ranks,
-                     nearest->ranks == 1 ? "" : "s", nearest->kv_tokens);
+  return fmt::format("the nearest that fits is {} ({} accelerator{}, {} tokens of KV)", nearest->layout.to_string(),
+                     nearest->ranks, nearest->ranks == 1 ? "" : "s", nearest->kv_tokens);
 }
 
 Status check_memory(const AcceleratorKind& accelerator) {
   if (accelerator.memory_bytes >= 1 && accelerator.memory_bytes <= kMemoryBytesMax) return {};
-  return fail(Code::kFailedPrecondition, "unknown_memory",
-              fmt::format("the memory of '{}' is not known; give its memory_gib in models/accelerators", accelerator.name),
-              "accelerator");
+  return fail(
+      Code::kFailedPrecondition, "unknown_memory",
+      fmt::format("the memory of '{}' is not known; give its memory_gib in models/accelerators", accelerator.name),
+      "accelerator");
 }
 
 std::unexpected<Error> does_not_fit(const Fit& tried, const AcceleratorKind& accelerator, const FitOptions& options,
                                     const std::optional<Fit>& nearest) {
   const std::int64_t missing = tried.kv_bytes_per_token_rank - tried.kv_bytes_per_rank;
-  return fail(Code::kFailedPrecondition, "does_not_fit",
-              fmt::format("{} on {} x {}: weights take {} of each, {} are usable ({:.1f} % of {} less {} slack), so {} each are missing; {}",
-                          tried.layout.to_string(), tried.ranks, accelerator.name, gib(tried.weights_bytes_per_rank),
-                          gib(tried.budget_bytes_per_rank), options.utilisation_permille / 10.0, gib(accelerator.memory_bytes),
-                          gib(options.slack_bytes), gib(missing), nearest_words(nearest)),
-              "layout");
+  return fail(
+      Code::kFailedPrecondition, "does_not_fit",
+      fmt::format("{} on {} x {}: weights take {} of each, {} are usable ({:.1f} % of {} less {} slack), so {} each "
+                  "are missing; {}",
+                  tried.layout.to_string(), tried.ranks, accelerator.name, gib(tried.weights_bytes_per_rank),
+                  gib(tried.budget_bytes_per_rank), options.utilisation_permille / 10.0, gib(accelerator.memory_bytes),
+                  gib(options.slack_bytes), gib(missing), nearest_words(nearest)),
+      "layout");
 }
 
 }  // namespace
@@ -225,20 +238,23 @@ Result<Fit> fit(const ModelShape& shape, Precision precision, const Layout& layo
   TG_ASSIGN(const Layout checked, check_layout(shape, layout));
   if (options.context > model_context_max) {
     return fail(Code::kFailedPrecondition, "context_too_long",
-                fmt::format("the model itself ends at {} tokens; ask for a context of at most that", model_context_max), "context");
+                fmt::format("the model itself ends at {} tokens; ask for a context of at most that", model_context_max),
+                "context");
   }
   Fit found = measure(shape, precision, checked, accelerator.memory_bytes, model_context_max, options);
   if (is_enough(found, options)) return found;
-  const auto nearest = find_nearest(shape, precision, found.ranks, accelerator.memory_bytes, model_context_max, options);
+  const auto nearest =
+      find_nearest(shape, precision, found.ranks, accelerator.memory_bytes, model_context_max, options);
   if (found.kv_tokens == 0) return does_not_fit(found, accelerator, options, nearest);
   return fail(Code::kFailedPrecondition, "context_too_long",
-              fmt::format("{} on {} x {} holds a context of {} tokens, {} fewer than asked for; {}", checked.to_string(), found.ranks,
-                          accelerator.name, found.context_max, options.context - found.context_max, nearest_words(nearest)),
+              fmt::format("{} on {} x {} holds a context of {} tokens, {} fewer than asked for; {}",
+                          checked.to_string(), found.ranks, accelerator.name, found.context_max,
+                          options.context - found.context_max, nearest_words(nearest)),
               "context");
 }
 
-Result<Fit> nearest_fit(const ModelShape& shape, Precision precision, std::int32_t ranks, const AcceleratorKind& accelerator,
-                        std::int64_t model_context_max, const FitOptions& options) {
+Result<Fit> nearest_fit(const ModelShape& shape, Precision precision, std::int32_t ranks,
+                        const AcceleratorKind& accelerator, std::int64_t model_context_max, const FitOptions& options) {
   TG_TRY(check_options(options, shape, model_context_max));
   TG_TRY(check_memory(accelerator));
   TG_TRY(in_range("ranks", ranks, 1, kRanksMax));
@@ -250,11 +266,13 @@ Result<Fit> nearest_fit(const ModelShape& shape, Precision precision, std::int32
               "accelerator");
 }
 
-std::int64_t predicted_kv_tokens(const ModelShape& shape, std::int64_t model_context_max, const CpuEngineMemory& memory) {
+std::int64_t predicted_kv_tokens(const ModelShape& shape, std::int64_t model_context_max,
+                                 const CpuEngineMemory& memory) {
   constexpr std::int64_t kBlockTokens = 64;
   constexpr std::int64_t kBlocksMax = 1 << 28;
   const std::int64_t useful = memory.sequences_max * divide_up(model_context_max, kBlockTokens);
-  const std::int64_t block_bytes = std::max<std::int64_t>(1, kv_bytes_per_token(shape, KvPrecision::kF32)) * kBlockTokens;
+  const std::int64_t block_bytes =
+      std::max<std::int64_t>(1, kv_bytes_per_token(shape, KvPrecision::kF32)) * kBlockTokens;
   const std::int64_t blocks = std::min(useful, memory.kv_bytes_max / block_bytes);
   return std::clamp<std::int64_t>(blocks, 0, kBlocksMax) * kBlockTokens;
 }

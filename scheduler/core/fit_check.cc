@@ -8,11 +8,12 @@
 namespace tidegate::scheduler {
 
 std::string FitCheck::Finding::to_string() const {
-  return fmt::format("predicted {} tokens of KV, allocated {}: off by {:+.1f} %", predicted, allocated, error_ratio * 100);
+  return fmt::format("predicted {} tokens of KV, allocated {}: off by {:+.1f} %", predicted, allocated,
+                     error_ratio * 100);
 }
 
-std::optional<FitCheck::Finding> FitCheck::judge(const std::string& worker_id, WorkerState state, std::int64_t allocated,
-                                                 std::int64_t predicted) {
+std::optional<FitCheck::Finding> FitCheck::judge(const std::string& worker_id, WorkerState state,
+                                                 std::int64_t allocated, std::int64_t predicted) {
   if (state != WorkerState::kReady || allocated <= 0 || predicted <= 0) return std::nullopt;
   const auto [slot, is_new] = findings_.try_emplace(worker_id);
   if (!is_new) return std::nullopt;

@@ -9,8 +9,8 @@
 
 namespace tidegate::scheduler {
 
-/// Holds the prediction of KV memory against what workers really allocated. Each worker is judged once, by its first report
-/// as ready: what it allocates never changes after that. One thread.
+/// Holds the prediction of KV memory against what workers really allocated. Each worker is judged once, by its first
+/// report as ready: what it allocates never changes after that. One thread.
 class FitCheck {
  public:
   /// Beyond this share of the prediction a person should hear of it.
@@ -26,7 +26,8 @@ class FitCheck {
 
   bool has_judged(const std::string& worker_id) const { return findings_.contains(worker_id); }
   /// nullopt when the worker is not ready, tells no capacity, was judged before, or there is no prediction (0).
-  std::optional<Finding> judge(const std::string& worker_id, WorkerState state, std::int64_t allocated, std::int64_t predicted);
+  std::optional<Finding> judge(const std::string& worker_id, WorkerState state, std::int64_t allocated,
+                               std::int64_t predicted);
   void forget(const std::string& worker_id) { findings_.erase(worker_id); }
   void clear() { findings_.clear(); }
   /// Worst of all workers known, without its sign; 0 when none was judged.

@@ -13,11 +13,13 @@ namespace {
 constexpr std::string_view kForms = "forms are TP8, TP8+PP2, DP8+EP8, DP4+TP2+EP8, EP32 and EP32+R32";
 
 std::unexpected<Error> bad_layout(std::string_view text, std::string_view why) {
-  return fail(Code::kInvalidArgument, "bad_layout", fmt::format("'{}' is not a layout: {}; {}", text, why, kForms), "layout");
+  return fail(Code::kInvalidArgument, "bad_layout", fmt::format("'{}' is not a layout: {}; {}", text, why, kForms),
+              "layout");
 }
 
 std::unexpected<Error> not_allowed(const Layout& layout, std::string why) {
-  return fail(Code::kInvalidArgument, "layout_not_allowed", fmt::format("{} is not possible: {}", layout.to_string(), why), "layout");
+  return fail(Code::kInvalidArgument, "layout_not_allowed",
+              fmt::format("{} is not possible: {}", layout.to_string(), why), "layout");
 }
 
 std::string upper(std::string_view text) {
@@ -58,7 +60,8 @@ Result<Layout> check_expert_unit(const ModelShape& shape, Layout layout) {
     return not_allowed(layout, fmt::format("at most {} redundant experts (R) are of use", shape.experts));
   }
   if (layout.expert > shape.experts + layout.redundant_experts) {
-    return not_allowed(layout, fmt::format("{} experts and {} copies are fewer than the ranks", shape.experts, layout.redundant_experts));
+    return not_allowed(layout, fmt::format("{} experts and {} copies are fewer than the ranks", shape.experts,
+                                           layout.redundant_experts));
   }
   return layout;
 }
@@ -113,14 +116,16 @@ Result<Layout> parse_layout(std::string_view text) {
 Result<Layout> check_layout(const ModelShape& shape, Layout layout) {
   // Each factor first: their product must not overflow.
   for (const std::int32_t factor : {layout.tensor, layout.pipeline, layout.data, layout.expert}) {
-    if (factor < 1 || factor > kRanksMax) return not_allowed(layout, fmt::format("each number must be 1 to {}", kRanksMax));
+    if (factor < 1 || factor > kRanksMax)
+      return not_allowed(layout, fmt::format("each number must be 1 to {}", kRanksMax));
   }
   if (std::int64_t{layout.tensor} * layout.pipeline * layout.data > kRanksMax) {
     return not_allowed(layout, fmt::format("a replica has at most {} accelerators", kRanksMax));
   }
   if (layout.is_expert_unit) return check_expert_unit(shape, layout);
   if (shape.heads % layout.tensor != 0) {
-    return not_allowed(layout, fmt::format("TP must divide the {} attention heads: {}", shape.heads, divisors(shape.heads)));
+    return not_allowed(layout,
+                       fmt::format("TP must divide the {} attention heads: {}", shape.heads, divisors(shape.heads)));
   }
   if (layout.pipeline > shape.layers) {
     return not_allowed(layout, fmt::format("PP must be at most the {} layers", shape.layers));

@@ -30,12 +30,12 @@ struct Layout {
   bool operator==(const Layout&) const = default;
 };
 
-/// Parts joined by '+', each once, case ignored: TPn, PPn, DPn, EPn, Rn. DP needs EP = DP x TP when the model has experts
-/// (check_layout); EP alone is an expert unit. Fails: invalid_argument/bad_layout; the message shows the forms.
+/// Parts joined by '+', each once, case ignored: TPn, PPn, DPn, EPn, Rn. DP needs EP = DP x TP when the model has
+/// experts (check_layout); EP alone is an expert unit. Fails: invalid_argument/bad_layout; the message shows the forms.
 Result<Layout> parse_layout(std::string_view text);
 
-/// Whether the model can be cut that way: TP divides the heads, EP deals the experts out evenly, PP leaves no stage empty.
-/// An expert unit without a number of redundant experts is given one in eight. Returns the completed layout.
+/// Whether the model can be cut that way: TP divides the heads, EP deals the experts out evenly, PP leaves no stage
+/// empty. An expert unit without a number of redundant experts is given one in eight. Returns the completed layout.
 /// Fails: invalid_argument/layout_not_allowed with the limit and what would be allowed.
 Result<Layout> check_layout(const ModelShape& shape, Layout layout);
 

@@ -61,10 +61,13 @@ class Tally {
  private:
   std::int64_t plain(std::int64_t weights) const {
     switch (precision_) {
-      case Precision::kBf16: return 2 * weights;
+      case Precision::kBf16:
+        return 2 * weights;
       case Precision::kFp8:
-      case Precision::kFp8Block: return weights;
-      case Precision::kInt4: return divide_up(133 * weights, 256);  // (128 x 4 + 16 + 4) bits a group of 128
+      case Precision::kFp8Block:
+        return weights;
+      case Precision::kInt4:
+        return divide_up(133 * weights, 256);  // (128 x 4 + 16 + 4) bits a group of 128
     }
     return 0;
   }
@@ -160,7 +163,8 @@ Status check_attention(const ModelShape& s) {
   TG_TRY(in_range("v_head_dim", s.value_dim, 1, kHeadDimMax));
   TG_TRY(in_range("index_n_heads", s.index_heads, 0, kHeadsMax));
   TG_TRY(in_range("index_head_dim", s.index_head_dim, s.index_heads > 0 ? 1 : 0, s.index_heads > 0 ? kHeadDimMax : 0));
-  if (s.index_heads > 0 && s.q_lora_rank == 0) return bad("q_lora_rank", "must be set: the indexer reads the query's latent");
+  if (s.index_heads > 0 && s.q_lora_rank == 0)
+    return bad("q_lora_rank", "must be set: the indexer reads the query's latent");
   return {};
 }
 
@@ -183,8 +187,9 @@ Status check_shape(const ModelShape& s) {
   TG_TRY(in_range("intermediate_size", s.dense_intermediate, s.dense_layers() > 0 ? 1 : 0, kIntermediateMax));
   // The one product of many limits: layers x experts x hidden x intermediate. In floating point, since it may be huge.
   const double routed = 3.0 * s.moe_layers() * s.experts * static_cast<double>(s.hidden) * s.moe_intermediate;
-  const double dense = static_cast<double>(s.layers) * s.hidden *
-                       (3.0 * s.dense_intermediate + 4.0 * s.heads * (s.head_dim + s.nope_dim + s.rope_dim + s.value_dim));
+  const double dense =
+      static_cast<double>(s.layers) * s.hidden *
+      (3.0 * s.dense_intermediate + 4.0 * s.heads * (s.head_dim + s.nope_dim + s.rope_dim + s.value_dim));
   if (routed + dense > static_cast<double>(kParametersMax)) {
     return bad("n_routed_experts", "and the other sizes make over 2^50 parameters");
   }
@@ -212,26 +217,30 @@ Result<KvPrecision> parse_kv_precision(std::string_view text) {
   for (const KvPrecision precision : {KvPrecision::kBf16, KvPrecision::kFp8, KvPrecision::kF32}) {
     if (kv_precision_name(precision) == text) return precision;
   }
-  return fail(Code::kInvalidArgument, "unknown_precision", fmt::format("'{}' is not a KV precision; one of bf16, fp8, f32", text),
-              "kv");
+  return fail(Code::kInvalidArgument, "unknown_precision",
+              fmt::format("'{}' is not a KV precision; one of bf16, fp8, f32", text), "kv");
 }
 
 std::string_view kv_precision_name(KvPrecision precision) {
   switch (precision) {
-    case KvPrecision::kBf16: return "bf16";
-    case KvPrecision::kFp8: return "fp8";
-    case KvPrecision::kF32: return "f32";
+    case KvPrecision::kBf16:
+      return "bf16";
+    case KvPrecision::kFp8:
+      return "fp8";
+    case KvPrecision::kF32:
+      return "f32";
   }
   return "";
 }
 
 std::int64_t ModelSizes::parameters() const {
-  return attention.parameters + dense_ffn.parameters + shared_experts.parameters + routed_experts.parameters + router.parameters +
-         norms.parameters + tables.parameters;
+  return attention.parameters + dense_ffn.parameters + shared_experts.parameters + routed_experts.parameters +
+         router.parameters + norms.parameters + tables.parameters;
 }
 
 std::int64_t ModelSizes::bytes() const {
-  return attention.bytes + dense_ffn.bytes + shared_experts.bytes + routed_experts.bytes + router.bytes + norms.bytes + tables.bytes;
+  return attention.bytes + dense_ffn.bytes + shared_experts.bytes + routed_experts.bytes + router.bytes + norms.bytes +
+         tables.bytes;
 }
 
 ModelSizes model_sizes(const ModelShape& s, Precision precision) {
@@ -239,13 +248,16 @@ ModelSizes model_sizes(const ModelShape& s, Precision precision) {
   const std::int64_t moe_layers = s.moe_layers();
   ModelSizes sizes;
   sizes.attention = attention_of(s, precision).times(s.layers);
-  if (s.dense_layers() > 0) sizes.dense_ffn = feed_forward(hidden, s.dense_intermediate, precision).times(s.dense_layers());
+  if (s.dense_layers() > 0)
+    sizes.dense_ffn = feed_forward(hidden, s.dense_intermediate, precision).times(s.dense_layers());
   if (moe_layers > 0) {
     sizes.expert = feed_forward(hidden, s.moe_intermediate, precision).times(1);
-    sizes.routed_experts = {sizes.expert.parameters * s.experts * moe_layers, sizes.expert.bytes * s.experts * moe_layers};
+    sizes.routed_experts = {sizes.expert.parameters * s.experts * moe_layers,
+                            sizes.expert.bytes * s.experts * moe_layers};
     sizes.router = router_of(s, precision).times(moe_layers);
     if (s.shared_experts > 0) {
-      sizes.shared_experts = feed_forward(hidden, std::int64_t{s.shared_experts} * s.moe_intermediate, precision).times(moe_layers);
+      sizes.shared_experts =
+          feed_forward(hidden, std::int64_t{s.shared_experts} * s.moe_intermediate, precision).times(moe_layers);
     }
   }
   sizes.norms = Tally(precision).unscaled((2 * std::int64_t{s.layers} + 1) * hidden).times(1);
@@ -254,18 +266,26 @@ ModelSizes model_sizes(const ModelShape& s, Precision precision) {
     const PartSizes one = draft_layer(s, sizes, precision);
     sizes.draft = {one.parameters * s.mtp_layers, one.bytes * s.mtp_layers};
   }
-  sizes.active_parameters = sizes.parameters() - moe_layers * (s.experts - s.experts_per_token) * sizes.expert.parameters;
+  sizes.active_parameters =
+      sizes.parameters() - moe_layers * (s.experts - s.experts_per_token) * sizes.expert.parameters;
   return sizes;
 }
 
 std::int64_t kv_bytes_per_token(const ModelShape& s, KvPrecision precision) {
   std::int64_t width = 2;
   switch (precision) {
-    case KvPrecision::kBf16: width = 2; break;
-    case KvPrecision::kFp8: width = 1; break;
-    case KvPrecision::kF32: width = 4; break;
+    case KvPrecision::kBf16:
+      width = 2;
+      break;
+    case KvPrecision::kFp8:
+      width = 1;
+      break;
+    case KvPrecision::kF32:
+      width = 4;
+      break;
   }
-  const std::int64_t numbers = s.is_latent() ? std::int64_t{s.kv_lora_rank} + s.rope_dim : 2 * std::int64_t{s.kv_heads} * s.head_dim;
+  const std::int64_t numbers =
+      s.is_latent() ? std::int64_t{s.kv_lora_rank} + s.rope_dim : 2 * std::int64_t{s.kv_heads} * s.head_dim;
   const std::int64_t index = s.index_head_dim + divide_up(s.index_head_dim, kScaleBlock) * kScaleBytes;
   return s.layers * (numbers * width + index);
 }

@@ -5,8 +5,8 @@
 
 #include "base/core/result.h"
 
-/// Sizes of a decoder, computed from the fields of its config.json: nothing here is typed in from a model card. Integers
-/// only. The source of every formula is the list of tensors a checkpoint of that class holds.
+/// Sizes of a decoder, computed from the fields of its config.json: nothing here is typed in from a model card.
+/// Integers only. The source of every formula is the list of tensors a checkpoint of that class holds.
 namespace tidegate::scheduler {
 
 /// The fields of config.json that decide sizes, by their Hugging Face names in comments. Checked by check_shape:

@@ -29,7 +29,8 @@ double flops_per_token(const ModelShape& shape, const ModelSizes& sizes, double 
   const double weights = 2 * (static_cast<double>(sizes.active_parameters) - (shape.tied_embeddings ? 0 : embedding));
   double per_head = 2.0 * shape.head_dim;
   if (shape.is_latent()) {
-    per_head = absorbed ? 2.0 * shape.kv_lora_rank + shape.rope_dim : 1.0 * shape.nope_dim + shape.rope_dim + shape.value_dim;
+    per_head =
+        absorbed ? 2.0 * shape.kv_lora_rank + shape.rope_dim : 1.0 * shape.nope_dim + shape.rope_dim + shape.value_dim;
   }
   return weights + 2 * per_head * shape.heads * context * shape.layers;
 }
@@ -59,7 +60,8 @@ double experts_touched(const ModelShape& shape, double tokens) {
 }
 
 double link_seconds(const AcceleratorKind& accelerator, double bytes) {
-  return accelerator.link_bytes_per_s > 0 ? bytes / (static_cast<double>(accelerator.link_bytes_per_s) * kLinkShare) : 0;
+  return accelerator.link_bytes_per_s > 0 ? bytes / (static_cast<double>(accelerator.link_bytes_per_s) * kLinkShare)
+                                          : 0;
 }
 
 /// Time in which every sequence of `batch` gets one more token.
@@ -70,7 +72,8 @@ double decode_seconds(const ModelShape& shape, Precision precision, const ModelS
   const double at_once = std::max(1.0, batch / layout.pipeline);
   const double of_group = at_once / layout.attention_groups();
   const double routed = routed_bytes_of_rank(shape, sizes, fit);
-  const double weights = static_cast<double>(fit.weights_bytes_per_rank) - routed * (1 - experts_touched(shape, at_once));
+  const double weights =
+      static_cast<double>(fit.weights_bytes_per_rank) - routed * (1 - experts_touched(shape, at_once));
   const double cache = of_group * context * static_cast<double>(fit.kv_bytes_per_token_rank);
   const double memory = (weights + cache) / (static_cast<double>(accelerator.bandwidth_bytes_per_s) * kDecodeBandwidth);
   const double flops = flops_per_token(shape, sizes, context, true) * at_once / fit.ranks;
@@ -101,11 +104,12 @@ Status in_range(std::string_view field, std::int64_t value, std::int64_t most) {
 Result<SpeedEstimate> estimate_speed(const ModelShape& shape, Precision precision, const Fit& fit,
                                      const AcceleratorKind& accelerator, std::int64_t context, std::int64_t batch) {
   if (accelerator.bandwidth_bytes_per_s <= 0 || peak_flops(accelerator, precision) <= 0) {
-    return fail(Code::kFailedPrecondition, "unknown_speed",
-                fmt::format("the bandwidth or the arithmetic of '{}' is not known; give its bandwidth_gb_s and bf16_tflops in "
-                            "models/accelerators",
-                            accelerator.name),
-                "accelerator");
+    return fail(
+        Code::kFailedPrecondition, "unknown_speed",
+        fmt::format("the bandwidth or the arithmetic of '{}' is not known; give its bandwidth_gb_s and bf16_tflops in "
+                    "models/accelerators",
+                    accelerator.name),
+        "accelerator");
   }
   TG_TRY(in_range("context", context, fit.context_max));
   SpeedEstimate out;

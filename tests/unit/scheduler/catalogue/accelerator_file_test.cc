@@ -22,7 +22,8 @@ std::string refused_field(const std::string& text) {
 TEST(AcceleratorFile, NumbersAreTakenInTheirUnitsAndAbsentOnesAreNotKnown) {
   AcceleratorTable table;
   ASSERT_TRUE(read_accelerators(document(R"(, "bandwidth_gb_s": 3350, "bf16_tflops": 119.5, "per_node": 8,
-    "price_micro_usd_per_hour": 2500000, "aliases": ["y"], "engines": ["vllm"])"), table));
+    "price_micro_usd_per_hour": 2500000, "aliases": ["y"], "engines": ["vllm"])"),
+                                table));
   const AcceleratorKind& kind = **table.find("y");
   EXPECT_EQ(kind.memory_bytes, 85'469'849'190);
   EXPECT_EQ(kind.bandwidth_bytes_per_s, 3'350'000'000'000);

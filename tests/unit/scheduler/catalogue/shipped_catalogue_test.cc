@@ -77,9 +77,10 @@ TEST(ShippedCatalogue, EveryRowOfTheTableComesOutOfItsConfig) {
 }
 
 TEST(ShippedCatalogue, HoldsEveryModelOfTheFamily) {
-  for (const char* model : {"deepseek-llm-7b", "deepseek-llm-67b", "deepseek-moe-16b", "deepseek-v2", "deepseek-v2-lite", "deepseek-v2.5",
-                            "deepseek-v3", "deepseek-r1", "deepseek-r1-zero", "deepseek-v3.1", "deepseek-v3.2", "deepseek-v4-flash",
-                            "deepseek-v4-pro", "tang-moe", "sim-fast"}) {
+  for (const char* model :
+       {"deepseek-llm-7b", "deepseek-llm-67b", "deepseek-moe-16b", "deepseek-v2", "deepseek-v2-lite", "deepseek-v2.5",
+        "deepseek-v3", "deepseek-r1", "deepseek-r1-zero", "deepseek-v3.1", "deepseek-v3.2", "deepseek-v4-flash",
+        "deepseek-v4-pro", "tang-moe", "sim-fast"}) {
     EXPECT_TRUE(shipped().find_model(model)) << model;
   }
   for (const auto& [name, model] : shipped().models()) {
@@ -90,7 +91,8 @@ TEST(ShippedCatalogue, HoldsEveryModelOfTheFamily) {
       EXPECT_TRUE(model.capabilities.reasoning) << name;
     }
     if (!name.starts_with("sim")) {
-      EXPECT_TRUE(model.shape || !model.unknown.empty()) << name << " says neither its sizes nor that they are not known";
+      EXPECT_TRUE(model.shape || !model.unknown.empty())
+          << name << " says neither its sizes nor that they are not known";
     }
   }
 }
@@ -121,8 +123,9 @@ TEST(ShippedCatalogue, TheDemoModelsShapeAddsUpToItsFile) {
 }
 
 TEST(ShippedAccelerators, CoverTheVendorsAndThePlanOfV3) {
-  for (const char* name : {"h100", "h200", "h20", "h20-141", "a100", "l40s", "l20", "a10", "910b", "910c", "p800", "k100", "c500", "c550",
-                           "s60", "s4000", "s5000", "mi300x", "gaudi2", "gaudi3", "cpu-amx"}) {
+  for (const char* name :
+       {"h100", "h200", "h20",  "h20-141", "a100",  "l40s",  "l20",    "a10",    "910b",   "910c",   "p800",
+        "k100", "c500", "c550", "s60",     "s4000", "s5000", "mi300x", "gaudi2", "gaudi3", "cpu-amx"}) {
     EXPECT_TRUE(accelerators().find(name)) << name;
   }
   for (const auto& [name, kind] : accelerators().kinds()) {

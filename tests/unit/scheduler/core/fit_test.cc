@@ -20,7 +20,9 @@ const AcceleratorKind kH100 = accelerator("h100-80", 79.6);
 Result<Fit> v3_fit(std::string_view layout, const AcceleratorKind& on, FitOptions options = {}) {
   return fit(v3_shape(), Precision::kFp8Block, *parse_layout(layout), on, kContext, options);
 }
-double gib_per_rank(const Result<Fit>& found) { return found ? static_cast<double>(found->weights_bytes_per_rank) / kGiB : 0; }
+double gib_per_rank(const Result<Fit>& found) {
+  return found ? static_cast<double>(found->weights_bytes_per_rank) / kGiB : 0;
+}
 
 // The published plan of V3 FP8 at 90 % of memory, 4 GiB slack, BF16 cache.
 TEST(Fit, V3OnTensorParallelRanksHoldsWhatThePlanSays) {
@@ -69,7 +71,8 @@ TEST(Fit, NothingFitsIsSaidToo) {
   const auto found = v3_fit("TP8", accelerator("small", 8));
   ASSERT_FALSE(found);
   EXPECT_THAT(found.error().message, HasSubstr("no layout of up to 64"));
-  EXPECT_EQ(nearest_fit(v3_shape(), Precision::kFp8Block, 8, accelerator("small", 8), kContext).error().reason, "nothing_fits");
+  EXPECT_EQ(nearest_fit(v3_shape(), Precision::kFp8Block, 8, accelerator("small", 8), kContext).error().reason,
+            "nothing_fits");
 }
 
 TEST(Fit, ALatentCacheIsNotCutByTensorParallelismGroupedKeysAre) {
@@ -182,7 +185,8 @@ TEST(PredictedKvTokens, FollowTheSequencesUntilTheMemoryEnds) {
   tang.rope_dim = 16;
   EXPECT_EQ(predicted_kv_tokens(tang, 1024, {}), 16 * 1024);
   EXPECT_EQ(predicted_kv_tokens(tang, 1000, {.sequences_max = 3}), 3 * 1024);  // whole blocks of 64
-  EXPECT_EQ(predicted_kv_tokens(tang, 1024, {.sequences_max = 16, .kv_bytes_max = 1 << 20}), (1 << 20) / (64 * 1920) * 64);
+  EXPECT_EQ(predicted_kv_tokens(tang, 1024, {.sequences_max = 16, .kv_bytes_max = 1 << 20}),
+            (1 << 20) / (64 * 1920) * 64);
   EXPECT_EQ(predicted_kv_tokens(tang, 1024, {.sequences_max = 16, .kv_bytes_max = 64 * 1920 - 1}), 0);
 }
 

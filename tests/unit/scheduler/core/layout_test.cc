@@ -71,14 +71,16 @@ TEST(Layout, CandidatesAreAllAllowedAndComeByRanks) {
   for (const ModelShape& shape : {v3_shape(), qwen_7b_shape()}) {
     const auto candidates = candidate_layouts(shape, 32);
     ASSERT_FALSE(candidates.empty());
-    EXPECT_TRUE(std::is_sorted(candidates.begin(), candidates.end(), [](const Layout& a, const Layout& b) { return a.ranks() < b.ranks(); }));
+    EXPECT_TRUE(std::is_sorted(candidates.begin(), candidates.end(),
+                               [](const Layout& a, const Layout& b) { return a.ranks() < b.ranks(); }));
     for (const Layout& each : candidates) {
       EXPECT_TRUE(check_layout(shape, each)) << each.to_string();
       EXPECT_LE(each.ranks(), 32);
     }
   }
   const auto of_dense = candidate_layouts(qwen_7b_shape());
-  EXPECT_TRUE(std::none_of(of_dense.begin(), of_dense.end(), [](const Layout& each) { return each.data > 1 || each.expert > 1; }));
+  EXPECT_TRUE(std::none_of(of_dense.begin(), of_dense.end(),
+                           [](const Layout& each) { return each.data > 1 || each.expert > 1; }));
 }
 
 }  // namespace

@@ -123,8 +123,9 @@ TEST(ModelShape, ShapesOutsideTheLimitsAreRefusedByTheConfigsOwnName) {
   EXPECT_EQ(with([](ModelShape& s) { s.first_moe_layer = 62; }), "first_k_dense_replace");
   EXPECT_EQ(with([](ModelShape& s) { s.index_head_dim = 128; }), "index_head_dim");
   EXPECT_EQ(with([](ModelShape& s) { s.dense_intermediate = 0; }), "intermediate_size");
-  EXPECT_EQ(with([](ModelShape& s) { s.layers = 1024, s.experts = 4096, s.hidden = 65'536, s.moe_intermediate = 1 << 20; }),
-            "n_routed_experts");
+  EXPECT_EQ(
+      with([](ModelShape& s) { s.layers = 1024, s.experts = 4096, s.hidden = 65'536, s.moe_intermediate = 1 << 20; }),
+      "n_routed_experts");
   ModelShape grouped = qwen_7b_shape();
   grouped.kv_heads = 5;
   EXPECT_EQ(bad_field(grouped), "num_key_value_heads");

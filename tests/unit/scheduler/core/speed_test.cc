@@ -20,8 +20,8 @@ Fit v3_on(std::string_view layout, const AcceleratorKind& kind) {
   return *fit(v3_shape(), Precision::kFp8Block, *parse_layout(layout), kind, 163'840);
 }
 
-// The one public figure of a large service: 226.75 nodes of 8, 168e9 answer tokens and 266e9 uncached prompt tokens a day,
-// 4,989 tokens of cache per answer token. 88 sequences a rank give its users' pace.
+// The one public figure of a large service: 226.75 nodes of 8, 168e9 answer tokens and 266e9 uncached prompt tokens a
+// day, 4,989 tokens of cache per answer token. 88 sequences a rank give its users' pace.
 TEST(Speed, EstimateIsWithinAQuarterOfThePublishedService) {
   const AcceleratorKind kind = h800();
   const auto prefill = estimate_speed(v3_shape(), Precision::kFp8Block, v3_on("EP32", kind), kind, 4'989, 32);
@@ -62,7 +62,8 @@ TEST(Speed, OneSequenceCannotBeFasterThanItsWeightsAreRead) {
   ASSERT_TRUE(found);
   const auto speed = estimate_speed(shape, Precision::kBf16, *found, kind, 1, 1);
   ASSERT_TRUE(speed);
-  const double ceiling = static_cast<double>(kind.bandwidth_bytes_per_s) / static_cast<double>(found->weights_bytes_per_rank);
+  const double ceiling =
+      static_cast<double>(kind.bandwidth_bytes_per_s) / static_cast<double>(found->weights_bytes_per_rank);
   EXPECT_LT(speed->decode_tokens_per_s, ceiling);
   EXPECT_GT(speed->decode_tokens_per_s, ceiling / 3);
 }
