@@ -22,6 +22,8 @@ struct SchedulerMetrics {
   Gauge& restarts;
   Gauge& start_failures;
   Gauge& fit_error_ratio;
+  Counter& admin_allowed;  ///< calls of FleetAdmin whose caller may make them
+  Counter& admin_refused;
   Counter& reports;
   Counter& reports_refused;
   Histogram& tick_seconds;
