@@ -20,6 +20,7 @@ std::vector<Command> alert_commands();
 std::vector<Command> price_commands();
 std::vector<Command> allowance_commands();
 std::vector<Command> model_commands();
+std::vector<Command> fit_commands();
 std::vector<Command> deployment_commands();
 std::vector<Command> chat_commands();
 std::vector<Command> usage_commands();
@@ -31,6 +32,5 @@ std::vector<Command> margin_commands();
 std::vector<Command> audit_commands();
 std::vector<Command> engine_commands();
 std::vector<Command> guard_commands();
-std::vector<Command> fit_commands();
 
 }  // namespace tidegate::cli

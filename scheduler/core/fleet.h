@@ -73,8 +73,8 @@ class Fleet {
 
  private:
   void publish();
-  void check_fit(const std::string& worker_id);
   std::map<std::string, ReplicaWorker> replica_workers() const;
+  void check_fit(const std::string& worker_id);
   void note(std::string event, std::string worker_id, std::string replica, std::string detail = {});
 
   const Catalogue& catalogue_;
