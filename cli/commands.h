@@ -20,6 +20,7 @@ std::vector<Command> alert_commands();
 std::vector<Command> price_commands();
 std::vector<Command> allowance_commands();
 std::vector<Command> model_commands();
+std::vector<Command> fit_commands();
 std::vector<Command> deployment_commands();
 std::vector<Command> fleet_commands();
 std::vector<Command> chat_commands();

@@ -9,6 +9,14 @@ namespace tidegate::cli {
 
 namespace {
 
+/// "671.0B", "24.6M"; "-" for 0: none, or not known.
+std::string short_count(std::int64_t count, std::string_view unit) {
+  if (count == 0) return "-";
+  const bool is_large = count >= 1'000'000'000;
+  return fmt::format("{:.1f}{}{}", static_cast<double>(count) / (is_large ? 1e9 : 1e6), unit.empty() ? "" : " ",
+                     unit.empty() ? (is_large ? "B" : "M") : (is_large ? "GB" : "MB"));
+}
+
 Status models(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   if (arguments.has("catalogue")) {
@@ -20,8 +28,8 @@ Status models(const Arguments& arguments) {
     TextTable table({"MODEL", "VARIANT", "PRECISION", "PARAMETERS", "WEIGHTS", "KV/TOKEN", "CONTEXT", "LICENCE", "ENGINE"});
     for (const auto& model : list.models()) {
       for (const auto& variant : model.variants()) {
-        table.add({model.name(), variant.name(), variant.precision(), fmt::format("{:.1f}M", static_cast<double>(variant.parameters()) / 1e6),
-                   fmt::format("{:.1f} MB", static_cast<double>(variant.weight_bytes()) / 1e6), fmt::format("{} B", variant.kv_bytes_per_token()),
+        table.add({model.name(), variant.name(), variant.precision(), short_count(variant.parameters(), ""),
+                   short_count(variant.weight_bytes(), "B"), fmt::format("{} B", variant.kv_bytes_per_token()),
                    std::to_string(model.context_max()), model.licence(), variant.engine()});
       }
     }

@@ -16,6 +16,7 @@ SchedulerMetrics::SchedulerMetrics(MetricRegistry& registry)
       replicas_ready(registry.gauge("tidegate_scheduler_replicas_ready_count", "Replicas that are ready")),
       restarts(registry.gauge("tidegate_scheduler_restarts_count", "Replicas started again after an end nobody asked for, this term")),
       start_failures(registry.gauge("tidegate_scheduler_start_failures_count", "Replicas that failed before they were ready, this term")),
+      fit_error_ratio(registry.gauge("tidegate_scheduler_fit_error_ratio", "Largest difference between predicted and allocated KV tokens of a live worker, as a share of the prediction")),
       admin_allowed(registry.counter("tidegate_scheduler_admin_calls_total", "Calls of FleetAdmin, by whether their caller may make them", {{"result", "allowed"}})),
       admin_refused(registry.counter("tidegate_scheduler_admin_calls_total", "Calls of FleetAdmin, by whether their caller may make them", {{"result", "refused"}})),
       reports(registry.counter("tidegate_scheduler_reports_total", "Worker reports taken")),

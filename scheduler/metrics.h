@@ -42,6 +42,7 @@ struct SchedulerMetrics {
   Gauge& replicas_ready;
   Gauge& restarts;
   Gauge& start_failures;
+  Gauge& fit_error_ratio;
   Counter& admin_allowed;  ///< calls of FleetAdmin whose caller may make them
   Counter& admin_refused;
   Counter& reports;

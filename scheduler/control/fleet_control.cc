@@ -165,6 +165,10 @@ void FleetControl::publish(Mono now) {
 
 void FleetControl::write_notes() {
   for (const FleetNote& note : fleet_.take_notes()) {
+    if (note.event == "fit_prediction_off") {
+      log_.warn(note.event, {kv("worker_id", note.worker_id), kv("replica", note.replica), kv("detail", note.detail)});
+      continue;
+    }
     log_.info(note.event, {kv("worker_id", note.worker_id), kv("replica", note.replica), kv("detail", note.detail)});
   }
 }
@@ -198,6 +202,7 @@ void FleetControl::update_metrics() {
   metrics_.replicas_ready.set(replicas_ready);
   metrics_.restarts.set(static_cast<double>(fleet_.reconciler().restarts_total()));
   metrics_.start_failures.set(static_cast<double>(fleet_.reconciler().start_failures_total()));
+  metrics_.fit_error_ratio.set(fleet_.fit_check().worst_error_ratio());
   metrics_.links.set(static_cast<double>(links_.size()));
   metrics_.watchers.set(static_cast<double>(watchers_.size()));
   if (fleet_.term()) {

@@ -1,9 +1,11 @@
 #include "scheduler/core/catalogue.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -49,6 +51,24 @@ Status check_option(std::string_view option, std::size_t index) {
   return fail(Code::kInvalidArgument, "bad_option", fmt::format("the value of '{}' must be a whole number", key), field);
 }
 
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return out;
+}
+
+// Of an option "key=value" that has passed check_option.
+std::optional<std::int64_t> option_number(const Deployment& deployment, std::string_view key) {
+  for (const std::string& option : deployment.options) {
+    const std::string_view text = option;
+    if (text.size() <= key.size() || !text.starts_with(key) || text[key.size()] != '=') continue;
+    std::int64_t number = 0;
+    const auto parsed = std::from_chars(text.data() + key.size() + 1, text.data() + text.size(), number);
+    if (parsed.ec == std::errc()) return number;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Status Catalogue::add(CatalogueModel model) {
@@ -66,6 +86,65 @@ const CatalogueVariant* Catalogue::find(const std::string& model, const std::str
     if (candidate.name == variant) return &candidate;
   }
   return nullptr;
+}
+
+Result<const CatalogueModel*> Catalogue::find_model(std::string_view name) const {
+  const std::string wanted = lower(name);
+  const auto found = models_.find(wanted);
+  if (found != models_.end()) return &found->second;
+  std::string alike, all;
+  for (const auto& [each, model] : models_) {
+    all += all.empty() ? each : ", " + each;
+    if (!wanted.empty() && each.find(wanted) != std::string::npos) alike += alike.empty() ? each : ", " + each;
+  }
+  return fail(Code::kNotFound, "unknown_model",
+              fmt::format("the catalogue has no model '{}'; {} {}", name, alike.empty() ? "it has" : "did you mean",
+                          alike.empty() ? all : alike),
+              "model");
+}
+
+Result<const CatalogueVariant*> find_variant(const CatalogueModel& model, std::string_view name_or_precision) {
+  std::string known;
+  for (const CatalogueVariant& variant : model.variants) {
+    if (name_or_precision.empty() || variant.name == name_or_precision || variant.precision == name_or_precision) return &variant;
+    known += known.empty() ? variant.name : ", " + variant.name;
+  }
+  return fail(Code::kNotFound, "unknown_variant",
+              fmt::format("'{}' has no variant '{}'; it has {}", model.name, name_or_precision, known), "precision");
+}
+
+Result<Fit> fit_variant(const CatalogueModel& model, const CatalogueVariant& variant, const Layout& layout,
+                        const AcceleratorKind& accelerator, const FitOptions& options) {
+  if (!model.shape || !variant.weights) {
+    return fail(Code::kFailedPrecondition, "unknown_shape",
+                fmt::format("no fit can be computed for '{}' {}: its config is not in the catalogue{}{}", model.name, variant.name,
+                            model.unknown.empty() ? "" : "; not known: ", fmt::join(model.unknown, ", ")),
+                "model");
+  }
+  TG_ASSIGN(const Layout checked, check_layout(*model.shape, layout));
+  const auto& offered = variant.layouts;
+  if (!offered.empty() && std::find(offered.begin(), offered.end(), checked) == offered.end()) {
+    std::string known;
+    for (const Layout& each : offered) known += known.empty() ? each.to_string() : ", " + each.to_string();
+    return fail(Code::kInvalidArgument, "layout_not_offered",
+                fmt::format("'{}' {} is offered as {}, not {}", model.name, variant.name, known, checked.to_string()), "layout");
+  }
+  return fit(*model.shape, *variant.weights, checked, accelerator, model.context_max, options);
+}
+
+std::int64_t predicted_kv_tokens(const Deployment& deployment, const Catalogue& catalogue) {
+  const auto model = catalogue.models().find(deployment.model);
+  if (model == catalogue.models().end() || !model->second.shape) return 0;
+  const CatalogueVariant* variant = catalogue.find(deployment.model, deployment.variant);
+  if (variant == nullptr || variant->engine != "tidegate") return 0;
+  CpuEngineMemory memory;
+  if (deployment.sequences_max > 0) memory.sequences_max = deployment.sequences_max;
+  if (const auto mib = option_number(deployment, "kv.mib")) {
+    constexpr std::int64_t kMibMax = 1 << 20;  // the worker's own limit
+    if (*mib < 1 || *mib > kMibMax) return 0;
+    memory.kv_bytes_max = *mib << 20;
+  }
+  return predicted_kv_tokens(*model->second.shape, model->second.context_max, memory);
 }
 
 Status check_deployment(const Deployment& deployment, const Catalogue& catalogue) {

@@ -24,6 +24,7 @@ void Fleet::begin_term(Term term, std::vector<Deployment> desired, Mono now, Wal
 void Fleet::end_term() {
   term_.reset();
   workers_ = WorkerTable(settings_.workers);
+  fit_check_.clear();
   deployments_.clear();
   processes_.clear();
   processes_known_ = false;
@@ -51,9 +52,12 @@ Fleet::LinkAnswer Fleet::on_report(LinkId link, WorkerReport report, Mono now) {
   const std::string id = report.worker_id;
   const std::string replica = report.replica;
   switch (workers_.report(link, std::move(report), now)) {
-    case WorkerTable::Registration::kKnown: return LinkAnswer::kNone;
+    case WorkerTable::Registration::kKnown:
+      check_fit(id);
+      return LinkAnswer::kNone;
     case WorkerTable::Registration::kNew:
       note("worker_registered", id, replica);
+      check_fit(id);
       return LinkAnswer::kWelcome;
     case WorkerTable::Registration::kDuplicateReplica:
       if (!told_to_go_.insert(link).second) return LinkAnswer::kNone;
@@ -61,6 +65,18 @@ Fleet::LinkAnswer Fleet::on_report(LinkId link, WorkerReport report, Mono now) {
       return LinkAnswer::kDrain;
   }
   return LinkAnswer::kNone;
+}
+
+// Only of a deployment we know: of a worker started by hand nobody knows how it was started.
+void Fleet::check_fit(const std::string& worker_id) {
+  const WorkerReport& report = workers_.workers().at(worker_id).report;
+  const auto found = deployments_.find(report.deployment);
+  if (found == deployments_.end() || report.state != WorkerState::kReady || fit_check_.has_judged(report.worker_id)) return;
+  Deployment as_started = found->second;
+  as_started.sequences_max = report.sequences_max;  // the spec may have changed since
+  const std::int64_t predicted = predicted_kv_tokens(as_started, catalogue_);
+  const auto finding = fit_check_.judge(report.worker_id, report.state, report.kv_tokens_capacity, predicted);
+  if (finding && finding->is_off()) note("fit_prediction_off", report.worker_id, report.replica, finding->to_string());
 }
 
 void Fleet::on_link_closed(LinkId link, Mono now) {
@@ -77,6 +93,7 @@ void Fleet::on_processes(std::vector<ReplicaProcess> processes, Mono) {
     // Only a new death removes the worker: the replica's next worker may have registered already.
     if (!process.alive && !death_known) {
       if (const auto gone = workers_.replica_died(process.replica)) {
+        fit_check_.forget(gone->worker_id);
         note("worker_died", gone->worker_id, process.replica, process.exit);
       }
     }
@@ -116,7 +133,10 @@ void Fleet::scale(Mono now, Wall wall) {
 std::vector<FleetAction> Fleet::tick(Mono now, std::optional<Wall> wall) {
   std::vector<FleetAction> actions;
   if (!term_) return actions;
-  for (const WorkerReport& lost : workers_.tick(now)) note("worker_lost", lost.worker_id, lost.replica);
+  for (const WorkerReport& lost : workers_.tick(now)) {
+    fit_check_.forget(lost.worker_id);
+    note("worker_lost", lost.worker_id, lost.replica);
+  }
   publish();
   if (!processes_known_) return actions;  // never start what may be running
   scale(now, wall.value_or(term_wall_ + std::chrono::duration_cast<Wall::duration>(now - term_began_)));

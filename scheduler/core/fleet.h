@@ -10,6 +10,7 @@
 
 #include "scheduler/core/autoscaler.h"
 #include "scheduler/core/catalogue.h"
+#include "scheduler/core/fit_check.h"
 #include "scheduler/core/reconciler.h"
 #include "scheduler/core/route_book.h"
 #include "scheduler/core/worker_table.h"
@@ -74,6 +75,7 @@ class Fleet {
   const Autoscaler& autoscaler() const { return autoscaler_; }
   const Reconciler& reconciler() const { return reconciler_; }
   const Catalogue& catalogue() const { return catalogue_; }
+  const FitCheck& fit_check() const { return fit_check_; }
   /// What happened since the last call.
   std::vector<FleetNote> take_notes();
 
@@ -81,6 +83,7 @@ class Fleet {
   void publish();
   void scale(Mono now, Wall wall);
   std::map<std::string, ReplicaWorker> replica_workers() const;
+  void check_fit(const std::string& worker_id);
   void note(std::string event, std::string worker_id, std::string replica, std::string detail = {});
 
   const Catalogue& catalogue_;
@@ -90,6 +93,7 @@ class Fleet {
   Reconciler reconciler_;
   Autoscaler autoscaler_;
   RouteBook routes_;
+  FitCheck fit_check_;
   std::map<std::string, Deployment> deployments_;
   std::map<std::string, ReplicaProcess> processes_;
   Mono term_began_{};

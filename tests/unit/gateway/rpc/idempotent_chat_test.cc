@@ -259,7 +259,7 @@ TEST_F(IdempotentChatTest, AnotherRequestUnderTheSameKeyIsRefusedAndAnotherCalle
   ASSERT_TRUE(first(request()).status.ok());
   const Heard reused = chat(request("another"), {"key-1"});
   EXPECT_EQ(reused.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(reused.reason(), "idempotency_key_reused");
+  EXPECT_EQ(reused.reason(), "idempotency_mismatch");
   EXPECT_EQ(reused.trailing.at("x-should-retry"), "false");
   auto other = chat_soon(request(), {"key-1"}, "other-key");
   answer(1);

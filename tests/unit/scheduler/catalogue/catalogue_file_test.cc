@@ -46,6 +46,43 @@ TEST(CatalogueFile, BadEntryIsRefusedWithTheFieldsName) {
   EXPECT_EQ(refused_field(with("\"parameters\"", "\"params\"")), "variants[0].params");
 }
 
+constexpr std::string_view kShaped = R"({"name": "m", "architecture": "A", "context_max": 1024, "licence": "MIT",
+  "capabilities": ["tools"], "unknown": ["its date"], "shape": {"num_hidden_layers": 2, "hidden_size": 8, "vocab_size": 10,
+  "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 16},
+  "variants": [{"name": "a", "precision": "bf16", "kv": "f32", "layouts": ["TP2"], "engine": "external"}]})";
+
+std::string shaped(std::string_view from, std::string_view to) {
+  std::string text(kShaped);
+  return text.replace(text.find(from), from.size(), to);
+}
+
+TEST(CatalogueFile, SizesOfAModelWithAShapeAreComputed) {
+  const auto model = parse_catalogue_model(kShaped);
+  ASSERT_TRUE(model) << model.error().to_string();
+  ASSERT_TRUE(model->shape);
+  EXPECT_EQ(model->shape->head_dim, 2);
+  EXPECT_TRUE(model->capabilities.tools);
+  EXPECT_FALSE(model->capabilities.reasoning);
+  EXPECT_EQ(model->unknown, std::vector<std::string>{"its date"});
+  const CatalogueVariant& variant = model->variants[0];
+  // Attention 64+32+32+64, FFN 3 x 128, two norms of 8; two layers, a last norm, two tables of 80.
+  EXPECT_EQ(variant.parameters, 2 * (192 + 384 + 16) + 8 + 160);
+  EXPECT_EQ(variant.weight_bytes, 2 * variant.parameters);
+  EXPECT_EQ(variant.kv_bytes_per_token, 2 * 2 * 2 * 2 * 4);
+  EXPECT_EQ(variant.layouts.size(), 1u);
+}
+
+TEST(CatalogueFile, WhatContradictsTheShapeIsRefused) {
+  EXPECT_EQ(refused_field(shaped("\"kv\"", "\"parameters\": 5, \"kv\"")), "variants[0].parameters");
+  EXPECT_EQ(refused_field(shaped("\"bf16\"", "\"fp4\"")), "variants[0].precision");
+  EXPECT_EQ(refused_field(shaped("f32", "f64")), "variants[0].kv");
+  EXPECT_EQ(refused_field(shaped("TP2", "TP3")), "variants[0].layouts");
+  EXPECT_EQ(refused_field(shaped("tools", "dance")), "capabilities");
+  EXPECT_EQ(refused_field(shaped("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3")), "shape.num_key_value_heads");
+  EXPECT_EQ(refused_field(shaped("vocab_size", "vocabulary")), "shape.vocabulary");
+  EXPECT_EQ(refused_field(with("\"path\": \"m\"", "\"kv\": \"f32\"")), "variants[0].kv");
+}
+
 TEST(CatalogueFile, FolderIsRefusedWholeAndTheFileNamed) {
   test::TempDir folder;
   EXPECT_EQ(load_catalogue(folder.path()).error().reason, "no_catalogue");

@@ -4,6 +4,7 @@
 
 #include "tests/support/sim_clock.h"
 #include "tests/unit/scheduler/core/test_catalogue.h"
+#include "tests/unit/scheduler/core/test_shapes.h"
 
 namespace tidegate::scheduler {
 namespace {
@@ -43,6 +44,40 @@ TEST_F(FleetTest, WithoutATermNothingIsAcceptedAndNothingIsDone) {
   EXPECT_EQ(report(1, "w1"), Answer::kRefuse);
   processes({process("1", true)});
   EXPECT_EQ(tick(), 0u);
+}
+
+TEST_F(FleetTest, AWorkerWhoseMemoryIsNotAsPredictedIsNotedOnce) {
+  CatalogueModel model{.name = "shaped", .context_max = 1024};
+  model.shape = v3_shape();
+  model.variants.push_back({.name = "fp8", .path = "shaped", .engine = "tidegate", .weights = Precision::kFp8Block});
+  Catalogue with_shape = test_catalogue();
+  ASSERT_TRUE(with_shape.add(model));
+  Fleet judging{with_shape, {.models_folder = "/models"}, 1};
+  judging.begin_term(1, {{.name = "d", .model = "shaped", .variant = "fp8"}}, clock.mono(), clock.wall());
+  const std::int64_t predicted = predicted_kv_tokens({.name = "d", .model = "shaped", .variant = "fp8", .sequences_max = 4}, with_shape);
+  ASSERT_GT(predicted, 0);
+  const auto tell = [&](LinkId link, std::string id, std::int64_t capacity) {
+    judging.on_report(link,
+                      {.worker_id = std::move(id), .deployment = "d", .replica = "d-" + std::to_string(link), .model = "shaped",
+                       .state = WorkerState::kReady, .sequences_max = 4, .kv_tokens_capacity = capacity},
+                      clock.mono());
+  };
+  const auto off_notes = [&] {
+    std::size_t count = 0;
+    for (const FleetNote& each : judging.take_notes()) count += each.event == "fit_prediction_off" ? 1 : 0;
+    return count;
+  };
+  tell(1, "good", predicted);
+  EXPECT_EQ(off_notes(), 0u);
+  EXPECT_EQ(judging.fit_check().worst_error_ratio(), 0);
+  tell(2, "short", predicted / 2);
+  tell(2, "short", predicted / 2);
+  EXPECT_EQ(off_notes(), 1u);
+  EXPECT_NEAR(judging.fit_check().worst_error_ratio(), 0.5, 0.01);
+  clock.advance(4s);
+  tell(1, "good", predicted);
+  judging.tick(clock.mono());
+  EXPECT_EQ(judging.fit_check().worst_error_ratio(), 0);  // the short one is lost
 }
 
 TEST_F(FleetTest, NothingIsStartedBeforeTheDriverSaidWhatRuns) {
