@@ -62,7 +62,9 @@ Micros Cover::solve(const std::vector<CoverItem>& items, const CoverAsk& ask, st
   const std::int64_t unit = std::max<std::int64_t>(1, ceil_div(std::max(missing_now, missing_most / 3), std::max<std::int64_t>(1, steps)));
   const auto to_steps = [&](std::int64_t throughput) { return kOptimistic ? throughput / unit : ceil_div(throughput, unit); };
   steps_ = std::max<std::int64_t>(0, to_steps(std::max<std::int64_t>(0, ask.target + lost - ask.have_throughput)));
-  counts_ = std::max<std::int64_t>(0, ask.count_min - ask.have_count);
+  // One replica at least, two where one does not count, is no rule of its own: without them nothing is served.
+  const std::int64_t implied = ask.loses_one ? 2 : 1;
+  counts_ = ask.count_min <= implied ? 0 : std::max<std::int64_t>(0, ask.count_min - ask.have_count);
   const std::int64_t columns = steps_ + 1;
   cost_.assign(static_cast<std::size_t>((counts_ + 1) * columns), kNone);
   cost_[0] = 0;

@@ -8,19 +8,16 @@ namespace tidegate::scheduler::placement {
 namespace {
 
 constexpr Micros kMoneyMax = 100'000'000'000'000'000;
-// Steps of throughput for each replica that is likely bought: fine enough to steer, and what the bound is told in.
-constexpr std::int64_t kSteeringSteps = 16;
-constexpr std::int64_t kSteeringStepsMost = 384;
-constexpr std::int64_t kFineSteps = 192;
-constexpr std::int64_t kFineStepsMost = 8192;
 constexpr std::int64_t kStepsLeast = 48;
 // From here on parts of replicas are as good as whole ones for steering.
 constexpr std::int64_t kReplicasLinear = 24;
 // Of the ascent, found by trial on inventories of 60 pools at 30 to 95 % use.
-constexpr double kGapFirst = 0.05;
+constexpr double kGapCoarse = 0.05;
+constexpr double kGapFine = 0.03;
 constexpr double kGapShrink = 0.75;
-constexpr int kPatience = 6;
+constexpr int kPatience = 8;
 constexpr double kMomentum = 0.6;
+constexpr double kMeanWeight = 0.06;  // of the newest choice in the mean
 
 std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
 
@@ -61,7 +58,7 @@ Micros Dual::value() const {
   return std::max<Micros>(0, value);
 }
 
-Micros Dual::evaluate_need(const Need& need, const Prices& prices, Values* use) {
+Micros Dual::evaluate_need(const Need& need, const Prices& prices, Fineness fineness, Values* use) {
   items_.clear();
   sources_.clear();
   double best_ratio = 0;
@@ -104,12 +101,12 @@ Micros Dual::evaluate_need(const Need& need, const Prices& prices, Values* use) 
   const Micros refused = need.refusal + need.drain_all;
   if (items_.empty()) return refused;
   Micros served = 0;
+  drop_dominated(need);
   const bool is_many = likely > kReplicasLinear;
   if (is_many || use == nullptr) served = cover_.linear_bound(items_, ask, use != nullptr ? &bought_ : nullptr);
   if (!is_many || use == nullptr) {
-    const std::int64_t steps_most = use != nullptr ? kSteeringStepsMost : kFineStepsMost;
-    const std::int64_t steps_a_replica = use != nullptr ? kSteeringSteps : kFineSteps;
-    const std::int64_t steps = std::clamp(std::min(likely, steps_most) * steps_a_replica, kStepsLeast, steps_most);
+    const std::int64_t most = fineness.steps_most;
+    const std::int64_t steps = std::clamp(std::min(likely, most) * fineness.steps_a_replica, kStepsLeast, most);
     served = std::max(served, cover_.bound(items_, ask, steps, use != nullptr ? &counts_ : nullptr));
   }
   if (served >= need.refusal) return refused;
@@ -118,24 +115,68 @@ Micros Dual::evaluate_need(const Need& need, const Prices& prices, Values* use) 
     const double count = is_many ? bought_[i] / static_cast<double>(items_[i].throughput) : static_cast<double>(counts_[i]);
     if (count <= 0) continue;
     const Option& option = *sources_[i];
+    use->chosen.push_back({use->needs.size(), static_cast<std::size_t>(&option - need.options.data()), count});
     use->pool_use[at(option.pool)] += count * option.gpus;
     for (const std::int32_t quota : option.quotas) use->quota_use[at(quota)] += count * option.gpus;
   }
   return served + need.drain_all;
 }
 
-void Dual::evaluate(const Prices& prices, Values& out) {
+/// Leaves out what some copies of a smaller one, or one larger one, do at least as well for no more money.
+void Dual::drop_dominated(const Need& need) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const CoverItem& item = items_[i];
+    const auto does_as_well = [&](const CoverItem& other) {
+      if (&other == &item || other.count_max != std::numeric_limits<std::int64_t>::max()) return false;
+      // A larger one is no better where the largest does not count.
+      if (other.throughput > item.throughput) return !need.loses_one && other.cost <= item.cost;
+      if (other.throughput == item.throughput) return other.cost < item.cost;
+      const std::int64_t copies = (item.throughput + other.throughput - 1) / other.throughput;
+      return other.cost <= item.cost / copies;
+    };
+    is_dominated_.resize(items_.size());
+    is_dominated_[i] = std::any_of(items_.begin(), items_.end(), does_as_well) ? 1 : 0;
+  }
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    if (is_dominated_[i] != 0) continue;
+    items_[kept] = items_[i];
+    sources_[kept++] = sources_[i];
+  }
+  items_.resize(kept);
+  sources_.resize(kept);
+}
+
+void Dual::evaluate(const Prices& prices, Fineness fineness, Values& out) {
   out.needs.clear();
+  out.chosen.clear();
   out.pool_use.assign(prices.pools.size(), 0);
   out.quota_use.assign(prices.quotas.size(), 0);
   out.total = -paid_for_capacity(prices);
   for (const Need& need : model_.needs()) {
-    out.needs.push_back(evaluate_need(need, prices, &out));
+    out.needs.push_back(evaluate_need(need, prices, fineness, &out));
     out.total += out.needs.back();
   }
 }
 
-std::int64_t Dual::ascend(std::int64_t evaluations_max, const std::function<bool()>& is_time_up) {
+void Dual::average(const Values& values, double weight) {
+  if (mean_.empty()) {
+    for (const Need& need : model_.needs()) mean_.emplace_back(need.options.size(), 0.0);
+  }
+  for (auto& need : mean_) {
+    for (double& each : need) each *= 1 - weight;
+  }
+  for (const Chosen& chosen : values.chosen) mean_[chosen.need][chosen.option] += weight * chosen.count;
+}
+
+std::int64_t Dual::ascend(std::int64_t coarse_max, std::int64_t fine_max, const std::function<bool()>& is_coarse_over,
+                          const std::function<bool()>& is_time_up) {
+  std::int64_t done = ascend(coarse_max, kCoarse, kGapCoarse, is_coarse_over);
+  if (fine_max > 0 && !is_time_up()) done += ascend(fine_max, kFine, kGapFine, is_time_up);
+  return done;
+}
+
+std::int64_t Dual::ascend(std::int64_t evaluations_max, Fineness fineness, double gap_share, const std::function<bool()>& is_time_up) {
   const Problem& problem = model_.problem();
   const std::size_t pools = best_.pools.size();
   const std::size_t size = pools + best_.quotas.size();
@@ -157,13 +198,14 @@ std::int64_t Dual::ascend(std::int64_t evaluations_max, const std::function<bool
   load(best_);
   Prices now = best_;
   Values values;
-  evaluate(now, values);
+  evaluate(now, fineness, values);
   best_needs_ = values.needs;
   is_evaluated_ = true;
   Micros best = values.total;
-  double gap = kGapFirst * std::max(1.0, std::abs(static_cast<double>(best)));
+  double gap = gap_share * std::max(1.0, std::abs(static_cast<double>(best)));
   int without_progress = 0;
   std::int64_t done = 1;
+  const bool is_averaged = fineness.steps_a_replica > kCoarse.steps_a_replica;
   for (; done < evaluations_max && !is_time_up(); ++done) {
     double norm = 0;
     for (std::size_t i = 0; i < size; ++i) {
@@ -182,7 +224,8 @@ std::int64_t Dual::ascend(std::int64_t evaluations_max, const std::function<bool
       const Micros price = std::clamp<Micros>(std::llround(x[i] * scale[i]), 0, price_max_);
       (i < pools ? now.pools[i] : now.quotas[i - pools]) = price;
     }
-    evaluate(now, values);
+    evaluate(now, fineness, values);
+    if (is_averaged) average(values, std::max(kMeanWeight, 1.0 / static_cast<double>(done)));
     const bool is_progress = static_cast<double>(values.total - best) > gap * 0.02;
     if (static_cast<double>(values.total - best) > gap * 0.5) gap *= 2;  // far away still
     if (values.total > best) {
@@ -198,7 +241,7 @@ std::int64_t Dual::ascend(std::int64_t evaluations_max, const std::function<bool
     load(best_);
     std::fill(direction.begin(), direction.end(), 0.0);
     now = best_;
-    evaluate(now, values);
+    evaluate(now, fineness, values);
     ++done;
   }
   return done;
@@ -207,13 +250,13 @@ std::int64_t Dual::ascend(std::int64_t evaluations_max, const std::function<bool
 void Dual::refine(const std::function<bool()>& is_time_up) {
   if (!is_evaluated_) {
     Values values;
-    evaluate(best_, values);
+    evaluate(best_, kCoarse, values);
     best_needs_ = values.needs;
     is_evaluated_ = true;
   }
   for (std::size_t d = 0; d < best_needs_.size(); ++d) {
     if (is_time_up()) return;
-    best_needs_[d] = std::max(best_needs_[d], evaluate_need(model_.needs()[d], best_, nullptr));
+    best_needs_[d] = std::max(best_needs_[d], evaluate_need(model_.needs()[d], best_, kRefining, nullptr));
   }
 }
 

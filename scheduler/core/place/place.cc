@@ -1,7 +1,9 @@
 #include "scheduler/core/place/place.h"
 
 #include <algorithm>
+#include <memory>
 #include <span>
+#include <fmt/format.h>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -15,9 +17,11 @@ namespace tidegate::scheduler::placement {
 
 namespace {
 
-constexpr std::int64_t kEvaluationsMost = 260;
+constexpr std::int64_t kEvaluationsCoarse = 100;
+constexpr std::int64_t kEvaluationsFine = 80;
 // Shares of the time: the bound's prices first, the search next, then the bound in fine steps and the words.
-constexpr double kPricesUntil = 0.22;
+constexpr double kCoarsePricesUntil = 0.10;
+constexpr double kPricesUntil = 0.25;
 constexpr double kSearchUntil = 0.90;
 constexpr double kBoundUntil = 0.98;
 constexpr std::int64_t kReplanRounds = 4'000;
@@ -136,10 +140,20 @@ Result<Plan> place(const Problem& problem, const Budget& budget, const Plan* pre
   TG_ASSIGN(const Model model, Model::compile(problem));
   Dual dual(model);
   if (previous != nullptr) use_prices(model, *previous, dual);
-  dual.ascend(kEvaluationsMost, [&] { return progress.time() >= kPricesUntil; });
-  Search search(model, dual.prices(), budget.seed);
-  search.keep_current();
-  search.insert_all([&] { return progress.time() >= kSearchUntil; });
+  dual.ascend(kEvaluationsCoarse, kEvaluationsFine, [&] { return progress.time() >= kCoarsePricesUntil; },
+              [&] { return progress.time() >= kPricesUntil; });
+  // Two ways to begin: from what runs, and from what the prices would choose. The cheaper one goes on.
+  const auto is_over = [&] { return progress.time() >= kSearchUntil; };
+  auto search = std::make_unique<Search>(model, dual.prices(), budget.seed);
+  search->keep_current();
+  search->insert_all(is_over);
+  if (!dual.mean_choice().empty()) {
+    auto other = std::make_unique<Search>(model, dual.prices(), budget.seed);
+    other->take_whole(dual.mean_choice());
+    other->insert_all(is_over);
+    if (getenv("DBG")) fmt::print("keep {} mean {}\n", search->cost() / 1000000, other->cost() / 1000000);
+    if (other->cost() < search->cost()) std::swap(search, other);
+  }
   const double from = progress.time();
   std::int64_t asked = 0;
   const auto gone = [&] {
@@ -148,9 +162,9 @@ Result<Plan> place(const Problem& problem, const Budget& budget, const Plan* pre
     const double time = from >= kSearchUntil ? 1 : std::max(0.0, (progress.time() - from) / (kSearchUntil - from));
     return std::max(rounds, budget.clock == nullptr ? 0.0 : time);
   };
-  const std::int64_t rounds = search.improve(gone, nullptr);
+  const std::int64_t rounds = search->improve(gone, nullptr);
   dual.refine([&] { return progress.time() >= kBoundUntil; });
-  Plan plan = report(model, search, dual, [&] { return progress.time() >= 1; });
+  Plan plan = report(model, *search, dual, [&] { return progress.time() >= 1; });
   plan.iterations = rounds;
   return plan;
 }
@@ -160,7 +174,7 @@ Result<Plan> replan(const Problem& problem, const Plan& previous, const Budget& 
   TG_ASSIGN(const Model model, Model::compile(problem));
   Dual dual(model);
   use_prices(model, previous, dual);
-  dual.ascend(1, [] { return false; });
+  dual.ascend(1, 0, [] { return false; }, [] { return false; });
   Search search(model, dual.prices(), budget.seed);
   search.keep_current();
   const std::vector<std::int32_t> hit = search.unserved();

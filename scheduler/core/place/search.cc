@@ -10,6 +10,7 @@ namespace {
 constexpr double kNoise = 0.15;             // of a pool's prices in a round
 constexpr std::uint64_t kRuinedMost = 5;    // demands in a round
 constexpr std::size_t kRuinedReplicasMost = 12;  // of one of them, when it has many
+constexpr double kRoundUp = 0.1;            // of a part of a replica
 constexpr double kHeatFirst = 0.06;         // of the mean cost of a demand
 constexpr int kRegretsAnInsertion = 4;
 
@@ -171,6 +172,33 @@ std::vector<std::int32_t> Search::hold_refused() {
     held.push_back(static_cast<std::int32_t>(i));
   }
   return held;
+}
+
+void Search::take_whole(const std::vector<std::vector<double>>& choice) {
+  for (std::int32_t d = 0; d < static_cast<std::int32_t>(states_.size()); ++d) {
+    const Need& need = model_.needs()[at(d)];
+    NeedState& state = states_[at(d)];
+    items_.clear();
+    sources_.clear();
+    counts_.clear();
+    for (std::size_t i = 0; i < need.options.size(); ++i) {
+      const auto whole = static_cast<std::int64_t>(choice[at(d)][i] + kRoundUp);
+      if (whole == 0) continue;
+      const auto olds = static_cast<std::int64_t>(need.options[i].olds.size());
+      for (const bool is_kept : {true, false}) {
+        items_.push_back({need.options[i].throughput, 0, whole});
+        sources_.push_back({static_cast<std::int32_t>(i), is_kept});
+        counts_.push_back(is_kept ? std::min(olds, whole) : std::max<std::int64_t>(0, whole - olds));
+      }
+    }
+    if (items_.empty()) continue;
+    mark(d);
+    cost_ -= state.cost;
+    realise(need, state);
+    trim(need, state);
+    state.cost = cost_of(need, state.replicas);
+    cost_ += state.cost;
+  }
 }
 
 Micros Search::regret(std::int32_t need) {

@@ -37,6 +37,8 @@ class Search {
 
   /// Everything of `current` that may stay does, whatever it costs.
   void keep_current();
+  /// Whole replicas of a plan with parts of replicas (Dual::mean_choice), as far as they fit, kept ones first.
+  void take_whole(const std::vector<std::vector<double>>& choice);
   /// Completes what is refused or short, largest regret first: what the demand would pay more if its best pool were
   /// closed. The prices of scarcity are part of every comparison.
   void insert_all(const std::function<bool()>& is_time_up);
