@@ -35,6 +35,8 @@ class Dual {
   /// Replicas of each need by option, as the fine ascent's choices were on average: near the best plan with parts of
   /// replicas, where its prices waver between two choices. Empty when there was no fine ascent.
   const std::vector<std::vector<double>>& mean_choice() const { return mean_; }
+  /// What each need pays at least under prices(), scarcity included.
+  const std::vector<Micros>& needs_least() const { return best_needs_; }
   Micros value() const;
 
  private:

@@ -144,11 +144,11 @@ Result<Plan> place(const Problem& problem, const Budget& budget, const Plan* pre
               [&] { return progress.time() >= kPricesUntil; });
   // Two ways to begin: from what runs, and from what the prices would choose. The cheaper one goes on.
   const auto is_over = [&] { return progress.time() >= kSearchUntil; };
-  auto search = std::make_unique<Search>(model, dual.prices(), budget.seed);
+  auto search = std::make_unique<Search>(model, dual.prices(), dual.needs_least(), budget.seed);
   search->keep_current();
   search->insert_all(is_over);
   if (!dual.mean_choice().empty()) {
-    auto other = std::make_unique<Search>(model, dual.prices(), budget.seed);
+    auto other = std::make_unique<Search>(model, dual.prices(), dual.needs_least(), budget.seed);
     other->take_whole(dual.mean_choice());
     other->insert_all(is_over);
     if (getenv("DBG")) fmt::print("keep {} mean {}\n", search->cost() / 1000000, other->cost() / 1000000);
@@ -175,7 +175,7 @@ Result<Plan> replan(const Problem& problem, const Plan& previous, const Budget& 
   Dual dual(model);
   use_prices(model, previous, dual);
   dual.ascend(1, 0, [] { return false; }, [] { return false; });
-  Search search(model, dual.prices(), budget.seed);
+  Search search(model, dual.prices(), dual.needs_least(), budget.seed);
   search.keep_current();
   const std::vector<std::int32_t> hit = search.unserved();
   search.insert_all([&] { return progress.time() >= kSearchUntil; });

@@ -11,15 +11,15 @@ constexpr double kNoise = 0.15;             // of a pool's prices in a round
 constexpr std::uint64_t kRuinedMost = 5;    // demands in a round
 constexpr std::size_t kRuinedReplicasMost = 12;  // of one of them, when it has many
 constexpr double kRoundUp = 0.1;            // of a part of a replica
-constexpr double kHeatFirst = 0.06;         // of the mean cost of a demand
+constexpr double kHeatFirst = 0.005;         // of the mean cost of a demand
 constexpr int kRegretsAnInsertion = 4;
 
 std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
 
 }  // namespace
 
-Search::Search(const Model& model, Prices prices, std::uint64_t seed)
-    : model_(model), prices_(std::move(prices)), rng_(seed), packing_(model) {
+Search::Search(const Model& model, Prices prices, std::vector<Micros> least, std::uint64_t seed)
+    : model_(model), prices_(std::move(prices)), least_(std::move(least)), rng_(seed), packing_(model) {
   states_.resize(model.needs().size());
   is_changed_.assign(states_.size(), 0);
   is_old_used_.assign(model.olds().size(), 0);
@@ -251,34 +251,69 @@ void Search::insert_all(const std::function<bool()>& is_time_up) {
   remember_best();
 }
 
-void Search::choose_ruined(const std::vector<std::int32_t>* among, std::vector<std::int32_t>& ruined) {
+double Search::price_a_token(const Option& option, bool is_kept) const {
+  const Micros cost = option.run + priced(option) + (is_kept ? -option.drain : option.start);
+  return static_cast<double>(cost) * noise_[at(option.pool)] / static_cast<double>(option.throughput);
+}
+
+/// How much more a demand pays, scarcity included, than it must.
+double Search::badness(std::int32_t need) const {
+  const Need& of = model_.needs()[at(need)];
+  Micros paid = states_[at(need)].cost;
+  for (const Placed& placed : states_[at(need)].replicas) paid += priced(of.options[at(placed.option)]);
+  return static_cast<double>(paid - least_[at(need)]);
+}
+
+/// A demand that pays too much, and some of those who are where it would rather be. Returns that pool, or -1.
+std::int32_t Search::choose_ruined(const std::vector<std::int32_t>* among, std::vector<std::int32_t>& ruined) {
   ruined.clear();
   const auto pick = [&](std::size_t size) { return static_cast<std::size_t>(rng_.below(size)); };
-  const std::int32_t first = among != nullptr ? (*among)[pick(among->size())] : static_cast<std::int32_t>(pick(states_.size()));
+  const auto any = [&] { return among != nullptr ? (*among)[pick(among->size())] : static_cast<std::int32_t>(pick(states_.size())); };
+  std::int32_t first = any();
+  if (const std::int32_t other = any(); badness(other) > badness(first)) first = other;
   ruined.push_back(first);
   const Need& need = model_.needs()[at(first)];
-  if (need.options.empty()) return;
+  if (need.options.empty()) return -1;
+  const Option* wish = nullptr;
+  if (rng_.below(3) == 0) {
+    wish = &need.options[pick(need.options.size())];
+  } else {
+    for (const Option& option : need.options) {
+      if (wish == nullptr || price_a_token(option, false) < price_a_token(*wish, false)) wish = &option;
+    }
+  }
+  const auto& users = users_[at(wish->pool)];
   const std::size_t wanted = 1 + pick(kRuinedMost);
-  for (int tries = 0; ruined.size() < wanted && tries < 12; ++tries) {
-    const auto& replicas = states_[at(first)].replicas;
-    // Where it is, or where it would like to be.
-    const std::size_t option = replicas.empty() || rng_.below(2) == 0 ? pick(need.options.size()) : at(replicas[pick(replicas.size())].option);
-    const auto& users = users_[at(need.options[option].pool)];
-    if (users.empty()) continue;
+  for (int tries = 0; ruined.size() < wanted && tries < 8 && !users.empty(); ++tries) {
     const std::int32_t other = users[pick(users.size())];
     if (std::find(ruined.begin(), ruined.end(), other) == ruined.end()) ruined.push_back(other);
   }
+  return wish->pool;
 }
 
-void Search::ruin(std::int32_t need) {
+/// Takes replicas away: of a large demand only some, those in `pool` and the dearest first. The rest is as good as it
+/// was, and choosing all anew takes long.
+void Search::ruin(std::int32_t need, std::int32_t pool) {
   NeedState& state = states_[at(need)];
   const std::size_t size = state.replicas.size();
-  // Of a large one only a part: the rest is as good as it was, and choosing all anew takes long.
   if (size < 4 || rng_.below(size < 16 ? 3 : 24) == 0) return clear(need);
   const Need& of = model_.needs()[at(need)];
   mark(need);
   const std::size_t gone = 1 + static_cast<std::size_t>(rng_.below(std::min<std::size_t>(size / 2, kRuinedReplicasMost)));
-  while (state.replicas.size() > size - gone) remove(of, state, static_cast<std::size_t>(rng_.below(state.replicas.size())));
+  while (state.replicas.size() > size - gone) {
+    std::size_t worst = 0;
+    double worst_price = -1;
+    for (int tries = 0; tries < 4; ++tries) {
+      const std::size_t index = static_cast<std::size_t>(rng_.below(state.replicas.size()));
+      const Placed& placed = state.replicas[index];
+      const Option& option = of.options[at(placed.option)];
+      const double price = price_a_token(option, placed.old >= 0) * (option.pool == pool ? 4 : 1);
+      if (price <= worst_price) continue;
+      worst = index;
+      worst_price = price;
+    }
+    remove(of, state, worst);
+  }
 }
 
 std::int64_t Search::improve(const std::function<double()>& progress, const std::vector<std::int32_t>* among) {
@@ -296,11 +331,11 @@ std::int64_t Search::improve(const std::function<double()>& progress, const std:
   for (; gone < 1; ++rounds) {
     if (rounds % kRoundsALook == 0 && (gone = progress()) >= 1) break;
     for (double& each : noise_) each = 1 - kNoise + 2 * kNoise * rng_.unit();
-    choose_ruined(among, ruined);
+    const std::int32_t pool = choose_ruined(among, ruined);
     const Micros cost_before = cost_;
     before.clear();
     for (const std::int32_t need : ruined) before.push_back(states_[at(need)]);
-    for (const std::int32_t need : ruined) ruin(need);
+    for (const std::int32_t need : ruined) ruin(need, need == ruined.front() ? -1 : pool);
     for (std::size_t i = ruined.size(); i > 1; --i) {
       const std::size_t j = static_cast<std::size_t>(rng_.below(i));
       std::swap(ruined[i - 1], ruined[j]);

@@ -33,7 +33,8 @@ class Search {
   /// Rounds between two looks at `progress`.
   static constexpr std::int64_t kRoundsALook = 8;
 
-  Search(const Model& model, Prices prices, std::uint64_t seed);
+  /// `least`: of each need, what it pays at least under these prices (Dual::needs_least).
+  Search(const Model& model, Prices prices, std::vector<Micros> least, std::uint64_t seed);
 
   /// Everything of `current` that may stay does, whatever it costs.
   void keep_current();
@@ -85,8 +86,10 @@ class Search {
   void fill_most(const Need& need, NeedState& state);
   // search.cc
   void clear(std::int32_t need);
-  void choose_ruined(const std::vector<std::int32_t>* among, std::vector<std::int32_t>& ruined);
-  void ruin(std::int32_t need);
+  std::int32_t choose_ruined(const std::vector<std::int32_t>* among, std::vector<std::int32_t>& ruined);
+  void ruin(std::int32_t need, std::int32_t pool);
+  double badness(std::int32_t need) const;
+  double price_a_token(const Option& option, bool is_kept) const;
   void restore(std::int32_t need, const NeedState& to);
   void remember_best();
   void return_to_best();
@@ -94,6 +97,7 @@ class Search {
 
   const Model& model_;
   Prices prices_;
+  std::vector<Micros> least_;
   Rng rng_;
   Cover cover_;
   Packing packing_;
