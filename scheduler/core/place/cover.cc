@@ -24,31 +24,34 @@ Micros Cover::bound(const std::vector<CoverItem>& items, const CoverAsk& ask, st
   return solve<true>(items, ask, steps, counts);
 }
 
-void Cover::run_stage(const Stage& stage, std::int64_t weight, Micros cost, bool keeps_choice) {
+template <bool kKeepsChoice>
+void Cover::run_stage(const Stage& stage, std::int64_t weight, Micros cost) {
   const std::int64_t columns = steps_ + 1;
   const std::size_t states = static_cast<std::size_t>((counts_ + 1) * columns);
-  if (keeps_choice) taken_.resize(taken_.size() + states, 0);
-  char* const taken = keeps_choice ? taken_.data() + taken_.size() - states : nullptr;
-  const std::int64_t by = std::min(steps_, weight * stage.copies);
+  if (kKeepsChoice) taken_.resize(taken_.size() + states, 0);
+  char* const taken = kKeepsChoice ? taken_.data() + taken_.size() - states : nullptr;
+  const std::int64_t by = std::min(columns, weight * stage.copies);
   const Micros price = cost > kNone / stage.copies ? kNone : cost * stage.copies;
-  const auto relax = [&](std::int64_t row, std::int64_t source, std::int64_t column) {
-    const Micros with = cost_[static_cast<std::size_t>(source * columns + std::max<std::int64_t>(0, column - by))] + price;
-    Micros& best = cost_[static_cast<std::size_t>(row * columns + column)];
-    if (with >= best) return;
-    best = with;
-    if (taken != nullptr) taken[row * columns + column] = 1;
-  };
-  if (stage.is_unlimited) {
-    // Ascending: a state may build on one that this item made already.
-    for (std::int64_t row = 0; row <= counts_; ++row) {
-      const std::int64_t source = std::max<std::int64_t>(0, row - 1);
-      for (std::int64_t column = 0; column <= steps_; ++column) relax(row, source, column);
-    }
-    return;
-  }
-  for (std::int64_t row = counts_; row >= 0; --row) {
+  // An item that may repeat builds on rows and steps it made already, so upwards; one that may not, downwards.
+  for (std::int64_t i = 0; i <= counts_; ++i) {
+    const std::int64_t row = stage.is_unlimited ? i : counts_ - i;
     const std::int64_t source = std::max<std::int64_t>(0, row - stage.copies);
-    for (std::int64_t column = steps_; column >= 0; --column) relax(row, source, column);
+    const Micros* const from = cost_.data() + source * columns;
+    Micros* const to = cost_.data() + row * columns;
+    char* const marks = kKeepsChoice ? taken + row * columns : nullptr;
+    const auto relax = [&](std::int64_t column, Micros with) {
+      if (with >= to[column]) return;
+      to[column] = with;
+      if (kKeepsChoice) marks[column] = 1;
+    };
+    const Micros alone = from[0] + price;
+    if (stage.is_unlimited) {
+      for (std::int64_t column = 0; column < by; ++column) relax(column, alone);
+      for (std::int64_t column = by; column < columns; ++column) relax(column, from[column - by] + price);
+    } else {
+      for (std::int64_t column = columns - 1; column >= by; --column) relax(column, from[column - by] + price);
+      for (std::int64_t column = by - 1; column >= 0; --column) relax(column, alone);
+    }
   }
 }
 
@@ -96,12 +99,12 @@ Micros Cover::solve(const std::vector<CoverItem>& items, const CoverAsk& ask, st
     const std::int64_t useful = counts_ + (weight > 0 ? ceil_div(steps_, weight) : 0);
     if (item.count_max >= useful) {
       stages_.push_back({i, 1, true});
-      run_stage(stages_.back(), weight, item.cost, counts != nullptr);
+      counts != nullptr ? run_stage<true>(stages_.back(), weight, item.cost) : run_stage<false>(stages_.back(), weight, item.cost);
     } else {
       for (std::int64_t left = item.count_max, copies = 1; left > 0; left -= copies, copies *= 2) {
         copies = std::min(copies, left);
         stages_.push_back({i, copies, false});
-        run_stage(stages_.back(), weight, item.cost, counts != nullptr);
+        counts != nullptr ? run_stage<true>(stages_.back(), weight, item.cost) : run_stage<false>(stages_.back(), weight, item.cost);
       }
     }
     const bool is_last_of_size = i + 1 == items.size() || items[i + 1].throughput != item.throughput;
@@ -119,7 +122,7 @@ Micros Cover::solve(const std::vector<CoverItem>& items, const CoverAsk& ask, st
     while (taken[row * columns + column] != 0) {
       (*counts)[stage.item] += stage.copies;
       row = std::max<std::int64_t>(0, row - stage.copies);
-      column = std::max<std::int64_t>(0, column - std::min(steps_, weights_[stage.item] * stage.copies));
+      column = std::max<std::int64_t>(0, column - weights_[stage.item] * stage.copies);
       if (!stage.is_unlimited || (row == 0 && column == 0)) break;
     }
   }

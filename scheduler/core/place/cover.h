@@ -57,7 +57,8 @@ class Cover {
   };
   template <bool kOptimistic>
   Micros solve(const std::vector<CoverItem>& items, const CoverAsk& ask, std::int64_t steps, std::vector<std::int64_t>* counts);
-  void run_stage(const Stage& stage, std::int64_t weight, Micros cost, bool keeps_choice);
+  template <bool kKeepsChoice>
+  void run_stage(const Stage& stage, std::int64_t weight, Micros cost);
 
   std::vector<Micros> cost_;   ///< [count][step]: cheapest for at least that much
   std::vector<Stage> stages_;

@@ -36,12 +36,12 @@ bool is_cheaper(const Option& a, const Option& b) {
   return static_cast<__int128>(a.run) * b.throughput < static_cast<__int128>(b.run) * a.throughput;
 }
 
-std::string explain_choice(const Model& model, const Search& search, const Prices& prices, std::int32_t demand) {
+std::string explain_choice(const Model& model, const Draft& draft, const Prices& prices, std::int32_t demand) {
   const Need& need = model.needs()[at(demand)];
   std::map<std::int32_t, std::int64_t> counts;
   std::int64_t kept = 0;
   const Option* dearest = nullptr;
-  for (const Placed& placed : search.needs()[at(demand)].replicas) {
+  for (const Placed& placed : draft.needs()[at(demand)].replicas) {
     ++counts[placed.option];
     kept += placed.old >= 0 ? 1 : 0;
     const Option& option = need.options[at(placed.option)];
@@ -56,9 +56,9 @@ std::string explain_choice(const Model& model, const Search& search, const Price
   if (cheapest == dearest) return text + "; no allowed pool costs less for this throughput.";
   const Pool& pool = pool_of(model, *cheapest);
   const Micros scarcity = prices.pools[at(cheapest->pool)];
-  const std::int64_t left = search.packing().gpus_left(cheapest->pool);
+  const std::int64_t left = draft.packing().gpus_left(cheapest->pool);
   std::string why;
-  if (search.packing().room(*cheapest, 1) == 0) {
+  if (draft.packing().room(*cheapest, 1) == 0) {
     why = fmt::format("has no room left for it ({} GPUs free)", left);
   } else if (scarcity > 0) {
     why = fmt::format("is scarce: others would pay {} a GPU more for it", money(scarcity));
@@ -89,7 +89,7 @@ std::string explain_no_option(const Model& model, const Demand& demand) {
                      fmt::join(elsewhere, ", "));
 }
 
-std::string explain_refusal(const Model& model, const Search& search, std::int32_t index) {
+std::string explain_refusal(const Model& model, const Draft& draft, std::int32_t index) {
   const Demand& demand = model.problem().demands[at(index)];
   const Need& need = model.needs()[at(index)];
   if (need.options.empty()) return explain_no_option(model, demand);
@@ -102,15 +102,15 @@ std::string explain_refusal(const Model& model, const Search& search, std::int32
     const Pool& pool = pool_of(model, option);
     for (std::size_t n = 0; n < pool.nodes.size(); ++n) domains.insert(model.domain_of(model.first_node(option.pool) + static_cast<std::int32_t>(n)));
     for (const std::int32_t quota : option.quotas) {
-      if (search.quota_left(quota) < option.gpus * need.count_min) tight_quota = quota;
+      if (draft.quota_left(quota) < option.gpus * need.count_min) tight_quota = quota;
     }
-    room += search.packing().room(option, need.count_min);
+    room += draft.packing().room(option, need.count_min);
   }
   if (static_cast<std::int64_t>(domains.size()) < need.domains_min) {
     return fmt::format("it asks for {} failure domains, and the pools it may use have {}.", need.domains_min, domains.size());
   }
   if (tight_quota >= 0) {
-    return fmt::format("the quota of '{}' leaves {} GPUs, and {} replicas of at least {} are asked.", demand.tenant, search.quota_left(tight_quota),
+    return fmt::format("the quota of '{}' leaves {} GPUs, and {} replicas of at least {} are asked.", demand.tenant, draft.quota_left(tight_quota),
                        need.count_min, least);
   }
   if (room < need.count_min) {
@@ -121,17 +121,17 @@ std::string explain_refusal(const Model& model, const Search& search, std::int32
 
 }  // namespace
 
-std::string explain(const Model& model, const Search& search, const Prices& prices, std::int32_t demand) {
-  if (search.needs()[at(demand)].replicas.empty()) return explain_refusal(model, search, demand);
-  std::string text = explain_choice(model, search, prices, demand);
-  if (search.is_served(demand)) return text;
-  const std::int64_t missing = model.needs()[at(demand)].target - search.throughput(demand);
+std::string explain(const Model& model, const Draft& draft, const Prices& prices, std::int32_t demand) {
+  if (draft.needs()[at(demand)].replicas.empty()) return explain_refusal(model, draft, demand);
+  std::string text = explain_choice(model, draft, prices, demand);
+  if (draft.is_served(demand)) return text;
+  const std::int64_t missing = model.needs()[at(demand)].target - draft.throughput(demand);
   return text + fmt::format(" {} tokens/s are missing: no room that costs less than their penalty.", missing);
 }
 
-std::string nearest_plan(const Model& model, Search& search, std::int32_t index) {
+std::string nearest_plan(const Model& model, Draft& draft, std::int32_t index) {
   const Demand& asked = model.problem().demands[at(index)];
-  const bool has_some = !search.needs()[at(index)].replicas.empty();
+  const bool has_some = !draft.needs()[at(index)].replicas.empty();
   const auto fits = [&](const Demand& demand, bool without_quota, std::int64_t least, std::string_view change) -> std::string {
     Need need = model.need_of(demand);
     // However dear: the question is what fits.
@@ -141,7 +141,7 @@ std::string nearest_plan(const Model& model, Search& search, std::int32_t index)
       for (Option& option : need.options) option.quotas.clear();
     }
     std::int64_t throughput = 0;
-    const auto counts = search.probe(need, throughput);
+    const auto counts = draft.probe(need, throughput);
     if (counts.empty() || throughput < least) return {};
     std::map<std::int32_t, std::int64_t> chosen;
     Micros run = 0;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <memory>
 #include <span>
-#include <fmt/format.h>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -67,11 +66,11 @@ Running running_of(const Model& model, std::int32_t need, const Option& option, 
   return out;
 }
 
-void add_assignments(const Model& model, const Search& search, const std::vector<std::int32_t>& held, Plan& plan) {
+void add_assignments(const Model& model, const Draft& draft, const std::vector<std::int32_t>& held, Plan& plan) {
   std::vector<std::vector<Assignment>> by_need(model.needs().size());
   std::vector<std::int32_t> kept(model.needs().size(), 0);
   for (std::int32_t d = 0; d < static_cast<std::int32_t>(model.needs().size()); ++d) {
-    for (const Placed& placed : search.needs()[at(d)].replicas) {
+    for (const Placed& placed : draft.needs()[at(d)].replicas) {
       const Option& option = model.needs()[at(d)].options[at(placed.option)];
       const bool is_kept = placed.old >= 0;
       by_need[at(d)].push_back({running_of(model, d, option, placed.nodes), is_kept, false});
@@ -106,7 +105,7 @@ void add_assignments(const Model& model, const Search& search, const std::vector
   }
 }
 
-Plan report(const Model& model, Search& search, const Dual& dual, const std::function<bool()>& is_time_up) {
+Plan report(const Model& model, Draft& draft, const Dual& dual, const std::function<bool()>& is_time_up) {
   const Problem& problem = model.problem();
   Plan plan;
   for (std::int32_t p = 0; p < model.pool_count(); ++p) {
@@ -114,22 +113,22 @@ Plan report(const Model& model, Search& search, const Dual& dual, const std::fun
   }
   plan.quota_prices = dual.prices().quotas;
   plan.lower_bound = dual.value();
-  const std::vector<std::int32_t> held = search.hold_refused();
+  const std::vector<std::int32_t> held = draft.hold_refused();
   for (std::int32_t d = 0; d < static_cast<std::int32_t>(model.needs().size()); ++d) {
     const Need& need = model.needs()[at(d)];
-    const NeedState& state = search.needs()[at(d)];
+    const NeedState& state = draft.needs()[at(d)];
     DemandPlan out;
     out.demand = problem.demands[at(d)].name;
-    out.outcome = state.replicas.empty() ? Outcome::kRefused : search.is_served(d) ? Outcome::kServed : Outcome::kShort;
-    out.throughput = state.replicas.empty() ? 0 : std::max<std::int64_t>(0, search.throughput(d));
+    out.outcome = state.replicas.empty() ? Outcome::kRefused : draft.is_served(d) ? Outcome::kServed : Outcome::kShort;
+    out.throughput = state.replicas.empty() ? 0 : std::max<std::int64_t>(0, draft.throughput(d));
     out.replicas = static_cast<std::int32_t>(state.replicas.size());
     out.cost = state.cost;
-    out.why = explain(model, search, dual.prices(), d);
+    out.why = explain(model, draft, dual.prices(), d);
     plan.cost.penalty += unserved_cost(need.target - out.throughput, need.unserved_per_unit_hour, problem.horizon_s);
-    if (out.outcome != Outcome::kServed && !is_time_up()) out.nearest = nearest_plan(model, search, d);
+    if (out.outcome != Outcome::kServed && !is_time_up()) out.nearest = nearest_plan(model, draft, d);
     plan.demands.push_back(std::move(out));
   }
-  add_assignments(model, search, held, plan);
+  add_assignments(model, draft, held, plan);
   return plan;
 }
 
@@ -145,14 +144,13 @@ Result<Plan> place(const Problem& problem, const Budget& budget, const Plan* pre
   // Two ways to begin: from what runs, and from what the prices would choose. The cheaper one goes on.
   const auto is_over = [&] { return progress.time() >= kSearchUntil; };
   auto search = std::make_unique<Search>(model, dual.prices(), dual.needs_least(), budget.seed);
-  search->keep_current();
+  search->draft().keep_current();
   search->insert_all(is_over);
   if (!dual.mean_choice().empty()) {
     auto other = std::make_unique<Search>(model, dual.prices(), dual.needs_least(), budget.seed);
-    other->take_whole(dual.mean_choice());
+    other->draft().take_whole(dual.mean_choice());
     other->insert_all(is_over);
-    if (getenv("DBG")) fmt::print("keep {} mean {}\n", search->cost() / 1000000, other->cost() / 1000000);
-    if (other->cost() < search->cost()) std::swap(search, other);
+    if (other->draft().cost() < search->draft().cost()) std::swap(search, other);
   }
   const double from = progress.time();
   std::int64_t asked = 0;
@@ -164,7 +162,7 @@ Result<Plan> place(const Problem& problem, const Budget& budget, const Plan* pre
   };
   const std::int64_t rounds = search->improve(gone, nullptr);
   dual.refine([&] { return progress.time() >= kBoundUntil; });
-  Plan plan = report(model, *search, dual, [&] { return progress.time() >= 1; });
+  Plan plan = report(model, search->draft(), dual, [&] { return progress.time() >= 1; });
   plan.iterations = rounds;
   return plan;
 }
@@ -176,12 +174,12 @@ Result<Plan> replan(const Problem& problem, const Plan& previous, const Budget& 
   use_prices(model, previous, dual);
   dual.ascend(1, 0, [] { return false; }, [] { return false; });
   Search search(model, dual.prices(), dual.needs_least(), budget.seed);
-  search.keep_current();
-  const std::vector<std::int32_t> hit = search.unserved();
+  search.draft().keep_current();
+  const std::vector<std::int32_t> hit = search.incomplete();
   search.insert_all([&] { return progress.time() >= kSearchUntil; });
   // Whoever is whole again is left alone; for the others neighbours may have to move.
   std::vector<std::int32_t> waiting;
-  for (const std::int32_t need : search.unserved()) {
+  for (const std::int32_t need : search.incomplete()) {
     if (std::find(hit.begin(), hit.end(), need) != hit.end()) waiting.push_back(need);
   }
   std::int64_t asked = 0;
@@ -192,7 +190,7 @@ Result<Plan> replan(const Problem& problem, const Plan& previous, const Budget& 
     return std::max(rounds, progress.time() / kSearchUntil);
   };
   const std::int64_t rounds = search.improve(gone, &waiting);
-  Plan plan = report(model, search, dual, [&] { return progress.time() >= 1; });
+  Plan plan = report(model, search.draft(), dual, [&] { return progress.time() >= 1; });
   plan.iterations = rounds;
   return plan;
 }

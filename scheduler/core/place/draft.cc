@@ -1,10 +1,7 @@
-// How one demand gets its replicas: a choice by dynamic programming under the prices of scarcity, then nodes, then what
-// the choice did not see (failure domains, rounding) is put right.
+#include "scheduler/core/place/draft.h"
 
 #include <algorithm>
-#include <cmath>
-
-#include "scheduler/core/place/search.h"
+#include <span>
 
 namespace tidegate::scheduler::placement {
 
@@ -15,22 +12,190 @@ constexpr std::int64_t kStepsLeast = 48;
 constexpr std::int64_t kStepsMost = 384;
 constexpr int kRounds = 3;
 constexpr std::int64_t kReplicasWhole = 24;  // missing: chosen exactly; more: by ratio
+constexpr double kRoundUp = 0.1;             // of a part of a replica
 
 std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
 
 }  // namespace
 
-Micros Search::priced(const Option& option) const {
+Draft::Draft(const Model& model, Prices prices) : model_(model), prices_(std::move(prices)), packing_(model) {
+  states_.resize(model.needs().size());
+  is_old_used_.assign(model.olds().size(), 0);
+  for (const Quota& quota : model.problem().quotas) quota_left_.push_back(quota.gpus_max);
+  noise_.assign(at(model.pool_count()), 1.0);
+  for (std::size_t d = 0; d < states_.size(); ++d) {
+    states_[d].cost = cost_of(model.needs()[d], {});
+    cost_ += states_[d].cost;
+  }
+}
+
+std::int64_t Draft::counted(const Need& need, const std::vector<Placed>& replicas) const {
+  std::int64_t sum = 0;
+  std::int64_t largest = 0;
+  for (const Placed& placed : replicas) {
+    const std::int64_t throughput = need.options[at(placed.option)].throughput;
+    sum += throughput;
+    largest = std::max(largest, throughput);
+  }
+  return need.loses_one ? sum - largest : sum;
+}
+
+Micros Draft::cost_of(const Need& need, const std::vector<Placed>& replicas) const {
+  Micros cost = need.drain_all;
+  for (const Placed& placed : replicas) {
+    const Option& option = need.options[at(placed.option)];
+    cost += option.run + (placed.old >= 0 ? -option.drain : option.start);
+  }
+  const std::int64_t missing = need.target - counted(need, replicas);
+  return missing > 0 ? cost + unserved_cost(missing, need.unserved_per_unit_hour, model_.problem().horizon_s) : cost;
+}
+
+std::int64_t Draft::throughput(std::int32_t need) const {
+  const Need& of = model_.needs()[at(need)];
+  return std::min(of.target, counted(of, states_[at(need)].replicas));
+}
+
+bool Draft::is_legal(std::int32_t need) {
+  const Need& of = model_.needs()[at(need)];
+  const auto& replicas = states_[at(need)].replicas;
+  return static_cast<std::int64_t>(replicas.size()) >= of.count_min && domains(replicas, of.domains_min) >= of.domains_min;
+}
+
+Micros Draft::scarcity(const Option& option) const {
   Micros per_gpu = prices_.pools[at(option.pool)];
   for (const std::int32_t quota : option.quotas) per_gpu += prices_.quotas[at(quota)];
   return per_gpu * option.gpus;
 }
 
-bool Search::allows(const Option& option) const {
+double Draft::price_a_token(const Option& option, bool is_kept) const {
+  const Micros cost = option.run + scarcity(option) + (is_kept ? -option.drain : option.start);
+  return static_cast<double>(cost) * noise_[at(option.pool)] / static_cast<double>(option.throughput);
+}
+
+bool Draft::allows(const Option& option) const {
   return std::all_of(option.quotas.begin(), option.quotas.end(), [&](std::int32_t quota) { return quota_left_[at(quota)] >= option.gpus; });
 }
 
-CoverAsk Search::ask_of(const Need& need, const NeedState& state) const {
+/// The nodes are taken already. Costs are the caller's.
+void Draft::add(const Need& need, NeedState& state, Placed placed) {
+  const Option& option = need.options[at(placed.option)];
+  for (const std::int32_t quota : option.quotas) quota_left_[at(quota)] -= option.gpus;
+  if (placed.old >= 0) is_old_used_[at(placed.old)] = 1;
+  state.replicas.push_back(std::move(placed));
+}
+
+void Draft::take_away(const Need& need, NeedState& state, std::size_t index) {
+  const Placed& placed = state.replicas[index];
+  const Option& option = need.options[at(placed.option)];
+  packing_.give_back(option, placed.nodes);
+  for (const std::int32_t quota : option.quotas) quota_left_[at(quota)] += option.gpus;
+  if (placed.old >= 0) is_old_used_[at(placed.old)] = 0;
+  if (index + 1 != state.replicas.size()) state.replicas[index] = std::move(state.replicas.back());
+  state.replicas.pop_back();
+}
+
+void Draft::settle(std::int32_t need) {
+  NeedState& state = states_[at(need)];
+  cost_ -= state.cost;
+  state.cost = cost_of(model_.needs()[at(need)], state.replicas);
+  cost_ += state.cost;
+}
+
+void Draft::remove(std::int32_t need, std::size_t replica) {
+  take_away(model_.needs()[at(need)], states_[at(need)], replica);
+  settle(need);
+}
+
+void Draft::clear(std::int32_t need) {
+  NeedState& state = states_[at(need)];
+  while (!state.replicas.empty()) take_away(model_.needs()[at(need)], state, state.replicas.size() - 1);
+  settle(need);
+}
+
+void Draft::restore(std::int32_t need, const NeedState& to) {
+  const Need& of = model_.needs()[at(need)];
+  for (const Placed& placed : to.replicas) {
+    packing_.take_these(of.options[at(placed.option)], placed.nodes);
+    add(of, states_[at(need)], placed);
+  }
+  settle(need);
+}
+
+bool Draft::insert(std::int32_t need) {
+  const bool is_placed = insert(model_.needs()[at(need)], states_[at(need)]);
+  settle(need);
+  return is_placed;
+}
+
+void Draft::keep_current() {
+  for (std::size_t i = 0; i < model_.olds().size(); ++i) {
+    const Old& old = model_.olds()[i];
+    const Need& need = model_.needs()[at(old.need)];
+    const Option& option = need.options[at(old.option)];
+    if (!allows(option) || !packing_.can_take(option, old.nodes)) continue;
+    packing_.take_these(option, old.nodes);
+    add(need, states_[at(old.need)], {old.option, static_cast<std::int32_t>(i), model_.domain_of(old.nodes[0]), old.nodes});
+  }
+  for (std::int32_t d = 0; d < static_cast<std::int32_t>(states_.size()); ++d) {
+    if (states_[at(d)].replicas.empty()) continue;
+    trim(model_.needs()[at(d)], states_[at(d)]);
+    settle(d);
+  }
+}
+
+void Draft::take_whole(const std::vector<std::vector<double>>& choice) {
+  for (std::int32_t d = 0; d < static_cast<std::int32_t>(states_.size()); ++d) {
+    const Need& need = model_.needs()[at(d)];
+    NeedState& state = states_[at(d)];
+    items_.clear();
+    sources_.clear();
+    counts_.clear();
+    for (std::size_t i = 0; i < need.options.size(); ++i) {
+      const auto whole = static_cast<std::int64_t>(choice[at(d)][i] + kRoundUp);
+      if (whole == 0) continue;
+      const auto olds = static_cast<std::int64_t>(need.options[i].olds.size());
+      for (const bool is_kept : {true, false}) {
+        items_.push_back({need.options[i].throughput, 0, whole});
+        sources_.push_back({static_cast<std::int32_t>(i), is_kept});
+        counts_.push_back(is_kept ? std::min(olds, whole) : std::max<std::int64_t>(0, whole - olds));
+      }
+    }
+    if (items_.empty()) continue;
+    realise(need, state);
+    trim(need, state);
+    settle(d);
+  }
+}
+
+std::vector<std::int32_t> Draft::hold_refused() {
+  std::vector<std::int32_t> held;
+  for (std::size_t i = 0; i < model_.olds().size(); ++i) {
+    const Old& old = model_.olds()[i];
+    if (!states_[at(old.need)].replicas.empty()) continue;
+    const Option& option = model_.needs()[at(old.need)].options[at(old.option)];
+    if (!allows(option) || !packing_.can_take(option, old.nodes)) continue;
+    packing_.take_these(option, old.nodes);
+    for (const std::int32_t quota : option.quotas) quota_left_[at(quota)] -= option.gpus;
+    held.push_back(static_cast<std::int32_t>(i));
+  }
+  return held;
+}
+
+Draft::Estimate Draft::estimate(std::int32_t index, std::int32_t closed_pool) {
+  const Need& need = model_.needs()[at(index)];
+  Estimate out;
+  out.cost = std::min(plan(need, states_[at(index)], closed_pool), need.refusal);
+  std::int64_t most = 0;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    const Option& option = need.options[at(sources_[i].option)];
+    if (counts_[i] * option.gpus <= most) continue;
+    most = counts_[i] * option.gpus;
+    out.pool = option.pool;
+  }
+  return out;
+}
+
+CoverAsk Draft::ask_of(const Need& need, const NeedState& state) const {
   CoverAsk ask;
   ask.target = need.target;
   ask.count_min = need.count_min;
@@ -47,7 +212,7 @@ CoverAsk Search::ask_of(const Need& need, const NeedState& state) const {
 }
 
 /// What may be bought now into items_; returns about how many replicas of the best of it are missing.
-std::int64_t Search::plan_items(const Need& need, const NeedState& state, std::int32_t closed_pool) {
+std::int64_t Draft::plan_items(const Need& need, const NeedState& state, std::int32_t closed_pool) {
   items_.clear();
   sources_.clear();
   std::int64_t missing = need.target;
@@ -71,13 +236,13 @@ std::int64_t Search::plan_items(const Need& need, const NeedState& state, std::i
       for (const std::int32_t old : option.olds) {
         stays += is_old_used_[at(old)] == 0 && packing_.can_take(option, model_.olds()[at(old)].nodes) ? 1 : 0;
       }
-      const Micros scarcity = priced(option);
+      const Micros scarce = scarcity(option);
       if (stays > 0) {
-        items_.push_back({throughput, dear(option.run - option.drain + scarcity, option.pool), stays});
+        items_.push_back({throughput, dear(option.run - option.drain + scarce, option.pool), stays});
         sources_.push_back({static_cast<std::int32_t>(next), true});
         wanted -= stays;
       }
-      ranked_.emplace_back(dear(option.run + option.start + scarcity, option.pool), static_cast<std::int32_t>(next));
+      ranked_.emplace_back(dear(option.run + option.start + scarce, option.pool), static_cast<std::int32_t>(next));
     }
     std::sort(ranked_.begin(), ranked_.end());
     for (const auto& [cost, index] : ranked_) {
@@ -99,7 +264,7 @@ std::int64_t Search::plan_items(const Need& need, const NeedState& state, std::i
   return likely;
 }
 
-Micros Search::plan(const Need& need, const NeedState& state, std::int32_t closed_pool) {
+Micros Draft::plan(const Need& need, const NeedState& state, std::int32_t closed_pool) {
   const CoverAsk ask = ask_of(need, state);
   const std::int64_t likely = plan_items(need, state, closed_pool);
   counts_.clear();
@@ -108,7 +273,7 @@ Micros Search::plan(const Need& need, const NeedState& state, std::int32_t close
   return cover_.choose(items_, ask, steps, counts_);
 }
 
-std::int64_t Search::domains(const std::vector<Placed>& replicas, std::int64_t enough) {
+std::int64_t Draft::domains(const std::vector<Placed>& replicas, std::int64_t enough) {
   used_domains_.clear();
   for (const Placed& placed : replicas) {
     if (static_cast<std::int64_t>(used_domains_.size()) >= enough) break;
@@ -117,7 +282,7 @@ std::int64_t Search::domains(const std::vector<Placed>& replicas, std::int64_t e
   return static_cast<std::int64_t>(used_domains_.size());
 }
 
-bool Search::realise(const Need& need, NeedState& state) {
+bool Draft::realise(const Need& need, NeedState& state) {
   bool is_all = true;
   for (const bool kept : {true, false}) {
     // The largest first: they find the fewest places.
@@ -146,13 +311,13 @@ bool Search::realise(const Need& need, NeedState& state) {
   return is_all;
 }
 
-void Search::spread(const Need& need, NeedState& state) {
+void Draft::spread(const Need& need, NeedState& state) {
   if (need.domains_min <= 1) return;
   while (domains(state.replicas, need.domains_min) < need.domains_min) {
     ranked_.clear();
     for (std::size_t i = 0; i < need.options.size(); ++i) {
       const Option& option = need.options[i];
-      if (allows(option)) ranked_.emplace_back(option.run + option.start + priced(option), static_cast<std::int32_t>(i));
+      if (allows(option)) ranked_.emplace_back(option.run + option.start + scarcity(option), static_cast<std::int32_t>(i));
     }
     std::sort(ranked_.begin(), ranked_.end());
     const auto found = std::find_if(ranked_.begin(), ranked_.end(), [&](const auto& each) {
@@ -163,7 +328,7 @@ void Search::spread(const Need& need, NeedState& state) {
   }
 }
 
-void Search::trim(const Need& need, NeedState& state) {
+void Draft::trim(const Need& need, NeedState& state) {
   while (static_cast<std::int64_t>(state.replicas.size()) > need.count_min) {
     std::int64_t sum = 0;
     std::int64_t largest = 0;
@@ -188,11 +353,11 @@ void Search::trim(const Need& need, NeedState& state) {
       best_saving = saving;
     }
     if (best == state.replicas.size()) return;
-    remove(need, state, best);
+    take_away(need, state, best);
   }
 }
 
-bool Search::may_leave(const Need& need, const NeedState& state, std::size_t index) {
+bool Draft::may_leave(const Need& need, const NeedState& state, std::size_t index) {
   if (need.domains_min <= 1) return true;
   const std::int32_t domain = state.replicas[index].domain;
   for (std::size_t i = 0; i < state.replicas.size(); ++i) {
@@ -203,7 +368,7 @@ bool Search::may_leave(const Need& need, const NeedState& state, std::size_t ind
 
 /// A demand for hundreds of replicas takes the cheapest for their throughput until only some are missing: the choice
 /// between whole replicas matters at the end only.
-void Search::fill_most(const Need& need, NeedState& state) {
+void Draft::fill_most(const Need& need, NeedState& state) {
   const auto missing = [&] {
     std::int64_t sum = 0;
     for (const Placed& placed : state.replicas) sum += need.options[at(placed.option)].throughput;
@@ -232,7 +397,7 @@ void Search::fill_most(const Need& need, NeedState& state) {
   realise(need, state);
 }
 
-bool Search::insert(const Need& need, NeedState& state) {
+bool Draft::insert(const Need& need, NeedState& state) {
   fill_most(need, state);
   for (int round = 0; round < kRounds; ++round) {
     const Micros value = plan(need, state, -1);
@@ -246,14 +411,13 @@ bool Search::insert(const Need& need, NeedState& state) {
                           (need.domains_min <= 1 || domains(state.replicas, need.domains_min) >= need.domains_min);
     // Costlier than serving nothing: rounding and spread were dearer than the choice foresaw.
     if (!is_legal || cost_of(need, state.replicas) > need.refusal + need.drain_all) {
-      while (!state.replicas.empty()) remove(need, state, state.replicas.size() - 1);
+      while (!state.replicas.empty()) take_away(need, state, state.replicas.size() - 1);
     }
   }
-  state.cost = cost_of(need, state.replicas);
   return !state.replicas.empty();
 }
 
-std::vector<std::int64_t> Search::probe(const Need& need, std::int64_t& throughput) {
+std::vector<std::int64_t> Draft::probe(const Need& need, std::int64_t& throughput) {
   std::fill(noise_.begin(), noise_.end(), 1.0);
   NeedState state;
   insert(need, state);
@@ -262,7 +426,7 @@ std::vector<std::int64_t> Search::probe(const Need& need, std::int64_t& throughp
   if (!state.replicas.empty()) counts.assign(need.options.size(), 0);
   while (!state.replicas.empty()) {
     ++counts[at(state.replicas.back().option)];
-    remove(need, state, state.replicas.size() - 1);
+    take_away(need, state, state.replicas.size() - 1);
   }
   return counts;
 }
