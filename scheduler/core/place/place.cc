@@ -1,6 +1,7 @@
 #include "scheduler/core/place/place.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <tuple>
@@ -23,7 +24,8 @@ constexpr double kCoarsePricesUntil = 0.10;
 constexpr double kPricesUntil = 0.25;
 constexpr double kSearchUntil = 0.90;
 constexpr double kBoundUntil = 0.98;
-constexpr std::int64_t kReplanRounds = 4'000;
+constexpr double kReplanUntil = 0.7;
+constexpr std::int64_t kReplanRounds = 160;  // each may move neighbours: few, so that few are touched
 
 std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
 
@@ -145,11 +147,11 @@ Result<Plan> place(const Problem& problem, const Budget& budget, const Plan* pre
   const auto is_over = [&] { return progress.time() >= kSearchUntil; };
   auto search = std::make_unique<Search>(model, dual.prices(), dual.needs_least(), budget.seed);
   search->draft().keep_current();
-  search->insert_all(is_over);
+  search->insert_all(search->incomplete(), is_over);
   if (!dual.mean_choice().empty()) {
     auto other = std::make_unique<Search>(model, dual.prices(), dual.needs_least(), budget.seed);
     other->draft().take_whole(dual.mean_choice());
-    other->insert_all(is_over);
+    other->insert_all(other->incomplete(), is_over);
     if (other->draft().cost() < search->draft().cost()) std::swap(search, other);
   }
   const double from = progress.time();
@@ -173,23 +175,33 @@ Result<Plan> replan(const Problem& problem, const Plan& previous, const Budget& 
   Dual dual(model);
   use_prices(model, previous, dual);
   dual.ascend(1, 0, [] { return false; }, [] { return false; });
+  std::unordered_map<std::string_view, std::int64_t> served_before;
+  for (const DemandPlan& each : previous.demands) served_before.emplace(each.demand, each.throughput);
   Search search(model, dual.prices(), dual.needs_least(), budget.seed);
   search.draft().keep_current();
-  const std::vector<std::int32_t> hit = search.incomplete();
-  search.insert_all([&] { return progress.time() >= kSearchUntil; });
+  // Who has less than before, or breaks a rule now. Whoever was short before stays so: that is for the next place().
+  const auto has_less = [&](std::int32_t need) {
+    const auto before = served_before.find(model.problem().demands[at(need)].name);
+    return before == served_before.end() || search.draft().throughput(need) < before->second;
+  };
+  std::vector<std::int32_t> hit;
+  for (const std::int32_t need : search.incomplete()) {
+    const bool is_broken = !search.draft().needs()[at(need)].replicas.empty() && !search.draft().is_legal(need);
+    if (is_broken || has_less(need)) hit.push_back(need);
+  }
+  search.insert_all(hit, [&] { return progress.time() >= kReplanUntil; });
   // Whoever is whole again is left alone; for the others neighbours may have to move.
   std::vector<std::int32_t> waiting;
-  for (const std::int32_t need : search.incomplete()) {
-    if (std::find(hit.begin(), hit.end(), need) != hit.end()) waiting.push_back(need);
-  }
+  std::copy_if(hit.begin(), hit.end(), std::back_inserter(waiting), has_less);
   std::int64_t asked = 0;
   const std::int64_t rounds_most = std::min(budget.iterations_max, kReplanRounds);
   const auto gone = [&] {
     const double rounds = static_cast<double>(asked) * Search::kRoundsALook / static_cast<double>(std::max<std::int64_t>(1, rounds_most));
     ++asked;
-    return std::max(rounds, progress.time() / kSearchUntil);
+    return std::max(rounds, progress.time() / kReplanUntil);
   };
   const std::int64_t rounds = search.improve(gone, &waiting);
+  dual.refine([&] { return progress.time() >= kReplanUntil; });
   Plan plan = report(model, search.draft(), dual, [&] { return progress.time() >= 1; });
   plan.iterations = rounds;
   return plan;

@@ -58,14 +58,14 @@ Micros Search::regret(std::int32_t need) {
   return open.pool < 0 ? 0 : draft_.estimate(need, open.pool).cost - open.cost;
 }
 
-void Search::insert_all(const std::function<bool()>& is_time_up) {
+void Search::insert_all(const std::vector<std::int32_t>& needs, const std::function<bool()>& is_time_up) {
   struct Waiting {
     Micros regret = 0;
     std::int32_t need = 0;
     bool operator<(const Waiting& other) const { return regret != other.regret ? regret < other.regret : need > other.need; }
   };
   std::vector<Waiting> heap;
-  for (const std::int32_t need : incomplete()) heap.push_back({is_time_up() ? 0 : regret(need), need});
+  for (const std::int32_t need : needs) heap.push_back({is_time_up() ? 0 : regret(need), need});
   std::make_heap(heap.begin(), heap.end());
   while (!heap.empty()) {
     // What was placed since may have raised a regret: the top ones are asked again, a few are enough.

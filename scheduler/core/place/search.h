@@ -23,8 +23,8 @@ class Search {
 
   /// Demands that are not served in full, or whose replicas break a rule.
   std::vector<std::int32_t> incomplete();
-  /// Completes them, largest regret first: what the demand would pay more if its best pool were closed.
-  void insert_all(const std::function<bool()>& is_time_up);
+  /// Completes these, largest regret first: what the demand would pay more if its best pool were closed.
+  void insert_all(const std::vector<std::int32_t>& needs, const std::function<bool()>& is_time_up);
   /// `progress` says how much of the budget is gone, 0 to 1; 1 ends it. With `among` only these demands start a round
   /// (others may be drawn in). Returns rounds. Ends at the best plan met.
   std::int64_t improve(const std::function<double()>& progress, const std::vector<std::int32_t>* among);
