@@ -95,7 +95,7 @@ Micros Cover::solve(const std::vector<CoverItem>& items, const CoverAsk& ask, st
   look(0);
   for (std::size_t i = 0; i < items.size(); ++i) {
     const CoverItem& item = items[i];
-    const std::int64_t weight = kOptimistic ? ceil_div(item.throughput, unit) : item.throughput / unit;
+    const std::int64_t weight = kOptimistic ? ceil_div(item.throughput, unit) : (item.throughput + unit / 2) / unit;
     const std::int64_t useful = counts_ + (weight > 0 ? ceil_div(steps_, weight) : 0);
     if (item.count_max >= useful) {
       stages_.push_back({i, 1, true});

@@ -35,8 +35,9 @@ class Cover {
  public:
   static constexpr Micros kNone = std::numeric_limits<Micros>::max() / 4;
 
-  /// The cost of a choice that really covers (steps round against us), with penalty; its counts by item. kNone when
-  /// count_min cannot be met. Not always the optimum: a step is rounded, then what is too much is for the caller to trim.
+  /// The cost of a good choice with its penalty; its counts by item. kNone when count_min cannot be met. Steps round to
+  /// the nearest: rounding always against us would buy a replica too many in a row of demands, and a token short costs
+  /// only its penalty. Exact where a step is one token; otherwise what is too much is for the caller to trim.
   Micros choose(const std::vector<CoverItem>& items, const CoverAsk& ask, std::int64_t steps, std::vector<std::int64_t>& counts);
   /// No choice costs less (steps round in our favour). The counts belong to the bound, they need not cover.
   Micros bound(const std::vector<CoverItem>& items, const CoverAsk& ask, std::int64_t steps, std::vector<std::int64_t>* counts);

@@ -7,9 +7,9 @@ namespace tidegate::scheduler::placement {
 
 namespace {
 
-constexpr std::int64_t kStepsAReplica = 16;
+constexpr std::int64_t kStepsAReplica = 48;
 constexpr std::int64_t kStepsLeast = 48;
-constexpr std::int64_t kStepsMost = 384;
+constexpr std::int64_t kStepsMost = 768;
 constexpr int kRounds = 3;
 constexpr std::int64_t kReplicasWhole = 24;  // missing: chosen exactly; more: by ratio
 constexpr double kRoundUp = 0.1;             // of a part of a replica
