@@ -1,8 +1,12 @@
 #include "billing/config.h"
 
+#include <fmt/format.h>
+
 #include "base/core/secret_check.h"
 #include "base/crypto/api_key.h"
 #include "base/crypto/ed25519.h"
+#include "billing/adapters/key_source.h"
+#include "billing/core/person_rules.h"
 
 namespace tidegate::billing {
 
@@ -54,6 +58,20 @@ ConfigTable config_table(Config& config) {
   table.milliseconds("invoices.grace_ms", config.invoice_grace, 0, 2'592'000'000,
                      "After a month's end before it is closed; what is posted later belongs to the next month.");
   table.flag("invoices.drafts", config.invoice_drafts, "Leave drafts for a person to issue instead of issuing at once.");
+  table.text("oidc.issuer", config.oidc_issuer,
+             "Identity provider whose tokens (JWT) people may call the admin services with: its iss, to the letter. Empty: none.");
+  table.text("oidc.audience", config.oidc_audience, "What the provider's tokens must name in aud to be for this installation.");
+  table.text("oidc.jwks_file", config.oidc_jwks_file, "File of the provider's public keys (JWKS); read again when it changes.");
+  table.text("oidc.jwks_url", config.oidc_jwks_url, "Or where they are fetched: https; one address, no redirects.");
+  table.text("oidc.ca_file", config.oidc_ca_file, "PEM of the authorities behind oidc.jwks_url's certificate; empty: the system's.");
+  table.milliseconds("oidc.refresh_ms", config.oidc_refresh, 10'000, 86'400'000, "Between looks at the provider's keys.");
+  table.milliseconds("oidc.look_least_ms", config.oidc_look_least, 1'000, 3'600'000,
+                     "At least between two looks, also when a token names an unknown key.");
+  table.text("oidc.role_claim", config.oidc_role_claim, "Claim whose value, or list of values, says the role; may be a path such as realm_access.roles.");
+  table.text("oidc.role_map", config.oidc_role_map,
+             "What its values stand for: admins=owner,finance=billing,staff=viewer. The first entry that a person has decides.");
+  table.text("oidc.tenant_claim", config.oidc_tenant_claim,
+             "Claim that names the person's tenant by id or name, or * for every tenant. Empty: everybody is of the whole installation.");
   table.milliseconds("shutdown.drain_ms", config.drain, 0, 600'000, "How long calls under way may take at shutdown.");
   add_rpc_tls_rows(table, config.rpc_tls);
   add_log_row(table, config.log_level);
@@ -73,6 +91,28 @@ Status check_secrets(const Config& config) {
   if (config.pepper == config.cluster_token) {
     return fail(Code::kInvalidArgument, "weak_secret", "the pepper and the cluster token must differ", "secrets.pepper_file");
   }
+  return {};
+}
+
+Status check_oidc(const Config& config) {
+  const auto bad = [](const char* option, const char* why) {
+    return fail(Code::kInvalidArgument, "bad_config", fmt::format("{} {}", option, why), option);
+  };
+  if (config.oidc_issuer.empty()) {
+    const bool is_half = !config.oidc_audience.empty() || !config.oidc_jwks_file.empty() || !config.oidc_jwks_url.empty() ||
+                         !config.oidc_role_map.empty() || !config.oidc_tenant_claim.empty();
+    if (is_half) return bad("oidc.issuer", "is empty, but other options of oidc are set: nobody could sign in");
+    return {};
+  }
+  if (config.oidc_audience.empty()) return bad("oidc.audience", "is needed with oidc.issuer: tokens for others would be taken");
+  if (config.oidc_jwks_file.empty() == config.oidc_jwks_url.empty()) {
+    return bad("oidc.jwks_file", "or oidc.jwks_url is needed with oidc.issuer, and one of them only");
+  }
+  if (!config.oidc_jwks_url.empty()) {
+    TG_TRY(check_key_url(config.oidc_jwks_url));
+  }
+  if (config.oidc_role_claim.empty()) return bad("oidc.role_claim", "is needed with oidc.issuer");
+  TG_TRY(RoleMap::parse(config.oidc_role_map));
   return {};
 }
 

@@ -37,6 +37,13 @@ struct Config {
   bool invoice_drafts = false;
   RpcTlsOptions rpc_tls;
   std::string log_level = "info";
+  std::string oidc_issuer;  ///< empty: no identity provider, people call with keys
+  std::string oidc_audience, oidc_jwks_file, oidc_jwks_url, oidc_ca_file;
+  std::string oidc_role_claim = "groups";
+  std::string oidc_role_map;
+  std::string oidc_tenant_claim;
+  std::chrono::milliseconds oidc_refresh{600'000};
+  std::chrono::milliseconds oidc_look_least{30'000};
   std::string tzdata_file = "/usr/share/zoneinfo/tzdata.zi";
 };
 
@@ -46,5 +53,9 @@ ConfigTable config_table(Config& config);
 /// Secrets must be hard to guess: at least 32 characters, at least 8 different ones; the admin key must be a tga_ key.
 /// Fails: invalid_argument/weak_secret naming the option, never the value.
 Status check_secrets(const Config& config);
+
+/// The identity provider's options belong together: an issuer with its audience, one place of its keys, and a map of
+/// roles; or none of them. Fails: invalid_argument/bad_config, bad_key_url or bad_role_map naming the option.
+Status check_oidc(const Config& config);
 
 }  // namespace tidegate::billing

@@ -53,6 +53,7 @@ int serve(const billing::Config& config, const ConfigTable& table, std::vector<s
 
   const auto check = [&clock](const billing::Config& fresh) -> Status {
     TG_TRY(billing::check_secrets(fresh));
+    TG_TRY(billing::check_oidc(fresh));
     return rpc::check_rpc_tls(fresh.rpc_tls, rpc::kBillingRole, clock.wall());
   };
   ConfigReloader reloader(
@@ -94,6 +95,7 @@ int main(int argc, char** argv) {
   }
   Status fit = table.parse(argc, argv);
   if (fit) fit = billing::check_secrets(config);
+  if (fit) fit = billing::check_oidc(config);
   if (!fit) {
     fmt::print(stderr, "tidegate-billing: {}\n", fit.error().message);
     return 2;

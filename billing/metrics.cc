@@ -15,6 +15,8 @@ BillingMetrics::BillingMetrics(MetricRegistry& r)
       lease_seconds(r.histogram("tidegate_billing_lease_seconds", "Time to grant or return a lease.", latency_bounds_seconds())),
       top_ups(r.counter("tidegate_billing_top_ups_total", "Wallet top-ups accepted.")),
       admin_refusals(r.counter("tidegate_billing_admin_refusals_total", "Admin calls refused for their key, role or tenant.")),
+      issuer_key_loads(r.counter("tidegate_billing_issuer_key_looks_total", "Looks at the identity provider's keys, by what came of them.", {{"result", "read"}})),
+      issuer_key_failures(r.counter("tidegate_billing_issuer_key_looks_total", "Looks at the identity provider's keys, by what came of them.", {{"result", "failed"}})),
       watchers(r.gauge("tidegate_billing_watchers", "Gateways that watch accounts and prices.")),
       watch_updates(r.counter("tidegate_billing_watch_updates_total", "Changes handed to gateways.")),
       watch_lag_seconds(r.histogram("tidegate_billing_watch_lag_seconds", "From noticing a change to handing it out.", latency_bounds_seconds())),

@@ -20,6 +20,8 @@ struct BillingMetrics {
   Histogram& lease_seconds;
   Counter& top_ups;
   Counter& admin_refusals;           ///< calls of people refused for their key, role or tenant
+  Counter& issuer_key_loads;         ///< looks at the identity provider's keys that found some
+  Counter& issuer_key_failures;      ///< and those that did not: in a day nobody's token is taken any more
   Gauge& watchers;
   Counter& watch_updates;
   Histogram& watch_lag_seconds;      ///< from noticing a change to handing it to the streams

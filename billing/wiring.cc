@@ -7,6 +7,8 @@
 #include "base/rpc/server.h"
 #include "base/rpc/tls.h"
 #include "base/rpc/work_pool.h"
+#include "billing/adapters/issuer_keys.h"
+#include "billing/adapters/key_source.h"
 #include "billing/adapters/receipt_store.h"
 #include "billing/adapters/roles.h"
 #include "billing/jobs/budget_job.h"
@@ -24,6 +26,8 @@
 #include "billing/rpc/ledger_service.h"
 #include "billing/rpc/limit_service.h"
 #include "billing/rpc/meter_service.h"
+#include "billing/rpc/people_service.h"
+#include "billing/rpc/person_check.h"
 #include "billing/rpc/pricing_service.h"
 #include "billing/rpc/receipt_service.h"
 #include "billing/rpc/statement_service.h"
@@ -67,6 +71,25 @@ Status grant_roles(const std::string& owner_dsn, Deadline deadline) {
   return owner.run_blocking(deadline, job);
 }
 
+/// Null without an identity provider. The options are sound: check_oidc() was asked.
+Result<std::unique_ptr<PersonCheck>> make_person_check(const Config& config, const Clock& clock, Log& log,
+                                                       BillingMetrics& metrics) {
+  if (config.oidc_issuer.empty()) return std::unique_ptr<PersonCheck>();
+  PersonCheckOptions options;
+  options.token = JwtRules{config.oidc_issuer, config.oidc_audience};
+  options.role_claim = config.oidc_role_claim;
+  options.tenant_claim = config.oidc_tenant_claim;
+  TG_ASSIGN(options.roles, RoleMap::parse(config.oidc_role_map));
+  IssuerKeyOptions looks;
+  looks.refresh_every = config.oidc_refresh;
+  looks.look_least = config.oidc_look_least;
+  auto source = config.oidc_jwks_url.empty() ? make_key_file(config.oidc_jwks_file)
+                                             : make_key_url({config.oidc_jwks_url, config.oidc_ca_file});
+  auto keys = std::make_unique<IssuerKeys>(std::move(source), looks, clock, log, metrics.issuer_key_loads,
+                                           metrics.issuer_key_failures);
+  return std::make_unique<PersonCheck>(std::move(options), std::move(keys), clock, log);
+}
+
 }  // namespace
 
 /// In the order of need; destroyed the other way round, after stop() has quieted them.
@@ -102,6 +125,7 @@ struct Billing::Parts {
         receipts(context, workers),
         receipt_lookup(context, workers, gate_for({"gateway"})),
         balance_lookup(context, workers, gate_for({"gateway"})),
+        people(context, workers, gate_for({"scheduler"})),
         audit(context, workers) {}
 
   rpc::AuthGate gate_for(std::vector<std::string> roles) const {
@@ -113,6 +137,7 @@ struct Billing::Parts {
   UuidV7Source ids;
   pg::Pool pool;
   PriceCache prices;
+  std::unique_ptr<PersonCheck> person_check;  // null: no identity provider
   ServiceContext context;
   rpc::WorkPool workers;
   WatchHub hub;
@@ -127,6 +152,7 @@ struct Billing::Parts {
   ReceiptService receipts;
   ReceiptLookupService receipt_lookup;
   BalanceLookupService balance_lookup;
+  PeopleService people;
   AuditService audit;
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<ReconcileJob> reconcile;
@@ -143,6 +169,7 @@ Billing::~Billing() { stop(); }
 Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surroundings& surroundings) {
   TG_TRY(check_secrets(config));
   TG_TRY(rpc::check_rpc_tls(config.rpc_tls, rpc::kBillingRole, surroundings.clock.wall()));
+  TG_TRY(check_oidc(config));
   const std::string& owner_dsn = config.pg_owner_dsn.empty() ? config.pg_dsn : config.pg_owner_dsn;
   TG_ASSIGN(const auto report, pg::migrate(owner_dsn, "billing", migrations(),
                                            Deadline::after(surroundings.clock.mono(), kMigrateLimit)));
@@ -152,6 +179,9 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   Parts& parts = *billing->parts_;
   TG_ASSIGN(parts.context.has_row_security,
             parts.pool.run_blocking(Deadline::after(surroundings.clock.mono(), kMigrateLimit), is_row_security_on));
+  TG_ASSIGN(parts.person_check,
+            make_person_check(config, surroundings.clock, surroundings.log, parts.metrics));
+  parts.context.people = parts.person_check.get();
   parts.hub.start(config.pg_dsn);
   if (config.reconcile_interval.count() > 0) {
     parts.reconcile = std::make_unique<ReconcileJob>(parts.context, parts.ids.next().to_string(), config.reconcile_interval);
@@ -177,7 +207,7 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.accounts, &parts.meter, &parts.admin, &parts.budgets,
                                                           &parts.limits, &parts.ledger, &parts.statements,
                                                           &parts.pricing, &parts.receipts, &parts.receipt_lookup,
-                                                          &parts.balance_lookup, &parts.audit}));
+                                                          &parts.balance_lookup, &parts.people, &parts.audit}));
   surroundings.log.info("listening", {kv("grpc", billing->address())});
   return billing;
 }

@@ -32,7 +32,7 @@ Result<Arguments> Arguments::parse(const std::vector<std::string>& words, const 
     const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
     if (name == "json" || contains(switches, name)) {
       parsed.options_[name] = "true";
-    } else if (name == "endpoint" || contains(options, name)) {
+    } else if (name == "endpoint" || name == "token-file" || contains(options, name)) {
       if (equals != std::string::npos) {
         parsed.options_[name] = word.substr(equals + 1);
       } else if (i + 1 < words.size()) {
@@ -43,7 +43,7 @@ Result<Arguments> Arguments::parse(const std::vector<std::string>& words, const 
     } else {
       std::vector<std::string> known = options;
       known.insert(known.end(), switches.begin(), switches.end());
-      known.insert(known.end(), {"json", "endpoint"});
+      known.insert(known.end(), {"json", "endpoint", "token-file"});
       return fail(Code::kInvalidArgument, "bad_usage",
                   fmt::format("unknown option --{}; this command knows --{}", name, fmt::join(known, ", --")), name);
     }

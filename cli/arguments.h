@@ -13,7 +13,7 @@ namespace tidegate::cli {
 /// Every option must be declared by the command; a misspelt one is refused with the list of known ones.
 class Arguments {
  public:
-  /// `switches` take no value. `--json` and `--endpoint FILE` exist for every command.
+  /// `switches` take no value. `--json`, `--endpoint FILE` and `--token-file FILE` exist for every command.
   /// Fails: invalid_argument/bad_usage.
   static Result<Arguments> parse(const std::vector<std::string>& words, const std::vector<std::string>& options,
                                  const std::vector<std::string>& switches);

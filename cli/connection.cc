@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "base/core/clock.h"
 #include "base/json/json.h"
 #include "base/rpc/tls.h"
+#include "cli/text_file.h"
 
 namespace tidegate::cli {
 
@@ -17,6 +20,7 @@ namespace {
 
 constexpr std::chrono::seconds kAdminDeadline{30};
 constexpr std::chrono::minutes kChatDeadline{10};
+constexpr std::size_t kTokenBytesMax = 8 * 1024;
 
 std::vector<std::string> endpoint_candidates(const Arguments& arguments) {
   if (arguments.has("endpoint")) return {arguments.option("endpoint")};
@@ -70,8 +74,27 @@ Result<Endpoint> load_endpoint(const Arguments& arguments) {
                           fmt::join(candidates, ", ")));
 }
 
+Result<std::string> load_token(const Arguments& arguments) {
+  std::string token;
+  if (arguments.has("token-file")) {
+    const std::string path = arguments.option("token-file");
+    TG_ASSIGN(token, read_text(path));
+    while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) token.pop_back();
+    if (token.empty()) return fail(Code::kInvalidArgument, "bad_token", fmt::format("'{}' holds no token", path), "token-file");
+  } else if (const char* from_environment = std::getenv("TIDEGATE_TOKEN")) {
+    token = from_environment;
+  }
+  // gRPC ends the program at a byte that HTTP/2 forbids in a header.
+  const bool is_visible = std::ranges::all_of(token, [](char c) { return c > ' ' && c < 0x7f; });
+  if (is_visible && token.size() <= kTokenBytesMax) return token;
+  return fail(Code::kInvalidArgument, "bad_token",
+              fmt::format("a token is one word of at most {} visible characters", kTokenBytesMax), "token-file");
+}
+
 Result<Connection> Connection::open(const Arguments& arguments) {
   TG_ASSIGN(Endpoint endpoint, load_endpoint(arguments));
+  TG_ASSIGN(std::string token, load_token(arguments));
+  if (!token.empty()) endpoint.admin_key = std::move(token);
   Connection connection;
   connection.endpoint_ = std::move(endpoint);
   return connection;

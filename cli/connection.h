@@ -36,6 +36,11 @@ struct Endpoint {
 /// Fails: not_found/no_endpoint with the places looked at; invalid_argument when the file is malformed.
 Result<Endpoint> load_endpoint(const Arguments& arguments);
 
+/// What takes the administrator key's place: the token in the file of --token-file, or in $TIDEGATE_TOKEN; "" when there
+/// is neither. Read anew by every command, so that whoever renews the file is signed in.
+/// Fails: not_found/file_unreadable, invalid_argument/bad_token.
+Result<std::string> load_token(const Arguments& arguments);
+
 /// Channels are made on first use. Every call carries a deadline and the key that fits the service.
 class Connection {
  public:

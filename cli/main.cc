@@ -10,11 +10,12 @@ namespace tidegate::cli {
 namespace {
 
 void print_overview() {
-  fmt::print("tidegate COMMAND [ARGUMENTS] [--json] [--endpoint FILE]\n\n");
+  fmt::print("tidegate COMMAND [ARGUMENTS] [--json] [--endpoint FILE] [--token-file FILE]\n\n");
   for (const Command& command : commands()) fmt::print("  {:<18} {}\n", command.name, command.summary);
   fmt::print(
       "\n'tidegate COMMAND --help' shows options and examples. Addresses and keys come from --endpoint FILE, from\n"
-      "$TIDEGATE_ENDPOINT, or from var/endpoint.json of the installation this program belongs to.\n");
+      "$TIDEGATE_ENDPOINT, or from var/endpoint.json of the installation this program belongs to. A token of your\n"
+      "identity provider takes the administrator key's place: --token-file FILE, or $TIDEGATE_TOKEN.\n");
 }
 
 void print_help(const Command& command) {

@@ -78,6 +78,21 @@ Status tenant_regions(const Arguments& arguments) {
   return show(arguments, tenant);
 }
 
+Status tenant_share(const Arguments& arguments) {
+  TG_ASSIGN(Connection connection, Connection::open(arguments));
+  v1::SetTenantShareRequest request;
+  TG_ASSIGN(*request.mutable_tenant_id(), arguments.word(0, "TENANT"));
+  TG_ASSIGN(const std::int64_t weight, arguments.integer_option("weight", 1));
+  request.set_queue_weight(weight);
+  request.set_tier_max(arguments.option("tier", "default"));
+  TG_ASSIGN(const v1::Tenant tenant, connection.call(&Billing::SetTenantShare, connection.billing(), request));
+  if (!arguments.wants_json()) {
+    fmt::print("tenant {}: weight {}, up to tier {}\n", tenant.name(), tenant.queue_weight(), tenant.tier_max());
+    return {};
+  }
+  return show(arguments, tenant);
+}
+
 Status project_create(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::CreateProjectRequest request;
@@ -126,6 +141,9 @@ std::vector<Command> tenant_commands() {
        "TENANT --allow REGION,REGION|any",
        "  tidegate tenant regions acme --allow eu-1,eu-2\n  tidegate tenant regions acme --allow any\n", {"allow"}, {},
        tenant_regions},
+      {"tenant share", "Set what a tenant is worth in the queues; what is left out becomes the default.",
+       "TENANT [--weight 1..1000] [--tier flex|default|priority]",
+       "  tidegate tenant share acme --weight 4 --tier priority\n", {"weight", "tier"}, {}, tenant_share},
       {"project create", "Make a project of a tenant.", "NAME --tenant TENANT",
        "  tidegate project create search --tenant acme\n", {"tenant"}, {}, project_create},
       {"project list", "List projects.", "[--tenant TENANT]", "  tidegate project list --tenant acme\n", {"tenant"}, {},

@@ -58,3 +58,13 @@ if(TG_SANITIZE)
     add_compile_options(-fno-sanitize=vptr)
   endif()
 endif()
+
+if(TG_FUZZ)
+  # Clang 14 cannot read the std::expected of GCC 12's library: see the file there.
+  include_directories(BEFORE SYSTEM ${CMAKE_SOURCE_DIR}/tests/fuzz/clang14)
+  add_compile_options(-Wno-unknown-warning-option)
+  # Coverage everywhere; the loop of libFuzzer only in the targets. Without vptr: see above.
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
+    -fno-omit-frame-pointer -UNDEBUG)
+  add_link_options(-fsanitize=address,undefined)
+endif()

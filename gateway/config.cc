@@ -135,6 +135,13 @@ ConfigTable config_table(GatewayConfig& c) {
   table.reloadable();
   table.integer("limits.queue_length", c.queue_length_max, 1, 1'000'000, "Most requests waiting per model, pool and thread.");
   table.reloadable();
+  table.milliseconds("limits.queue_target_ms", c.queue_target, 100, 600'000,
+                     "Predicted wait up to which requests are taken once a backlog of more than this stands; others get "
+                     "503 at once, with when to come back.");
+  table.reloadable();
+  table.integer("queue.input_weight", c.queue_input_weight, 1, 1'000,
+                "What fairness counts for a prompt token that no cache had.");
+  table.integer("queue.output_weight", c.queue_output_weight, 1, 1'000, "What fairness counts for an answer's token.");
   table.milliseconds("limits.keep_alive_ms", c.keep_alive, 100, 10'000, "Silence on a stream before a comment is sent.");
   table.reloadable();
   table.integer("limits.completion_tokens_default", c.completion_tokens_default, 1, 393'216,

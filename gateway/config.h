@@ -54,6 +54,9 @@ struct GatewayConfig {
   std::chrono::milliseconds request_max{600'000};
   std::chrono::milliseconds queue_wait_max{60'000};
   std::int64_t queue_length_max = 4'096;
+  std::chrono::milliseconds queue_target{2'000};
+  std::int64_t queue_input_weight = 1;
+  std::int64_t queue_output_weight = 2;
   std::chrono::milliseconds keep_alive{9'000};
   std::int64_t completion_tokens_default = 8'192;
   std::int64_t connections_max = 10'000;

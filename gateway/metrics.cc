@@ -19,9 +19,10 @@ constexpr auto kReasons = std::to_array<std::string_view>({
     "region_not_allowed",
     "model_not_ready",      "routes_not_loaded",  "not_found",           "method_not_allowed", "context_length_exceeded",
     "insufficient_balance", "budget_exceeded",    "price_missing",       "billing_unreachable", "journal_full",
-    "journal_failed",       "queue_full",         "queue_timeout",       "worker_lost",       "worker_cancelled",
+    "journal_failed",       "queue_full",         "queue_timeout",       "would_be_late",     "worker_lost",
+    "worker_cancelled",
     "deadline_exceeded",    "gateway_stopping",   "rate_limit_exceeded", "scope_not_allowed", "source_not_allowed",
-    "idempotency_key_reused", "idempotency_in_flight", "idempotency_answer_not_kept", "idempotency_outcome_unknown",
+    "idempotency_mismatch", "idempotency_in_flight", "idempotency_answer_not_kept", "idempotency_outcome_unknown",
     "idempotency_unavailable", "content_policy", "guard_unavailable"});
 
 std::string_view phase_name(CancelPhase phase) {
@@ -107,6 +108,13 @@ PoolMetrics& GatewayMetrics::pool(const std::string& model, const std::string& r
   };
   made.prefix_tokens_believed = prefix_tokens("believed");
   made.prefix_tokens_found = prefix_tokens("found");
+  made.fairness_gap_tokens = &registry_.gauge("tidegate_gateway_fairness_gap_tokens",
+                                              "Weighted tokens between the most and the least served tenant that wait; "
+                                              "summed over threads.", labels);
+  made.fairness_bound_tokens = &registry_.gauge("tidegate_gateway_fairness_bound_tokens",
+                                                "What the gap may be at most; summed over threads.", labels);
+  made.fairness_violations = &registry_.counter("tidegate_gateway_fairness_violations_total",
+                                                "Times the gap was over its bound: stays 0.", labels);
   return pools_.emplace(std::move(key), made).first->second;
 }
 

@@ -30,6 +30,9 @@ struct PoolMetrics {
   Gauge* workers_ejected = nullptr;
   Counter* prefix_tokens_believed = nullptr;  ///< cached at the chosen worker, as the index had it
   Counter* prefix_tokens_found = nullptr;     ///< cached there, as the worker reported
+  Gauge* fairness_gap_tokens = nullptr;
+  Gauge* fairness_bound_tokens = nullptr;
+  Counter* fairness_violations = nullptr;  ///< stays 0
 };
 
 /// Where a request was when its client left.

@@ -9,12 +9,15 @@
 #include <utility>
 #include <vector>
 
+#include "base/core/clock.h"
 #include "base/core/ids.h"
 #include "base/core/money.h"
 #include "base/core/result.h"
 #include "base/net/asio.h"
 #include "gateway/core/idempotency.h"
 #include "gateway/core/key_policy.h"
+#include "gateway/core/service_tier.h"
+#include "gateway/core/settlement.h"
 #include "gateway/core/usage.h"
 
 /// What the gateway's edge (http/, rpc/) needs from its other halves. Fakes are in tests/support/gateway.
@@ -34,6 +37,8 @@ struct Principal {
   std::string tenant_text;  ///< the tenant's id as price versions name it
   std::string tenant_name;
   std::string project_name;
+  std::int64_t weight = 1;                        ///< of the tenant, in the queue
+  ServiceTier tier_max = ServiceTier::kDefault;   ///< asking for more is served as this
 
   bool may_call(std::string_view model) const {
     return models.empty() || std::ranges::find(models, model) != models.end();
@@ -66,15 +71,6 @@ struct AdmissionRequest {
   std::string end_user;                  ///< what the client sent as `user`, for caps of end users; empty = not named
 };
 
-/// What the answer prints.
-struct Settlement {
-  Money amount;
-  std::string currency;
-  std::string band;
-  std::string price_version;  ///< "book/id"
-  std::string receipt;        ///< signed, binary (base/receipt); empty: none was made
-};
-
 /// The money side of one admitted request. Exactly one settle() ends it; destroying an unsettled Charge settles it as
 /// failed with the last reported progress (a bug is then logged), so a hold never leaks. Owned by one io thread.
 class Charge {
@@ -89,6 +85,8 @@ class Charge {
   virtual awaitable<Result<Settlement>> settle(FinalReport report) = 0;
   /// Price band at admission, for headers.
   virtual std::string_view band() const = 0;
+  /// Until when that band and its price were known to last, at admission; nullopt: no change is known.
+  virtual std::optional<Wall> price_until() const { return std::nullopt; }
 };
 
 /// Thread-safe: every io thread calls it.
@@ -97,7 +95,7 @@ class Meter {
   virtual ~Meter() = default;
   /// Prices the worst case, takes it from the wallet's lease and from those of every cap that binds the request
   /// (fetching or growing what is short), journals ADMIT. No network round trip while the leases have room.
-  /// Fails: resource_exhausted/insufficient_balance (402) or budget_exceeded (429), failed_precondition/price_missing (503, model not
+  /// Fails: resource_exhausted/insufficient_balance or budget_exceeded (402), failed_precondition/price_missing (503, model not
   /// admissible), unavailable/billing_unreachable or journal_full (503).
   virtual awaitable<Result<std::unique_ptr<Charge>>> admit(AdmissionRequest request) = 0;
   /// Price in force now for /v1/models; nullopt when the model has none.

@@ -33,6 +33,7 @@
 #include "gateway/limits/rate_keeper.h"
 #include "gateway/metrics.h"
 #include "gateway/money/treasury.h"
+#include "gateway/part_options.h"
 #include "gateway/rpc/inference_service.h"
 
 namespace tidegate::gateway {
@@ -43,37 +44,6 @@ constexpr auto kErrorFramesWithin = std::chrono::seconds(3);
 /// To ship the journal and let billing close the epoch. What is left is settled by the next start.
 constexpr auto kShipWithin = std::chrono::seconds(10);
 constexpr auto kReadinessEvery = std::chrono::milliseconds(200);
-
-HttpLimits http_limits(const GatewayConfig& config) {
-  HttpLimits limits;
-  limits.handshake = config.handshake_max;
-  limits.header = config.header_max;
-  limits.body = config.body_max;
-  limits.idle = config.idle_max;
-  limits.write_stall = config.write_stall_max;
-  limits.body_bytes = static_cast<std::uint64_t>(config.body_bytes_max);
-  limits.body_bytes_per_second = config.body_rate_min;
-  limits.requests_per_connection = config.requests_per_connection_max;
-  limits.connections = static_cast<std::size_t>(config.connections_max);
-  limits.connections_per_address = static_cast<std::size_t>(config.connections_per_address_max);
-  limits.handshakes = static_cast<std::size_t>(config.handshakes_max);
-  return limits;
-}
-
-ServingLimits serving_limits(const GatewayConfig& config) {
-  ServingLimits limits;
-  limits.request_max = config.request_max;
-  limits.keep_alive = config.keep_alive;
-  limits.completion_default = static_cast<std::int32_t>(config.completion_tokens_default);
-  return limits;
-}
-
-FairQueueLimits queue_limits(const GatewayConfig& config) {
-  FairQueueLimits limits;
-  limits.wait_max = config.queue_wait_max;
-  limits.length_max = static_cast<std::size_t>(config.queue_length_max);
-  return limits;
-}
 
 /// Null: plain HTTP.
 Result<std::shared_ptr<const TlsContext>> load_http_tls(const GatewayConfig& config, Wall now) {
@@ -111,18 +81,6 @@ struct Lane {
 
 awaitable<void> wait_until_answered(const OpenRequests& open, const Clock& clock, Deadline deadline) {
   while (open.size() > 0 && !deadline.is_expired(clock.mono())) co_await sleep_for(std::chrono::milliseconds(5));
-}
-
-RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixes) {
-  RoutingOptions routing;
-  routing.picker.slow_start = config.slow_start;
-  routing.health.errors_in_a_row = static_cast<int>(config.eject_after_errors);
-  routing.health.eject_least = config.eject_least;
-  routing.health.ejected_share_max = static_cast<double>(config.ejected_percent_max) / 100;
-  routing.health.stall_after = config.stall_after;
-  routing.prefixes = prefixes;
-  routing.spill_after = config.spill_after;
-  return routing;
 }
 
 }  // namespace
@@ -389,7 +347,7 @@ Status GatewayProcess::listen() {
   std::vector<ServingLane> serving_lanes;
   for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
     servings.push_back(&*parts.lanes[i]->serving);
-    serving_lanes.push_back({servings.back(), parts.io.executor(i)});
+    serving_lanes.push_back({servings.back(), parts.io.executor(i), parts.lanes[i]->idempotency.get()});
   }
   HttpApiParts behind;
   behind.receipts = parts.receipts.get();
@@ -406,6 +364,9 @@ Status GatewayProcess::listen() {
   http.listen = config_.http_listen;
   http.service = "gateway";
   http.render_error = HttpApi::render_error;
+  http.error_headers = [api = parts.api.get()](const Error& error, int status) {
+    return api->error_headers(error, status);
+  };
   http.limits = http_limits(config_);
   TG_ASSIGN(http.tls, load_http_tls(config_, clock_.wall()));
   if (http.tls) parts.certificate = http.tls->facts().fingerprint;

@@ -25,6 +25,11 @@ ConfigTable config_table(SchedulerConfig& config) {
   table.required();
   table.secret_file("secrets.admin_key_file", config.admin_key, "The administrator's key (tga_...), for FleetAdmin.");
   table.required();
+  table.text("billing.address", config.callers_address,
+             "Where FleetAdmin asks who its callers are (host:port or unix:/path of billing): keys of people, and the identity "
+             "provider's tokens. Empty: only the key of secrets.admin_key_file calls it.");
+  table.milliseconds("billing.remember_ms", config.callers_remembered, 0, 60'000,
+                     "How long an answer is good for: a revoked key may still change the fleet for as long.");
   table.milliseconds("lease.ttl_ms", config.lease_ttl, 1'000, 600'000, "How long leadership lasts without renewal.");
   table.milliseconds("shutdown.drain_ms", config.drain, 0, 600'000, "How long calls under way may take at shutdown.");
   table.text("local.billing_address", config.billing_address,

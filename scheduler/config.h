@@ -27,6 +27,8 @@ struct SchedulerConfig {
   RpcTlsOptions rpc_tls;
   std::string log_level = "info";
   std::string admin_key;
+  std::string callers_address;  ///< empty: only the operator's key calls FleetAdmin
+  std::chrono::milliseconds callers_remembered{5'000};
   std::chrono::milliseconds lease_ttl{5'000};
   std::chrono::milliseconds stop_limit{70'000};
   std::chrono::milliseconds drain{2'000};

@@ -16,6 +16,8 @@ SchedulerMetrics::SchedulerMetrics(MetricRegistry& registry)
       replicas_ready(registry.gauge("tidegate_scheduler_replicas_ready_count", "Replicas that are ready")),
       restarts(registry.gauge("tidegate_scheduler_restarts_count", "Replicas started again after an end nobody asked for, this term")),
       start_failures(registry.gauge("tidegate_scheduler_start_failures_count", "Replicas that failed before they were ready, this term")),
+      admin_allowed(registry.counter("tidegate_scheduler_admin_calls_total", "Calls of FleetAdmin, by whether their caller may make them", {{"result", "allowed"}})),
+      admin_refused(registry.counter("tidegate_scheduler_admin_calls_total", "Calls of FleetAdmin, by whether their caller may make them", {{"result", "refused"}})),
       reports(registry.counter("tidegate_scheduler_reports_total", "Worker reports taken")),
       reports_refused(registry.counter("tidegate_scheduler_reports_refused_total", "Worker links closed because this scheduler does not lead")),
       tick_seconds(registry.histogram("tidegate_scheduler_tick_seconds", "Time of one round of the control loop", latency_bounds_seconds())) {}

@@ -21,6 +21,8 @@ struct SchedulerMetrics {
   Gauge& replicas_ready;
   Gauge& restarts;
   Gauge& start_failures;
+  Counter& admin_allowed;  ///< calls of FleetAdmin whose caller may make them
+  Counter& admin_refused;
   Counter& reports;
   Counter& reports_refused;
   Histogram& tick_seconds;

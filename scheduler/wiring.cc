@@ -17,6 +17,7 @@
 #include "base/rpc/server.h"
 #include "base/rpc/tls.h"
 #include "base/rpc/work_pool.h"
+#include "scheduler/adapters/billing_callers.h"
 #include "scheduler/adapters/pg_deployments.h"
 #include "scheduler/catalogue/catalogue_file.h"
 #include "scheduler/control/fleet_control.h"
@@ -24,6 +25,8 @@
 #include "scheduler/drivers/local/local_driver.h"
 #include "scheduler/metrics.h"
 #include "scheduler/migrations/migrations.h"
+#include "scheduler/rpc/caller_desk.h"
+#include "scheduler/rpc/fleet_admin_host.h"
 #include "scheduler/rpc/fleet_admin_service.h"
 #include "scheduler/rpc/fleet_service.h"
 
@@ -56,6 +59,22 @@ LocalDriver::Settings driver_settings(const SchedulerConfig& config) {
   return settings;
 }
 
+/// To billing, for who calls; null when there is no address.
+Result<std::shared_ptr<rpc::Channel>> callers_channel(const SchedulerConfig& config) {
+  if (config.callers_address.empty()) return std::shared_ptr<rpc::Channel>();
+  rpc::ChannelOptions options;
+  options.token = config.cluster_token;
+  options.tls = config.rpc_tls;
+  options.peer_role = rpc::kBillingRole;
+  return rpc::make_channel(config.callers_address, options);
+}
+
+CallerDeskOptions desk_options(const SchedulerConfig& config) {
+  CallerDeskOptions options;
+  options.remembered_for = config.callers_remembered;
+  return options;
+}
+
 std::uint64_t seed_from(EntropySource& entropy) {
   std::uint64_t seed = 0;
   entropy.fill(&seed, sizeof seed);
@@ -66,7 +85,8 @@ std::uint64_t seed_from(EntropySource& entropy) {
 
 /// In the order of need; destroyed the other way round, after the destructor has quieted them.
 struct SchedulerProcess::Parts {
-  Parts(const SchedulerConfig& config_in, const Clock& clock_in, Log& log_in, Catalogue catalogue_in, std::unique_ptr<LocalDriver> driver_in)
+  Parts(const SchedulerConfig& config_in, const Clock& clock_in, Log& log_in, Catalogue catalogue_in, std::unique_ptr<LocalDriver> driver_in,
+        std::shared_ptr<rpc::Channel> callers_in)
       : config(config_in),
         clock(clock_in),
         log(log_in),
@@ -81,7 +101,11 @@ struct SchedulerProcess::Parts {
         leadership(lease, store, clock, log, io.executor(0), {config.lease_ttl}, leadership_handlers()),
         workers(kAdminThreads, kAdminQueueMax, "admin"),
         fleet(control, rpc::AuthGate::required(config.cluster_token).for_roles({"gateway", "worker"}), log),
-        admin_service(control, catalogue, store, clock, workers, rpc::AuthGate::required(config.admin_key).for_roles({"cli"})) {}
+        callers_link(std::move(callers_in)),
+        callers(callers_link ? std::make_unique<BillingCallers>(callers_link, clock) : nullptr),
+        desk(config.admin_key, callers.get(), clock, desk_options(config)),
+        admin_host(desk, workers, log, {metrics.admin_allowed, metrics.admin_refused}),
+        admin_service(control, catalogue, store, clock, log, admin_host) {}
 
   Fleet::Settings fleet_settings() const {
     Fleet::Settings settings;
@@ -119,6 +143,10 @@ struct SchedulerProcess::Parts {
   LeadershipLoop leadership;
   rpc::WorkPool workers;
   FleetService fleet;
+  std::shared_ptr<rpc::Channel> callers_link;  // shared with its clients; null: no directory
+  std::unique_ptr<BillingCallers> callers;
+  CallerDesk desk;
+  FleetAdminHost admin_host;
   FleetAdminService admin_service;
   std::optional<ConfigReloader> reloader;
   std::unique_ptr<AdminServer> admin;
@@ -147,8 +175,9 @@ Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const Schedule
   TG_ASSIGN(const auto report, pg::migrate(config.pg_dsn, "scheduler", migrations(), Deadline::after(clock.mono(), kMigrateLimit)));
   log.info("migrated", {kv("from", report.version_before), kv("to", report.version_after)});
   TG_ASSIGN(auto driver, LocalDriver::open(driver_settings(config), clock, log));
-  std::unique_ptr<SchedulerProcess> process(
-      new SchedulerProcess(std::make_unique<Parts>(config, clock, log, std::move(catalogue), std::move(driver))));
+  TG_ASSIGN(auto callers, callers_channel(config));
+  std::unique_ptr<SchedulerProcess> process(new SchedulerProcess(
+      std::make_unique<Parts>(config, clock, log, std::move(catalogue), std::move(driver), std::move(callers))));
   Parts& parts = *process->parts_;
   SchedulerConfig shown = config;  // a table writes into what it describes
   parts.reloader.emplace("scheduler", reload_work(config, std::move(arguments), clock, log), clock, log, parts.registry);
@@ -174,6 +203,7 @@ SchedulerProcess::~SchedulerProcess() {
   parts.control.stop();
   if (parts.server) parts.server->drain(Deadline::after(parts.clock.mono(), parts.config.drain));
   parts.workers.stop();
+  if (parts.callers_link) parts.callers_link->shut();
   parts.io.stop();
   parts.pool.stop();
 }

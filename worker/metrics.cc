@@ -29,6 +29,7 @@ WorkerMetrics::WorkerMetrics(MetricRegistry& registry)
       sequences_started(registry.counter("tidegate_worker_sequences_started_total", "Sequences gateways started")),
       finished_stop(finished(registry, "stop")),
       finished_length(finished(registry, "length")),
+      finished_tool_calls(finished(registry, "tool_calls")),
       finished_cancelled(finished(registry, "cancelled")),
       finished_error(finished(registry, "error")),
       cancelled_budget(cancelled(registry, "budget_spent")),

@@ -21,6 +21,7 @@ struct WorkerMetrics {
   Counter& sequences_started;
   Counter& finished_stop;
   Counter& finished_length;
+  Counter& finished_tool_calls;
   Counter& finished_cancelled;
   Counter& finished_error;
   Counter& cancelled_budget;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -28,5 +29,8 @@ std::uint32_t crc32c(std::string_view data, std::uint32_t seed = 0);
 
 /// True for well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
 bool is_valid_utf8(std::string_view text);
+
+/// The beginning of well-formed UTF-8, at most `bytes_max` long and not cut within a character.
+std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max);
 
 }  // namespace tidegate

@@ -1,9 +1,11 @@
 #include "base/crypto/sha256.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 
 #include "base/core/check.h"
@@ -25,6 +27,28 @@ Digest hmac_sha256(std::string_view key, std::string_view data) {
   unsigned int size = 0;
   TG_CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes(data), data.size(), digest.data(),
                 &size) != nullptr);
+  return digest;
+}
+
+HmacKey::HmacKey(std::string_view key) {
+  static EVP_MAC* const hmac = EVP_MAC_fetch(nullptr, OSSL_MAC_NAME_HMAC, nullptr);  // lives as long as the process
+  TG_CHECK(hmac != nullptr);
+  EVP_MAC_CTX* context = EVP_MAC_CTX_new(hmac);
+  TG_CHECK(context != nullptr);
+  keyed_ = {context, [](void* owned) { EVP_MAC_CTX_free(static_cast<EVP_MAC_CTX*>(owned)); }};
+  char digest[] = OSSL_DIGEST_NAME_SHA2_256;
+  const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+  TG_CHECK(EVP_MAC_init(context, bytes(key), key.size(), params) == 1);
+}
+
+Digest HmacKey::of(std::string_view data) const {
+  EVP_MAC_CTX* context = EVP_MAC_CTX_dup(static_cast<const EVP_MAC_CTX*>(keyed_.get()));
+  TG_CHECK(context != nullptr);
+  Digest digest;
+  std::size_t size = 0;
+  TG_CHECK(EVP_MAC_update(context, bytes(data), data.size()) == 1);
+  TG_CHECK(EVP_MAC_final(context, digest.data(), &size, digest.size()) == 1);
+  EVP_MAC_CTX_free(context);
   return digest;
 }
 

@@ -15,6 +15,16 @@ using Digest = std::array<std::uint8_t, 32>;
 
 Digest sha256(std::string_view data);
 Digest hmac_sha256(std::string_view key, std::string_view data);
+/// HMAC-SHA256 under a key that stays: it is read once, which for a short text is most of the work. Thread-safe.
+class HmacKey {
+ public:
+  explicit HmacKey(std::string_view key);
+  Digest of(std::string_view data) const;
+
+ private:
+  std::shared_ptr<void> keyed_;  // shared between copies: nobody changes it
+};
+
 /// HKDF-SHA256 with an empty salt: one root secret, one key per purpose (`label`).
 Digest derive_key(std::string_view root, std::string_view label);
 /// Time does not depend on the content. Different lengths are unequal.

@@ -58,9 +58,9 @@ std::string join_path(std::string_view path, std::string_view key) {
   return std::string(path) + "." + std::string(key);
 }
 
-Result<value> parse(std::string_view text) {
+Result<value> parse(std::string_view text, std::size_t depth_max) {
   boost::json::parse_options options;
-  options.max_depth = kDepthMax;
+  options.max_depth = depth_max;
   boost::json::stream_parser parser({}, options);
   boost::json::error_code code;
   const std::size_t used = parser.write_some(text.data(), text.size(), code);

@@ -21,7 +21,7 @@ using boost::json::value;
 inline constexpr std::size_t kDepthMax = 32;
 
 /// Duplicate keys: the last one wins (Boost.JSON). Fails: invalid_argument/invalid_json with the byte offset.
-Result<value> parse(std::string_view text);
+Result<value> parse(std::string_view text, std::size_t depth_max = kDepthMax);
 Result<value> parse_file(const std::string& path);
 
 /// Members of an object. `path` is the object's own path for messages ("" at the root).

@@ -89,7 +89,7 @@ awaitable<void> HttpConnection::serve() {
 awaitable<void> HttpConnection::turn_away() {
   core_->metrics.count_refusal("too_many_connections");
   const Error error(Code::kUnavailable, "too_many_connections", "this gateway holds too many connections; try again");
-  HttpResponse response(503, core_->options.render_error(error, 503));
+  HttpResponse response = error_response(error, 503);
   response.headers.emplace_back("Retry-After", "1");
   keep_alive_ = false;
   if (tls_) {  // a handshake costs more than the answer is worth
@@ -102,7 +102,15 @@ awaitable<void> HttpConnection::turn_away() {
   close();
 }
 
+HttpResponse HttpConnection::error_response(const Error& error, int status) const {
+  const HttpServerOptions& options = core_->options;
+  HttpResponse response(status, options.render_error(error, status));
+  if (options.error_headers) response.headers = options.error_headers(error, status);
+  return response;
+}
+
 awaitable<Status> HttpConnection::read_request() {
+  request_.head.method = {};  // of the request before, whose bytes are gone
   std::size_t searched = 0;
   std::optional<std::size_t> end;
   if (in_.size() > 0) begin_head();
@@ -189,7 +197,7 @@ awaitable<void> HttpConnection::handle() {
   gone_callback_ = nullptr;
   if (answer_ == Answer::kNone && !is_gone_) {
     const Error error(Code::kInternal, "no_answer", "the request failed inside the service");
-    HttpResponse response(500, core_->options.render_error(error, 500));
+    HttpResponse response = error_response(error, 500);
     const Status ignored = co_await respond(std::move(response));
   }
   if (status_ == 0) core_->metrics.count_request(0);
@@ -200,7 +208,7 @@ awaitable<void> HttpConnection::handle() {
 awaitable<void> HttpConnection::refuse(Error error) {
   core_->metrics.count_refusal(error.reason);
   const int status = refusal_status(error);
-  HttpResponse response(status, core_->options.render_error(error, status));
+  HttpResponse response = error_response(error, status);
   if (status == 405) response.headers.emplace_back("Allow", "GET, POST, PUT, PATCH, DELETE, OPTIONS");
   keep_alive_ = false;  // where the next request would start is anybody's guess
   const Status ignored = co_await respond(std::move(response));

@@ -59,6 +59,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   awaitable<Status> read_request();
   awaitable<Status> read_sized_body(std::uint64_t length);
   awaitable<Status> read_chunked_body();
+  HttpResponse error_response(const Error& error, int status) const;
   awaitable<void> handle();
   awaitable<void> refuse(Error error);
 

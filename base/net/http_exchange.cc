@@ -97,6 +97,8 @@ awaitable<Status> HttpConnection::respond(HttpResponse response) {
   answer_ = Answer::kDone;
   if (response.close || lane_.is_draining) keep_alive_ = false;
   append_head(response.status, response.content_type, response.headers, BodyLength::sized(response.body.size()));
+  // RFC 9110: HEAD is told the length that another method would get, and nothing follows.
+  if (request_.head.method == "HEAD") co_return co_await send(out_);
   if (response.body.size() <= kCopiedBodyBytesMax) {
     out_ += response.body;
     co_return co_await send(out_);

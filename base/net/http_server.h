@@ -95,6 +95,8 @@ using HttpHandler = std::function<awaitable<void>(HttpExchange&)>;
 using ErrorRenderer = std::function<std::string(const Error& error, int http_status)>;
 /// {"error":{"code":..., "reason":..., "message":..., "field":...}}
 std::string render_plain_error(const Error& error, int http_status);
+/// Headers of such an answer beside the server's own (Allow, Retry-After). Any lane calls it.
+using ErrorHeaders = std::function<HttpHeaders(const Error& error, int http_status)>;
 
 /// Every limit of the edge, with the defaults of the architecture.
 struct HttpLimits {
@@ -117,6 +119,7 @@ struct HttpServerOptions {
   /// Second word of the metric names: tidegate_<service>_http_...
   std::string service = "http";
   HttpLimits limits;
+  ErrorHeaders error_headers;  ///< empty: none
   ErrorRenderer render_error = render_plain_error;
   std::shared_ptr<const TlsContext> tls;  ///< null: plain HTTP. Shared with the connections made under it
 };

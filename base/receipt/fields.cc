@@ -96,7 +96,7 @@ std::string_view FieldReader::exactly(std::string_view name, std::size_t size) {
 }
 
 std::string FieldReader::text(std::string_view name) {
-  const auto value = bytes(name);
+  const auto value = bytes(name, kTextBytesMax);
   if (status_ && (!is_valid_utf8(value) || std::ranges::any_of(value, is_control)))
     refuse(name, "it is not printable text");
   return status_ ? std::string(value) : std::string();

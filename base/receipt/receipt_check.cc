@@ -11,6 +11,12 @@ namespace {
 /// on a gateway's clock error, twice.
 constexpr std::int64_t kRetirementSlackUs = 60'000'000;
 
+/// A receipt is anybody's bytes until its arithmetic is checked, and a sum beyond the range of Money aborts: a trillion
+/// of trillions a line stays inside of it.
+constexpr Money kLineAmountMax =
+    Money::from_pico(static_cast<Int128>(1'000'000'000'000'000'000) * 1'000'000'000'000'000'000);
+static_assert(kLinesMax < 100, "lines of the largest amount sum to less than 10^38 pico");
+
 std::unexpected<Error> bad_arithmetic(std::string field, std::string words) {
   return fail(Code::kDataLoss, "bad_arithmetic", std::move(words), std::move(field));
 }
@@ -59,10 +65,14 @@ Status check_arithmetic(const Receipt& r) {
     return bad_arithmetic("started_at", "admitted, started and completed are not in order");
   }
   Money sum;
-  std::int64_t tokens = 0;
+  Int128 tokens = 0;
   for (const Line& line : r.lines) {
     if (line.quantity < 0 || line.rate.micro_per_million() < 0) {
       return bad_arithmetic("lines", fmt::format("line {} has a negative quantity or rate", line.meter));
+    }
+    if (line.amount > kLineAmountMax || line.amount < -kLineAmountMax) {
+      return bad_arithmetic("lines", fmt::format("line {} has the amount {}, the most is {}", line.meter,
+                                                 line.amount.to_string(), kLineAmountMax.to_string()));
     }
     if (line.terms.empty() && line.rate.amount(line.quantity) != line.amount) {
       return bad_arithmetic("lines", fmt::format("line {}: {} x {} per million is {}, not {}", line.meter,
@@ -76,9 +86,10 @@ Status check_arithmetic(const Receipt& r) {
     return bad_arithmetic(
         "amount", fmt::format("the lines sum to {}, the receipt says {}", sum.to_string(), r.amount.to_string()));
   }
-  if (tokens != r.prompt_tokens + r.completion_tokens) {
-    return bad_arithmetic("lines", fmt::format("the lines count {} tokens, the receipt says {}", tokens,
-                                               r.prompt_tokens + r.completion_tokens));
+  const Int128 wanted = static_cast<Int128>(r.prompt_tokens) + r.completion_tokens;
+  if (tokens != wanted) {
+    return bad_arithmetic("lines", fmt::format("the lines count {} tokens, the receipt says {}",
+                                               int128_to_string(tokens), int128_to_string(wanted)));
   }
   return {};
 }

@@ -13,15 +13,6 @@ namespace {
 constexpr std::size_t kMetadataBytesMax = 256;
 constexpr std::size_t kMessageBytesMax = 2048;
 
-/// gRPC aborts the process on a byte that HTTP/2 forbids in a header, and a field may quote what a user sent.
-std::string printable(std::string_view text) {
-  std::string out(text.substr(0, kMetadataBytesMax));
-  for (char& c : out) {
-    if (c < 0x20 || c > 0x7e) c = '?';
-  }
-  return out;
-}
-
 /// Cut between characters: proxies drop messages that are not UTF-8.
 std::string bounded_message(const std::string& text) {
   if (text.size() <= kMessageBytesMax) return text;
@@ -43,9 +34,18 @@ std::string metadata(const grpc::ClientContext& context, const char* key) {
 
 }  // namespace
 
+/// gRPC aborts the process on a byte that HTTP/2 forbids in a header, and a field may quote what a user sent.
+std::string metadata_text(std::string_view text) {
+  std::string out(text.substr(0, kMetadataBytesMax));
+  for (char& c : out) {
+    if (c < 0x20 || c > 0x7e) c = '?';
+  }
+  return out;
+}
+
 grpc::Status to_grpc(grpc::ServerContextBase& context, const Error& error) {
-  if (!error.reason.empty()) context.AddTrailingMetadata(kReasonKey, printable(error.reason));
-  if (!error.field.empty()) context.AddTrailingMetadata(kFieldKey, printable(error.field));
+  if (!error.reason.empty()) context.AddTrailingMetadata(kReasonKey, metadata_text(error.reason));
+  if (!error.field.empty()) context.AddTrailingMetadata(kFieldKey, metadata_text(error.field));
   const Code code = error.code == Code::kOk ? Code::kUnknown : error.code;
   return {static_cast<grpc::StatusCode>(code), bounded_message(error.message)};
 }

@@ -2,6 +2,11 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
 #include "base/core/result.h"
 
 namespace grpc {
@@ -12,6 +17,11 @@ class ServerContextBase;
 /// Error <-> grpc::Status. The code is a cast, the message travels as gRPC's own, and the two parts a program looks at
 /// travel as trailing metadata.
 namespace tidegate::rpc {
+
+/// Fields beside a call: names in lower case.
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+/// A text that may travel as metadata: 256 bytes of printable ASCII at most.
+std::string metadata_text(std::string_view text);
 
 inline constexpr const char* kReasonKey = "tidegate-reason";
 inline constexpr const char* kFieldKey = "tidegate-field";

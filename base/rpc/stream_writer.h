@@ -60,8 +60,11 @@ class StreamWriter {
   /// Does not wait. OK promises no delivery. Fails: resource_exhausted/stream_queue_full (kRefuse),
   /// resource_exhausted/slow_reader (kEnd), unavailable/stream_closed.
   Status push(Response response) { return reactor_->push(std::move(response)); }
-  /// Ends the stream once the queue is written. Only the first call counts.
-  void finish(const Status& status) { reactor_->finish(status); }
+  /// Fields that travel before the first message, or with the status when there is none. Nothing once something was
+  /// sent. Texts are cut as metadata_text() says.
+  void add_initial(const Metadata& fields) { reactor_->add_initial(fields); }
+  /// Ends the stream once the queue is written, with fields beside the status. Only the first call counts.
+  void finish(const Status& status, Metadata trailing = {}) { reactor_->finish(status, std::move(trailing)); }
   /// False once the client is gone or finish() was called.
   bool is_open() const { return reactor_->is_open(); }
   std::size_t queued() const { return reactor_->queued(); }
@@ -85,6 +88,7 @@ class StreamWriter {
       if (final_) return fail(Code::kUnavailable, "stream_closed", "the stream takes no more messages");
       switch (write_.push(std::move(response))) {
         case WriteQueue<Response>::Push::kStart:
+          has_begun_ = true;
           this->StartWrite(&write_.current());
           break;
         case WriteQueue<Response>::Push::kQueued:
@@ -95,8 +99,14 @@ class StreamWriter {
       }
       return {};
     }
-    void finish(const Status& status) {
+    void add_initial(const Metadata& fields) {
       const std::lock_guard lock(mutex_);
+      if (has_begun_ || is_finished_) return;
+      for (const auto& [name, text] : fields) context_.AddInitialMetadata(name, metadata_text(text));
+    }
+    void finish(const Status& status, Metadata trailing = {}) {
+      const std::lock_guard lock(mutex_);
+      if (!final_) trailing_ = std::move(trailing);
       end_with(status);
     }
     void drop() { finish(fail(Code::kAborted, "stream_dropped", "the server gave the stream up")); }
@@ -124,6 +134,7 @@ class StreamWriter {
       if (!final_) final_ = status;
       if (is_finished_ || !write_.is_idle()) return;
       is_finished_ = true;
+      for (const auto& [name, text] : trailing_) context_.AddTrailingMetadata(name, metadata_text(text));
       this->Finish(to_grpc(context_, *final_));
     }
     void OnWriteDone(bool ok) override {
@@ -155,6 +166,8 @@ class StreamWriter {
     mutable std::mutex mutex_;
     WriteQueue<Response> write_;
     std::optional<Status> final_;    // set: no more messages are taken
+    Metadata trailing_;              // of final_
+    bool has_begun_ = false;         // a message was handed to gRPC, and the initial metadata with it
     bool is_finished_ = false;       // Finish was called: start nothing more
     std::shared_ptr<Reactor> self_;  // gRPC's own reference, until OnDone
   };

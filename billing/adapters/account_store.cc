@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kTenantColumns = R"sql(
   t.id, t.name, t.billing_tz, t.currency, t.is_suspended, (extract(epoch FROM t.created_at) * 1000000)::bigint, w.id,
-  array_to_string(t.regions, E'\n'))sql";
+  array_to_string(t.regions, E'\n'), t.queue_weight, t.tier_max)sql";
 constexpr const char* kTenantFrom = " FROM tenants t JOIN wallets w ON w.tenant_id = t.id AND w.currency = t.currency ";
 
 constexpr const char* kInsertTenant = R"sql(
@@ -60,7 +60,8 @@ constexpr const char* kRevokeKey = R"sql(
   UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2::timestamptz) WHERE id::text = $1 OR public_id = $1 RETURNING id)sql";
 
 constexpr const char* kPrincipalColumns =
-    R"sql(, k.mac, w.id, w.currency, t.name, p.name, t.is_suspended, array_to_string(t.regions, E'\n'))sql";
+    R"sql(, k.mac, w.id, w.currency, t.name, p.name, t.is_suspended, array_to_string(t.regions, E'\n'), t.queue_weight,
+  t.tier_max)sql";
 constexpr const char* kPrincipalFrom = R"sql(
   FROM api_keys k JOIN projects p ON p.id = k.project_id JOIN tenants t ON t.id = p.tenant_id
   JOIN wallets w ON w.tenant_id = t.id AND w.currency = t.currency )sql";
@@ -68,7 +69,7 @@ constexpr const char* kPrincipalFrom = R"sql(
 TenantRow read_tenant(const pqxx::row& row) {
   return {pg::read_id<TenantId>(row[0]), pg::read_text(row[1]), pg::read_text(row[2]),      pg::read_text(row[3]),
           pg::read_bool(row[4]),         pg::read_wall(row[5]), pg::read_id<WalletId>(row[6]),
-          pg::read_list(row[7], '\n')};
+          pg::read_list(row[7], '\n'),   pg::read_int64(row[8]), pg::read_text(row[9])};
 }
 
 ProjectRow read_project(const pqxx::row& row) {
@@ -95,7 +96,7 @@ KeyRow read_key(const pqxx::row& row) {
 PrincipalRow read_principal(const pqxx::row& row) {
   return {read_key(row),          pg::read_bytea(row[12]), pg::read_id<WalletId>(row[13]), pg::read_text(row[14]),
           pg::read_text(row[15]), pg::read_text(row[16]),  pg::read_bool(row[17]),
-          pg::read_list(row[18], '\n')};
+          pg::read_list(row[18], '\n'), pg::read_int64(row[19]), pg::read_text(row[20])};
 }
 
 KeyRow load_key(pqxx::work& tx, ApiKeyId id) {
@@ -173,6 +174,17 @@ Result<TenantRow> set_tenant_regions(pqxx::work& tx, const std::string& tenant, 
   row.regions = std::move(regions);
   tx.exec_params0("UPDATE tenants SET regions = $2::text[] WHERE id = $1", pg::to_sql(row.id),
                   pg::array_of(row.regions));
+  append_changes(tx, ChangeKind::kTenant, {row.id.to_string()});
+  return row;
+}
+
+Result<TenantRow> set_tenant_share(pqxx::work& tx, const std::string& tenant, std::int64_t queue_weight,
+                                   const std::string& tier_max) {
+  TG_ASSIGN(auto row, find_tenant(tx, tenant));
+  row.queue_weight = queue_weight;
+  row.tier_max = tier_max;
+  tx.exec_params0("UPDATE tenants SET queue_weight = $2, tier_max = $3 WHERE id = $1", pg::to_sql(row.id), queue_weight,
+                  tier_max);
   append_changes(tx, ChangeKind::kTenant, {row.id.to_string()});
   return row;
 }

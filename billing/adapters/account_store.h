@@ -27,6 +27,8 @@ struct TenantRow {
   Wall created;
   WalletId wallet;
   std::vector<std::string> regions = {};  ///< where its requests may be served; empty = anywhere
+  std::int64_t queue_weight = 1;    ///< in the gateways' queues, against other tenants
+  std::string tier_max = "default";  ///< best service tier its keys may ask for
 };
 struct ProjectRow {
   ProjectId id;
@@ -59,6 +61,9 @@ std::vector<TenantRow> list_tenants(pqxx::work& tx, const PageOf& page);
 Result<TenantRow> suspend_tenant(pqxx::work& tx, const std::string& tenant, bool is_suspended);
 /// Fails: not_found/unknown_tenant.
 Result<TenantRow> set_tenant_regions(pqxx::work& tx, const std::string& tenant, std::vector<std::string> regions);
+/// As account_rules.h checks it. Fails: not_found/unknown_tenant.
+Result<TenantRow> set_tenant_share(pqxx::work& tx, const std::string& tenant, std::int64_t queue_weight,
+                                   const std::string& tier_max);
 
 /// Fails: already_exists/project_exists.
 Result<ProjectRow> insert_project(pqxx::work& tx, const ProjectRow& project);
@@ -92,6 +97,8 @@ struct PrincipalRow {
   std::string currency, tenant_name, project_name;
   bool is_suspended = false;
   std::vector<std::string> regions = {};  ///< of the tenant
+  std::int64_t queue_weight = 1;
+  std::string tier_max = "default";
 };
 /// Keys not revoked, by ascending id after `after`.
 std::vector<PrincipalRow> list_principals(pqxx::work& tx, const std::optional<Uuid>& after, int limit);

@@ -212,19 +212,21 @@ constexpr ReconcileCheck kChecks[] = {
              JOIN cap_periods p ON p.id = l.cap_period_id JOIN caps c ON c.id = p.cap_id
             WHERE c.tenant_id <> u.tenant_id OR (c.scope = 'project' AND c.subject <> u.project_id)
                OR (c.scope = 'key' AND c.subject <> u.api_key_id))sql"},
+    // A request whose session broke may run on the same worker again: it has a record of each run.
     {"I13", "a completed request was billed what its worker recorded, and no request more than that",
      R"sql(SELECT json_build_object('event', u.id, 'worker', u.worker_id, 'status', u.status,
                                     'billed', json_build_array(u.prompt, u.hit, u.output, u.reasoning),
-                                    'recorded', json_build_array(r.prompt, r.cached, r.completion, r.reasoning))
+                                    'recorded', r.counts)
              FROM usage_events u
              JOIN worker_lives w ON w.worker_id = u.worker_id
-             LEFT JOIN worker_records r ON r.worker_id = u.worker_id AND r.request_id = u.id
+             LEFT JOIN (SELECT worker_id, request_id, max(prompt) AS prompt, max(completion) AS completion,
+                               array_agg(concat_ws('/', prompt, cached, completion, reasoning) ORDER BY number) AS counts
+                          FROM worker_records GROUP BY 1, 2) r ON r.worker_id = u.worker_id AND r.request_id = u.id
             WHERE u.completed_at > (SELECT kept_from FROM worker_records_kept)
               AND (w.is_ended OR u.completed_at + u.clock_err_us * interval '1 microsecond' + interval '1 second'
                                  < w.covered_until)
               AND CASE WHEN u.status = 'completed'
-                       THEN (r.prompt, r.cached, r.completion, r.reasoning)
-                            IS DISTINCT FROM (u.prompt, u.hit, u.output, u.reasoning)
+                       THEN (concat_ws('/', u.prompt, u.hit, u.output, u.reasoning) = ANY (r.counts)) IS NOT TRUE
                        ELSE r.prompt < u.prompt OR r.completion < u.output END)sql"},
     {"I16", "what allowances gave is what their postings took off",
      R"sql(SELECT json_build_object('wallet', coalesce(c.wallet_id, l.wallet_id), 'given', c.given, 'posted', l.given)

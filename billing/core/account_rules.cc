@@ -16,6 +16,7 @@ constexpr std::size_t kTextMax = 128;
 constexpr std::size_t kNoteMax = 500;
 constexpr std::size_t kModelsMax = 64;
 constexpr std::size_t kRegionsMax = 32;
+constexpr std::int64_t kQueueWeightMax = 1'000;
 
 bool is_small(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
@@ -80,6 +81,17 @@ Status check_key(const std::string& name, const std::vector<std::string>& models
 Status check_note(const std::string& note) {
   if (is_text(note, kNoteMax)) return {};
   return fail(Code::kInvalidArgument, "bad_note", fmt::format("note must be text of at most {} bytes", kNoteMax), "note");
+}
+
+Status check_share(std::int64_t queue_weight, const std::string& tier_max) {
+  if (queue_weight < 1 || queue_weight > kQueueWeightMax) {
+    return fail(Code::kInvalidArgument, "bad_share", fmt::format("queue_weight must be 1 to {}", kQueueWeightMax),
+                "queue_weight");
+  }
+  if (tier_max != "flex" && tier_max != "default" && tier_max != "priority") {
+    return fail(Code::kInvalidArgument, "bad_share", "tier_max must be flex, default or priority", "tier_max");
+  }
+  return {};
 }
 
 }  // namespace tidegate::billing

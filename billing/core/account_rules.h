@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,5 +20,7 @@ Result<std::vector<std::string>> read_regions(std::vector<std::string> names);
 /// A key's name is free text up to 128 bytes; at most 64 models; an expiry lies in the future.
 Status check_key(const std::string& name, const std::vector<std::string>& models, Wall now, const std::optional<Wall>& expires);
 Status check_note(const std::string& note);
+/// A weight in the queues of 1 to 1000, and the name of a service tier. Fails: invalid_argument/bad_share.
+Status check_share(std::int64_t queue_weight, const std::string& tier_max);
 
 }  // namespace tidegate::billing

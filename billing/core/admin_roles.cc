@@ -29,6 +29,7 @@ constexpr MethodRule kTable[] = {
     {"ListTenants", kAll, Reach::kTenant},
     {"SuspendTenant", kMoney, Reach::kHouse},
     {"SetTenantRegions", kOwners, Reach::kHouse},
+    {"SetTenantShare", kMoney, Reach::kHouse},
     {"CreateProject", kBuilders, Reach::kTenant},
     {"ListProjects", kAll, Reach::kTenant},
     {"CreateKey", kBuilders, Reach::kTenant},

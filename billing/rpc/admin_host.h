@@ -1,24 +1,12 @@
 #pragma once
 
-#include <optional>
-#include <string>
 #include <string_view>
 #include <utility>
 
-#include "base/core/ids.h"
 #include "base/rpc/unary_host.h"
-#include "billing/core/admin_roles.h"
-#include "billing/rpc/context.h"
+#include "billing/rpc/admin_caller.h"
 
 namespace tidegate::billing {
-
-/// The person, or the machine, behind a call of an admin service.
-struct AdminCaller {
-  std::string actor;  ///< "admin/<public id of the key>", as the audit log names it
-  AdminRole role = AdminRole::kViewer;
-  std::optional<TenantId> tenant;  ///< the only tenant this caller may see
-  AdminKeyShape shape() const { return {role, tenant.has_value()}; }
-};
 
 /// A call whose caller is known and may make it.
 class AdminCall : public rpc::ServerCall {
@@ -30,9 +18,8 @@ class AdminCall : public rpc::ServerCall {
   AdminCaller caller_;
 };
 
-/// Serves the methods of an admin service: the key, then what its role may (core/admin_roles), then the handler on a
-/// thread where it may block. The installation's own key is its operator's; every other one is looked up for each call,
-/// so that a revoked key is refused from the next call on. Thread-safe. Must outlive the server.
+/// Serves the methods of an admin service: who calls (rpc/admin_caller), then what their role may (core/admin_roles),
+/// then the handler on a thread where it may block. Thread-safe. Must outlive the server.
 class AdminHost {
  public:
   AdminHost(const ServiceContext& context, rpc::WorkPool& workers);
@@ -52,10 +39,8 @@ class AdminHost {
   }
 
  private:
-  /// Fails: unauthenticated/bad_token, permission_denied/role_not_allowed or tenant_not_allowed,
-  /// failed_precondition/row_security_off.
+  /// Fails: as find_caller(), permission_denied/role_not_allowed or tenant_not_allowed.
   Result<AdminCaller> admit(const rpc::ServerCall& call, std::string_view method) const;
-  Result<AdminCaller> caller_of(const std::string& token, Deadline deadline) const;
 
   const ServiceContext& context_;
   rpc::UnaryHost host_;

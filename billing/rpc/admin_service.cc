@@ -83,6 +83,16 @@ AdminService::Reactor* AdminService::SetTenantRegions(Call* call, const v1::SetT
   });
 }
 
+AdminService::Reactor* AdminService::SetTenantShare(Call* call, const v1::SetTenantShareRequest* request,
+                                                    v1::Tenant* response) {
+  return serve(call, response, [request](pqxx::work& tx) -> Result<v1::Tenant> {
+    TG_TRY(check_share(request->queue_weight(), request->tier_max()));
+    TG_ASSIGN(const auto row,
+              set_tenant_share(tx, request->tenant_id(), request->queue_weight(), request->tier_max()));
+    return to_message(row);
+  });
+}
+
 AdminService::Reactor* AdminService::CreateProject(Call* call, const v1::CreateProjectRequest* request,
                                                    v1::Project* response) {
   ProjectRow row;

@@ -18,6 +18,7 @@ class AdminService final : public v1::BillingAdmin::CallbackService {
   Reactor* ListTenants(Call*, const v1::ListTenantsRequest*, v1::ListTenantsResponse*) override;
   Reactor* SuspendTenant(Call*, const v1::SuspendTenantRequest*, v1::Tenant*) override;
   Reactor* SetTenantRegions(Call*, const v1::SetTenantRegionsRequest*, v1::Tenant*) override;
+  Reactor* SetTenantShare(Call*, const v1::SetTenantShareRequest*, v1::Tenant*) override;
   Reactor* CreateProject(Call*, const v1::CreateProjectRequest*, v1::Project*) override;
   Reactor* ListProjects(Call*, const v1::ListProjectsRequest*, v1::ListProjectsResponse*) override;
   Reactor* CreateKey(Call*, const v1::CreateKeyRequest*, v1::CreateKeyResponse*) override;

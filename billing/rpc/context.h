@@ -13,6 +13,8 @@
 
 namespace tidegate::billing {
 
+class PersonCheck;
+
 /// What the services work with. Everything outlives them.
 struct ServiceContext {
   pg::Pool& pool;
@@ -29,6 +31,7 @@ struct ServiceContext {
   std::string admin_key;  ///< the installation's own, of its operator
   /// Whether the database shows a session of one tenant that tenant's rows only: not for the owner of its tables.
   bool has_row_security = false;
+  PersonCheck* people = nullptr;  ///< null: no identity provider is set up, only keys are callers
 };
 
 }  // namespace tidegate::billing

@@ -32,22 +32,6 @@ v1::PriceBasis to_message(price::Basis basis) {
   return v1::PRICE_BASIS_UNSPECIFIED;
 }
 
-v1::AdminRole to_message(AdminRole role) {
-  switch (role) {
-    case AdminRole::kOperator:
-      return v1::ADMIN_ROLE_OPERATOR;
-    case AdminRole::kOwner:
-      return v1::ADMIN_ROLE_OWNER;
-    case AdminRole::kBilling:
-      return v1::ADMIN_ROLE_BILLING;
-    case AdminRole::kDeveloper:
-      return v1::ADMIN_ROLE_DEVELOPER;
-    case AdminRole::kViewer:
-      return v1::ADMIN_ROLE_VIEWER;
-  }
-  return v1::ADMIN_ROLE_UNSPECIFIED;
-}
-
 v1::UsageStatus to_message(UsageStatus status) {
   switch (status) {
     case UsageStatus::kCompleted: return v1::USAGE_STATUS_COMPLETED;
@@ -126,6 +110,8 @@ v1::Tenant to_message(const TenantRow& row) {
   out.set_created_us(unix_micros(row.created));
   out.set_wallet_id(row.wallet.to_string());
   for (const auto& region : row.regions) out.add_regions(region);
+  out.set_queue_weight(row.queue_weight);
+  out.set_tier_max(row.tier_max);
   return out;
 }
 
@@ -263,6 +249,8 @@ v1::Principal to_message(const PrincipalRow& row) {
   out.set_project_name(row.project_name);
   out.set_is_suspended(row.is_suspended);
   for (const auto& region : row.regions) out.add_regions(region);
+  out.set_weight(row.queue_weight);
+  out.set_tier_max(row.tier_max);
   return out;
 }
 
@@ -342,6 +330,22 @@ Result<Money> read_amount(const std::string& text, const std::string& field, boo
   if (amount) return amount;
   return fail(Code::kInvalidArgument, "bad_amount",
               fmt::format("{} must be a decimal with at most 12 places, such as \"12.5\"", field), field);
+}
+
+v1::AdminRole to_message(AdminRole role) {
+  switch (role) {
+    case AdminRole::kOperator:
+      return v1::ADMIN_ROLE_OPERATOR;
+    case AdminRole::kOwner:
+      return v1::ADMIN_ROLE_OWNER;
+    case AdminRole::kBilling:
+      return v1::ADMIN_ROLE_BILLING;
+    case AdminRole::kDeveloper:
+      return v1::ADMIN_ROLE_DEVELOPER;
+    case AdminRole::kViewer:
+      return v1::ADMIN_ROLE_VIEWER;
+  }
+  return v1::ADMIN_ROLE_UNSPECIFIED;
 }
 
 Result<AdminRole> read_admin_role(v1::AdminRole role) {

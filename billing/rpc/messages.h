@@ -17,6 +17,7 @@ v1::Tenant to_message(const TenantRow& row);
 v1::Project to_message(const ProjectRow& row);
 v1::ApiKey to_message(const KeyRow& row);
 v1::AdminKey to_message(const AdminKeyRow& row);
+v1::AdminRole to_message(AdminRole role);
 v1::Wallet to_message(const WalletRow& row);
 v1::LedgerTx to_message(const LedgerTxRow& row);
 v1::UsageRow to_message(const UsageRow& row);

@@ -1,4 +1,4 @@
-# Sourced. tg_install_packages KIND...: installs what KIND (build run test) needs from Debian's packages, if missing.
+# Sourced. tg_install_packages KIND...: installs what KIND (build run test fuzz) needs from Debian's packages, if missing.
 
 TG_PACKAGES_build="g++ cmake ninja-build ccache pkg-config
   libboost1.81-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev
@@ -6,6 +6,7 @@ TG_PACKAGES_build="g++ cmake ninja-build ccache pkg-config
   libgtest-dev libgmock-dev libbenchmark-dev libpango1.0-dev"
 TG_PACKAGES_run="postgresql redis-server curl ca-certificates util-linux procps
   fonts-open-sans fonts-droid-fallback"
+TG_PACKAGES_fuzz="clang-14 libclang-rt-14-dev"
 TG_PACKAGES_test="prometheus nodejs npm git clang-format poppler-utils"
 
 tg_install_packages() {

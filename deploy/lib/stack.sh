@@ -155,6 +155,7 @@ local.run_dir = $TG_VAR/workers
 local.socket_dir = $TG_SOCKETS
 local.cluster_token_file = $TG_SECRETS/cluster_token
 local.billing_address = unix:$TG_SOCKETS/billing.sock
+billing.address = unix:$TG_SOCKETS/billing.sock
 region = $TG_REGION
 secrets.cluster_token_file = $TG_SECRETS/cluster_token
 secrets.admin_key_file = $TG_SECRETS/admin_key

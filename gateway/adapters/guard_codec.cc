@@ -8,7 +8,7 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr int kTextsMax = 4'096;
+constexpr int kTextsMax = static_cast<int>(GuardLimits::kTextsMax);
 
 v1::GuardAction encode_action(GuardAction action) {
   switch (action) {

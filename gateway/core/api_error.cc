@@ -14,6 +14,7 @@ constexpr int kRetryLeastSeconds = 1;
 /// openai-node obeys any Retry-After, however long: keep ours short.
 constexpr int kRetryMostSeconds = 60;
 constexpr std::int64_t kDaySeconds = 86'400;
+constexpr std::int64_t kMillisecond = 1'000;
 
 struct Row {
   Code code;
@@ -30,13 +31,13 @@ constexpr std::array kTable = {
     Row{Code::kInvalidArgument, "request_too_large", 413, kInvalid, "", false, 0},
     Row{Code::kOutOfRange, "request_too_large", 413, kInvalid, "", false, 0},
     Row{Code::kInvalidArgument, "unsupported_media_type", 415, kInvalid, "", false, 0},
-    Row{Code::kInvalidArgument, "idempotency_key_reused", 422, kInvalid, "", false, 0},
     Row{Code::kInvalidArgument, "content_policy", 400, kInvalid, "content_filter", false, 0},
     Row{Code::kInvalidArgument, "", 400, kInvalid, "", false, 0},
     Row{Code::kOutOfRange, "", 400, kInvalid, "", false, 0},
     Row{Code::kUnauthenticated, "", 401, "authentication_error", "invalid_api_key", false, 0},
     Row{Code::kResourceExhausted, "insufficient_balance", 402, "insufficient_quota", "", false, 0},
-    Row{Code::kResourceExhausted, "budget_exceeded", 429, "insufficient_quota", "", false, 0},
+    // Not 429: SDKs send that again by themselves, and a cap opens with its period at the earliest.
+    Row{Code::kResourceExhausted, "budget_exceeded", 402, "insufficient_quota", "", false, 0},
     Row{Code::kPermissionDenied, "", 403, "permission_error", "", false, 0},
     Row{Code::kNotFound, "", 404, kInvalid, "", false, 0},
     Row{Code::kUnimplemented, "method_not_allowed", 405, kInvalid, "", false, 0},
@@ -68,13 +69,23 @@ ApiError to_api_error(const Refusal& refusal) {
     if (row.code != error.code || (!row.reason.empty() && row.reason != error.reason)) continue;
     ApiError out{row.http_status, row.type, std::string(row.wire_code.empty() ? error.reason : row.wire_code),
                  error.message, error.field, row.retry_after_s, row.should_retry};
-    if (row.should_retry && refusal.retry_after) out.retry_after_s = ceil_seconds(*refusal.retry_after);
-    // A day's limit is there again tomorrow: a client that waits in its call for that is told so, and not to.
-    if (row.http_status == 429 && row.should_retry && refusal.retry_after > std::chrono::seconds(kRetryMostSeconds)) {
+    if (refusal.queue_wait) {
+      out.queue_wait_ms = std::chrono::ceil<std::chrono::milliseconds>(*refusal.queue_wait).count();
+    }
+    if (!row.should_retry || !refusal.retry_after) return out;
+    out.retry_after_s = ceil_seconds(*refusal.retry_after);
+    // A day's limit is there again tomorrow, and a queue may be promised away for minutes: a client that waits in its
+    // call for that is told so, and not to.
+    if (row.code == Code::kResourceExhausted && *refusal.retry_after > std::chrono::seconds(kRetryMostSeconds)) {
       const auto seconds = std::chrono::ceil<std::chrono::seconds>(*refusal.retry_after).count();
       out.retry_after_s = static_cast<int>(std::min<std::int64_t>(seconds, kDaySeconds));
       out.should_retry = false;
+      return out;
     }
+    // Whole seconds bring everybody back in step: readers of the finer header keep the spread that was computed.
+    out.retry_after_ms = std::clamp<std::int64_t>(
+        std::chrono::ceil<std::chrono::milliseconds>(*refusal.retry_after).count(), kMillisecond,
+        out.retry_after_s * kMillisecond);
     return out;
   }
   return {500, kServer, "internal_error",

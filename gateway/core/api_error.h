@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@ namespace tidegate::gateway {
 struct Refusal {
   Error error;
   std::optional<Duration> retry_after;  ///< honest estimate; unset = the table's
+  std::optional<Duration> queue_wait;   ///< predicted wait for a worker that was too long; unset = not known
 
   Refusal() = default;
   Refusal(Error error_in) : error(std::move(error_in)) {}  // NOLINT: an Error is a Refusal without an estimate
@@ -28,6 +30,8 @@ struct ApiError {
   std::string param;         ///< the field; empty = null
   int retry_after_s = 0;     ///< 0 = no header
   bool should_retry = false; ///< x-should-retry
+  std::int64_t retry_after_ms = 0;  ///< retry-after-ms: the estimate, never more than retry_after_s; 0 = no header
+  std::optional<std::int64_t> queue_wait_ms = {};  ///< x-tidegate-queue-wait-ms
 };
 
 /// 4xx is the caller's, 5xx ours; 402 only when money is really gone. Errors of our own making (internal, data_loss,
@@ -39,5 +43,7 @@ void append_error_json(std::string& out, const ApiError& error);
 
 /// nginx's number for "client closed request": never sent, only counted and logged.
 inline constexpr int kStatusClientGone = 499;
+/// Anthropic's number for "overloaded", which is 503 to everybody else.
+inline constexpr int kStatusOverloaded = 529;
 
 }  // namespace tidegate::gateway

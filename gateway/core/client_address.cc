@@ -1,7 +1,6 @@
 #include "gateway/core/client_address.h"
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 namespace tidegate::gateway {
@@ -51,7 +50,8 @@ bool TrustedProxies::trusts(const IpAddress& address) const {
 std::optional<IpAddress> TrustedProxies::client_of(std::string_view peer,
                                                    const std::vector<std::string_view>& forwarded) const {
   auto client = parse_hop(peer);
-  for (std::string_view value : std::views::reverse(forwarded)) {
+  for (auto field = forwarded.rbegin(); field != forwarded.rend(); ++field) {
+    std::string_view value = *field;
     while (!value.empty()) {
       if (!client || !trusts(*client)) return client;
       client = parse_hop(take_last(value));

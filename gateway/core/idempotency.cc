@@ -68,7 +68,7 @@ std::optional<Refusal> refusal_of_repeat(const IdempotencyEntry& entry, std::str
   // First: another request must learn nothing of how the first one ended.
   if (entry.digest != digest) {
     return Error(
-        Code::kInvalidArgument, "idempotency_key_reused",
+        Code::kInvalidArgument, "idempotency_mismatch",
         "This Idempotency-Key was used for a request with another body or path; send a new one with every new request.",
         kIdempotencyHeader);
   }

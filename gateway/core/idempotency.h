@@ -44,7 +44,7 @@ struct IdempotencyEntry {
 Status check_idempotency_key(std::string_view key);
 
 /// What a request hears that brings a known key: nullopt when the kept answer is its answer too, else one of
-/// idempotency_key_reused (422), idempotency_in_flight (409, with the time to come back),
+/// idempotency_mismatch (400), idempotency_in_flight (409, with the time to come back),
 /// idempotency_answer_not_kept and idempotency_outcome_unknown (410, naming the request that was charged).
 std::optional<Refusal> refusal_of_repeat(const IdempotencyEntry& entry, std::string_view digest);
 

@@ -2,16 +2,56 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
+#include "gateway/core/tool_turns.h"
+
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::int64_t kTemplateTokensPerRequest = 16;
+/// Control tokens around it all, and the system text that Qwen's template writes when the conversation has none.
+constexpr std::int64_t kTemplateTokensPerRequest = 64;
 constexpr std::int64_t kTemplateTokensPerMessage = 8;
+/// Of a tool's result beside those: the tags around it are words to some vocabularies.
+constexpr std::int64_t kTemplateTokensPerResult = 16;
+/// What templates say about tools in general, around each of them, and around a call.
+constexpr std::int64_t kTemplateTokensForTools = 512;
+constexpr std::int64_t kTemplateTokensPerTool = 64;
+constexpr std::int64_t kTemplateTokensPerCall = 32;
+/// What a control character (\u0001) and a number with an exponent (1e15) grow by when they are written as JSON again.
+constexpr std::int64_t kEscapeGrowth = 5;
+constexpr std::int64_t kNumberGrowth = 16;
 
 std::unexpected<Error> invalid_value(std::string_view path, std::string_view name, std::string rule) {
   std::string field = path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
   std::string message = fmt::format("'{}' {}.", field, rule);
   return fail(Code::kInvalidArgument, "invalid_value", std::move(message), std::move(field));
+}
+
+std::int64_t message_bytes(const PlanMessage& message) {
+  std::int64_t bytes = std::ssize(message.content) + std::ssize(message.reasoning) + std::ssize(message.tool_call_id);
+  for (const ToolCall& call : message.tool_calls) {
+    bytes += std::ssize(call.id) + std::ssize(call.name) + std::ssize(call.arguments);
+  }
+  return bytes;
+}
+
+/// Bytes that a text may grow by when a template writes it as JSON, without blanks behind commas and colons: a text gets
+/// escapes, and the numbers of a document are written out.
+std::int64_t json_growth(std::string_view text) {
+  std::int64_t growth = 0;
+  bool is_behind_digit = false;
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) {
+      growth += kEscapeGrowth;
+    } else if (c == '"' || c == '\\') {
+      ++growth;
+    } else if (is_behind_digit && (c == 'e' || c == 'E')) {
+      growth += kNumberGrowth;
+    }
+    is_behind_digit = c >= '0' && c <= '9';
+  }
+  return growth;
 }
 
 std::int64_t raw_bytes(const RawPrompt& raw) {
@@ -25,15 +65,15 @@ Status check_bytes(std::int64_t bytes, std::string_view field) {
               std::string(field));
 }
 
-Status check_messages(const std::vector<PlanMessage>& messages, std::string_view name) {
+/// `bytes`: of what travels with the messages in one frame.
+Status check_messages(const std::vector<PlanMessage>& messages, std::string_view name, std::int64_t bytes) {
   if (messages.empty() || std::ssize(messages) > PlanLimits::kMessagesMax) {
     return invalid_value("", name,
                          fmt::format("has {} messages; send 1 to {}", messages.size(), PlanLimits::kMessagesMax));
   }
-  std::int64_t bytes = 0;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const PlanMessage& message = messages[i];
-    bytes += std::ssize(message.content) + std::ssize(message.reasoning);
+    bytes += message_bytes(message);
     if (message.begins_answer && (i + 1 < messages.size() || message.role != Role::kAssistant)) {
       return invalid_value(fmt::format("{}[{}]", name, i), "prefix",
                            "may be true on the last message only, and only when its role is assistant");
@@ -81,7 +121,17 @@ Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNa
   if (plan.raw) {
     TG_TRY(check_bytes(raw_bytes(*plan.raw), "prompt"));
   } else {
-    TG_TRY(check_messages(plan.messages, names.messages));
+    TG_TRY(check_messages(plan.messages, names.messages,
+                          tool_bytes(plan.tools) + std::ssize(plan.response_format.schema)));
+    TG_TRY(check_tool_turns(plan, names));
+    TG_TRY(check_tools(plan.tools, plan.tool_choice, plan.response_format, names.tools));
+    const bool is_begun = plan.messages.back().begins_answer;
+    if (is_begun && plan.tool_choice.is_forced()) {
+      return invalid_value("", names.tools.tool_choice, "cannot ask for a call when a message begins the answer");
+    }
+    if (is_begun && plan.response_format.kind != FormatKind::kText) {
+      return invalid_value("", names.tools.response_format, "cannot be kept when a message begins the answer");
+    }
   }
   return check_sampling(plan.sampling, sampling_path, names);
 }
@@ -98,6 +148,7 @@ std::string_view role_name(Role role) {
     case Role::kSystem: return "system";
     case Role::kUser: return "user";
     case Role::kAssistant: return "assistant";
+    case Role::kTool: return "tool";
   }
   return "user";
 }
@@ -106,7 +157,17 @@ std::int64_t prompt_tokens_bound(const Plan& plan) {
   std::int64_t tokens = kTemplateTokensPerRequest;
   if (plan.raw) tokens += raw_bytes(*plan.raw);
   for (const PlanMessage& message : plan.messages) {
-    tokens += std::ssize(message.content) + std::ssize(message.reasoning) + kTemplateTokensPerMessage;
+    tokens += message_bytes(message) + kTemplateTokensPerMessage;
+    if (message.role == Role::kTool) tokens += kTemplateTokensPerResult;
+    // Templates write some arguments as JSON again: a blank behind every comma and colon, at most.
+    for (const ToolCall& call : message.tool_calls) {
+      tokens += std::ssize(call.arguments) + json_growth(call.arguments) + kTemplateTokensPerCall;
+    }
+  }
+  if (!plan.tools.empty()) {
+    tokens += kTemplateTokensForTools + 2 * tool_bytes(plan.tools) +
+              kTemplateTokensPerTool * std::ssize(plan.tools);
+    for (const PlanTool& tool : plan.tools) tokens += json_growth(tool.description);
   }
   return tokens;
 }

@@ -7,10 +7,13 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "gateway/core/plan_tools.h"
+#include "gateway/core/service_tier.h"
+#include "gateway/core/tool_call.h"
 
 namespace tidegate::gateway {
 
-enum class Role : std::uint8_t { kSystem, kUser, kAssistant };
+enum class Role : std::uint8_t { kSystem, kUser, kAssistant, kTool };
 
 struct PlanMessage {
   Role role = Role::kUser;
@@ -19,6 +22,8 @@ struct PlanMessage {
   std::string reasoning = {};
   /// On the last message only, an assistant's: the answer goes on where it ends.
   bool begins_answer = false;
+  std::vector<ToolCall> tool_calls = {};  ///< of an assistant's message; check_tool_turns says where they may stand
+  std::string tool_call_id = {};          ///< of a tool's message: the call that it answers
 };
 
 /// A prompt without a conversation: no chat template is put around it, and the model does not think first.
@@ -42,9 +47,16 @@ struct Plan {
   std::string model;  ///< as the client wrote it
   std::vector<PlanMessage> messages;
   std::optional<RawPrompt> raw;  ///< instead of messages
+  std::vector<PlanTool> tools;
+  PlanToolChoice tool_choice;
+  std::optional<bool> parallel_tool_calls;  ///< false: one call an answer at most
+  PlanFormat response_format;
   PlanSampling sampling;
+  std::optional<bool> thinking;  ///< false: the answer comes at once; else as the model is used to
   bool is_stream = false;
   bool include_usage = false;
+  std::optional<ServiceTier> tier = {};  ///< asked for; unset = the usual one
+  bool names_tier = false;               ///< the client spoke of tiers at all, so the answer says which it was
   std::string end_user;  ///< whom the client serves, in its own words; caps of end users tell them apart
   /// Fields that were read and have no effect: known ones with a harmless value, and unknown ones. For a metric.
   std::int32_t fields_ignored = 0;
@@ -54,7 +66,7 @@ struct Plan {
 struct PlanLimits {
   static constexpr std::int64_t kMessagesMax = 2'048;
   static constexpr std::int64_t kModelBytesMax = 128;
-  static constexpr std::int64_t kEndUserBytesMax = 256;
+  static constexpr std::int64_t kEndUserBytesMax = 512;  ///< as DeepSeek's user_id
   static constexpr std::int64_t kStopsMax = 16;
   static constexpr std::int64_t kStopBytesMax = 256;
   static constexpr std::int64_t kCompletionTokensMax = 393'216;
@@ -64,7 +76,8 @@ struct PlanLimits {
   static constexpr std::int64_t kPromptBytesMax = 3'000'000;
 };
 
-/// The wire's role names; "developer" is a system message. nullopt for every other word.
+/// The wire's role names of whoever speaks; "developer" is a system message. nullopt for every other word: what a tool
+/// says has another shape in each dialect.
 std::optional<Role> parse_role(std::string_view name);
 std::string_view role_name(Role role);
 
@@ -74,6 +87,7 @@ struct PlanNames {
   std::string_view user = "user";
   std::string_view max_tokens = "max_tokens";
   std::string_view stop = "stop";
+  ToolNames tools = {};
 };
 
 /// The bounds that every dialect shares. `sampling_path` stands before the names of sampling fields ("" | "sampling").
@@ -81,7 +95,8 @@ struct PlanNames {
 /// Fails: invalid_argument/invalid_value or request_too_large, naming field, limit and fix.
 Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNames& names = {});
 
-/// No tokenizer makes more tokens than the text has bytes; the template adds a few control tokens a message.
+/// No tokenizer makes more tokens than the text has bytes; the template adds a few control tokens a message, a system
+/// text where there is none, and the escapes of what it writes as JSON.
 /// Used for the hold, before the worker has counted.
 std::int64_t prompt_tokens_bound(const Plan& plan);
 

@@ -63,6 +63,16 @@ std::uint64_t prefix_seed(std::string_view salt, std::string_view model) {
 
 PromptPrefix prompt_prefix(const Plan& plan, std::string_view salt) {
   PrefixHasher hasher(prefix_seed(salt, plan.model));
+  // Templates write tools before the conversation, whoever speaks first, and none that may not be called.
+  const bool has_tools = plan.tool_choice.mode != ToolMode::kNone;
+  for (const PlanTool& tool : has_tools ? std::span<const PlanTool>(plan.tools) : std::span<const PlanTool>()) {
+    hasher.add("\x04");
+    hasher.add(tool.name);
+    hasher.add("\x02");
+    hasher.add(tool.description);
+    hasher.add("\x02");
+    hasher.add(tool.parameters);
+  }
   for (const PlanMessage& message : plan.messages) {
     // Control characters are no part of a role's name; in a content they may only make two prompts look alike to us.
     hasher.add("\x01");
@@ -70,6 +80,12 @@ PromptPrefix prompt_prefix(const Plan& plan, std::string_view salt) {
     hasher.add("\x02");
     hasher.add(message.reasoning);
     hasher.add(message.content);
+    for (const ToolCall& call : message.tool_calls) {
+      hasher.add("\x05");
+      hasher.add(call.name);
+      hasher.add("\x02");
+      hasher.add(call.arguments);
+    }
   }
   if (plan.raw) {
     hasher.add(plan.raw->text);

@@ -42,7 +42,8 @@ class PrefixHasher {
 
 /// Of salt and model. Only who knows the salt can tell which text a mark stands for.
 std::uint64_t prefix_seed(std::string_view salt, std::string_view model);
-/// Over roles and contents in their order, so that a conversation's next turn begins with the marks of this one.
+/// Over the tools, then roles, contents and calls in their order, so that a conversation's next turn begins with the marks
+/// of this one.
 PromptPrefix prompt_prefix(const Plan& plan, std::string_view salt);
 
 /// How many bytes of prompt text a model makes one token of, learned from what workers counted.

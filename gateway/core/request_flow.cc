@@ -6,6 +6,22 @@
 namespace tidegate::gateway {
 namespace {
 
+bool ends_well(SequenceEnd end) {
+  return end != SequenceEnd::kCancelled && end != SequenceEnd::kError;
+}
+
+std::string_view reason_of(SequenceEnd end) {
+  switch (end) {
+    case SequenceEnd::kStop: return "stop";
+    case SequenceEnd::kLength: return "length";
+    case SequenceEnd::kToolCalls: return "tool_calls";
+    case SequenceEnd::kCancelled: return "cancelled";
+    case SequenceEnd::kError: return "error";
+    case SequenceEnd::kFiltered: return "content_filter";
+  }
+  return "error";
+}
+
 Error worker_lost() {
   return {Code::kUnavailable, "worker_lost", "The worker that wrote this answer was lost; send the request again."};
 }
@@ -50,9 +66,8 @@ FlowActions RequestFlow::on_dispatched() {
 FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
   if (phase_ != FlowPhase::kStarting && phase_ != FlowPhase::kStreaming) return {};
 
-  const bool is_filtered = event.end == SequenceEnd::kFiltered;
-  const bool ends_well = event.end == SequenceEnd::kStop || event.end == SequenceEnd::kLength || is_filtered;
-  if (event.end && !ends_well) {
+  const bool is_good_end = event.end && ends_well(*event.end);
+  if (event.end && !is_good_end) {
     // Text that came with the failure is not handed over, so it is not charged.
     if (event.end == SequenceEnd::kError) {
       refusal_ = event.error;
@@ -63,8 +78,10 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
     return settle(Outcome::kFailed, "error", Reply::kError, false);
   }
   // Counts never fall, and no prompt is empty: a worker that lost them would make what was delivered free.
-  const bool is_counted = event.usage.prompt >= usage_.prompt && event.usage.completion >= usage_.completion;
-  if ((event.has_text && !is_counted) || (ends_well && (!is_counted || event.usage.prompt == 0))) {
+  const bool is_counted = event.usage.is_sound() && event.usage.prompt >= usage_.prompt &&
+                          event.usage.completion >= usage_.completion;
+  if ((event.has_text && !is_counted) || (event.accepted && !event.usage.is_sound()) ||
+      (is_good_end && (!is_counted || event.usage.prompt == 0))) {
     return give_up(Error(Code::kInternal, "usage_lost", "The worker lost count of the answer; send the request again."));
   }
   FlowActions actions;
@@ -75,11 +92,10 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
   }
   if (event.end) {
     usage_ = event.usage;
-    std::string_view reason = event.end == SequenceEnd::kStop ? "stop" : "length";
-    if (is_filtered) reason = "content_filter";
     // A filtered answer is charged for less than its worker has made of it, as one whose client left.
-    const Outcome outcome = is_filtered ? Outcome::kCancelled : Outcome::kCompleted;
-    for (const FlowAction action : settle(outcome, reason, Reply::kFinal, false)) actions.add(action);
+    const Outcome outcome = event.end == SequenceEnd::kFiltered ? Outcome::kCancelled : Outcome::kCompleted;
+    const FlowActions last = settle(outcome, reason_of(*event.end), Reply::kFinal, false);
+    for (const FlowAction action : last) actions.add(action);
     return actions;
   }
   if (event.has_text) {
@@ -92,7 +108,9 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
 }
 
 FlowActions RequestFlow::on_worker_lost() {
-  if (phase_ == FlowPhase::kStarting && retries_ < kRetriesMax) {
+  // What was collected has not left: it can be forgotten, as if the first worker had never begun.
+  const bool is_unseen = phase_ == FlowPhase::kStarting || (phase_ == FlowPhase::kStreaming && !is_stream_);
+  if (is_unseen && retries_ < kRetriesMax) {
     ++retries_;
     usage_ = {};
     phase_ = FlowPhase::kQueued;
@@ -120,7 +138,7 @@ FlowActions RequestFlow::on_client_gone() {
 
 FlowActions RequestFlow::on_deadline() {
   return give_up(Error(Code::kDeadlineExceeded, "deadline_exceeded",
-                       "The request took longer than this server allows; ask for fewer tokens."));
+                       "The request took longer than this server, or the request itself, allows; ask for fewer tokens."));
 }
 
 FlowActions RequestFlow::on_shutdown() {

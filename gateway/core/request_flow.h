@@ -19,6 +19,8 @@ namespace tidegate::gateway {
 ///   checking -> admitting -> queued -> starting -> streaming -> settling -> done
 ///                              ^---- worker lost, once ----'
 ///
+/// Of a stream that is only while it is starting; of a collected answer also while streaming, because nothing has left.
+///
 /// Invariants (tests/unit/gateway/core/request_flow_test.cc):
 ///  - exactly one kSettle for every admitted request, none for one that was not admitted;
 ///  - exactly one last action: kReplyFinal, kReplyError or kClose; nothing follows it;
@@ -28,7 +30,8 @@ enum class FlowPhase : std::uint8_t { kChecking, kAdmitting, kQueued, kStarting,
 
 enum class FlowAction : std::uint8_t {
   kAdmit,           ///< take the hold, then on_admitted
-  kEnqueue,         ///< wait for a worker, then on_dispatched or on_queue_refused
+  /// Wait for a worker, then on_dispatched or on_queue_refused. With retries() > 0 whatever was collected is void.
+  kEnqueue,
   kLeaveWorker,     ///< leave the queue or cancel at the worker; it has nothing more to say
   kReportAccepted,  ///< Charge::on_accepted(usage())
   kReportProgress,  ///< Charge::on_progress(usage()): stands before the kDeliver it covers
@@ -60,12 +63,12 @@ class FlowActions {
 };
 
 /// How the engine ended a sequence; kFiltered: the guard did, and the worker was told to stop.
-enum class SequenceEnd : std::uint8_t { kStop, kLength, kCancelled, kError, kFiltered };
+enum class SequenceEnd : std::uint8_t { kStop, kLength, kToolCalls, kCancelled, kError, kFiltered };
 
 /// What the flow needs to know of a worker's event; the text stays with the driver.
 struct FlowEvent {
   bool accepted = false;  ///< usage.prompt is exact from here on
-  bool has_text = false;
+  bool has_text = false;  ///< or a piece of a call
   TokenUsage usage;
   std::optional<SequenceEnd> end;
   Error error;            ///< when end == kError
@@ -100,7 +103,7 @@ class RequestFlow {
   /// As the answer and the bill will say: of the last event handed over.
   const TokenUsage& usage() const { return usage_; }
   Outcome outcome() const { return outcome_; }
-  /// stop | length | content_filter | cancelled | error
+  /// stop | length | tool_calls | content_filter | cancelled | error
   std::string_view finish_reason() const { return finish_reason_; }
   const Refusal& refusal() const { return refusal_; }
   bool is_client_gone() const { return client_gone_; }

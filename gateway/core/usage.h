@@ -13,6 +13,8 @@ struct TokenUsage {
   std::int64_t reasoning = 0;
 
   std::int64_t total() const { return prompt + completion; }
+  /// Nothing negative, and no part larger than its whole: anything else is a worker's bug and must not become a bill.
+  bool is_sound() const { return 0 <= cached && cached <= prompt && 0 <= reasoning && reasoning <= completion; }
   bool operator==(const TokenUsage&) const = default;
 };
 
@@ -21,7 +23,7 @@ enum class Outcome : std::uint8_t { kCompleted, kCancelled, kFailed };
 /// How a request ended, for the journal.
 struct FinalReport {
   Outcome outcome = Outcome::kCompleted;
-  std::string finish_reason;  ///< stop | length | content_filter | cancelled | error
+  std::string finish_reason;  ///< stop | length | tool_calls | content_filter | cancelled | error
   TokenUsage usage;           ///< as delivered to the client
   std::string variant;
   std::string worker_id;

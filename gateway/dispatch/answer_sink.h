@@ -1,27 +1,21 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/core/clock.h"
 #include "base/core/result.h"
 #include "base/net/asio.h"
+#include "gateway/core/answer_end.h"
 #include "gateway/core/api_error.h"
 #include "gateway/core/rate_status.h"
+#include "gateway/core/tool_call.h"
 #include "gateway/core/usage.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/ports.h"
 
 namespace tidegate::gateway {
-
-/// The end of an answer.
-struct AnswerEnd {
-  std::string reasoning;      ///< text that came with the last event
-  std::string content;
-  std::string finish_reason;  ///< stop | length | content_filter
-  std::string stop_text;      ///< the stop string that ended it; "" when the model ended by itself
-  TokenUsage usage;
-  Settlement settlement;
-};
 
 /// One dialect's way of answering one request. Called by the request driver on the io thread, one call at a time.
 /// A failed write means that the client is gone.
@@ -32,16 +26,27 @@ class AnswerSink {
   /// leave it out.
   virtual void on_limits(const RateStatus&) {}
   virtual void on_admitted(std::string_view price_band) = 0;
+  /// When the price of the admission changes next, if that is known; right behind on_admitted().
+  virtual void on_price_until(const std::optional<Wall>&) {}
+  /// What the request has just waited for a worker, before on_dispatched().
+  virtual void on_waited(Duration) {}
   /// Again after a retry: the last one counts.
   virtual void on_dispatched(const WorkerFacts& worker) = 0;
   virtual void on_accepted(const TokenUsage& usage) = 0;
-  /// Text to hand over; at least one of the two is not empty.
-  virtual awaitable<Status> deliver(std::string reasoning, std::string content) = 0;
+  /// Before a keep_alive(): where the request waits for a worker; nullopt when it does not.
+  virtual void on_place(const std::optional<QueuePlace>&) {}
+  /// What to hand over; at least one of the three is not empty.
+  virtual awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) = 0;
+  /// The worker was lost and another one begins from the start: what a collecting edge was given is void. Those that
+  /// hand text on at once are asked before the first text only, and have nothing to forget.
+  virtual void restart() {}
   /// Nothing was delivered for a while: keep middle boxes awake if the dialect can.
   virtual awaitable<Status> keep_alive() = 0;
   virtual awaitable<Status> finish(AnswerEnd end) = 0;
   /// A status before the first byte, an error frame after it.
   virtual awaitable<Status> refuse(Refusal refusal) = 0;
+  /// The status that refuse() says, for logs and metrics.
+  virtual int status_of(const Refusal& refusal) const { return to_api_error(refusal).http_status; }
 };
 
 }  // namespace tidegate::gateway

@@ -9,6 +9,7 @@
 #include "base/core/deadline.h"
 #include "base/core/ids.h"
 #include "gateway/core/api_error.h"
+#include "gateway/core/fair_queue.h"
 #include "gateway/core/plan.h"
 #include "gateway/core/request_flow.h"
 #include "gateway/core/route_table.h"
@@ -29,6 +30,7 @@ struct SequenceDelta {
   bool accepted = false;     ///< usage.prompt is exact from here on
   std::string reasoning;     ///< whole UTF-8 code points; all of it stands before `content`
   std::string content;
+  ToolCallDeltas tool_calls;
   TokenUsage usage;          ///< running totals
   std::optional<SequenceEnd> end;
   std::string stop_text;     ///< end == kStop because of a stop string: that string
@@ -58,6 +60,9 @@ struct SequenceRequest {
   std::int32_t max_tokens = 0;  ///< resolved; > 0
   Deadline deadline = Deadline::never();
   std::string avoid_worker = {};  ///< lost this request before: any other that serves is better; empty = none
+  ServiceTier tier = ServiceTier::kDefault;  ///< granted, not asked
+  std::int64_t weight = 1;                   ///< the tenant's share
+  bool is_return = false;                    ///< refused before, and says so
 };
 
 using DispatchTicket = std::uint64_t;
@@ -67,10 +72,15 @@ using DispatchTicket = std::uint64_t;
 class Dispatcher {
  public:
   virtual ~Dispatcher() = default;
+  /// Why submit() would not serve this in time, with when to come back; nullopt = submit it. Asked before limits and
+  /// money are touched, and cheap: a refusal costs nobody anything.
+  virtual std::optional<Refusal> refuse(const SequenceRequest& request) = 0;
   /// Never calls the listener before it returns. Refuses: resource_exhausted/queue_full.
   virtual std::expected<DispatchTicket, Refusal> submit(const SequenceRequest& request, SequenceListener& listener) = 0;
   /// Leaves the queue, or cancels at the worker; the listener hears nothing more. Unknown tickets are ignored.
   virtual void leave(DispatchTicket ticket) = 0;
+  /// Where a ticket waits; nullopt when it does not.
+  virtual std::optional<QueuePlace> place(DispatchTicket ticket) = 0;
   virtual const RouteTable& routes() const = 0;
   /// Other pools in `regions` (empty: any) that may take a new request of `home` now, because home has no worker or too
   /// long a queue; the best first. Empty: home it is.

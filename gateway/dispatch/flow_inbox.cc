@@ -16,6 +16,7 @@ void FlowInbox::on_delta(SequenceDelta delta) {
     delta_->accepted |= delta.accepted;
     delta_->reasoning += delta.reasoning;
     delta_->content += delta.content;
+    append_calls(delta_->tool_calls, std::move(delta.tool_calls));
     delta_->usage = delta.usage;
     delta_->end = delta.end;
     delta_->stop_text = std::move(delta.stop_text);

@@ -18,6 +18,26 @@ constexpr auto kHealthEvery = std::chrono::seconds(1);
 /// A retry stands at the head of its queue: it waits this long for another worker than the one that lost it, no longer.
 constexpr Duration kAvoidFor = std::chrono::seconds(1);
 
+/// How often the gauges of fairness are brought up to date: finding the gap looks at every tenant that waits.
+constexpr Duration kFairnessEvery = std::chrono::milliseconds(100);
+
+QueueAsk ask_of(const SequenceRequest& request) {
+  QueueAsk ask;
+  ask.tenant = request.tenant;
+  ask.weight = request.weight;
+  ask.tier = request.tier;
+  ask.input_max = prompt_tokens_bound(*request.plan);
+  ask.input = ask.input_max / kBytesPerTokenApprox + 1;
+  if (request.pool.context_max > 0) {
+    ask.input_max = std::min<std::int64_t>(ask.input_max, request.pool.context_max);
+    ask.input = std::min(ask.input, ask.input_max);
+  }
+  ask.output_max = request.max_tokens;
+  ask.deadline = request.deadline;
+  ask.is_return = request.is_return;
+  return ask;
+}
+
 std::string key_of(const ServingPool& pool) {
   std::string key = pool.model;
   key.append(1, '\0').append(pool.region).append(1, '\0').append(pool.pool);
@@ -30,6 +50,7 @@ LaneDispatcher::LaneDispatcher(SessionOptions options, FairQueueLimits limits, s
                                Executor executor, const Clock& clock, Log& log, GatewayMetrics& metrics,
                                RoutingOptions routing)
     : options_(std::move(options)),
+      salts_(options_.cache_secret),
       limits_(limits),
       routing_(routing),
       executor_(executor),
@@ -46,6 +67,12 @@ LaneDispatcher::LaneDispatcher(SessionOptions options, FairQueueLimits limits, s
 
 LaneDispatcher::~LaneDispatcher() { TG_CHECK(coroutines_ == 0 && sessions_.empty()); }
 
+std::optional<Refusal> LaneDispatcher::refuse(const SequenceRequest& request) {
+  const auto found = queues_.find(key_of(request.pool));
+  if (found == queues_.end()) return std::nullopt;
+  return found->second->queue.refuse(ask_of(request), clock_.mono());
+}
+
 std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequest& request,
                                                               SequenceListener& listener) {
   if (is_stopping_) {
@@ -53,16 +80,16 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   }
   PoolQueue& pool = queue_of(request.pool);
   const DispatchTicket ticket = ++last_ticket_;
-  const std::int64_t cost = prompt_tokens_bound(*request.plan) / kBytesPerTokenApprox + 1;
+  const QueueAsk ask = ask_of(request);
   const bool was_empty = pool.queue.empty();
-  auto position = pool.queue.push(ticket, request.tenant, cost, clock_.mono());
+  auto position = pool.queue.push(ticket, ask, clock_.mono());
   if (!position) return std::unexpected(std::move(position).error());
   pool.metrics.queue_requests->add(1);
   Pending pending;
   pending.request = request;
   pending.listener = &listener;
   if (routing_.prefixes != nullptr) {
-    const Digest salt = hmac_sha256(options_.cache_secret, request.tenant.raw());
+    const Digest salt = salts_.of(request.tenant.raw());
     pending.prefix = prompt_prefix(*request.plan, as_view(salt));
   } else {
     pending.prefix.bytes = prompt_tokens_bound(*request.plan);
@@ -76,32 +103,46 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
 void LaneDispatcher::leave(DispatchTicket ticket) {
   if (const auto found = waiting_.find(ticket); found != waiting_.end()) {
     PoolQueue& pool = *found->second.first;
-    pool.queue.remove(ticket);
+    pool.queue.remove(ticket, clock_.mono());
     pool.metrics.queue_requests->add(-1);
     waiting_.erase(found);
     return;
   }
   const auto found = running_.find(ticket);
   if (found == running_.end()) return;
-  WorkerSession* session = found->second.session;
+  const Sent sent = std::move(found->second);
   running_.erase(found);
-  session->cancel(ticket);
+  const Mono now = clock_.mono();
+  sent.pool->queue.finish(ticket, now);
+  sent.session->cancel(ticket);
   // A client's leaving is no failure, so it ejects nobody.
-  queue_of(session->pool()).health.on_over(session->number(), false, clock_.mono());
+  sent.pool->health.on_over(sent.session->number(), false, now);
+}
+
+std::optional<QueuePlace> LaneDispatcher::place(DispatchTicket ticket) {
+  const auto found = waiting_.find(ticket);
+  if (found == waiting_.end()) return std::nullopt;
+  return found->second.first->queue.place(ticket, clock_.mono());
 }
 
 void LaneDispatcher::pump(PoolQueue& pool) {
-  while (const FairQueue::Waiting* head = pool.queue.peek()) {
+  while (!pool.queue.empty()) {
     const Mono now = clock_.mono();
+    const std::size_t slots = slots_free(pool, now);
+    // What is left may be kept for others than those who wait.
+    const FairQueue::Waiting* head = slots == 0 ? nullptr : pool.queue.peek(slots);
+    if (head == nullptr) break;
     const auto choice = choose(pool, waiting_.at(head->ticket).second, now - head->since);
-    if (!choice) return;
-    const auto next = pool.queue.pop(now);
+    if (!choice) break;
+    const auto next = pool.queue.pop(now, slots);
+    TG_CHECK(next.has_value());
     auto waiting = waiting_.extract(next->ticket);
     Pending& pending = waiting.mapped().second;
     pool.metrics.queue_requests->add(-1);
     WorkerSession& session = *choice->session;
     Sent sent;
     sent.session = &session;
+    sent.pool = &pool;
     sent.prefix = std::move(pending.prefix);
     sent.blocks_believed = choice->blocks_believed;
     sent.tokens_believed = choice->tokens_believed;
@@ -112,6 +153,30 @@ void LaneDispatcher::pump(PoolQueue& pool) {
     pending.listener->on_dispatched(session.facts());
     session.begin(next->ticket, pending.request, *pending.listener, choice->tokens_uncached);
   }
+  publish_fairness(pool);
+}
+
+/// What its workers could start now, without those that are out of the choice.
+std::size_t LaneDispatcher::slots_free(const PoolQueue& pool, Mono now) const {
+  std::size_t free = 0;
+  for (const WorkerSession* session : pool.workers) {
+    if (!session->can_take() || !pool.health.may_take(session->number(), now)) continue;
+    free += static_cast<std::size_t>(session->credits());
+  }
+  return free;
+}
+
+/// Lanes share the gauges, so each adds what changed of its own part: the sum of their gaps under the sum of their bounds.
+void LaneDispatcher::publish_fairness(PoolQueue& pool) {
+  const Mono now = clock_.mono();
+  if (now - pool.published_at < kFairnessEvery) return;
+  pool.published_at = now;
+  const FairnessGap fresh = pool.queue.fairness();
+  TG_DCHECK(fresh.gap <= fresh.bound);
+  if (fresh.gap > fresh.bound) pool.metrics.fairness_violations->add();
+  pool.metrics.fairness_gap_tokens->add(fresh.gap - pool.published.gap);
+  pool.metrics.fairness_bound_tokens->add(fresh.bound - pool.published.bound);
+  pool.published = fresh;
 }
 
 /// Those of the pool that may be given the request now.
@@ -195,7 +260,9 @@ bool LaneDispatcher::is_full(const ServingPool& pool) const {
   const PoolQueue& queue = *found->second;
   const auto serves = [](const WorkerSession* session) { return session->is_serving(); };
   if (std::ranges::none_of(queue.workers, serves)) return true;
-  return !queue.queue.empty() && queue.queue.wait_estimate(clock_.mono()) > routing_.spill_after;
+  if (queue.queue.empty()) return false;
+  const std::optional<Duration> drain = queue.queue.drain_time();
+  return !drain || *drain > routing_.spill_after;  // not known: nothing has left it yet
 }
 
 void LaneDispatcher::apply_routes(const RouteSnapshot& snapshot) {
@@ -259,10 +326,6 @@ void LaneDispatcher::on_capacity() {
   for (auto& [key, pool] : queues_) pump(*pool);
 }
 
-void LaneDispatcher::on_tokens(const ServingPool& pool, TenantId tenant, std::int64_t tokens) {
-  queue_of(pool).queue.charge(tenant, tokens);
-}
-
 void LaneDispatcher::on_opened(WorkerSession& session) {
   queue_of(session.pool()).health.join(session.number(), clock_.mono());
   if (routing_.prefixes == nullptr) return;
@@ -286,11 +349,12 @@ void LaneDispatcher::on_accepted(DispatchTicket ticket, const TokenUsage& usage)
   const auto found = running_.find(ticket);
   if (found == running_.end()) return;
   Sent& sent = found->second;
+  sent.pool->queue.accept(ticket, usage.prompt - usage.cached, clock_.mono());
   if (!sent.session->holder()) return;
   const std::size_t dropped = routing_.prefixes->learn(*sent.session->holder(), sent.prefix, sent.blocks_believed,
                                                        usage.prompt, usage.cached);
   sent.is_forgotten = dropped > 0;
-  PoolMetrics& metrics = queue_of(sent.session->pool()).metrics;
+  PoolMetrics& metrics = sent.pool->metrics;
   metrics.prefix_tokens_believed->add(static_cast<double>(sent.tokens_believed));
   metrics.prefix_tokens_found->add(static_cast<double>(usage.cached));
 }
@@ -299,26 +363,33 @@ void LaneDispatcher::on_output(DispatchTicket ticket) {
   const auto found = running_.find(ticket);
   if (found == running_.end()) return;
   Sent& sent = found->second;
-  PoolQueue& pool = queue_of(sent.session->pool());
-  pool.health.on_good(sent.session->number(), clock_.mono());
-  publish_ejected(pool);
+  sent.pool->health.on_good(sent.session->number(), clock_.mono());
+  publish_ejected(*sent.pool);
   // Whatever it had before: it has read the prompt now.
   if (std::exchange(sent.is_forgotten, false) && sent.session->holder()) {
     routing_.prefixes->insert(*sent.session->holder(), sent.prefix.chain);
   }
 }
 
+void LaneDispatcher::on_tokens(DispatchTicket ticket, std::int64_t completion) {
+  const auto found = running_.find(ticket);
+  if (found != running_.end()) found->second.pool->queue.produce(ticket, completion, clock_.mono());
+}
+
 void LaneDispatcher::on_over(DispatchTicket ticket, SequenceFate fate) {
   const auto found = running_.find(ticket);
   if (found == running_.end()) return;
   const WorkerSession& session = *found->second.session;
-  PoolQueue& pool = queue_of(session.pool());
+  PoolQueue& pool = *found->second.pool;
+  const Mono now = clock_.mono();
   if (fate != SequenceFate::kLost) {  // on_broken has counted those as one
     const bool is_failure = fate == SequenceFate::kWorkerFailed;
-    const auto ejection = pool.health.on_over(session.number(), is_failure, clock_.mono());
+    const auto ejection = pool.health.on_over(session.number(), is_failure, now);
     if (ejection) note_ejection(pool, *ejection);
   }
   running_.erase(found);
+  pool.queue.finish(ticket, now);
+  publish_fairness(pool);
 }
 
 void LaneDispatcher::note_ejection(PoolQueue& pool, const WorkerHealth::Ejection& ejection) {
@@ -379,7 +450,7 @@ void LaneDispatcher::refuse_expired() {
       pool->metrics.queue_requests->add(-1);
       Refusal refusal(Error(Code::kResourceExhausted, "queue_timeout",
                             "No worker of this model became free in time; retry after the given time."),
-                      pool->queue.wait_estimate(now));
+                      pool->queue.retry_after(expired.ask, now));
       waiting.mapped().second.listener->on_queue_refused(std::move(refusal));
     }
   }
@@ -394,7 +465,7 @@ void LaneDispatcher::set_limits(FairQueueLimits limits) {
 awaitable<void> LaneDispatcher::stop() {
   is_stopping_ = true;
   for (auto& [ticket, entry] : std::exchange(waiting_, {})) {
-    entry.first->queue.remove(ticket);
+    entry.first->queue.remove(ticket, clock_.mono());
     entry.first->metrics.queue_requests->add(-1);
     Refusal refusal(Error(Code::kUnavailable, "gateway_stopping", "This gateway is stopping; retry."));
     entry.second.listener->on_queue_refused(std::move(refusal));

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/crypto/sha256.h"
 #include "base/net/signal.h"
 #include "gateway/core/fair_queue.h"
 #include "gateway/core/worker_health.h"
@@ -34,8 +35,10 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   /// stop() must have finished.
   ~LaneDispatcher() override;
 
+  std::optional<Refusal> refuse(const SequenceRequest& request) override;
   std::expected<DispatchTicket, Refusal> submit(const SequenceRequest& request, SequenceListener& listener) override;
   void leave(DispatchTicket ticket) override;
+  std::optional<QueuePlace> place(DispatchTicket ticket) override;
   const RouteTable& routes() const override { return table_; }
   std::vector<ServingPool> spill_pools(const ServingPool& home, std::span<const std::string> regions) const override;
 
@@ -66,6 +69,8 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
     WorkerHealth health;
     std::vector<WorkerSession*> workers;
     std::size_t ejected_published = 0;
+    FairnessGap published;  ///< this lane's part of the gauges
+    Mono published_at{};
   };
   /// Who gets a request, and what it was believed to find there.
   struct Choice {
@@ -74,9 +79,10 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
     std::int64_t tokens_believed = 0;
     std::size_t blocks_believed = 0;
   };
-  /// A request that a worker has.
+  /// A request that a worker has, and the queue that it left.
   struct Sent {
     WorkerSession* session = nullptr;
+    PoolQueue* pool = nullptr;
     PromptPrefix prefix;
     std::size_t blocks_believed = 0;
     std::int64_t tokens_believed = 0;
@@ -89,10 +95,12 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void on_capacity() override;
   void on_accepted(DispatchTicket ticket, const TokenUsage& usage) override;
   void on_output(DispatchTicket ticket) override;
-  void on_tokens(const ServingPool& pool, TenantId tenant, std::int64_t tokens) override;
+  void on_tokens(DispatchTicket ticket, std::int64_t completion) override;
   void on_over(DispatchTicket ticket, SequenceFate fate) override;
 
   PoolQueue& queue_of(const ServingPool& pool);
+  void publish_fairness(PoolQueue& pool);
+  std::size_t slots_free(const PoolQueue& pool, Mono now) const;
   void pump(PoolQueue& pool);
   /// For one that has waited so long; nullopt while nobody may be given it.
   std::optional<Choice> choose(PoolQueue& pool, const Pending& pending, Duration waited);
@@ -108,6 +116,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void refuse_expired();
 
   const SessionOptions options_;
+  const HmacKey salts_;  ///< of the tenants' caches
   FairQueueLimits limits_;
   const RoutingOptions routing_;
   Executor executor_;

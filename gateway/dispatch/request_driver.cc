@@ -10,6 +10,12 @@ double seconds(Duration span) { return std::chrono::duration<double>(span).count
 
 std::int64_t millis(Duration span) { return std::chrono::duration_cast<std::chrono::milliseconds>(span).count(); }
 
+/// The client's own deadline can only be the earlier one.
+Deadline deadline_of(const RequestContext& context, const ServingLimits& limits) {
+  const Deadline ours = Deadline::after(context.received, limits.request_max);
+  return context.budget ? ours.earlier(Deadline::after(context.received, *context.budget)) : ours;
+}
+
 }  // namespace
 
 RequestDriver::RequestDriver(Serving& serving, RequestContext context, AnswerSink& sink, Executor executor)
@@ -18,7 +24,7 @@ RequestDriver::RequestDriver(Serving& serving, RequestContext context, AnswerSin
       sink_(sink),
       inbox_(std::move(executor)),
       flow_(context_.plan.is_stream),
-      deadline_(Deadline::after(context_.received, serving.limits.request_max)),
+      deadline_(deadline_of(context_, serving.limits)),
       last_write_(context_.received) {
   serving_.open_requests.add(inbox_);
 }
@@ -52,7 +58,7 @@ awaitable<void> RequestDriver::run() {
   write_summary();
 }
 
-/// Scope and size: everything that needs no I/O. The key was checked by the dialect, before it parsed the body.
+/// Scope, size and the queue: everything that needs no I/O. The key was checked by the dialect, before it parsed the body.
 std::optional<Refusal> RequestDriver::check() {
   const Plan& plan = context_.plan;
   auto pool = serving_.dispatcher.routes().pool_for(plan.model, context_.principal->regions);
@@ -68,7 +74,23 @@ std::optional<Refusal> RequestDriver::check() {
 
   const std::int32_t wanted = plan.sampling.max_tokens > 0 ? plan.sampling.max_tokens : serving_.limits.completion_default;
   max_tokens_ = pool_.context_max > 0 ? std::min(wanted, pool_.context_max) : wanted;
-  return std::nullopt;
+  // Last, and still before limits and money: a request that would wait in vain is refused for nothing.
+  const SequenceRequest request = sequence_request();
+  return serving_.dispatcher.refuse(request);
+}
+
+SequenceRequest RequestDriver::sequence_request() const {
+  SequenceRequest request;
+  request.request = context_.request;
+  request.tenant = context_.principal->tenant;
+  request.pool = pool_;
+  request.plan = &context_.plan;
+  request.max_tokens = max_tokens_;
+  request.deadline = deadline_;
+  request.tier = grant_tier(context_.plan.tier, context_.principal->tier_max);
+  request.weight = context_.principal->weight;
+  request.is_return = context_.is_return;
+  return request;
 }
 
 /// Another region's pool when home has no room, and nobody would pay another price there.
@@ -182,6 +204,7 @@ awaitable<FlowActions> RequestDriver::admit() {
   charge_ = *std::move(admitted);
   pool_metrics_->inflight_requests->add(1);
   sink_.on_admitted(charge_->band());
+  sink_.on_price_until(charge_->price_until());
   co_return flow_.on_admitted({});
 }
 
@@ -190,14 +213,9 @@ FlowActions RequestDriver::enqueue() {
     pool_metrics_->retries->add();
     inbox_.reset_worker();
     if (answer_guard_) answer_guard_->reset();
+    sink_.restart();
   }
-  SequenceRequest request;
-  request.request = context_.request;
-  request.tenant = context_.principal->tenant;
-  request.pool = pool_;
-  request.plan = &context_.plan;
-  request.max_tokens = max_tokens_;
-  request.deadline = deadline_;
+  SequenceRequest request = sequence_request();
   if (flow_.retries() > 0) request.avoid_worker = worker_.worker_id;
   auto ticket = serving_.dispatcher.submit(request, inbox_);
   if (!ticket) return flow_.on_queue_refused(std::move(ticket).error());
@@ -226,6 +244,7 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
     worker_ = std::move(*worker);
     queue_wait_ = serving_.clock.mono() - *queued_at_;
     pool_metrics_->queue_wait_seconds->observe(seconds(queue_wait_));
+    sink_.on_waited(queue_wait_);
     sink_.on_dispatched(worker_);
     return flow_.on_dispatched();
   }
@@ -237,7 +256,7 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
   }
   FlowEvent event;
   event.accepted = delta_.accepted;
-  event.has_text = !delta_.reasoning.empty() || !delta_.content.empty();
+  event.has_text = !delta_.reasoning.empty() || !delta_.content.empty() || !delta_.tool_calls.empty();
   event.usage = delta_.usage;
   event.end = delta_.end;
   event.error = std::move(delta_.error);
@@ -249,6 +268,9 @@ awaitable<FlowActions> RequestDriver::on_silence() {
   if (deadline_.is_expired(now)) co_return flow_.on_deadline();
   last_write_ = now;
   serving_.metrics.keep_alives.add();
+  std::optional<QueuePlace> place;
+  if (ticket_) place = serving_.dispatcher.place(*ticket_);
+  sink_.on_place(place);
   if (!co_await sink_.keep_alive()) co_return flow_.on_client_gone();
   co_return FlowActions();
 }
@@ -275,13 +297,15 @@ awaitable<FlowActions> RequestDriver::deliver() {
   if (!first_token_) {
     first_token_ = now;
     pool_metrics_->ttft_seconds->observe(seconds(now - context_.received));
-  } else {
+  } else if (context_.plan.is_stream) {
     pool_metrics_->inter_token_seconds->observe(seconds(now - last_token_));
   }
   last_token_ = now;
-  // An answer that does not stream only collects: on the wire it is as silent as before.
+  // An answer that does not stream only collects: on the wire it is as silent as before, and its events come as seldom
+  // as its worker pleases.
   if (context_.plan.is_stream) last_write_ = now;
-  const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content));
+  const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content),
+                                                std::move(delta_.tool_calls));
   if (!written) co_return flow_.on_client_gone();
   co_return FlowActions();
 }
@@ -327,6 +351,7 @@ awaitable<void> RequestDriver::reply_final() {
   AnswerEnd end;
   end.reasoning = std::move(delta_.reasoning);
   end.content = std::move(delta_.content);
+  end.tool_calls = std::move(delta_.tool_calls);
   end.finish_reason = flow_.finish_reason();
   end.stop_text = std::move(delta_.stop_text);
   end.usage = flow_.usage();
@@ -354,7 +379,7 @@ void RequestDriver::write_summary() {
   if (flow_.is_client_gone() || (completed && !is_finished_)) {
     status = kStatusClientGone;
   } else if (!completed) {
-    status = to_api_error(flow_.refusal()).http_status;
+    status = sink_.status_of(flow_.refusal());
     reason = flow_.refusal().error.reason;
     serving_.metrics.refusals(reason).add();
   }
@@ -365,13 +390,16 @@ void RequestDriver::write_summary() {
   const TokenUsage& usage = flow_.usage();
   serving_.log.info("request",
                     {kv("request_id", context_.request.to_string()), kv("surface", context_.surface),
-                     kv("status", status), kv("reason", reason), kv("model", model), kv("variant", worker_.variant),
+                     kv("trace_id", context_.trace_id), kv("status", status), kv("reason", reason), kv("model", model),
+                     kv("variant", worker_.variant),
                      kv("worker", worker_.worker_id), kv("key", context_.principal->public_id),
                      kv("tenant", context_.principal->tenant.to_string()), kv("stream", context_.plan.is_stream),
                      kv("finish_reason", flow_.finish_reason()), kv("prompt_tokens", usage.prompt),
                      kv("cached_tokens", usage.cached), kv("completion_tokens", usage.completion),
                      kv("reasoning_tokens", usage.reasoning), kv("cost", settlement_.amount.to_string()),
-                     kv("currency", settlement_.currency), kv("queue_ms", millis(queue_wait_)),
+                     kv("currency", settlement_.currency),
+                     kv("tier", tier_name(grant_tier(context_.plan.tier, context_.principal->tier_max))),
+                     kv("queue_ms", millis(queue_wait_)),
                      kv("ttft_ms", first_token_ ? millis(*first_token_ - context_.received) : std::int64_t{-1}),
                      kv("total_ms", millis(took)), kv("retries", flow_.retries())});
 }

@@ -57,11 +57,14 @@ struct Serving {
 /// One request that has passed its dialect's parser.
 struct RequestContext {
   RequestId request;
+  std::string trace_id;      ///< of the caller's trace or of one of its own; for the log
   std::string_view surface;  ///< "http.chat" | "http.messages" | "grpc.chat" | ...: a literal
   std::shared_ptr<const Principal> principal;  ///< shared with the key cache, which moves on
   Plan plan;
   Mono received;
   ChargeFence* fence = nullptr;  ///< asked before anything is handed over or charged; null = nothing to ask
+  std::optional<Duration> budget = {};  ///< the client's own, for the whole answer
+  bool is_return = false;               ///< refused before, and says so
 };
 
 /// Performs what RequestFlow decides: the only place where a request's I/O and its decisions meet. Lives inside the
@@ -80,6 +83,7 @@ class RequestDriver {
  private:
   std::optional<Refusal> check();
   ServingPool spilled(ServingPool home);
+  SequenceRequest sequence_request() const;
   awaitable<void> perform(FlowActions actions);
   awaitable<FlowActions> admit();
   awaitable<std::optional<Refusal>> pass_guard();

@@ -21,10 +21,62 @@ std::optional<SequenceEnd> end_of(v1::FinishReason reason) {
   switch (reason) {
     case v1::FINISH_REASON_STOP: return SequenceEnd::kStop;
     case v1::FINISH_REASON_LENGTH: return SequenceEnd::kLength;
+    case v1::FINISH_REASON_TOOL_CALLS: return SequenceEnd::kToolCalls;
     case v1::FINISH_REASON_CANCELLED: return SequenceEnd::kCancelled;
     case v1::FINISH_REASON_ERROR: return SequenceEnd::kError;
     default: return std::nullopt;  // unspecified, or a number that this build does not know
   }
+}
+
+v1::ToolChoice::Mode mode_of(ToolMode mode) {
+  switch (mode) {
+    case ToolMode::kAuto: return v1::ToolChoice::MODE_AUTO;
+    case ToolMode::kNone: return v1::ToolChoice::MODE_NONE;
+    case ToolMode::kRequired: return v1::ToolChoice::MODE_REQUIRED;
+    case ToolMode::kFunction: return v1::ToolChoice::MODE_FUNCTION;
+  }
+  return v1::ToolChoice::MODE_AUTO;
+}
+
+v1::ResponseFormat::Kind kind_of(FormatKind kind) {
+  switch (kind) {
+    case FormatKind::kText: return v1::ResponseFormat::KIND_TEXT;
+    case FormatKind::kJsonObject: return v1::ResponseFormat::KIND_JSON_OBJECT;
+    case FormatKind::kJsonSchema: return v1::ResponseFormat::KIND_JSON_SCHEMA;
+  }
+  return v1::ResponseFormat::KIND_TEXT;
+}
+
+/// What a plan says of tools and formats; nothing of it is set in a plan without them.
+void encode_tools(const Plan& plan, v1::StartSequence& start) {
+  for (const PlanTool& tool : plan.tools) {
+    auto* out = start.add_tools();
+    out->set_name(tool.name);
+    out->set_description(tool.description);
+    out->set_parameters_json(tool.parameters);
+    out->set_strict(tool.strict);
+  }
+  if (plan.tool_choice.mode != ToolMode::kAuto) {
+    start.mutable_tool_choice()->set_mode(mode_of(plan.tool_choice.mode));
+    start.mutable_tool_choice()->set_name(plan.tool_choice.name);
+  }
+  if (plan.parallel_tool_calls) start.set_parallel_tool_calls(*plan.parallel_tool_calls);
+  if (plan.response_format.kind == FormatKind::kText) return;
+  auto* format = start.mutable_response_format();
+  format->set_kind(kind_of(plan.response_format.kind));
+  format->set_name(plan.response_format.name);
+  format->set_schema_json(plan.response_format.schema);
+  format->set_strict(plan.response_format.strict);
+}
+
+void encode_calls(const PlanMessage& message, v1::ChatMessage& out) {
+  for (const ToolCall& call : message.tool_calls) {
+    auto* to = out.add_tool_calls();
+    to->set_id(call.id);
+    to->set_name(call.name);
+    to->set_arguments(call.arguments);
+  }
+  if (!message.tool_call_id.empty()) out.set_tool_call_id(message.tool_call_id);
 }
 
 }  // namespace
@@ -36,10 +88,12 @@ v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& re
   start.set_sequence(sequence);
   start.set_request_id(std::string(request.request.raw()));
   start.set_cache_salt(std::string(cache_salt));
+  start.set_collect(!plan.is_stream);
   for (const PlanMessage& message : plan.messages) {
     auto* out = start.add_messages();
     out->set_role(std::string(role_name(message.role)));
     out->set_content(message.content);
+    encode_calls(message, *out);
     if (!message.begins_answer) continue;
     out->set_prefix(true);
     out->set_reasoning(message.reasoning);
@@ -48,6 +102,8 @@ v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& re
     start.mutable_raw()->set_text(plan.raw->text);
     if (plan.raw->suffix) start.mutable_raw()->set_suffix(*plan.raw->suffix);
   }
+  encode_tools(plan, start);
+  if (plan.thinking) start.set_thinking(*plan.thinking);
   auto* sampling = start.mutable_sampling();
   if (plan.sampling.temperature) sampling->set_temperature(*plan.sampling.temperature);
   if (plan.sampling.top_p) sampling->set_top_p(*plan.sampling.top_p);
@@ -64,6 +120,10 @@ SequenceDelta decode_event(v1::SequenceEvent event) {
   delta.accepted = event.accepted();
   delta.reasoning = std::move(*event.mutable_reasoning());
   delta.content = std::move(*event.mutable_content());
+  for (v1::ToolCallDelta& piece : *event.mutable_tool_calls()) {
+    delta.tool_calls.push_back({piece.index(), std::move(*piece.mutable_id()), std::move(*piece.mutable_name()),
+                                std::move(*piece.mutable_arguments())});
+  }
   delta.usage = {.prompt = event.usage().prompt_tokens(),
                  .cached = event.usage().cached_tokens(),
                  .completion = event.usage().completion_tokens(),

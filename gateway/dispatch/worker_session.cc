@@ -10,10 +10,9 @@
 namespace tidegate::gateway {
 namespace {
 
-/// Fairness sees output in pieces of this many tokens: no map look-up per token.
-constexpr std::int64_t kChargeStepTokens = 32;
-/// An output token costs as much work as two prompt tokens (arXiv 2401.00588).
-constexpr std::int64_t kOutputWeight = 2;
+/// Fairness hears of output in pieces of this many tokens: no map look-up per token, and a drain rate that a few slow
+/// sequences do not make jump.
+constexpr std::int64_t kToldStepTokens = 8;
 /// Each waiting frame is up to kFrameBytesMax; a worker that leaves this many unread is as good as gone.
 constexpr std::size_t kFramesWaitingMax = 64;
 
@@ -30,6 +29,7 @@ WorkerSession::WorkerSession(std::uint64_t number, const SessionOptions& options
                              PoolMetrics& metrics, const Clock& clock, Log& log, Executor executor)
     : number_(number),
       options_(options),
+      salts_(options.cache_secret),
       route_(std::move(route)),
       pool_{route_.model, route_.region, route_.pool, route_.context_max},
       owner_(owner),
@@ -148,10 +148,11 @@ void WorkerSession::on_event(v1::SequenceEvent event) {
     owner_.on_accepted(ticket, delta.usage);
   }
   if (delta.usage.completion > 0) note_output(running);
-  const std::int64_t fresh = delta.usage.completion - running.tokens_charged;
-  if (fresh >= kChargeStepTokens || delta.end) {
-    owner_.on_tokens(pool_, running.tenant, fresh * kOutputWeight);
-    running.tokens_charged = delta.usage.completion;
+  const std::int64_t fresh = delta.usage.completion - running.tokens_told;
+  const bool is_first = running.tokens_told == 0 && fresh > 0;  // tells how long a prefill takes
+  if (fresh >= kToldStepTokens || is_first || delta.end) {
+    owner_.on_tokens(ticket, delta.usage.completion);
+    running.tokens_told = delta.usage.completion;
   }
   const bool is_last = delta.end.has_value();
   SequenceListener& listener = *running.listener;
@@ -193,13 +194,12 @@ void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request,
                           std::int64_t tokens) {
   TG_CHECK(can_take());
   const std::uint64_t sequence = next_sequence_++;
-  const Digest salt = hmac_sha256(options_.cache_secret, request.tenant.raw());
+  const Digest salt = salts_.of(request.tenant.raw());
   v1::GatewayFrame frame;
   *frame.add_start() = encode_start(sequence, request, as_view(salt), request.deadline.remaining(clock_.mono()));
   Running running;
   running.ticket = ticket;
   running.listener = &listener;
-  running.tenant = request.tenant;
   running.began = clock_.mono();
   running.tokens = tokens;
   running.tokens_before = load_.tokens_ahead(running.began, prefill_rate()) + tokens;

@@ -7,6 +7,7 @@
 
 #include "base/core/backoff.h"
 #include "base/core/log.h"
+#include "base/crypto/sha256.h"
 #include "base/net/signal.h"
 #include "base/rpc/client.h"
 #include "gateway/core/prefix_index.h"
@@ -50,8 +51,8 @@ class SessionOwner {
   virtual void on_accepted(DispatchTicket ticket, const TokenUsage& usage) = 0;
   /// The ticket's first output: its prompt has been read whole.
   virtual void on_output(DispatchTicket ticket) = 0;
-  /// Output tokens of a tenant on this pool, for fairness.
-  virtual void on_tokens(const ServingPool& pool, TenantId tenant, std::int64_t tokens) = 0;
+  /// Tokens of the ticket's answer so far, for fairness; the last count comes before on_over().
+  virtual void on_tokens(DispatchTicket ticket, std::int64_t completion) = 0;
   /// The ticket's sequence ended or was lost; its listener is told next.
   virtual void on_over(DispatchTicket ticket, SequenceFate fate) = 0;
 };
@@ -85,6 +86,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void cancel(DispatchTicket ticket);
 
   std::uint64_t number() const { return number_; }
+  /// Sequences it may start now; those of other threads may be the same slots.
+  std::int64_t credits() const;
   const Route& route() const { return route_; }
   const ServingPool& pool() const { return pool_; }
   const WorkerFacts& facts() const { return facts_; }
@@ -109,13 +112,12 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   struct Running {
     DispatchTicket ticket = 0;
     SequenceListener* listener = nullptr;
-    TenantId tenant;
     std::uint64_t start = 0;             ///< its number in load_
     Mono began{};
     std::int64_t tokens = 0;             ///< of the prompt, to compute: as believed, then as counted
     std::int64_t tokens_before = 0;      ///< to compute before its first token, with its own
     bool has_output = false;
-    std::int64_t tokens_charged = 0;
+    std::int64_t tokens_told = 0;        ///< of the answer, to on_tokens()
   };
 
   awaitable<Status> serve_stream();
@@ -125,11 +127,11 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void note_output(Running& running);
   void lose_all();
   void send(v1::GatewayFrame frame);
-  std::int64_t credits() const;
   void publish();
 
   const std::uint64_t number_;
   const SessionOptions& options_;
+  const HmacKey salts_;  ///< of the tenants' caches
   Route route_;
   ServingPool pool_;
   SessionOwner& owner_;

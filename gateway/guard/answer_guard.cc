@@ -1,5 +1,7 @@
 #include "gateway/guard/answer_guard.h"
 
+#include <iterator>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -9,6 +11,7 @@ namespace tidegate::gateway {
 namespace {
 
 constexpr std::array<std::string_view, 2> kRoles = {"reasoning", "answer"};
+constexpr std::string_view kCallRole = "call";
 
 }  // namespace
 
@@ -18,11 +21,14 @@ void AnswerGuard::take(SequenceDelta& delta) {
     through_.cached = delta.usage.cached;
   }
   // Its usage counts tokens whose text is yet to come: it is not that of any text.
-  if (delta.reasoning.empty() && delta.content.empty() && !delta.end) return;
-  has_content_ |= !delta.content.empty();
+  if (delta.reasoning.empty() && delta.content.empty() && delta.tool_calls.empty() && !delta.end) return;
+  has_content_ |= !delta.content.empty() || !delta.tool_calls.empty();
   parts_[kReasoning].append(std::exchange(delta.reasoning, {}));
   parts_[kContent].append(std::exchange(delta.content, {}));
+  for (const ToolCallDelta& piece : delta.tool_calls) calls_begun_ += piece.is_first() ? 1 : 0;
+  append_calls(calls_, std::exchange(delta.tool_calls, {}));
   Mark mark;
+  mark.calls = calls_begun_;
   for (std::size_t i = 0; i < kParts; ++i) mark.ends[i] = parts_[i].appended();
   mark.usage = delta.usage;
   marks_.push_back(mark);
@@ -34,16 +40,25 @@ void AnswerGuard::settle_marks() {
     for (std::size_t i = 0; i < kParts; ++i) {
       if (mark.ends[i] > parts_[i].decided()) return;
     }
+    if (mark.calls > calls_through_) return;
     through_ = mark.usage;
     marks_.pop_front();
   }
+}
+
+void AnswerGuard::hand_over_calls(SequenceDelta& delta, std::size_t count) {
+  const auto end = calls_.begin() + static_cast<std::ptrdiff_t>(count);
+  delta.tool_calls.assign(std::make_move_iterator(calls_.begin()), std::make_move_iterator(end));
+  calls_.erase(calls_.begin(), end);
+  calls_through_ += count;
 }
 
 awaitable<bool> AnswerGuard::pass(SequenceDelta& delta) {
   // Text that comes with a failure is not handed over.
   if (delta.end == SequenceEnd::kError || delta.end == SequenceEnd::kCancelled) co_return false;
   const bool is_end = delta.end.has_value();
-  const bool has_news = is_end || !delta.reasoning.empty() || !delta.content.empty();
+  const bool has_news =
+      is_end || !delta.reasoning.empty() || !delta.content.empty() || !delta.tool_calls.empty();
   take(delta);
   if (!has_news) {
     delta.usage = through_;
@@ -57,8 +72,21 @@ awaitable<bool> AnswerGuard::pass(SequenceDelta& delta) {
     check.texts.push_back(parts_[i].view(kRoles[i], is_last));
     shown.push_back(i);
   }
+  // The last call may go on until the answer ends.
+  const std::size_t whole = is_end || calls_.empty() ? calls_.size() : calls_.size() - 1;
+  std::vector<std::size_t> calls_shown;
+  for (std::size_t i = 0; i < whole; ++i) {
+    std::string& arguments = calls_[i].arguments;
+    if (arguments.empty()) continue;
+    if (arguments.find('\\') != std::string::npos) arguments = spelled_out(arguments);
+    GuardText text;
+    text.role = kCallRole;
+    text.all = arguments;
+    check.texts.push_back(text);
+    calls_shown.push_back(i);
+  }
   bool is_cut = false;
-  if (!shown.empty()) {
+  if (!check.texts.empty()) {
     auto asking = desk_.ask(check, told_);
     const Result<GuardVerdict> verdict = co_await std::move(asking);
     if (!verdict) {
@@ -74,7 +102,14 @@ awaitable<bool> AnswerGuard::pass(SequenceDelta& delta) {
       parts_[shown[i]].advance(verdict->decided[i]);
     }
     is_cut = verdict->denial.has_value();
+    for (std::size_t i = 0; i < calls_shown.size() && !is_cut; ++i) {
+      const std::size_t at = shown.size() + i;
+      std::string arguments = decided_text(*verdict, at, check.texts[at].piece());
+      calls_[calls_shown[i]].arguments = std::move(arguments);
+    }
   }
+  // What a denied answer would have run is not run.
+  if (!is_cut) hand_over_calls(delta, whole);
   settle_marks();
   delta.usage = through_;
   if (is_cut) {
@@ -89,6 +124,9 @@ void AnswerGuard::reset() {
   marks_.clear();
   through_ = {};
   has_content_ = false;
+  calls_.clear();
+  calls_begun_ = 0;
+  calls_through_ = 0;
 }
 
 }  // namespace tidegate::gateway

@@ -5,6 +5,7 @@
 #include <deque>
 #include <utility>
 
+#include "gateway/core/tool_call.h"
 #include "gateway/core/usage.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/guard/guard_desk.h"
@@ -14,7 +15,8 @@ namespace tidegate::gateway {
 
 /// Stands between a worker and its request's answer: what the worker said goes in, what may be handed over comes out,
 /// with the usage that belongs to it. Text waits here only while a rule may still match it, three windows at most; the
-/// same text comes out in whatever pieces it went in. One object a request, on its io thread.
+/// same text comes out in whatever pieces it went in. A call of a tool waits for its last piece: what is run by its
+/// receiver is read whole, and handed over whole or not at all. One object a request, on its io thread.
 class AnswerGuard {
  public:
   /// `desk` outlives it.
@@ -31,16 +33,17 @@ class AnswerGuard {
   void reset();
 
  private:
-  /// Kinds of text in the order in which they are handed over. Arguments of tool calls, once answers have them, are one
-  /// more: a window, a role and their place in pass().
+  /// Kinds of text in the order in which they are handed over; calls come behind them.
   enum Part : std::size_t { kReasoning, kContent, kParts };
   struct Mark {
     std::array<std::size_t, kParts> ends;  ///< of the texts, as appended
+    std::size_t calls = 0;                 ///< begun by then
     TokenUsage usage;
   };
 
   std::size_t window() const { return desk_.policy().window_bytes; }
   void take(SequenceDelta& delta);
+  void hand_over_calls(SequenceDelta& delta, std::size_t count);
   /// Usage of the last event that is through.
   void settle_marks();
 
@@ -51,6 +54,9 @@ class AnswerGuard {
   std::deque<Mark> marks_;  ///< of events whose text is not through; their number is bounded by the text
   TokenUsage through_;
   bool has_content_ = false;  ///< reasoning has ended
+  ToolCallDeltas calls_;      ///< begun and not handed over, one piece each
+  std::size_t calls_begun_ = 0;
+  std::size_t calls_through_ = 0;
 };
 
 }  // namespace tidegate::gateway

@@ -33,7 +33,9 @@ struct GuardSubject {
 
 /// A text, or the next piece of one that goes on. Views of what the caller keeps until the check has returned.
 struct GuardText {
-  std::string_view role;  ///< "system" | "user" | "assistant" | "prompt" | "suffix" | "reasoning" | "answer": a literal
+  /// "system" | "user" | "assistant" | "tool" | "prompt" | "suffix" | "reasoning" | "answer" | "call" (arguments) |
+  /// "tools" (what is offered) | "format" (a schema of the answer): a literal
+  std::string_view role;
   std::string_view all;   ///< valid UTF-8
   std::size_t origin = 0;  ///< where the piece begins: what stands before is decided, and there as context only
   bool is_last = true;     ///< nothing follows the piece
@@ -90,6 +92,8 @@ struct GuardLimits {
   static constexpr std::size_t kMessageBytesMax = 500;
   static constexpr std::size_t kReplacementBytesMax = 128;
   static constexpr std::size_t kHitsMax = 256;
+  /// Of one check: a verdict from outside must not fail for their number, which clients choose.
+  static constexpr std::size_t kTextsMax = 8'192;
 };
 
 /// Thread-safe: every io thread calls it.

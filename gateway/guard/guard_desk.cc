@@ -1,6 +1,7 @@
 #include "gateway/guard/guard_desk.h"
 
 #include <chrono>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,13 @@ Error too_much_masked(std::string_view field) {
           std::string(field)};
 }
 
+Error too_many_texts(std::string_view field) {
+  return {Code::kInvalidArgument, "request_too_large",
+          "The policy on content reads 8,192 texts of a request at most: messages, calls and tools together; send less.",
+          std::string(field)};
+}
+static_assert(GuardLimits::kTextsMax == 8'192);
+
 /// A plan's texts and where each is kept.
 struct PlanTexts {
   std::vector<GuardText> texts;
@@ -45,9 +53,18 @@ struct PlanTexts {
 
 PlanTexts texts_of(Plan& plan) {
   PlanTexts out;
+  for (PlanTool& tool : plan.tools) {
+    out.add("tools", tool.description);
+    out.add("tools", tool.parameters);
+  }
+  out.add("format", plan.response_format.schema);
   for (PlanMessage& message : plan.messages) {
     out.add("reasoning", message.reasoning);
     out.add(role_name(message.role), message.content);
+    for (ToolCall& call : message.tool_calls) {
+      if (call.arguments.find('\\') != std::string::npos) call.arguments = spelled_out(call.arguments);
+      out.add("call", call.arguments);
+    }
   }
   if (plan.raw) {
     out.add("prompt", plan.raw->text);
@@ -123,6 +140,7 @@ awaitable<std::optional<Refusal>> GuardDesk::check_input(const GuardSubject& sub
   const std::string_view field = plan.raw ? "prompt" : "messages";
   PlanTexts texts = texts_of(plan);
   if (texts.texts.empty()) co_return std::nullopt;
+  if (texts.texts.size() > GuardLimits::kTextsMax) co_return Refusal(too_many_texts(field));
   GuardCheck check{subject, GuardDirection::kInput, std::move(texts.texts), policy_.window_bytes};
   Told told;
   auto asking = ask(check, told);

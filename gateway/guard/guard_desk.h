@@ -45,7 +45,8 @@ class GuardDesk {
   awaitable<Result<GuardVerdict>> ask(const GuardCheck& check, Told& told);
 
   /// Masks the plan's texts in place, or refuses: invalid_argument/content_policy, unavailable/guard_unavailable, and
-  /// invalid_argument/request_too_large when masking made too much of it. `subject` and `plan` outlive the call.
+  /// invalid_argument/request_too_large when it has too many texts, or masking made too much of it. `subject` and `plan`
+  /// outlive the call.
   awaitable<std::optional<Refusal>> check_input(const GuardSubject& subject, Plan& plan);
 
   const GuardPolicy& policy() const { return policy_; }

@@ -3,11 +3,68 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <system_error>
 
 #include "base/core/encoding.h"
 
 namespace tidegate::gateway {
 namespace {
+
+constexpr std::size_t kEscapeBytes = 6;  ///< of a backslash, u and four digits
+
+/// The code unit that the escape in front of `text` stands for.
+std::optional<std::uint32_t> find_unit(std::string_view text) {
+  constexpr std::string_view kBegin = "\\u";
+  if (text.size() < kEscapeBytes || !text.starts_with(kBegin)) return std::nullopt;
+  std::uint32_t unit = 0;
+  const char* const digits = text.data() + kBegin.size();
+  const char* const digits_end = text.data() + kEscapeBytes;
+  const auto [end, error] = std::from_chars(digits, digits_end, unit, 16);
+  if (error != std::errc() || end != digits_end) return std::nullopt;
+  return unit;
+}
+
+bool is_between(std::uint32_t code, std::uint32_t first, std::uint32_t last) { return code >= first && code <= last; }
+
+void append_character(std::string& out, std::uint32_t code) {
+  const auto tail = [&](int shift) { out += static_cast<char>(0x80U | ((code >> shift) & 0x3fU)); };
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xc0U | (code >> 6));
+    tail(0);
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xe0U | (code >> 12));
+    tail(6);
+    tail(0);
+  } else {
+    out += static_cast<char>(0xf0U | (code >> 18));
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
+
+/// Writes out the escape in front of `text`; 0: it stays. Else its bytes.
+std::size_t write_out(std::string_view text, std::string& out) {
+  if (text.starts_with("\\/")) {
+    out += '/';
+    return 2;
+  }
+  const auto unit = find_unit(text);
+  if (!unit || *unit < 0x20 || *unit == '"' || *unit == '\\' || is_between(*unit, 0xdc00, 0xdfff)) return 0;
+  if (!is_between(*unit, 0xd800, 0xdbff)) {
+    append_character(out, *unit);
+    return kEscapeBytes;
+  }
+  const auto low = find_unit(text.substr(kEscapeBytes));
+  if (!low || !is_between(*low, 0xdc00, 0xdfff)) return 0;
+  append_character(out, 0x10000 + ((*unit - 0xd800) << 10) + (*low - 0xdc00));
+  return 2 * kEscapeBytes;
+}
 
 bool is_between_characters(std::string_view text, std::size_t at) {
   return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xc0) != 0x80;
@@ -37,16 +94,36 @@ Status check_decided(const GuardVerdict& verdict, const GuardCheck& check) {
 
 }  // namespace
 
+std::string spelled_out(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  while (!json.empty()) {
+    const std::size_t at = std::min(json.find('\\'), json.size());
+    out += json.substr(0, at);
+    json.remove_prefix(at);
+    if (json.empty()) break;
+    std::size_t taken = write_out(json, out);
+    if (taken == 0) {
+      // With the character behind it: a backslash that is itself escaped begins nothing.
+      taken = std::min<std::size_t>(2, json.size());
+      out += json.substr(0, taken);
+    }
+    json.remove_prefix(taken);
+  }
+  return out;
+}
+
 std::string decided_text(const GuardVerdict& verdict, std::size_t place, std::string_view piece) {
   const std::size_t end = std::min(verdict.decided[place], piece.size());
   std::string out;
   out.reserve(end);
   std::size_t at = 0;
-  for (const GuardSpan& span : verdict.spans) {
-    if (span.text != place) continue;
-    out += piece.substr(at, span.begin - at);
-    out += span.replacement;
-    at = span.end;
+  // Spans are in the order of their texts: a request may have thousands of both.
+  const auto [first, last] = std::ranges::equal_range(verdict.spans, place, {}, &GuardSpan::text);
+  for (auto span = first; span != last; ++span) {
+    out += piece.substr(at, span->begin - at);
+    out += span->replacement;
+    at = span->end;
   }
   out += piece.substr(at, end - at);
   return out;

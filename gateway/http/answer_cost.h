@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "gateway/ports.h"
+#include "gateway/core/settlement.h"
 
 /// What an answer cost, alike in every dialect.
 namespace tidegate::gateway {

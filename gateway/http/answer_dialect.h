@@ -1,10 +1,11 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "gateway/core/answer_end.h"
 #include "gateway/core/api_error.h"
-#include "gateway/dispatch/answer_sink.h"
 #include "gateway/http/answer_head.h"
 
 namespace tidegate::gateway {
@@ -20,6 +21,8 @@ class AnswerDialect {
   /// known, and does not change any more.
   virtual void append_text(std::string& out, const AnswerHead& head, std::string_view reasoning,
                            std::string_view content) = 0;
+  /// Pieces of calls, in their order. A client reads them behind the text that came before the first of them.
+  virtual void append_calls(std::string& out, const AnswerHead& head, std::span<const ToolCallDelta> calls) = 0;
   /// Something a client skips, or the events that open the answer.
   virtual void append_keep_alive(std::string& out, const AnswerHead& head) = 0;
   /// The end; its text has been appended. Nothing follows.
@@ -28,7 +31,7 @@ class AnswerDialect {
   virtual void append_cut(std::string& out, const AnswerHead& head, const ApiError& error) = 0;
 
   /// The whole answer of a request that does not stream, with its cost and its receipt: its headers may have left
-  /// before they were known. `end` holds no text.
+  /// before they were known. `end` holds no text, and every call in one piece.
   virtual std::string body(const AnswerHead& head, std::string_view reasoning, std::string_view content,
                            const AnswerEnd& end) = 0;
 };

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/core/clock.h"
 #include "base/core/ids.h"
+#include "gateway/core/fair_queue.h"
 #include "gateway/core/usage.h"
 
 namespace tidegate::gateway {
@@ -16,6 +19,9 @@ struct AnswerHead {
   std::string weights_digest;  ///< "sha256:<hex>"
   Wall created;
   TokenUsage accepted;         ///< the prompt as the worker counted it; zero before
+  std::optional<QueuePlace> place = {};  ///< while it waits for a worker
+  /// The tier that really serves, when the client named one; else "". A literal.
+  std::string_view service_tier = {};
 };
 
 }  // namespace tidegate::gateway

@@ -5,8 +5,10 @@
 #include <iterator>
 
 #include "base/core/log.h"
+#include "base/json/json_dump.h"
 #include "gateway/http/answer_cost.h"
 #include "gateway/http/json_text.h"
+#include "gateway/http/keep_alive.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -46,11 +48,19 @@ void append_counts(std::string& out, const TokenUsage& usage) {
                  usage.prompt - usage.cached, usage.cached, usage.completion, usage.reasoning);
 }
 
+/// "service_tier":"...", with a comma behind it, in this dialect's words; nothing when the client named none.
+void append_tier(std::string& out, const AnswerHead& head) {
+  if (head.service_tier.empty()) return;
+  out += head.service_tier == tier_name(ServiceTier::kPriority) ? R"("service_tier":"priority",)"
+                                                                : R"("service_tier":"standard",)";
+}
+
 /// "usage":{...} and the receipt.
-void append_bill(std::string& out, const AnswerEnd& end) {
+void append_bill(std::string& out, const AnswerHead& head, const AnswerEnd& end) {
   out += R"("usage":{)";
   append_counts(out, end.usage);
   out += ',';
+  append_tier(out, head);
   append_cost(out, end.settlement);
   out += '}';
   append_receipt_member(out, end.settlement);
@@ -63,6 +73,8 @@ void append_stop(std::string& out, const AnswerEnd& end) {
     reason = "max_tokens";
   } else if (end.finish_reason == "content_filter") {
     reason = "refusal";
+  } else if (end.finish_reason == "tool_calls") {
+    reason = "tool_use";
   } else if (!end.stop_text.empty()) {
     reason = "stop_sequence";
   }
@@ -74,6 +86,25 @@ void append_stop(std::string& out, const AnswerEnd& end) {
   } else {
     out += "null";
   }
+}
+
+/// `input` is an object to every client. Arguments that are none (the model erred, or the answer was cut short) are
+/// wrapped, as Anthropic asks clients to hand back what they could not read.
+void append_tool_use(std::string& out, const ToolCallDelta& call) {
+  out += R"({"type":"tool_use","id":)";
+  append_json_text(out, call.id);
+  out += R"(,"name":)";
+  append_json_text(out, call.name);
+  out += R"(,"input":)";
+  const auto parsed = json::parse(call.arguments);
+  if (parsed && parsed->is_object()) {
+    out += json::dump(*parsed);
+  } else {
+    out += R"({"INVALID_JSON":)";
+    append_json_text(out, call.arguments);
+    out += '}';
+  }
+  out += '}';
 }
 
 }  // namespace
@@ -89,6 +120,7 @@ std::string_view anthropic_error_type(const ApiError& error) {
     case 429: return "rate_limit_error";
     case 503: return error.code == "server_overloaded" ? "overloaded_error" : "api_error";
     case 504: return "timeout_error";
+    case kStatusOverloaded: return "overloaded_error";
     default: return error.http_status >= 500 ? "api_error" : "invalid_request_error";
   }
 }
@@ -119,21 +151,39 @@ void AnthropicDialect::open(std::string& out, const AnswerHead& head) {
   out += R"(,"message":{)";
   append_identity(out, head);
   out += R"(,"content":[],"stop_reason":null,"stop_sequence":null,"usage":{)";
+  append_tier(out, head);
   append_counts(out, head.accepted);
   out += "}}";
   out += kEventEnd;
 }
 
-void AnthropicDialect::enter(std::string& out, const AnswerHead& head, Block block) {
-  if (block_ == block) return;
+void AnthropicDialect::leave(std::string& out, const AnswerHead& head) {
   if (block_ == Block::kThinking) append_delta(out, "signature_delta", "signature", head.request.to_string());
   if (block_ != Block::kNone) {
     begin_event(out, "content_block_stop");
     append_index(out, index_);
     out += kEventEnd;
   }
+  block_ = Block::kNone;
+}
+
+void AnthropicDialect::enter_call(std::string& out, const AnswerHead& head, const ToolCallDelta& call) {
+  leave(out, head);
+  block_ = Block::kCall;
+  begin_event(out, "content_block_start");
+  append_index(out, ++index_);
+  out += R"(,"content_block":{"type":"tool_use","id":)";
+  append_json_text(out, call.id);
+  out += R"(,"name":)";
+  append_json_text(out, call.name);
+  out += R"(,"input":{}})";
+  out += kEventEnd;
+}
+
+void AnthropicDialect::enter(std::string& out, const AnswerHead& head, Block block) {
+  if (block_ == block) return;
+  leave(out, head);
   block_ = block;
-  if (block == Block::kNone) return;
   begin_event(out, "content_block_start");
   append_index(out, ++index_);
   out += block == Block::kThinking ? R"(,"content_block":{"type":"thinking","thinking":"","signature":""})"
@@ -162,24 +212,43 @@ void AnthropicDialect::append_text(std::string& out, const AnswerHead& head, std
     enter(out, head, Block::kThinking);
     append_delta(out, "thinking_delta", "thinking", reasoning);
   }
-  if (!content.empty()) {
-    enter(out, head, Block::kText);
-    append_delta(out, "text_delta", "text", content);
+  if (content.empty()) return;
+  if (block_ == Block::kCall) {
+    kept_back_ += content;
+    return;
+  }
+  enter(out, head, Block::kText);
+  append_delta(out, "text_delta", "text", content);
+}
+
+void AnthropicDialect::append_calls(std::string& out, const AnswerHead& head, std::span<const ToolCallDelta> calls) {
+  if (calls.empty()) return;
+  open(out, head);
+  for (const ToolCallDelta& call : calls) {
+    if (call.is_first()) enter_call(out, head, call);
+    if (!call.arguments.empty()) append_delta(out, "input_json_delta", "partial_json", call.arguments);
   }
 }
 
 void AnthropicDialect::append_keep_alive(std::string& out, const AnswerHead& head) {
   if (head.accepted.prompt > 0) open(out, head);
+  // Its clients expect pings; where the request stands is told beside them.
+  if (head.place) append_keep_alive_comment(out, head);
   out += kPing;
 }
 
 void AnthropicDialect::append_end(std::string& out, const AnswerHead& head, const AnswerEnd& end) {
-  enter(out, head, Block::kNone);
+  leave(out, head);
+  if (!kept_back_.empty()) {
+    enter(out, head, Block::kText);
+    append_delta(out, "text_delta", "text", kept_back_);
+    leave(out, head);
+  }
   begin_event(out, "message_delta");
   out += R"(,"delta":{)";
   append_stop(out, end);
   out += "},";
-  append_bill(out, end);
+  append_bill(out, head, end);
   out += kEventEnd;
   begin_event(out, "message_stop");
   out += kEventEnd;
@@ -211,10 +280,14 @@ std::string AnthropicDialect::body(const AnswerHead& head, std::string_view reas
     append_json_text(out, content);
     out += '}';
   }
+  for (const ToolCallDelta& call : end.tool_calls) {
+    if (call.index > 0 || !reasoning.empty() || !content.empty()) out += ',';
+    append_tool_use(out, call);
+  }
   out += "],";
   append_stop(out, end);
   out += ',';
-  append_bill(out, end);
+  append_bill(out, head, end);
   out += '}';
   return out;
 }

@@ -11,7 +11,8 @@ namespace tidegate::gateway {
 Status parse_anthropic_system(const json::object& root, Plan& plan);
 
 /// The value of `messages`. A last turn of the assistant begins the answer, its thinking blocks included. Those of
-/// earlier answers are dropped: the templates of these models drop them too.
+/// earlier answers are dropped: the templates of these models drop them too. Results of tools become messages of their
+/// own, before what the user says in the same turn.
 Status parse_anthropic_turns(const json::value& value, Plan& plan);
 
 }  // namespace tidegate::gateway

@@ -1,19 +1,21 @@
 #include "gateway/http/anthropic_parse.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <string>
 #include <utility>
 
 #include "gateway/http/anthropic_content.h"
+#include "gateway/http/tool_fields.h"
 
 namespace tidegate::gateway {
 namespace {
 
 constexpr PlanNames kNames = {
-    .messages = "messages", .user = "metadata.user_id", .max_tokens = "max_tokens", .stop = "stop_sequences"};
+    .messages = "messages", .user = "metadata.user_id", .max_tokens = "max_tokens", .stop = "stop_sequences",
+    .tools = {.parameters = "input_schema"}};
 
-bool leaves_choice_free(const json::value& value) { return is_object_of_type(value, {"auto", "none"}); }
-bool is_usual_tier(const json::value& value) { return is_word(value, {"auto", "standard_only"}); }
 bool is_usual_speed(const json::value& value) { return is_word(value, {"standard"}); }
 bool is_effort(const json::value& value) { return is_word(value, {"low", "medium", "high", "xhigh", "max"}); }
 bool shows_thinking(const json::value& value) { return is_word(value, {"summarized"}); }
@@ -30,17 +32,17 @@ constexpr std::array kFields = {
     FieldRule{"top_k"},
     FieldRule{"seed"},
     FieldRule{"metadata"},
+    FieldRule{"service_tier"},
     FieldRule{"thinking"},
     FieldRule{"output_config"},
     FieldRule{"cache_control", FieldUse::kIgnored},       // the prefix cache is always on
     FieldRule{"context_management", FieldUse::kIgnored},  // earlier thinking is never part of a prompt here
     FieldRule{"diagnostics", FieldUse::kIgnored},
-    FieldRule{"tools", FieldUse::kRefused},
-    FieldRule{"tool_choice", FieldUse::kRefused, leaves_choice_free},
+    FieldRule{"tools"},
+    FieldRule{"tool_choice"},
     FieldRule{"mcp_servers", FieldUse::kRefused},
     FieldRule{"container", FieldUse::kRefused},
     FieldRule{"inference_geo", FieldUse::kRefused},  // a promise about places is kept or refused, never dropped
-    FieldRule{"service_tier", FieldUse::kRefused, is_usual_tier},
     FieldRule{"speed", FieldUse::kRefused, is_usual_speed},
 };
 
@@ -55,19 +57,55 @@ constexpr std::array kOutputFields = {
     FieldRule{"format", FieldUse::kRefused},
 };
 
-/// These models always think: that can neither be switched off nor be given a budget of its own.
-Status check_thinking(const json::object& root, std::int32_t& ignored) {
+/// Thinking can be switched off, and has no budget of its own.
+Status parse_thinking(const json::object& root, Plan& plan) {
   TG_ASSIGN(const json::object* thinking, find_object(root, "thinking"));
   if (thinking == nullptr) return {};
-  TG_TRY(check_members(*thinking, kThinkingFields, "thinking", ignored));
+  TG_TRY(check_members(*thinking, kThinkingFields, "thinking", plan.fields_ignored));
   TG_ASSIGN(const std::string type, json::get_string(*thinking, "type", "thinking"));
-  if (type == "disabled") {
-    return refuse_feature("thinking.type", "these models always think: leave 'thinking' out or send 'enabled'");
+  if (type != "enabled" && type != "adaptive" && type != "disabled") {
+    return refuse_value("thinking.type", "must be 'enabled', 'adaptive' or 'disabled'");
   }
-  if (type != "enabled" && type != "adaptive") return refuse_value("thinking.type", "must be 'enabled' or 'adaptive'");
+  plan.thinking = type != "disabled";
   TG_ASSIGN(const auto budget, json::find_int(*thinking, "budget_tokens", "thinking"));
   if (budget && *budget < 1) return refuse_value("thinking.budget_tokens", "must be at least 1");
-  if (budget) ++ignored;
+  if (budget) ++plan.fields_ignored;
+  return {};
+}
+
+/// Functions of the caller's own. Those that Anthropic runs itself (web_search and the like) have a type; nobody runs
+/// them here.
+Status parse_tools(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::array* tools, find_tools(root, "tools"));
+  if (tools == nullptr) return {};
+  for (std::size_t i = 0; i < tools->size(); ++i) {
+    const std::string path = fmt::format("tools[{}]", i);
+    const json::object& tool = (*tools)[i].get_object();
+    TG_ASSIGN(const auto type, json::find_string(tool, "type", path));
+    if (type && *type != "custom") return refuse_feature(path + ".type", "send tools of your own: leave 'type' out");
+    TG_ASSIGN(PlanTool taken, parse_tool(tool, path, "input_schema", plan.fields_ignored));
+    plan.tools.push_back(std::move(taken));
+  }
+  return {};
+}
+
+/// {"type":"auto"|"any"|"tool"|"none"}, with disable_parallel_tool_use.
+Status parse_tool_choice(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::object* choice, find_object(root, "tool_choice"));
+  if (choice == nullptr || choice->empty()) return {};
+  TG_ASSIGN(const std::string type, json::get_string(*choice, "type", "tool_choice"));
+  if (type == "any") {
+    plan.tool_choice.mode = ToolMode::kRequired;
+  } else if (type == "tool") {
+    plan.tool_choice.mode = ToolMode::kFunction;
+    TG_ASSIGN(plan.tool_choice.name, json::get_string(*choice, "name", "tool_choice"));
+  } else if (type == "none") {
+    plan.tool_choice.mode = ToolMode::kNone;
+  } else if (type != "auto") {
+    return refuse_value("tool_choice.type", "must be 'auto', 'any', 'tool' or 'none'");
+  }
+  TG_ASSIGN(const auto alone, json::find_bool(*choice, "disable_parallel_tool_use", "tool_choice"));
+  if (alone) plan.parallel_tool_calls = !*alone;
   return {};
 }
 
@@ -77,6 +115,18 @@ Status parse_metadata(const json::object& root, Plan& plan) {
   TG_ASSIGN(auto user, json::find_string(*metadata, "user_id", "metadata"));
   plan.end_user = std::move(user).value_or("");
   for (const auto& member : *metadata) plan.fields_ignored += member.key() == "user_id" ? 0 : 1;
+  return {};
+}
+
+/// "auto" is the best that the key may have, "standard_only" the usual tier.
+Status parse_tier_choice(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const auto name, json::find_string(root, "service_tier"));
+  if (!name) return {};
+  if (*name != "auto" && *name != "standard_only") {
+    return refuse_value("service_tier", "must be 'auto' or 'standard_only'");
+  }
+  plan.names_tier = true;
+  plan.tier = *name == "auto" ? ServiceTier::kPriority : ServiceTier::kDefault;
   return {};
 }
 
@@ -94,17 +144,20 @@ Result<Plan> parse_anthropic_messages(std::string_view body) {
     return fail(Code::kInvalidArgument, "missing_field",
                 "'max_tokens' is required: how many tokens the answer may have, its thinking included.", "max_tokens");
   }
-  TG_TRY(check_thinking(root, plan.fields_ignored));
+  TG_TRY(parse_thinking(root, plan));
   TG_TRY(check_object(root, "output_config", kOutputFields, plan.fields_ignored));
   TG_TRY(parse_anthropic_system(root, plan));
   TG_ASSIGN(const json::value* messages, json::member(root, "messages"));
   TG_TRY(parse_anthropic_turns(*messages, plan));
+  TG_TRY(parse_tools(root, plan));
+  TG_TRY(parse_tool_choice(root, plan));
   TG_TRY(parse_sampling(root, plan.sampling));
   TG_ASSIGN(plan.sampling.stop, find_strings(root, "stop_sequences"));
   TG_ASSIGN(const auto is_stream, json::find_bool(root, "stream"));
   plan.is_stream = is_stream.value_or(false);
   plan.include_usage = true;
   TG_TRY(parse_metadata(root, plan));
+  TG_TRY(parse_tier_choice(root, plan));
   TG_TRY(check_plan(plan, "", kNames));
   return plan;
 }

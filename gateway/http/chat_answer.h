@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -8,14 +10,23 @@
 
 namespace tidegate::gateway {
 
+/// How a chat completion words a call.
+enum class CallForm : std::uint8_t {
+  kToolCalls,
+  kFunctionCall,  ///< before there were tools: one call, without an id
+};
+
 /// OpenAI's chat.completion, with thinking as reasoning_content. A stream is a chunk with the role, reasoning, content,
-/// the finish reason, the usage if asked, [DONE]; comments anywhere.
+/// calls (each begins with a chunk of its id, type and name; pieces of its arguments follow), the finish reason, the usage
+/// if asked, [DONE]; comments anywhere.
 class ChatDialect final : public AnswerDialect {
  public:
-  explicit ChatDialect(bool include_usage) : frame_(include_usage) {}
+  explicit ChatDialect(bool include_usage, CallForm form = CallForm::kToolCalls)
+      : frame_(include_usage), form_(form) {}
 
   void append_text(std::string& out, const AnswerHead& head, std::string_view reasoning,
                    std::string_view content) override;
+  void append_calls(std::string& out, const AnswerHead& head, std::span<const ToolCallDelta> calls) override;
   void append_keep_alive(std::string& out, const AnswerHead& head) override;
   void append_end(std::string& out, const AnswerHead& head, const AnswerEnd& end) override;
   void append_cut(std::string& out, const AnswerHead& head, const ApiError& error) override;
@@ -26,8 +37,14 @@ class ChatDialect final : public AnswerDialect {
   /// delta {"role":"assistant","content":""}: openai-node's helper refuses a stream without it. Names the variant.
   void open(std::string& out, const AnswerHead& head);
   void append_delta(std::string& out, std::string_view key, std::string_view text) const;
+  void append_call_begin(std::string& out, const ToolCallDelta& call) const;
+  void append_arguments(std::string& out, const ToolCallDelta& call) const;
+  /// The calls of a whole answer, as a member of its message; a comma in front.
+  void append_whole_calls(std::string& out, const ToolCallDeltas& calls) const;
+  void append_reason(std::string& out, const AnswerEnd& end) const;
 
   OpenAiFrame frame_;
+  CallForm form_;
   std::string prefix_;  ///< the frame's start and ,"choices":[{"index":0,"delta":{
   std::string suffix_;  ///< },"logprobs":null,"finish_reason":null}] and the frame's close
 };

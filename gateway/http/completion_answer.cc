@@ -1,7 +1,7 @@
 #include "gateway/http/completion_answer.h"
 
-#include "base/net/sse.h"
 #include "gateway/http/json_text.h"
+#include "gateway/http/keep_alive.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -42,7 +42,7 @@ void CompletionDialect::append_text(std::string& out, const AnswerHead& head, st
   if (!content.empty()) append_chunk(out, content, {});
 }
 
-void CompletionDialect::append_keep_alive(std::string& out, const AnswerHead&) { out += sse::kKeepAlive; }
+void CompletionDialect::append_keep_alive(std::string& out, const AnswerHead& head) { append_keep_alive_comment(out, head); }
 
 void CompletionDialect::append_end(std::string& out, const AnswerHead&, const AnswerEnd& end) {
   append_chunk(out, {}, end.finish_reason);

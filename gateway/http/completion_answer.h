@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,8 @@ class CompletionDialect final : public AnswerDialect {
 
   void append_text(std::string& out, const AnswerHead& head, std::string_view reasoning,
                    std::string_view content) override;
+  /// A raw prompt has no tools, so its answer has no calls.
+  void append_calls(std::string&, const AnswerHead&, std::span<const ToolCallDelta>) override {}
   void append_keep_alive(std::string& out, const AnswerHead& head) override;
   void append_end(std::string& out, const AnswerHead& head, const AnswerEnd& end) override;
   void append_cut(std::string& out, const AnswerHead& head, const ApiError& error) override;

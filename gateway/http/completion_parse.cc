@@ -28,9 +28,13 @@ constexpr std::array kFields = {
     FieldRule{"presence_penalty"},
     FieldRule{"frequency_penalty"},
     FieldRule{"user"},
-    FieldRule{"n", FieldUse::kRefused, is_one},
-    FieldRule{"best_of", FieldUse::kRefused, is_one},
-    FieldRule{"logprobs", FieldUse::kRefused},  // 0 asks for the chosen tokens' own, so only null asks for nothing
+    FieldRule{"service_tier"},
+    FieldRule{"user_id"},
+    FieldRule{"safety_identifier"},
+    FieldRule{"n", FieldUse::kRefused, is_one, kAskOnceEach},
+    FieldRule{"best_of", FieldUse::kRefused, is_one, kAskOnceEach},
+    // 0 asks for the chosen tokens' own, so only null asks for nothing
+    FieldRule{"logprobs", FieldUse::kRefused, nullptr, kNoLogprobs},
     FieldRule{"logit_bias", FieldUse::kRefused},
     FieldRule{"response_format", FieldUse::kRefused, is_plain_text},
     FieldRule{"tools", FieldUse::kRefused},
@@ -77,8 +81,8 @@ Result<CompletionRequest> parse_completion(std::string_view body) {
   TG_TRY(check_penalties(root, plan.fields_ignored));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
-  TG_ASSIGN(auto user, json::find_string(root, "user"));
-  plan.end_user = std::move(user).value_or("");
+  TG_TRY(parse_service_tier(root, plan));
+  TG_ASSIGN(plan.end_user, parse_end_user(root));
   TG_TRY(check_plan(plan, ""));
   return request;
 }

@@ -15,6 +15,15 @@ struct DialectShape {
   std::string_view key_header;         ///< may hold the API key in place of Authorization; "" = none
   /// The body of an error.
   std::string (*error_body)(const ApiError& error, const RequestId& request);
+  /// Statuses and codes that this dialect's clients know by another one; null: none.
+  void (*adapt)(ApiError& error) = nullptr;
+
+  /// As a response says it.
+  ApiError wire_error(const Refusal& refusal) const {
+    ApiError error = to_api_error(refusal);
+    if (adapt != nullptr) adapt(error);
+    return error;
+  }
 };
 
 /// A constant: calls keep references to it.

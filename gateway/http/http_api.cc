@@ -3,12 +3,14 @@
 #include <utility>
 
 #include "gateway/http/anthropic_answer.h"
+#include "gateway/http/anthropic_models.h"
 #include "gateway/http/anthropic_parse.h"
 #include "gateway/http/chat_answer.h"
 #include "gateway/http/completion_answer.h"
 #include "gateway/http/completion_parse.h"
 #include "gateway/http/deepseek_balance.h"
 #include "gateway/http/key_use.h"
+#include "gateway/http/keyed_http.h"
 #include "gateway/http/openai_chat_parse.h"
 #include "gateway/http/openai_models.h"
 #include "gateway/http/openapi.h"
@@ -30,8 +32,10 @@ using ReadAsk = Result<Ask> (*)(std::string_view body);
 
 Result<Ask> read_chat(std::string_view body) {
   Ask ask;
-  TG_ASSIGN(ask.plan, parse_openai_chat(body));
-  ask.dialect = std::make_unique<ChatDialect>(ask.plan.include_usage);
+  TG_ASSIGN(ChatRequest request, read_openai_chat(body));
+  const CallForm form = request.is_legacy ? CallForm::kFunctionCall : CallForm::kToolCalls;
+  ask.dialect = std::make_unique<ChatDialect>(request.plan.include_usage, form);
+  ask.plan = std::move(request.plan);
   return ask;
 }
 
@@ -54,8 +58,12 @@ Result<Ask> read_messages(std::string_view body) {
 Result<Ask> read_responses(std::string_view body) {
   Ask ask;
   TG_ASSIGN(ask.plan, parse_responses(body));
-  ask.dialect = std::make_unique<ResponsesDialect>(ask.plan.sampling);
+  ask.dialect = std::make_unique<ResponsesDialect>(ask.plan.sampling, echo_of(ask.plan));
   return ask;
+}
+
+Error no_such_model() {
+  return {Code::kNotFound, "model_not_found", "The model does not exist, or this key may not call it.", "model"};
 }
 
 /// From a body to the last byte of its answer.
@@ -81,7 +89,8 @@ awaitable<void> generate_once(HttpCall call, std::shared_ptr<const Principal> ca
   const IdempotencyDesk::Work work = [&call, &caller, read_ask](ChargeFence* fence) {
     return generate(call, caller, read_ask, fence);
   };
-  auto served = co_await desk->serve(call.exchange, *caller, std::move(key_text), call.request, work);
+  KeyedHttp keyed(call.exchange);
+  auto served = co_await desk->serve(keyed, *caller, std::move(key_text), call.request, work);
   switch (served.how) {
     case IdempotencyDesk::How::kRun: break;
     case IdempotencyDesk::How::kReplayed:
@@ -110,6 +119,18 @@ std::string HttpApi::render_error(const Error& error, int http_status) {
   return body;
 }
 
+HttpHeaders HttpApi::error_headers(const Error& error, int http_status) const {
+  const RequestId request{ids_.next()};
+  // Of a request that came too slowly (408) nothing was done, and all SDKs send it again.
+  const bool should_retry = to_api_error(error).should_retry || http_status == 408;
+  lanes_.front()->log.info("request_unread", {kv("request_id", request.to_string()), kv("status", http_status),
+                                              kv("reason", error.reason), kv("field", error.field)});
+  HttpHeaders headers;
+  headers.emplace_back("x-request-id", request.to_string());
+  headers.emplace_back("x-should-retry", should_retry ? "true" : "false");
+  return headers;
+}
+
 awaitable<void> HttpApi::handle(HttpExchange& exchange) {
   const HttpRequest& http = exchange.request();
   const RouteMatch match = match_route(http.method, http.path);
@@ -136,6 +157,8 @@ awaitable<void> HttpApi::handle(HttpExchange& exchange) {
     case RouteId::kResponses: read_ask = read_responses; break;
     case RouteId::kModelList:
     case RouteId::kModel: body = models(call, *caller.principal, match.argument); break;
+    case RouteId::kAnthropicModelList:
+    case RouteId::kAnthropicModel: body = anthropic_models(call, *caller.principal, match.argument); break;
     case RouteId::kBalance: body = co_await balance(*caller.principal); break;
     case RouteId::kReceiptKeys: body = co_await receipt_keys(); break;
     case RouteId::kReceipt: body = co_await receipt(*caller.principal, match.argument); break;
@@ -168,6 +191,8 @@ bool HttpApi::has_route(const HttpRoute& route) const {
     case RouteId::kResponses:
     case RouteId::kModelList:
     case RouteId::kModel:
+    case RouteId::kAnthropicModelList:
+    case RouteId::kAnthropicModel:
     case RouteId::kOpenApi: return true;
   }
   return false;
@@ -195,7 +220,16 @@ Result<std::string> HttpApi::models(const HttpCall& call, const Principal& calle
   const Meter& meter = call.serving.meter;
   if (one.empty()) return openai_model_list(routes, caller, meter, started_s_);
   if (auto model = openai_model(routes, caller, meter, started_s_, one)) return *std::move(model);
-  return fail(Code::kNotFound, "model_not_found", "The model does not exist, or this key may not call it.", "model");
+  return fail(no_such_model());
+}
+
+Result<std::string> HttpApi::anthropic_models(const HttpCall& call, const Principal& caller,
+                                              std::string_view one) const {
+  const RouteTable& routes = call.serving.dispatcher.routes();
+  const Meter& meter = call.serving.meter;
+  if (one.empty()) return anthropic_model_list(routes, caller, meter, started_s_, call.exchange.request().query);
+  if (auto model = anthropic_model(routes, caller, meter, started_s_, one)) return *std::move(model);
+  return fail(no_such_model());
 }
 
 awaitable<Result<std::string>> HttpApi::balance(const Principal& caller) const {

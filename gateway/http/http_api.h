@@ -44,6 +44,8 @@ class HttpApi {
   /// For the server's own refusals (framing, size, time limits), which happen before anybody looked at the path: in
   /// OpenAI's shape, whose error has the members that the others look for.
   static std::string render_error(const Error& error, int http_status);
+  /// The headers of such a refusal: an id of its own, which is logged, and whether to come back. Any lane.
+  HttpHeaders error_headers(const Error& error, int http_status) const;
 
  private:
   /// Why the path and the method are not served; nullopt when they are.
@@ -59,6 +61,7 @@ class HttpApi {
   IdempotencyDesk* desk_of(const HttpCall& call) const;
 
   Result<std::string> models(const HttpCall& call, const Principal& caller, std::string_view one) const;
+  Result<std::string> anthropic_models(const HttpCall& call, const Principal& caller, std::string_view one) const;
   awaitable<Result<std::string>> balance(const Principal& caller) const;
   awaitable<Result<std::string>> receipt(const Principal& caller, std::string_view request_id) const;
   awaitable<Result<std::string>> receipt_keys() const;

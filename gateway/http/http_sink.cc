@@ -8,13 +8,26 @@
 
 namespace tidegate::gateway {
 
-HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, Duration since_received) {
-  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(since_received).count();
+namespace {
+
+std::string millis_text(Duration span) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
+}
+
+}  // namespace
+
+TraceContext trace_of(const HttpRequest& http, const RequestId& request) {
+  constexpr std::string_view kTraceparent = "traceparent";
+  return join_trace(http.head.count(kTraceparent) == 1 ? http.header(kTraceparent) : std::string_view(), request);
+}
+
+HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, const HttpRequest& http, Mono now) {
   HttpHeaders headers;
-  headers.reserve(8);
+  headers.reserve(12);
   headers.emplace_back("x-request-id", request.to_string());
   if (!shape.request_id_header.empty()) headers.emplace_back(shape.request_id_header, request.to_string());
-  headers.emplace_back("openai-processing-ms", std::to_string(millis));
+  headers.emplace_back("traceparent", trace_of(http, request).traceparent);
+  headers.emplace_back("openai-processing-ms", millis_text(now - http.received));
   return headers;
 }
 
@@ -24,6 +37,10 @@ HttpResponse error_response(const DialectShape& shape, const ApiError& error, co
   response.headers = std::move(headers);
   response.headers.emplace_back("x-should-retry", error.should_retry ? "true" : "false");
   if (error.retry_after_s > 0) response.headers.emplace_back("Retry-After", std::to_string(error.retry_after_s));
+  if (error.retry_after_ms > 0) response.headers.emplace_back("retry-after-ms", std::to_string(error.retry_after_ms));
+  if (error.queue_wait_ms) {
+    response.headers.emplace_back("x-tidegate-queue-wait-ms", std::to_string(*error.queue_wait_ms));
+  }
   return response;
 }
 
@@ -33,8 +50,10 @@ void HttpSink::on_dispatched(const WorkerFacts& worker) {
 }
 
 HttpHeaders HttpSink::headers() const {
-  HttpHeaders headers = answer_headers(shape_, head_.request, clock_.mono() - exchange_.request().received);
+  HttpHeaders headers = answer_headers(shape_, head_.request, exchange_.request(), clock_.mono());
   if (!band_.empty()) headers.emplace_back("x-tidegate-price-band", band_);
+  if (price_until_) headers.emplace_back("x-tidegate-price-until", format_rfc3339(*price_until_));
+  if (waited_) headers.emplace_back("x-tidegate-queue-ms", millis_text(*waited_));
   if (!head_.variant.empty()) headers.emplace_back("x-tidegate-variant", head_.variant);
   append_rate_headers(headers, limits_);
   return headers;
@@ -54,9 +73,10 @@ void HttpStreamSink::begin() {
   exchange_.begin_stream(200, std::string(sse::kContentType), std::move(with));
 }
 
-awaitable<Status> HttpStreamSink::deliver(std::string reasoning, std::string content) {
+awaitable<Status> HttpStreamSink::deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
   begin();
   dialect_->append_text(buffer_, head_, reasoning, content);
+  dialect_->append_calls(buffer_, head_, tool_calls);
   co_return co_await exchange_.write(buffer_);
 }
 
@@ -69,27 +89,37 @@ awaitable<Status> HttpStreamSink::keep_alive() {
 awaitable<Status> HttpStreamSink::finish(AnswerEnd end) {
   begin();
   dialect_->append_text(buffer_, head_, end.reasoning, end.content);
+  dialect_->append_calls(buffer_, head_, end.tool_calls);
   dialect_->append_end(buffer_, head_, end);
   co_return co_await exchange_.end_stream(buffer_);
 }
 
 awaitable<Status> HttpStreamSink::refuse(Refusal refusal) {
-  const ApiError error = to_api_error(refusal);
+  const ApiError error = shape_.wire_error(refusal);
   if (!begun_) co_return co_await respond_error(error);
   buffer_.clear();
   dialect_->append_cut(buffer_, head_, error);
   co_return co_await exchange_.end_stream(buffer_);
 }
 
-awaitable<Status> HttpBodySink::deliver(std::string reasoning, std::string content) {
+awaitable<Status> HttpBodySink::deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
   reasoning_ += reasoning;
   content_ += content;
+  append_calls(calls_, std::move(tool_calls));
   co_return Status();
+}
+
+void HttpBodySink::restart() {
+  reasoning_.clear();
+  content_.clear();
+  calls_.clear();
+  head_.accepted = {};
 }
 
 awaitable<Status> HttpBodySink::keep_alive() {
   const Duration waited = clock_.mono() - exchange_.request().received;
-  if (head_.accepted.prompt == 0 || waited < blank_lines_after_) co_return Status();
+  const bool is_due = head_.accepted.prompt > 0 && waited >= blank_lines_after_;
+  if (!begun_ && !is_due) co_return Status();
   if (!std::exchange(begun_, true)) {
     HttpHeaders with = headers();
     exchange_.begin_stream(200, "application/json", std::move(with));
@@ -100,6 +130,8 @@ awaitable<Status> HttpBodySink::keep_alive() {
 awaitable<Status> HttpBodySink::finish(AnswerEnd end) {
   reasoning_ += std::exchange(end.reasoning, {});
   content_ += std::exchange(end.content, {});
+  append_calls(calls_, std::exchange(end.tool_calls, {}));
+  end.tool_calls = std::move(calls_);
   std::string body = dialect_->body(head_, reasoning_, content_, end);
   if (begun_) co_return co_await exchange_.end_stream(body);
   HttpResponse response(200, std::move(body));
@@ -112,7 +144,7 @@ awaitable<Status> HttpBodySink::finish(AnswerEnd end) {
 }
 
 awaitable<Status> HttpBodySink::refuse(Refusal refusal) {
-  const ApiError error = to_api_error(refusal);
+  const ApiError error = shape_.wire_error(refusal);
   if (!begun_) co_return co_await respond_error(error);
   const std::string body = shape_.error_body(error, head_.request);
   // No end_stream(): the server cuts a chunked answer without its end.

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/net/http_server.h"
+#include "gateway/core/trace_context.h"
 #include "gateway/dispatch/answer_sink.h"
 #include "gateway/http/answer_dialect.h"
 #include "gateway/http/answer_head.h"
@@ -13,9 +15,11 @@
 
 namespace tidegate::gateway {
 
-/// Headers of every answer: x-request-id, the dialect's own name for it, openai-processing-ms.
-HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, Duration since_received);
-/// Status, body, Retry-After and x-should-retry of an error.
+/// Where the request stands in its client's trace; two traceparents are none.
+TraceContext trace_of(const HttpRequest& http, const RequestId& request);
+/// Headers of every answer: x-request-id, the dialect's own name for it, traceparent, openai-processing-ms.
+HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, const HttpRequest& http, Mono now);
+/// Status, body, Retry-After (with retry-after-ms), x-should-retry and the queue's predicted wait of an error.
 HttpResponse error_response(const DialectShape& shape, const ApiError& error, const RequestId& request,
                             HttpHeaders headers);
 
@@ -27,8 +31,12 @@ class HttpSink : public AnswerSink {
       : exchange_(exchange), clock_(clock), shape_(shape), head_(std::move(head)), dialect_(std::move(dialect)) {}
   void on_limits(const RateStatus& limits) override { limits_ = limits; }
   void on_admitted(std::string_view price_band) override { band_ = price_band; }
+  void on_price_until(const std::optional<Wall>& until) override { price_until_ = until; }
+  void on_waited(Duration in_queue) override { waited_ = waited_.value_or(Duration::zero()) + in_queue; }
   void on_dispatched(const WorkerFacts& worker) override;
   void on_accepted(const TokenUsage& usage) override { head_.accepted = usage; }
+  void on_place(const std::optional<QueuePlace>& place) override { head_.place = place; }
+  int status_of(const Refusal& refusal) const override { return shape_.wire_error(refusal).http_status; }
 
  protected:
   /// Of the answer or of its refusal: also what the limits on rates have left.
@@ -41,6 +49,8 @@ class HttpSink : public AnswerSink {
   AnswerHead head_;
   std::unique_ptr<AnswerDialect> dialect_;
   std::string band_;
+  std::optional<Wall> price_until_;
+  std::optional<Duration> waited_;  ///< for workers, all of them together
   RateStatus limits_;  ///< as they were at admission or at the refusal
   bool begun_ = false;  ///< the status 200 has left
 };
@@ -49,7 +59,7 @@ class HttpSink : public AnswerSink {
 class HttpStreamSink final : public HttpSink {
  public:
   using HttpSink::HttpSink;
-  awaitable<Status> deliver(std::string reasoning, std::string content) override;
+  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override;
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
   awaitable<Status> refuse(Refusal refusal) override;
@@ -73,7 +83,8 @@ class HttpBodySink final : public HttpSink {
   HttpBodySink(HttpExchange& exchange, const Clock& clock, const DialectShape& shape, AnswerHead head,
                std::unique_ptr<AnswerDialect> dialect, Duration blank_lines_after)
       : HttpSink(exchange, clock, shape, std::move(head), std::move(dialect)), blank_lines_after_(blank_lines_after) {}
-  awaitable<Status> deliver(std::string reasoning, std::string content) override;
+  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override;
+  void restart() override;
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
   awaitable<Status> refuse(Refusal refusal) override;
@@ -82,6 +93,7 @@ class HttpBodySink final : public HttpSink {
   const Duration blank_lines_after_;
   std::string reasoning_;
   std::string content_;
+  ToolCallDeltas calls_;  ///< one piece each
 };
 
 }  // namespace tidegate::gateway

@@ -1,21 +1,24 @@
 #include "gateway/http/idempotency_desk.h"
 
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "base/core/encoding.h"
 #include "base/crypto/sealed_box.h"
 #include "base/net/sse.h"
-#include "gateway/core/stored_answer.h"
 
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::string_view kHeader = "idempotency-key";
 /// Says of an answer that it is an earlier one's; Stripe's name for it.
 constexpr const char* kReplayedHeader = "idempotent-replayed";
 /// What keeps a connection awake is no part of an answer.
 constexpr std::string_view kBlankLine = "\n";
+/// A claim that was not answered is let go of this often, and for this long once the store speaks again.
+constexpr Duration kLetGoEvery = std::chrono::milliseconds(500);
+constexpr Duration kUnsureFor = std::chrono::seconds(5);
+/// Beyond these a repeat waits for the lease to lapse.
+constexpr std::size_t kUnsureMax = 10'000;
 
 /// HMACs, not plain digests: whoever reads the store can guess keys and prompts, and must not be able to check a guess.
 std::string name_of(const Digest& secret, const Principal& principal, std::string_view key) {
@@ -25,13 +28,9 @@ std::string name_of(const Digest& secret, const Principal& principal, std::strin
   return hex_encode(as_view(hmac_sha256(as_view(secret), text)));
 }
 
-std::string digest_of(const Digest& secret, const HttpRequest& http) {
+std::string digest_of(const Digest& secret, std::string_view content) {
   std::string text = "request\n";
-  text += http.path;
-  text += '\n';
-  text += http.query;
-  text += '\n';
-  text += http.body;
+  text += content;
   return hex_encode(as_view(hmac_sha256(as_view(secret), text)));
 }
 
@@ -161,25 +160,24 @@ IdempotencyDesk::IdempotencyDesk(IdempotencyStore& store, const IdempotencyOptio
       metrics_(metrics),
       stopped_(std::move(executor)) {}
 
-awaitable<IdempotencyDesk::Served> IdempotencyDesk::serve(HttpExchange& exchange, const Principal& principal,
+awaitable<IdempotencyDesk::Served> IdempotencyDesk::serve(KeyedExchange& exchange, const Principal& principal,
                                                           std::string key_text, RequestId request, const Work& work) {
-  const HttpRequest& http = exchange.request();
   Served served;
-  // Two of them are none: whoever reads the other one would not agree with us.
-  const std::string_view key = http.head.count(kHeader) == 1 ? http.header(kHeader) : std::string_view();
+  const std::string_view key = exchange.key();
   if (Status sound = check_idempotency_key(key); !sound) {
     metrics_.refused.add();
     served.refusal = std::move(sound).error();
     co_return served;
   }
   const std::string name = name_of(options_.secret, principal, key);
-  const std::string digest = digest_of(options_.secret, http);
+  const std::string digest = digest_of(options_.secret, exchange.content());
   const Digest seal = seal_of(options_.secret, key_text);
   const std::string owner = request.to_string();
 
   auto claimed = co_await store_.claim(name, digest, owner);
   if (!claimed) {
     metrics_.unavailable.add();
+    if (unsure_.size() < kUnsureMax) unsure_.push_back({name, owner, clock_.mono() + kUnsureFor});
     served.refusal = std::move(claimed).error();
     co_return served;
   }
@@ -204,7 +202,7 @@ awaitable<IdempotencyDesk::Served> IdempotencyDesk::serve(HttpExchange& exchange
   co_return served;
 }
 
-awaitable<IdempotencyDesk::Served> IdempotencyDesk::replay(HttpExchange& exchange, const IdempotencyEntry& entry,
+awaitable<IdempotencyDesk::Served> IdempotencyDesk::replay(KeyedExchange& exchange, const IdempotencyEntry& entry,
                                                            const std::string& name, const Digest& seal,
                                                            RequestId request) {
   Served served;
@@ -225,30 +223,47 @@ awaitable<IdempotencyDesk::Served> IdempotencyDesk::replay(HttpExchange& exchang
   log_.info("idempotent_replay", {kv("request_id", request.to_string()), kv("first", entry.request_id),
                                   kv("status", answer->status), kv("stream", answer->is_stream)});
   answer->headers.emplace_back(kReplayedHeader, "true");
-  Status sent;
-  if (answer->is_stream) {
-    exchange.begin_stream(answer->status, answer->content_type, answer->headers);
-    sent = co_await exchange.end_stream(answer->body);
-  } else {
-    HttpResponse response(answer->status, std::move(answer->body), answer->content_type);
-    response.headers = std::move(answer->headers);
-    sent = co_await exchange.respond(std::move(response));
-  }
+  const Status sent = co_await exchange.replay(*std::move(answer));
   if (!sent) served.status = kStatusClientGone;
   co_return served;
 }
 
 awaitable<void> IdempotencyDesk::keep_claims() {
-  while (!co_await stopped_.wait_until(Deadline::after(clock_.mono(), options_.renew_every))) {
-    // Requests end while others are renewed: a copy, looked up again.
-    const std::vector<std::pair<std::string, std::string>> claims(open_.begin(), open_.end());
-    for (const auto& claim : claims) {
-      if (!open_.contains(claim.first)) continue;
-      const Status renewed = co_await store_.renew(claim.second, claim.first);
-      if (renewed) continue;
-      // The fence decides; until then a missed renewal costs nothing but a repeat that runs for itself.
-      log_.warn("idempotent_claim_not_renewed", {kv("request_id", claim.first), kv("reason", renewed.error().reason)});
+  const Duration tick = std::min<Duration>(options_.renew_every, kLetGoEvery);
+  Mono renew_at = clock_.mono() + options_.renew_every;
+  while (!co_await stopped_.wait_until(Deadline::after(clock_.mono(), tick))) {
+    co_await let_go_unsure();
+    if (clock_.mono() < renew_at) continue;
+    renew_at = clock_.mono() + options_.renew_every;
+    co_await renew_claims();
+  }
+}
+
+awaitable<void> IdempotencyDesk::renew_claims() {
+  // Requests end while others are renewed: a copy, looked up again.
+  const std::vector<std::pair<std::string, std::string>> claims(open_.begin(), open_.end());
+  for (const auto& claim : claims) {
+    if (!open_.contains(claim.first)) continue;
+    const Status renewed = co_await store_.renew(claim.second, claim.first);
+    if (renewed) continue;
+    // The fence decides; until then a missed renewal costs nothing but a repeat that runs for itself.
+    log_.warn("idempotent_claim_not_renewed", {kv("request_id", claim.first), kv("reason", renewed.error().reason)});
+  }
+}
+
+awaitable<void> IdempotencyDesk::let_go_unsure() {
+  const std::vector<Unsure> claims = std::exchange(unsure_, {});
+  bool is_away = false;
+  for (Unsure claim : claims) {
+    if (!is_away) {
+      const Status released = co_await store_.release(claim.name, claim.owner);
+      if (released) continue;
+      is_away = released.error().code == Code::kUnavailable;
+      // Not held by it: the claim may still stand before the store, behind what was sent later on another connection.
+      if (!is_away && clock_.mono() >= claim.until) continue;
     }
+    if (is_away) claim.until = clock_.mono() + kUnsureFor;
+    unsure_.push_back(std::move(claim));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "base/core/ids.h"
@@ -14,6 +15,7 @@
 #include "base/crypto/sha256.h"
 #include "base/net/http_server.h"
 #include "base/net/signal.h"
+#include "gateway/core/stored_answer.h"
 #include "gateway/ports.h"
 
 namespace tidegate::gateway {
@@ -34,6 +36,20 @@ struct IdempotencyMetrics {
   Counter& not_kept;     ///< answers larger than the limit
   Counter& not_stored;   ///< charged answers that the store did not take: their repeats are told 410
   Gauge& open_requests;
+};
+
+/// One request with an Idempotency-Key, as the desk sees it: the same for every transport. Belongs to the desk's executor.
+class KeyedExchange {
+ public:
+  virtual ~KeyedExchange() = default;
+  /// The key; "" when it was sent more than once: whoever reads the other one would not agree with us.
+  virtual std::string_view key() const = 0;
+  /// All that makes it this request and not another one: where it goes and what it brings.
+  virtual std::string content() const = 0;
+  /// From here on `tap` sees the answer; null ends that.
+  virtual void set_tap(AnswerTap* tap) = 0;
+  /// Gives an earlier request's answer. Fails: the client is gone.
+  virtual awaitable<Status> replay(StoredAnswer answer) = 0;
 };
 
 /// Runs a request once for its Idempotency-Key and gives its answer to every repeat, on whichever gateway it arrives.
@@ -58,18 +74,26 @@ class IdempotencyDesk {
   };
   /// One request with the header, of an authenticated caller. `key_text` is the caller's API key, `request` its id if
   /// it is the first.
-  awaitable<Served> serve(HttpExchange& exchange, const Principal& principal, std::string key_text, RequestId request,
+  awaitable<Served> serve(KeyedExchange& exchange, const Principal& principal, std::string key_text, RequestId request,
                           const Work& work);
 
-  /// Keeps the claims of open requests from lapsing, until stop(). On the desk's executor.
+  /// Keeps the claims of open requests from lapsing and lets go of those that were not answered, until stop(). On the desk's executor.
   awaitable<void> keep_claims();
   /// Any thread.
   void stop() { stopped_.set(); }
 
  private:
   class Recorder;
-  awaitable<Served> replay(HttpExchange& exchange, const IdempotencyEntry& entry, const std::string& name,
+  awaitable<Served> replay(KeyedExchange& exchange, const IdempotencyEntry& entry, const std::string& name,
                            const Digest& seal, RequestId request);
+
+  /// A claim that was not answered: the store may have taken it, or take it yet. It is let go of until it was heard.
+  struct Unsure {
+    std::string name, owner;
+    Mono until;
+  };
+  awaitable<void> renew_claims();
+  awaitable<void> let_go_unsure();
 
   IdempotencyStore& store_;
   const IdempotencyOptions options_;
@@ -79,6 +103,7 @@ class IdempotencyDesk {
   IdempotencyMetrics& metrics_;
   Event stopped_;
   std::map<std::string, std::string> open_;  ///< owner to name, of requests under way
+  std::vector<Unsure> unsure_;
 };
 
 }  // namespace tidegate::gateway

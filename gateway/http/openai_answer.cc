@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "base/core/encoding.h"
@@ -31,7 +32,16 @@ void append_openai_cut(std::string& out, const ApiError& error) {
 std::string system_fingerprint(std::string_view weights_digest) {
   const auto colon = weights_digest.find(':');
   const auto hex = colon == std::string_view::npos ? weights_digest : weights_digest.substr(colon + 1);
-  return hex.empty() ? std::string() : "fp_" + std::string(hex.substr(0, kFingerprintDigits));
+  // A worker names its digest: one that is no digest must not be cut within a character.
+  const auto digits = hex.substr(0, std::min(kFingerprintDigits, hex.find_first_not_of("0123456789abcdefABCDEF")));
+  return digits.empty() ? std::string() : "fp_" + std::string(digits);
+}
+
+void append_openai_tier(std::string& out, const AnswerHead& head) {
+  if (head.service_tier.empty()) return;
+  out += R"("service_tier":)";
+  append_json_text(out, head.service_tier);
+  out += ',';
 }
 
 void append_openai_identity(std::string& out, const AnswerHead& head, std::string_view id_prefix,
@@ -39,7 +49,9 @@ void append_openai_identity(std::string& out, const AnswerHead& head, std::strin
   fmt::format_to(std::back_inserter(out), R"("id":"{}{}","object":"{}","created":{},"model":)", id_prefix,
                  head.request.to_string(), object, unix_micros(head.created) / 1'000'000);
   append_json_text(out, head.model);
-  out += R"(,"system_fingerprint":)";
+  out += ',';
+  append_openai_tier(out, head);
+  out += R"("system_fingerprint":)";
   const std::string fingerprint = system_fingerprint(head.weights_digest);
   if (fingerprint.empty()) {
     out += "null";

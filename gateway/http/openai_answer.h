@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "base/core/ids.h"
+#include "gateway/core/answer_end.h"
 #include "gateway/core/api_error.h"
-#include "gateway/dispatch/answer_sink.h"
 #include "gateway/http/answer_head.h"
 
 /// What answers of chat completions (chat_answer.h) and of completions (completion_answer.h) have in common.
@@ -17,12 +17,15 @@ std::string openai_error_body(const ApiError& error, const RequestId& request);
 void append_openai_cut(std::string& out, const ApiError& error);
 
 /// "fp_" and the first twelve digits of the digest: changes exactly when the weights do. "" for an unknown
-/// digest.
+/// digest and for what is none.
 std::string system_fingerprint(std::string_view weights_digest);
 
 /// "id" (`id_prefix` and the request's id), "object", "created", "model" and "system_fingerprint", without braces.
 void append_openai_identity(std::string& out, const AnswerHead& head, std::string_view id_prefix,
                             std::string_view object);
+
+/// "service_tier":"...", with a comma behind it: the tier that really serves. Nothing when the client named none.
+void append_openai_tier(std::string& out, const AnswerHead& head);
 
 /// "usage":{"prompt_tokens":...,"cost":...,"cost_details":{...}} and the receipt, without braces around.
 void append_openai_bill(std::string& out, const AnswerEnd& end);

@@ -6,11 +6,15 @@
 
 #include "gateway/http/openai_messages.h"
 #include "gateway/http/openai_request.h"
+#include "gateway/http/openai_tools.h"
+#include "gateway/http/tool_fields.h"
 
 namespace tidegate::gateway {
 namespace {
 
-bool shows_thinking(const json::value& value) { return is_object_of_type(value, {"enabled"}); }
+constexpr PlanNames kNames = {.tools = {.member = ".function"}};
+constexpr PlanNames kLegacyNames = {.tools = {.tools = "functions", .tool_choice = "function_call"}};
+
 bool is_only_text(const json::value& value) {
   return value.is_array() && value.get_array().size() == 1 && is_word(value.get_array().front(), {"text"});
 }
@@ -30,25 +34,25 @@ constexpr std::array kFields = {
     FieldRule{"presence_penalty"},
     FieldRule{"frequency_penalty"},
     FieldRule{"user"},
-    FieldRule{"user_id", FieldUse::kIgnored},
-    FieldRule{"safety_identifier", FieldUse::kIgnored},
-    FieldRule{"prompt_cache_key", FieldUse::kIgnored},
+    FieldRule{"service_tier"},
+    FieldRule{"user_id"},
+    FieldRule{"safety_identifier"},
+    FieldRule{"prompt_cache_key", FieldUse::kIgnored},  // the prefix cache is always on, and each tenant's own
     FieldRule{"prompt_cache_retention", FieldUse::kIgnored},
     FieldRule{"metadata", FieldUse::kIgnored},
-    FieldRule{"store", FieldUse::kIgnored},                // nothing is ever stored
-    FieldRule{"parallel_tool_calls", FieldUse::kIgnored},  // steers tools, which are refused by themselves
-    FieldRule{"tools", FieldUse::kRefused},
-    FieldRule{"tool_choice", FieldUse::kRefused, leaves_choice_free},
-    FieldRule{"functions", FieldUse::kRefused},
-    FieldRule{"function_call", FieldUse::kRefused, leaves_choice_free},
-    FieldRule{"response_format", FieldUse::kRefused, is_plain_text},
-    FieldRule{"n", FieldUse::kRefused, is_one},
-    FieldRule{"logprobs", FieldUse::kRefused, is_false},
-    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero},
+    FieldRule{"store", FieldUse::kIgnored},  // nothing is ever stored
+    FieldRule{"tools"},
+    FieldRule{"tool_choice"},
+    FieldRule{"parallel_tool_calls"},
+    FieldRule{"functions"},
+    FieldRule{"function_call"},
+    FieldRule{"response_format"},
+    FieldRule{"n", FieldUse::kRefused, is_one, kAskOnceEach},
+    FieldRule{"logprobs", FieldUse::kRefused, is_false, kNoLogprobs},
+    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero, kNoLogprobs},
     FieldRule{"logit_bias", FieldUse::kRefused},
-    FieldRule{"thinking", FieldUse::kRefused, shows_thinking},
-    FieldRule{"reasoning_effort", FieldUse::kRefused, is_known_effort},
-    FieldRule{"service_tier", FieldUse::kRefused, is_usual_tier},
+    FieldRule{"thinking"},
+    FieldRule{"reasoning_effort"},
     FieldRule{"modalities", FieldUse::kRefused, is_only_text},
     FieldRule{"audio", FieldUse::kRefused},
     FieldRule{"prediction", FieldUse::kRefused},
@@ -58,13 +62,37 @@ constexpr std::array kFields = {
     FieldRule{"moderation", FieldUse::kRefused},
 };
 
+constexpr std::array kThinkingFields = {FieldRule{"type"}};
+
+/// DeepSeek's thinking.type says it outright, OpenAI's effort "none" says the same.
+Status parse_thinking(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const bool is_none, is_effort_none(root, "reasoning_effort"));
+  if (is_none) plan.thinking = false;
+  TG_ASSIGN(const json::object* thinking, find_object(root, "thinking"));
+  if (thinking == nullptr || thinking->empty()) return {};
+  TG_TRY(check_members(*thinking, kThinkingFields, "thinking", plan.fields_ignored));
+  TG_ASSIGN(const std::string type, json::get_string(*thinking, "type", "thinking"));
+  if (type != "enabled" && type != "disabled") return refuse_value("thinking.type", "must be 'enabled' or 'disabled'");
+  if (is_none && type == "enabled") {
+    return refuse_value("reasoning_effort", "is 'none' while 'thinking' is enabled: send one of the two");
+  }
+  plan.thinking = type == "enabled";
+  return {};
+}
+
 }  // namespace
 
 std::span<const FieldRule> openai_chat_fields() { return kFields; }
 
 Result<Plan> parse_openai_chat(std::string_view body) {
+  TG_ASSIGN(ChatRequest request, read_openai_chat(body));
+  return std::move(request.plan);
+}
+
+Result<ChatRequest> read_openai_chat(std::string_view body) {
   TG_ASSIGN(const json::object root, parse_request_body(body));
-  Plan plan;
+  ChatRequest request;
+  Plan& plan = request.plan;
   TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
   TG_ASSIGN(plan.model, json::get_string(root, "model"));
   TG_ASSIGN(const json::value* messages, json::member(root, "messages"));
@@ -75,12 +103,15 @@ Result<Plan> parse_openai_chat(std::string_view body) {
   plan.sampling.max_tokens = newer > 0 ? newer : older;
   TG_TRY(parse_sampling(root, plan.sampling));
   TG_TRY(check_penalties(root, plan.fields_ignored));
+  TG_TRY(parse_thinking(root, plan));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
-  TG_ASSIGN(auto user, json::find_string(root, "user"));
-  plan.end_user = std::move(user).value_or("");
-  TG_TRY(check_plan(plan, ""));
-  return plan;
+  TG_TRY(parse_service_tier(root, plan));
+  TG_ASSIGN(plan.end_user, parse_end_user(root));
+  TG_ASSIGN(request.is_legacy, parse_openai_tools(root, plan));
+  TG_TRY(check_plan(plan, "", request.is_legacy ? kLegacyNames : kNames));
+  TG_TRY(check_json_asked(plan, "response_format"));
+  return request;
 }
 
 }  // namespace tidegate::gateway

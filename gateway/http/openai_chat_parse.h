@@ -20,4 +20,11 @@ std::span<const FieldRule> openai_chat_fields();
 /// unsupported_parameter, request_too_large; the message names the field, the limit and the fix.
 Result<Plan> parse_openai_chat(std::string_view body);
 
+/// A plan, and what only the answer needs to know.
+struct ChatRequest {
+  Plan plan;
+  bool is_legacy = false;  ///< it speaks of `functions`: calls leave as `function_call`
+};
+Result<ChatRequest> read_openai_chat(std::string_view body);
+
 }  // namespace tidegate::gateway

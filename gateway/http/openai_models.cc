@@ -36,16 +36,21 @@ void append_model(std::string& out, const RouteTable& routes, const Principal& p
   out += R"({"id":)";
   append_json_text(out, id);
   out += R"(,"object":"model","created":)" + std::to_string(created_s) + R"(,"owned_by":"tidegate")";
+  append_model_facts(out, routes, principal, meter, id);
+  out += '}';
+}
+
+}  // namespace
+
+void append_model_facts(std::string& out, const RouteTable& routes, const Principal& principal, const Meter& meter,
+                        std::string_view id) {
   if (const auto pool = routes.pool_for(id, principal.regions)) {
     out += R"(,"context_length":)" + std::to_string(pool->context_max);
     append_text(out, "region", pool->region);
     append_text(out, "pool", pool->pool);
   }
   if (const auto quote = meter.quote(principal, id)) append_pricing(out, *quote);
-  out += '}';
 }
-
-}  // namespace
 
 std::string openai_model_list(const RouteTable& routes, const Principal& principal, const Meter& meter,
                               std::int64_t created_s) {

@@ -1,5 +1,11 @@
 #include "gateway/http/openai_request.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "gateway/http/request_fields.h"
 
 namespace tidegate::gateway {
@@ -16,12 +22,30 @@ bool is_zero(const json::value& value) { return is_integer(value, 0); }
 bool is_one(const json::value& value) { return is_integer(value, 1); }
 bool is_plain_text(const json::value& value) { return is_object_of_type(value, {"text"}); }
 bool leaves_choice_free(const json::value& value) { return is_word(value, {"none", "auto"}); }
-/// Every level but "none" is a hint; thinking itself cannot be switched off.
-bool is_known_effort(const json::value& value) {
-  return is_word(value, {"minimal", "low", "medium", "high", "xhigh", "max"});
-}
-bool is_usual_tier(const json::value& value) { return is_word(value, {"auto", "default"}); }
 bool is_usual_verbosity(const json::value& value) { return is_word(value, {"medium"}); }
+
+Result<bool> is_effort_none(const json::object& object, std::string_view name, std::string_view path) {
+  constexpr std::string_view kHints[] = {"minimal", "low", "medium", "high", "xhigh", "max", "ultra"};
+  TG_ASSIGN(const auto effort, json::find_string(object, name, path));
+  if (!effort || std::ranges::count(kHints, std::string_view(*effort)) > 0) return false;
+  if (*effort == "none") return true;
+  return refuse_value(json::join_path(path, name),
+                      "must be one of none, minimal, low, medium, high, xhigh, max, ultra");
+}
+
+Result<std::string> parse_end_user(const json::object& root) {
+  std::string end_user;
+  for (const std::string_view name : {"user", "user_id", "safety_identifier"}) {
+    TG_ASSIGN(auto named, json::find_string(root, name));
+    if (!named || named->empty()) continue;
+    if (std::ssize(*named) > PlanLimits::kEndUserBytesMax) {
+      return refuse_value(std::string(name),
+                          fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
+    }
+    if (end_user.empty()) end_user = *std::move(named);
+  }
+  return end_user;
+}
 
 Status check_penalties(const json::object& root, std::int32_t& ignored) {
   for (const std::string_view name : {"presence_penalty", "frequency_penalty"}) {
@@ -40,6 +64,16 @@ Result<std::vector<std::string>> parse_stop(const json::object& root) {
   std::vector<std::string> one;
   one.emplace_back(value->get_string());
   return one;
+}
+
+Status parse_service_tier(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const auto name, json::find_string(root, "service_tier"));
+  if (!name) return {};
+  plan.names_tier = true;
+  if (*name == "auto") return {};
+  plan.tier = parse_tier(*name);
+  if (!plan.tier) return refuse_value("service_tier", "must be 'auto', 'default', 'flex' or 'priority'");
+  return {};
 }
 
 Status parse_stream(const json::object& root, Plan& plan) {

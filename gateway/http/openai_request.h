@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/core/result.h"
@@ -11,15 +12,25 @@
 /// field, the limit and the fix.
 namespace tidegate::gateway {
 
+/// What to do instead, for FieldRule.
+inline constexpr std::string_view kAskOnceEach = "a request has one answer: send 1, and one request for each answer";
+inline constexpr std::string_view kNoLogprobs = "log probabilities are not given out: leave it out, or send its default";
+
 /// Values that ask for nothing, for FieldRule.
 bool is_false(const json::value& value);
 bool is_zero(const json::value& value);
 bool is_one(const json::value& value);
 bool is_plain_text(const json::value& value);       ///< response_format, text.format
 bool leaves_choice_free(const json::value& value);  ///< tool_choice, function_call
-bool is_known_effort(const json::value& value);     ///< reasoning_effort, reasoning.effort
-bool is_usual_tier(const json::value& value);       ///< service_tier
 bool is_usual_verbosity(const json::value& value);  ///< verbosity, text.verbosity
+
+/// Whether the effort of that name is "none", which means no thinking; every other level is a hint. `path` is the
+/// object's own. Fails: wrong_type, invalid_value.
+Result<bool> is_effort_none(const json::object& object, std::string_view name, std::string_view path = {});
+
+/// Whom the caller serves, for caps of end users: `user`, else DeepSeek's `user_id`, else `safety_identifier`, OpenAI's
+/// newer name; empty when none is named. Fails: wrong_type, invalid_value.
+Result<std::string> parse_end_user(const json::object& root);
 
 /// Penalties are checked and have no effect, as DeepSeek's thinking models have it: one that is not zero counts as
 /// ignored. Fails: wrong_type, invalid_value.
@@ -27,6 +38,9 @@ Status check_penalties(const json::object& root, std::int32_t& ignored);
 
 /// `stop`: a string or an array of strings. Fails: wrong_type.
 Result<std::vector<std::string>> parse_stop(const json::object& root);
+
+/// `service_tier`: "auto" (the usual one), "default", "flex" or "priority". Fails: wrong_type, invalid_value.
+Status parse_service_tier(const json::object& root, Plan& plan);
 
 /// stream and stream_options. Fails: wrong_type, invalid_value.
 Status parse_stream(const json::object& root, Plan& plan);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,20 +22,62 @@ Result<std::string> parse_kind(const json::object& item, const std::string& path
   return std::move(kind).value_or("message");
 }
 
+/// Members of an item that nobody reads. id and status come with items that a client sends back as it got them.
+void count_rest(const json::object& item, std::initializer_list<std::string_view> known, std::int32_t& ignored) {
+  for (const auto& member : item) {
+    const std::string_view key = member.key();
+    bool is_known = key == "type" || key == "id" || key == "status";
+    for (const std::string_view one : known) is_known = is_known || key == one;
+    ignored += is_known ? 0 : 1;
+  }
+}
+
 Status parse_message(const json::object& item, const std::string& path, Plan& plan) {
   TG_ASSIGN(const std::string name, json::get_string(item, "role", path));
   const auto role = parse_role(name);
   if (!role) return refuse_value(path + ".role", "must be one of system, developer, user, assistant");
   TG_ASSIGN(const json::value* content, json::member(item, "content", path));
   TG_ASSIGN(std::string text, parse_text(*content, path + ".content", kPartTypes));
-  for (const auto& member : item) {
-    const std::string_view key = member.key();
-    // id and status come with items that a client sends back as it got them.
-    const bool is_known = key == "type" || key == "role" || key == "content" || key == "id" || key == "status";
-    plan.fields_ignored += is_known ? 0 : 1;
-  }
+  count_rest(item, {"role", "content"}, plan.fields_ignored);
   plan.messages.push_back(PlanMessage{*role, std::move(text)});
   return {};
+}
+
+/// Calls of one answer are items of their own, behind its message if it has one: they are one message to a template.
+Status parse_call(const json::object& item, const std::string& path, Plan& plan) {
+  ToolCall call;
+  TG_ASSIGN(call.id, json::get_string(item, "call_id", path));
+  TG_ASSIGN(call.name, json::get_string(item, "name", path));
+  TG_ASSIGN(call.arguments, json::get_string(item, "arguments", path));
+  count_rest(item, {"call_id", "name", "arguments"}, plan.fields_ignored);
+  if (plan.messages.empty() || plan.messages.back().role != Role::kAssistant) {
+    plan.messages.push_back(PlanMessage{Role::kAssistant, {}});
+  }
+  plan.messages.back().tool_calls.push_back(std::move(call));
+  return {};
+}
+
+Status parse_result(const json::object& item, const std::string& path, Plan& plan) {
+  PlanMessage result;
+  result.role = Role::kTool;
+  TG_ASSIGN(result.tool_call_id, json::get_string(item, "call_id", path));
+  TG_ASSIGN(const json::value* output, json::member(item, "output", path));
+  TG_ASSIGN(result.content, parse_text(*output, path + ".output", kPartTypes));
+  count_rest(item, {"call_id", "output"}, plan.fields_ignored);
+  plan.messages.push_back(std::move(result));
+  return {};
+}
+
+Status parse_item(const json::object& item, const std::string& path, Plan& plan) {
+  TG_ASSIGN(const std::string kind, parse_kind(item, path));
+  if (kind == "message") return parse_message(item, path, plan);
+  if (kind == "function_call") return parse_call(item, path, plan);
+  if (kind == "function_call_output") return parse_result(item, path, plan);
+  if (kind == "reasoning") return {};
+  if (kind == "item_reference") {
+    return refuse_feature(path + ".type", "nothing is kept between requests: send the item itself");
+  }
+  return refuse_feature(path + ".type", "send items of type 'message', 'function_call' or 'function_call_output' only");
 }
 
 }  // namespace
@@ -49,15 +93,7 @@ Status parse_responses_input(const json::value& value, Plan& plan) {
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::string path = fmt::format("input[{}]", i);
     if (!items[i].is_object()) return refuse_type(path, "an object with 'role' and 'content'");
-    const json::object& item = items[i].get_object();
-    TG_ASSIGN(const std::string kind, parse_kind(item, path));
-    if (kind == "message") {
-      TG_TRY(parse_message(item, path, plan));
-    } else if (kind == "item_reference") {
-      return refuse_feature(path + ".type", "nothing is kept between requests: send the item itself");
-    } else if (kind != "reasoning") {
-      return refuse_feature(path + ".type", "send items of type 'message' only");
-    }
+    TG_TRY(parse_item(items[i].get_object(), path, plan));
   }
   if (plan.messages.size() == before) return refuse_value("input", "must hold at least one message");
   return {};

@@ -1,19 +1,23 @@
 #include "gateway/http/responses_parse.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <string>
 #include <utility>
 
 #include "gateway/http/openai_request.h"
 #include "gateway/http/responses_input.h"
+#include "gateway/http/tool_fields.h"
 
 namespace tidegate::gateway {
 namespace {
 
-constexpr PlanNames kNames = {.messages = "input", .user = "user", .max_tokens = "max_output_tokens", .stop = "stop"};
+constexpr PlanNames kNames = {.messages = "input", .user = "user", .max_tokens = "max_output_tokens", .stop = "stop",
+                              .tools = {.response_format = "text.format"}};
 
 bool is_usual_truncation(const json::value& value) { return is_word(value, {"disabled"}); }
-/// What may be included belongs to tools, which are refused by themselves, or is thinking kept sealed by the client:
+/// What may be included belongs to tools that nobody runs here, or is thinking kept sealed by the client:
 /// ours comes in the open. Only log probabilities ask for something.
 bool includes_nothing(const json::value& value) {
   if (!value.is_array()) return false;
@@ -37,23 +41,24 @@ constexpr std::array kFields = {
     FieldRule{"top_k"},
     FieldRule{"seed"},
     FieldRule{"user"},
+    FieldRule{"service_tier"},
+    FieldRule{"user_id"},
+    FieldRule{"safety_identifier"},
     FieldRule{"reasoning"},
     FieldRule{"text"},
     FieldRule{"store"},
     FieldRule{"stream_options", FieldUse::kIgnored},  // obfuscation, which pads chunks: ours are not padded
     FieldRule{"metadata", FieldUse::kIgnored},
-    FieldRule{"safety_identifier", FieldUse::kIgnored},
     FieldRule{"prompt_cache_key", FieldUse::kIgnored},
     FieldRule{"prompt_cache_retention", FieldUse::kIgnored},
-    FieldRule{"parallel_tool_calls", FieldUse::kIgnored},  // steers tools, which are refused by themselves
-    FieldRule{"max_tool_calls", FieldUse::kIgnored},       // as above
+    FieldRule{"tools"},
+    FieldRule{"tool_choice"},
+    FieldRule{"parallel_tool_calls"},
+    FieldRule{"max_tool_calls", FieldUse::kIgnored},  // counts tools that a server runs by itself: none here
     FieldRule{"include", FieldUse::kRefused, includes_nothing},
     FieldRule{"background", FieldUse::kRefused, is_false},
-    FieldRule{"tools", FieldUse::kRefused},
-    FieldRule{"tool_choice", FieldUse::kRefused, leaves_choice_free},
     FieldRule{"truncation", FieldUse::kRefused, is_usual_truncation},
-    FieldRule{"service_tier", FieldUse::kRefused, is_usual_tier},
-    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero},
+    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero, kNoLogprobs},
     FieldRule{"prompt", FieldUse::kRefused},
     FieldRule{"prompt_cache_options", FieldUse::kRefused},
     FieldRule{"context_management", FieldUse::kRefused},
@@ -63,15 +68,64 @@ constexpr std::array kFields = {
 };
 
 constexpr std::array kReasoningFields = {
-    FieldRule{"effort", FieldUse::kRefused, is_known_effort},
+    FieldRule{"effort"},
     FieldRule{"summary", FieldUse::kIgnored},  // thinking comes whole, not in a summary
     FieldRule{"generate_summary", FieldUse::kIgnored},
 };
 
 constexpr std::array kTextFields = {
-    FieldRule{"format", FieldUse::kRefused, is_plain_text},
+    FieldRule{"format"},
     FieldRule{"verbosity", FieldUse::kRefused, is_usual_verbosity},
 };
+
+/// The flat form: name and parameters beside the type.
+Status parse_tools(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::array* tools, find_tools(root, "tools"));
+  if (tools == nullptr) return {};
+  for (std::size_t i = 0; i < tools->size(); ++i) {
+    const std::string path = fmt::format("tools[{}]", i);
+    const json::object& tool = (*tools)[i].get_object();
+    TG_ASSIGN(const std::string type, json::get_string(tool, "type", path));
+    if (type != "function") return refuse_feature(path + ".type", "send tools of type 'function' only");
+    TG_ASSIGN(PlanTool taken, parse_tool(tool, path, "parameters", plan.fields_ignored));
+    plan.tools.push_back(std::move(taken));
+  }
+  return {};
+}
+
+Status parse_tool_choice(const json::object& root, Plan& plan) {
+  const json::value* choice = root.if_contains("tool_choice");
+  if (choice == nullptr || choice->is_null() || is_word(*choice, {"auto"})) return {};
+  if (is_word(*choice, {"none"})) {
+    plan.tool_choice.mode = ToolMode::kNone;
+  } else if (is_word(*choice, {"required"})) {
+    plan.tool_choice.mode = ToolMode::kRequired;
+  } else if (is_object_of_type(*choice, {"function"})) {
+    plan.tool_choice.mode = ToolMode::kFunction;
+    TG_ASSIGN(plan.tool_choice.name, json::get_string(choice->get_object(), "name", "tool_choice"));
+  } else {
+    return refuse_value("tool_choice", "must be 'auto', 'none', 'required' or {\"type\":\"function\",\"name\":...}");
+  }
+  return {};
+}
+
+Status parse_text_format(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::object* text, find_object(root, "text"));
+  const json::value* format = text == nullptr ? nullptr : text->if_contains("format");
+  if (format == nullptr || format->is_null()) return {};
+  if (!format->is_object()) return refuse_type("text.format", "an object");
+  if (format->get_object().empty()) return {};
+  TG_ASSIGN(plan.response_format, parse_format(format->get_object(), "text.format", "", plan.fields_ignored));
+  return {};
+}
+
+Status parse_reasoning(const json::object& root, Plan& plan) {
+  TG_ASSIGN(const json::object* reasoning, find_object(root, "reasoning"));
+  if (reasoning == nullptr) return {};
+  TG_ASSIGN(const bool is_none, is_effort_none(*reasoning, "effort", "reasoning"));
+  if (is_none) plan.thinking = false;
+  return {};
+}
 
 }  // namespace
 
@@ -82,6 +136,7 @@ Result<Plan> parse_responses(std::string_view body) {
   Plan plan;
   TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
   TG_TRY(check_object(root, "reasoning", kReasoningFields, plan.fields_ignored));
+  TG_TRY(parse_reasoning(root, plan));
   TG_TRY(check_object(root, "text", kTextFields, plan.fields_ignored));
   TG_ASSIGN(const auto store, json::find_bool(root, "store"));
   if (store.value_or(false)) return refuse_feature("store", "nothing is kept: send false, or leave it out");
@@ -92,14 +147,19 @@ Result<Plan> parse_responses(std::string_view body) {
   }
   TG_ASSIGN(const json::value* input, json::member(root, "input"));
   TG_TRY(parse_responses_input(*input, plan));
+  TG_TRY(parse_tools(root, plan));
+  TG_TRY(parse_tool_choice(root, plan));
+  TG_ASSIGN(plan.parallel_tool_calls, json::find_bool(root, "parallel_tool_calls"));
+  TG_TRY(parse_text_format(root, plan));
   TG_ASSIGN(plan.sampling.max_tokens, find_token_limit(root, "max_output_tokens"));
   TG_TRY(parse_sampling(root, plan.sampling));
   TG_ASSIGN(const auto is_stream, json::find_bool(root, "stream"));
   plan.is_stream = is_stream.value_or(false);
   plan.include_usage = true;
-  TG_ASSIGN(auto user, json::find_string(root, "user"));
-  plan.end_user = std::move(user).value_or("");
+  TG_TRY(parse_service_tier(root, plan));
+  TG_ASSIGN(plan.end_user, parse_end_user(root));
   TG_TRY(check_plan(plan, "", kNames));
+  TG_TRY(check_json_asked(plan, "text.format"));
   return plan;
 }
 

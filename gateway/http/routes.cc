@@ -27,6 +27,11 @@ constexpr std::array kRoutes = {
               KeyScope::kChat},
     HttpRoute{RouteId::kModelList, "GET", "/models", "http.models", Dialect::kOpenAi, kUsual, KeyScope::kModels},
     HttpRoute{RouteId::kModel, "GET", "/models/{model}", "http.models", Dialect::kOpenAi, kUsual, KeyScope::kModels},
+    // Not behind kAnthropic: elsewhere /models are OpenAI's.
+    HttpRoute{RouteId::kAnthropicModelList, "GET", "/anthropic/v1/models", "http.models", Dialect::kAnthropic, kRoot,
+              KeyScope::kModels},
+    HttpRoute{RouteId::kAnthropicModel, "GET", "/anthropic/v1/models/{model}", "http.models", Dialect::kAnthropic,
+              kRoot, KeyScope::kModels},
     HttpRoute{RouteId::kBalance, "GET", "/user/balance", "http.balance", Dialect::kOpenAi, kUsual, KeyScope::kUsage},
     HttpRoute{RouteId::kReceiptKeys, "GET", "/receipts/keys", "http.receipts", Dialect::kOpenAi, kUsual, std::nullopt},
     HttpRoute{RouteId::kReceipt, "GET", "/receipts/{request_id}", "http.receipts", Dialect::kOpenAi, kUsual,
@@ -52,6 +57,7 @@ constexpr std::array kTerritories = {
               "an answer has the exact count."},
     Territory{kAnthropic, "/messages", Dialect::kAnthropic, kNoSuchPath},
     Territory{kRoot, "/anthropic", Dialect::kAnthropic, kNoSuchPath},
+    Territory{kRoot, "/beta", Dialect::kDeepSeek, kNoSuchPath},
     Territory{kUsual, "/responses", Dialect::kResponses,
               "Responses are not kept: there is nothing here but POST /v1/responses."},
 };
@@ -102,7 +108,8 @@ RouteMatch match_route(std::string_view method, std::string_view path) {
   for (const HttpRoute& route : kRoutes) {
     const auto argument = match_mounted(route, path);
     if (!argument) continue;
-    match.dialect = route.dialect;
+    // What is served below /beta is OpenAI's in DeepSeek's manner.
+    if (match.dialect != Dialect::kDeepSeek) match.dialect = route.dialect;
     if (route.method == method) {
       match.route = &route;
       match.argument = *argument;

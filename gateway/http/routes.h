@@ -19,6 +19,8 @@ enum class RouteId : std::uint8_t {
   kResponses,
   kModelList,
   kModel,
+  kAnthropicModelList,
+  kAnthropicModel,
   kBalance,
   kReceiptKeys,
   kReceipt,
@@ -28,6 +30,7 @@ enum class RouteId : std::uint8_t {
 /// Whose words a path is answered in, refusals included (dialect_shape.h).
 enum class Dialect : std::uint8_t {
   kOpenAi,     ///< chat completions, completions, and whatever is nobody else's
+  kDeepSeek,   ///< the same below /beta, with DeepSeek's statuses
   kAnthropic,  ///< Messages
   kResponses,  ///< OpenAI's Responses
 };

@@ -88,6 +88,8 @@ Status EpochLog::load_segment(std::uint64_t index, bool is_last, const RecordVis
   };
   TG_ASSIGN(const std::uint64_t sound, scan_segment(data, is_last, path(index), accept));
   TG_TRY(header);
+  // A segment is synced with its header before the next one begins, so an empty one in the middle was emptied later.
+  if (sound == 0 && !is_last) return corrupt(path(index), "is empty and not the last segment");
   if (sound == 0) {  // the crash came while the segment was being created
     segments_.pop_back();
     TG_TRY(disk_->remove_file(path(index)));

@@ -1,5 +1,7 @@
 #include "gateway/money/accounts_feed.h"
 
+#include <algorithm>
+
 #include "gateway/money/price_wire.h"
 
 namespace tidegate::gateway {
@@ -9,6 +11,7 @@ namespace {
 constexpr Duration kSilenceMax = std::chrono::seconds(3);
 constexpr Duration kRetryLeast = std::chrono::milliseconds(50);
 constexpr Duration kRetryMost = std::chrono::seconds(1);
+constexpr std::int64_t kQueueWeightMax = 1'000;
 
 /// nullopt when a range cannot be read: a limit that is not understood must not become no limit.
 std::optional<KeyPolicy> policy_of(const v1::Principal& wire) {
@@ -154,6 +157,8 @@ void AccountsFeed::add_key(const v1::Principal& wire) {
   principal->policy = *std::move(policy);
   principal->tenant_name = wire.tenant_name();
   principal->project_name = wire.project_name();
+  principal->weight = std::clamp<std::int64_t>(wire.weight(), 1, kQueueWeightMax);
+  principal->tier_max = parse_tier(wire.tier_max()).value_or(ServiceTier::kDefault);
   known_.public_id_of[wire.key_id()] = wire.public_id();
   known_.keys[wire.public_id()] = {
       .principal = std::move(principal),

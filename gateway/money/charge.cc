@@ -261,6 +261,13 @@ LiveCharge::Closed LiveCharge::final_record(const Rated& rated, v1::UsageStatus 
   return closed;
 }
 
+std::optional<Wall> LiveCharge::price_until() const {
+  const price::PriceKey whose = key();
+  const price::PriceVersion* version = admitted_.book->version_at(whose, admitted_.admitted);
+  if (version == nullptr) return std::nullopt;
+  return context_->price_changes.next(admitted_.book, *version, whose, admitted_.admitted);
+}
+
 price::PriceKey LiveCharge::key() const {
   return {.model = admitted_.request.model,
           .currency = admitted_.request.principal->currency,

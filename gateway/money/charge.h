@@ -5,6 +5,7 @@
 #include "gateway/money/accounts_feed.h"
 #include "gateway/money/lease_keeper.h"
 #include "gateway/money/money_metrics.h"
+#include "gateway/money/price_change.h"
 #include "gateway/money/receipt_desk.h"
 #include "gateway/ports.h"
 #include "tidegate/v1/billing.pb.h"
@@ -23,6 +24,7 @@ struct ChargeContext {
   std::atomic<std::int64_t> open_charges = 0;  ///< admissions under way included
   std::atomic<bool> is_draining = false;
   AsyncSignal charge_ended;  ///< notified while draining
+  PriceChanges price_changes = {};
 };
 
 /// Counts as an open charge while it lives: a drain waits for it. Made before the door is looked at, so that a drain
@@ -73,6 +75,7 @@ class LiveCharge final : public Charge {
   void on_progress(const TokenUsage& usage) override;
   awaitable<Result<Settlement>> settle(FinalReport report) override;
   std::string_view band() const override { return band_; }
+  std::optional<Wall> price_until() const override;
 
   /// The ADMIT record: whose request it is. Also the beginning of its FINAL.
   static Record admit_record(const AdmittedRequest& admitted, const ReceiptIssuer& issuer);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/crypto/end_user.h"
+#include "gateway/money/price_change.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -21,18 +22,6 @@ std::string rate_text(const price::PriceBook& book, const price::PriceVersion& v
   const Rate rate = book.rate_of(version, schedule, meter);
   if (factor.is_one()) return rate.to_string();
   return price::scaled(rate.amount(1'000'000), factor).to_string();
-}
-
-/// The next instant at which a modifier for this tenant and model begins or ends.
-std::optional<Wall> next_modifier(const price::PriceBook& book, const price::PriceKey& key, Wall now) {
-  std::optional<Wall> next;
-  for (const price::Modifier& modifier : book.modifiers()) {
-    if (!modifier.is_for(key.tenant, key.model)) continue;
-    for (const Wall edge : {modifier.effective_from, modifier.effective_to.value_or(Wall::min())}) {
-      if (edge > now && (!next || edge < *next)) next = edge;
-    }
-  }
-  return next;
 }
 
 }  // namespace
@@ -169,9 +158,7 @@ std::optional<Meter::Quote> LiveMeter::quote(const Principal& principal, std::st
               .prompt_hit = rate_text(*book, *version, schedule, price::Meter::kInputCacheHit, factor),
               .prompt_miss = rate_text(*book, *version, schedule, price::Meter::kInputCacheMiss, factor),
               .output = rate_text(*book, *version, schedule, price::Meter::kOutput, factor)};
-  auto change = book->next_change(*version, now);
-  const auto modified = next_modifier(*book, key, now);
-  if (modified && (!change || *modified < *change)) change = modified;
+  const auto change = next_price_change(*book, *version, key, now);
   if (change) quote.until_us = unix_micros(*change);
   return quote;
 }

@@ -10,8 +10,8 @@ std::unexpected<Error> invalid_key() {
 
 }  // namespace
 
-PrincipalCache::PrincipalCache(std::string pepper, const Clock& clock)
-    : pepper_(std::move(pepper)), clock_(clock), table_(std::make_shared<const KeyTable>()) {}
+PrincipalCache::PrincipalCache(std::string_view pepper, const Clock& clock)
+    : pepper_(pepper), clock_(clock), table_(std::make_shared<const KeyTable>()) {}
 
 void PrincipalCache::replace(std::shared_ptr<const KeyTable> table) {
   table_.set(std::move(table));
@@ -29,7 +29,7 @@ Result<std::shared_ptr<const Principal>> PrincipalCache::authenticate(std::strin
   const auto found = table->find(parsed->public_id);
   // The MAC is computed and compared for an unknown id as well: what it costs is the same.
   static const std::string kNobody(32, '\0');
-  const Digest mac = api_key_mac(pepper_, key_text);
+  const Digest mac = pepper_.of(key_text);
   const bool is_known = found != table->end();
   const bool is_equal = equal_constant_time(as_view(mac), is_known ? found->second.mac : kNobody);
   if (!is_known || !is_equal || clock_.wall() >= found->second.expires) return invalid_key();

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "base/core/clock.h"
 #include "base/crypto/api_key.h"
+#include "base/crypto/sha256.h"
 #include "gateway/money/snapshot.h"
 #include "gateway/ports.h"
 
@@ -26,7 +28,7 @@ using KeyTable = std::unordered_map<std::string, KeyRecord>;
 class PrincipalCache final : public Principals {
  public:
   /// `clock` outlives the cache. `pepper` is the secret that billing made the MACs with.
-  PrincipalCache(std::string pepper, const Clock& clock);
+  PrincipalCache(std::string_view pepper, const Clock& clock);
 
   Result<std::shared_ptr<const Principal>> authenticate(std::string_view key_text, const KeyUse& use) const override;
 
@@ -37,7 +39,7 @@ class PrincipalCache final : public Principals {
   bool is_loaded() const { return is_loaded_.load(std::memory_order_acquire); }
 
  private:
-  std::string pepper_;
+  HmacKey pepper_;
   const Clock& clock_;
   Snapshot<KeyTable> table_;
   std::atomic<bool> is_loaded_ = false;

@@ -26,29 +26,37 @@ Result<ReceiptDesk::DraftPtr> ReceiptDesk::attach(Record& record, const v1::Usag
   return draft;
 }
 
+std::optional<Signature> ReceiptDesk::kept(std::uint64_t sequence) {
+  const std::lock_guard lock(mutex_);
+  const Kept& kept = kept_[sequence % kKeptMax];
+  if (kept.sequence != sequence) return std::nullopt;
+  return kept.signature;
+}
+
+void ReceiptDesk::keep(std::uint64_t sequence, const Signature& signature) {
+  const std::lock_guard lock(mutex_);
+  kept_[sequence % kKeptMax] = {sequence, signature};
+}
+
 std::string ReceiptDesk::sign(const Draft& draft) {
-  const Signature signature = receipt::signature_of(draft.body, issuer_.key);
-  {
-    const std::lock_guard lock(mutex_);
-    kept_[draft.sequence % kKeptMax] = {draft.sequence, signature};
+  std::optional<Signature> signature = kept(draft.sequence);
+  if (!signature) {
+    signature = receipt::signature_of(draft.body, issuer_.key);
+    keep(draft.sequence, *signature);
   }
-  return receipt::join(draft.body, issuer_.key.public_key().id(), as_view(signature));
+  return receipt::join(draft.body, issuer_.key.public_key().id(), as_view(*signature));
 }
 
 Status ReceiptDesk::complete(v1::UsageEvent& event) {
   if (!event.has_receipt()) return {};
   event.mutable_receipt()->set_key_id(issuer_.key.public_key().id());
-  {
-    const std::lock_guard lock(mutex_);
-    const Kept& kept = kept_[event.sequence() % kKeptMax];
-    if (kept.sequence == event.sequence()) {
-      event.mutable_receipt()->set_signature(std::string(as_view(kept.signature)));
-      return {};
-    }
+  std::optional<Signature> signature = kept(event.sequence());
+  if (!signature) {
+    TG_ASSIGN(const auto receipt, receipt_of(event, gateway_id_, epoch_));
+    signature = receipt::signature_of(receipt::encode_body(receipt), issuer_.key);
+    keep(event.sequence(), *signature);
   }
-  TG_ASSIGN(const auto receipt, receipt_of(event, gateway_id_, epoch_));
-  const Signature signature = receipt::signature_of(receipt::encode_body(receipt), issuer_.key);
-  event.mutable_receipt()->set_signature(std::string(as_view(signature)));
+  event.mutable_receipt()->set_signature(std::string(as_view(*signature)));
   return {};
 }
 

@@ -20,9 +20,9 @@ struct ReceiptIssuer {
 };
 
 /// Receipts of one epoch. A receipt gets its place in the chain exactly where its FINAL gets its number, on
-/// the journal's writer thread (a hash, a microsecond); it is signed on the request's own thread once the
-/// FINAL is on disk, and again when it is shipped if the signature is no longer at hand: Ed25519 gives the
-/// same bytes. So the chain's order is the journal's, no disk access is added, and whatever survives a crash
+/// the journal's writer thread (a hash, a microsecond); it is signed once the FINAL is on disk, on the
+/// request's own thread or where it is shipped, whichever comes first, and again if the signature is no longer at hand:
+/// Ed25519 gives the same bytes. So the chain's order is the journal's, no disk access is added, and whatever survives a crash
 /// can be signed again.
 class ReceiptDesk {
  public:
@@ -50,12 +50,15 @@ class ReceiptDesk {
   std::uint64_t epoch() const { return epoch_; }
 
  private:
-  /// Signatures made for clients, kept until they are shipped, as a rule 20 ms later.
+  /// Signatures made for clients or for billing, whoever came first, kept for the other: as a rule 20 ms.
   struct Kept {
     std::uint64_t sequence = 0;
     Signature signature{};
   };
   static constexpr std::size_t kKeptMax = 4096;
+
+  std::optional<Signature> kept(std::uint64_t sequence);
+  void keep(std::uint64_t sequence, const Signature& signature);
 
   const ReceiptIssuer issuer_;
   const std::string gateway_id_;

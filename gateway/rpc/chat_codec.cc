@@ -2,12 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
+
+#include "gateway/schema/json_schema.h"
 
 namespace tidegate::gateway {
 namespace {
 
 constexpr std::size_t kEventBytesMax = 1 << 20;
+constexpr std::size_t kLengthBytes = 4;
+constexpr std::size_t kFailureBit = std::size_t{1} << 31;  // in a length: a failure, not an event
 
 void decode_sampling(const v1::SamplingParams& from, PlanSampling& to) {
   if (from.has_temperature()) to.temperature = from.temperature();
@@ -16,6 +21,78 @@ void decode_sampling(const v1::SamplingParams& from, PlanSampling& to) {
   if (from.has_seed()) to.seed = from.seed();
   to.max_tokens = from.max_tokens();
   to.stop.assign(from.stop().begin(), from.stop().end());
+}
+
+constexpr PlanNames kNames = {.tools = {.parameters = "parameters_json"}};
+
+Status decode_tools(v1::ChatRequest& request, Plan& plan) {
+  // Before any schema is read: each costs time.
+  if (request.tools_size() > ToolLimits::kToolsMax) {
+    return fail(Code::kInvalidArgument, "invalid_value",
+                fmt::format("'tools' has {} tools; send at most {}.", request.tools_size(), ToolLimits::kToolsMax), "tools");
+  }
+  for (int i = 0; i < request.tools_size(); ++i) {
+    v1::Tool& from = *request.mutable_tools(i);
+    PlanTool tool;
+    tool.name = std::move(*from.mutable_name());
+    tool.description = std::move(*from.mutable_description());
+    tool.strict = from.strict();
+    TG_ASSIGN(tool.parameters,
+              read_parameters_text(from.parameters_json(), fmt::format("tools[{}].parameters_json", i), tool.strict));
+    plan.tools.push_back(std::move(tool));
+  }
+  switch (request.tool_choice().mode()) {
+    case v1::ToolChoice::MODE_NONE: plan.tool_choice.mode = ToolMode::kNone; break;
+    case v1::ToolChoice::MODE_REQUIRED: plan.tool_choice.mode = ToolMode::kRequired; break;
+    case v1::ToolChoice::MODE_FUNCTION: plan.tool_choice.mode = ToolMode::kFunction; break;
+    default: break;  // auto, or a number that this build does not know
+  }
+  plan.tool_choice.name = request.tool_choice().name();
+  if (request.has_parallel_tool_calls()) plan.parallel_tool_calls = request.parallel_tool_calls();
+  return {};
+}
+
+Status decode_format(const v1::ResponseFormat& from, PlanFormat& to) {
+  to.name = from.name();
+  to.strict = from.strict();
+  if (from.kind() == v1::ResponseFormat::KIND_JSON_OBJECT) to.kind = FormatKind::kJsonObject;
+  if (from.kind() != v1::ResponseFormat::KIND_JSON_SCHEMA) return {};
+  to.kind = FormatKind::kJsonSchema;
+  if (!to.name.empty() && !is_tool_name(to.name)) {
+    return fail(Code::kInvalidArgument, "invalid_value",
+                "'response_format.name' must be 1 to 64 characters, each a letter, a digit, '_' or '-'.",
+                "response_format.name");
+  }
+  TG_ASSIGN(to.schema, read_schema_text(from.schema_json(), "response_format.schema_json", from.strict()));
+  if (!to.schema.empty()) return {};
+  return fail(Code::kInvalidArgument, "missing_field", "'response_format.schema_json' is required.",
+              "response_format.schema_json");
+}
+
+void decode_calls(v1::ChatMessage& from, PlanMessage& to) {
+  for (v1::ToolCall& call : *from.mutable_tool_calls()) {
+    to.tool_calls.push_back(
+        {std::move(*call.mutable_id()), std::move(*call.mutable_name()), std::move(*call.mutable_arguments())});
+  }
+  if (to.role == Role::kTool) to.tool_call_id = std::move(*from.mutable_tool_call_id());
+}
+
+std::optional<Role> role_of(const std::string& name) { return name == "tool" ? Role::kTool : parse_role(name); }
+
+void append_length(std::string& out, std::size_t size) {
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((size >> shift) & 0xff);
+}
+
+std::optional<Error> read_failure(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  const auto code = static_cast<unsigned char>(text.front());
+  const std::size_t first = text.find('\n', 1);
+  const std::size_t second = first == std::string_view::npos ? first : text.find('\n', first + 1);
+  if (code == 0 || code > static_cast<unsigned char>(Code::kUnauthenticated) || second == std::string_view::npos) {
+    return std::nullopt;
+  }
+  return Error(static_cast<Code>(code), std::string(text.substr(1, first - 1)), std::string(text.substr(second + 1)),
+               std::string(text.substr(first + 1, second - first - 1)));
 }
 
 }  // namespace
@@ -29,19 +106,31 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
   plan.messages.reserve(static_cast<std::size_t>(request.messages_size()));
   for (int i = 0; i < request.messages_size(); ++i) {
     auto& message = *request.mutable_messages(i);
-    const auto role = parse_role(message.role());
+    const auto role = role_of(message.role());
     if (!role) {
       std::string field = fmt::format("messages[{}].role", i);
-      std::string words = fmt::format("'{}' must be one of system, developer, user, assistant.", field);
+      std::string words = fmt::format("'{}' must be one of system, developer, user, assistant, tool.", field);
       return fail(Code::kInvalidArgument, "invalid_value", std::move(words), std::move(field));
     }
     PlanMessage& taken = plan.messages.emplace_back(PlanMessage{*role, std::move(*message.mutable_content())});
+    decode_calls(message, taken);
     if (!message.prefix()) continue;
     taken.begins_answer = true;
     taken.reasoning = std::move(*message.mutable_reasoning());
   }
+  if (request.has_thinking()) plan.thinking = request.thinking();
   decode_sampling(request.sampling(), plan.sampling);
-  TG_TRY(check_plan(plan, "sampling"));
+  if (!request.service_tier().empty() && request.service_tier() != "auto") {
+    plan.names_tier = true;
+    plan.tier = parse_tier(request.service_tier());
+    if (!plan.tier) {
+      return fail(Code::kInvalidArgument, "invalid_value",
+                  "'service_tier' must be 'auto', 'default', 'flex' or 'priority'.", "service_tier");
+    }
+  }
+  TG_TRY(decode_tools(request, plan));
+  TG_TRY(decode_format(request.response_format(), plan.response_format));
+  TG_TRY(check_plan(plan, "sampling", kNames));
   return plan;
 }
 
@@ -55,14 +144,21 @@ v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model
   return event;
 }
 
-v1::ChatEvent encode_delta(std::string reasoning, std::string content) {
+v1::ChatEvent encode_delta(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
   v1::ChatEvent event;
   event.mutable_delta()->set_reasoning(std::move(reasoning));
   event.mutable_delta()->set_content(std::move(content));
+  for (ToolCallDelta& piece : tool_calls) {
+    auto* to = event.mutable_delta()->add_tool_calls();
+    to->set_index(piece.index);
+    to->set_id(std::move(piece.id));
+    to->set_name(std::move(piece.name));
+    to->set_arguments(std::move(piece.arguments));
+  }
   return event;
 }
 
-v1::ChatEvent encode_finished(const AnswerEnd& end) {
+v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier) {
   v1::ChatEvent event;
   auto* finished = event.mutable_finished();
   finished->set_finish_reason(end.finish_reason);
@@ -77,6 +173,7 @@ v1::ChatEvent encode_finished(const AnswerEnd& end) {
   cost->set_band(end.settlement.band);
   cost->set_price_version(end.settlement.price_version);
   finished->set_receipt(end.settlement.receipt);
+  finished->set_service_tier(std::string(tier_name(tier)));
   return event;
 }
 
@@ -85,7 +182,54 @@ bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next) {
   if (last.ByteSizeLong() + next.ByteSizeLong() > kEventBytesMax) return false;
   *last.mutable_delta()->mutable_reasoning() += next.delta().reasoning();
   *last.mutable_delta()->mutable_content() += next.delta().content();
+  auto& calls = *last.mutable_delta()->mutable_tool_calls();
+  for (v1::ToolCallDelta& piece : *next.mutable_delta()->mutable_tool_calls()) {
+    if (!calls.empty() && calls.rbegin()->index() == piece.index()) {
+      *calls.rbegin()->mutable_arguments() += piece.arguments();
+    } else {
+      *calls.Add() = std::move(piece);
+    }
+  }
   return true;
+}
+
+void append_event(std::string& out, const v1::ChatEvent& event) {
+  append_length(out, event.ByteSizeLong());
+  event.AppendToString(&out);
+}
+
+/// The code as a byte, then reason, field and message, each on a line of its own but the last.
+void append_failure(std::string& out, const Error& error) {
+  std::string text(1, static_cast<char>(error.code));
+  text += error.reason + '\n' + error.field + '\n' + error.message;
+  append_length(out, text.size() | kFailureBit);
+  out += text;
+}
+
+Result<KeptChat> read_kept(std::string_view bytes) {
+  const auto bad = [] {
+    return fail(Code::kDataLoss, "bad_answer", "the stored answer is not one this gateway can read");
+  };
+  KeptChat kept;
+  while (!bytes.empty()) {
+    if (bytes.size() < kLengthBytes || !kept.end) return bad();  // nothing comes after an end
+    std::size_t size = 0;
+    for (const char byte : bytes.substr(0, kLengthBytes)) size = (size << 8) | static_cast<unsigned char>(byte);
+    const bool is_failure = (size & kFailureBit) != 0;
+    size &= ~kFailureBit;
+    bytes.remove_prefix(kLengthBytes);
+    if (bytes.size() < size) return bad();
+    const std::string_view one = bytes.substr(0, size);
+    bytes.remove_prefix(size);
+    if (is_failure) {
+      auto error = read_failure(one);
+      if (!error) return bad();
+      kept.end = fail(*std::move(error));
+    } else if (!kept.events.emplace_back().ParseFromArray(one.data(), static_cast<int>(one.size()))) {
+      return bad();
+    }
+  }
+  return kept;
 }
 
 Error public_error(const Refusal& refusal) {

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "gateway/core/api_error.h"
 #include "gateway/core/plan.h"
 #include "gateway/dispatch/answer_sink.h"
@@ -13,12 +17,24 @@ Result<Plan> decode_chat(v1::ChatRequest request);
 
 v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model, const WorkerFacts& worker,
                               const TokenUsage& usage);
-v1::ChatEvent encode_delta(std::string reasoning, std::string content);
-v1::ChatEvent encode_finished(const AnswerEnd& end);
+v1::ChatEvent encode_delta(std::string reasoning, std::string content, ToolCallDeltas tool_calls = {});
+v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier);
 
 /// Two deltas become one while a slow client has not read the first. False for other events, and when the sum would
 /// not fit a message.
 bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next);
+
+/// An answer as it is kept for a repeat of its request.
+struct KeptChat {
+  std::vector<v1::ChatEvent> events;
+  Status end;  ///< what came after the events
+};
+/// Events behind their lengths.
+void append_event(std::string& out, const v1::ChatEvent& event);
+/// The end of an answer that failed after its first event.
+void append_failure(std::string& out, const Error& error);
+/// Fails: data_loss/bad_answer for anything that the two do not make.
+Result<KeptChat> read_kept(std::string_view bytes);
 
 /// The status a client gets: an error of our own making loses its words, as over HTTP.
 Error public_error(const Refusal& refusal);

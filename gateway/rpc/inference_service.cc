@@ -3,22 +3,28 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/rpc/auth_gate.h"
-#include "base/rpc/stream_writer.h"
+#include "base/rpc/unary_host.h"
+#include "gateway/core/trace_context.h"
 #include "gateway/rpc/chat_codec.h"
+#include "gateway/rpc/grpc_sink.h"
 
 namespace tidegate::gateway {
 namespace {
 
 constexpr std::string_view kSurface = "grpc.chat";
 constexpr std::size_t kEventsWaitingMax = 64;
-
-using Writer = rpc::StreamWriter<v1::ChatEvent>;
+/// Of a call without a deadline: more than any request may live.
+constexpr Duration kBudgetMost = std::chrono::hours(24);
+constexpr const char* kIdempotencyField = "idempotency-key";
+/// Before what a request brings: the same bytes sent elsewhere are another request.
+constexpr std::string_view kPath = "/tidegate.v1.Inference/Chat\n";
 
 /// "ipv4:203.0.113.7:4711" and "ipv6:%5B2001:db8::1%5D:4711", as gRPC names peers, to what comes before the port; ""
 /// for every other kind.
@@ -31,44 +37,6 @@ std::string peer_address(const std::string& peer) {
   return address;
 }
 
-/// The gRPC way of answering: events in order, then the status.
-class GrpcSink final : public AnswerSink {
- public:
-  GrpcSink(Writer& writer, RequestId request, std::string model)
-      : writer_(writer), request_(request), model_(std::move(model)) {}
-
-  void on_admitted(std::string_view) override {}
-  void on_dispatched(const WorkerFacts& worker) override { worker_ = worker; }
-  void on_accepted(const TokenUsage& usage) override {
-    // A failed push shows again at the next delivery. A retry does not announce itself twice.
-    if (!std::exchange(is_announced_, true)) (void)writer_.push(encode_accepted(request_, model_, worker_, usage));
-  }
-  awaitable<Status> deliver(std::string reasoning, std::string content) override {
-    co_return writer_.push(encode_delta(std::move(reasoning), std::move(content)));
-  }
-  /// HTTP/2 pings keep the connection awake.
-  awaitable<Status> keep_alive() override { co_return Status(); }
-  awaitable<Status> finish(AnswerEnd end) override {
-    if (!end.reasoning.empty() || !end.content.empty()) {
-      if (Status pushed = writer_.push(encode_delta(std::move(end.reasoning), std::move(end.content))); !pushed) co_return pushed;
-    }
-    Status pushed = writer_.push(encode_finished(end));
-    writer_.finish({});
-    co_return pushed;
-  }
-  awaitable<Status> refuse(Refusal refusal) override {
-    writer_.finish(fail(public_error(refusal)));
-    co_return Status();
-  }
-
- private:
-  Writer& writer_;
-  RequestId request_;
-  std::string model_;
-  WorkerFacts worker_;
-  bool is_announced_ = false;
-};
-
 }  // namespace
 
 /// One Chat call. The reactor's end is told to the lane through a weak pointer: the call may be over by then.
@@ -77,11 +45,48 @@ struct InferenceService::Call {
   RequestId request;
   std::string token;
   KeyUse use;
+  std::string traceparent;  ///< as the caller sent it; "" = none
   v1::ChatRequest message;
   Mono received;
-  std::optional<Writer> writer;
+  Duration budget{};  ///< the call's own deadline
+  bool is_return = false;
+  std::optional<std::string> idempotency_key;  ///< "" when it was sent more than once
+  std::optional<ChatWriter> writer;
   FlowInbox* inbox = nullptr;  ///< on the lane, while the driver lives
+  AnswerTap* tap = nullptr;    ///< on the lane, while the answer is kept
   bool is_gone = false;        ///< on the lane
+
+  void tell_gone() {
+    const bool is_wanted = tap != nullptr && tap->outlives_client();
+    if (is_gone && inbox != nullptr && !is_wanted) inbox->on_client_gone();
+  }
+};
+
+/// A Chat call with an Idempotency-Key.
+class InferenceService::KeyedCall final : public KeyedExchange {
+ public:
+  explicit KeyedCall(Call& call) : call_(call), content_(std::string(kPath) + call.message.SerializeAsString()) {}
+  std::string_view key() const override { return *call_.idempotency_key; }
+  std::string content() const override { return content_; }
+  void set_tap(AnswerTap* tap) override { call_.tap = tap; }
+  awaitable<Status> replay(StoredAnswer answer) override {
+    auto kept = read_kept(answer.body);
+    call_.writer->add_initial(answer.headers);
+    if (!kept) {
+      call_.writer->finish(fail(public_error(Refusal(std::move(kept).error()))));
+      co_return Status();
+    }
+    for (v1::ChatEvent& event : kept->events) {
+      Status pushed = call_.writer->push(std::move(event));
+      if (!pushed) co_return pushed;
+    }
+    call_.writer->finish(kept->end);
+    co_return Status();
+  }
+
+ private:
+  Call& call_;
+  const std::string content_;
 };
 
 InferenceService::InferenceService(const Principals& principals, IdSource& ids, const Clock& clock,
@@ -107,9 +112,19 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
   call->request = RequestId{ids_.next()};
   call->token = rpc::bearer_token(*context);
   call->use = use_of(*context, KeyScope::kChat);
+  if (context->client_metadata().count("traceparent") == 1) {
+    const grpc::string_ref sent = context->client_metadata().find("traceparent")->second;
+    call->traceparent.assign(sent.data(), sent.size());
+  }
   call->message = *request;
   call->received = clock_.mono();
-  context->AddInitialMetadata("x-request-id", call->request.to_string());
+  call->budget = rpc::deadline_of(*context, kBudgetMost).remaining(call->received);
+  // Set by gRPC itself when it tries again what was refused.
+  call->is_return = context->client_metadata().contains("grpc-previous-rpc-attempts");
+  if (const auto sent = context->client_metadata().count(kIdempotencyField); sent > 0) {
+    const auto& value = context->client_metadata().find(kIdempotencyField)->second;
+    call->idempotency_key = sent == 1 ? std::string(value.data(), value.size()) : std::string();
+  }
 
   rpc::WriterOptions<v1::ChatEvent> options;
   options.queue_max = kEventsWaitingMax;
@@ -119,11 +134,11 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
       const auto ended = weak.lock();
       if (!ended) return;
       ended->is_gone = true;
-      if (ended->inbox != nullptr) ended->inbox->on_client_gone();
+      ended->tell_gone();
     });
   };
   // Keys are checked on the lane, like over HTTP; the stream itself is open to everybody.
-  call->writer.emplace(Writer::open(context, rpc::AuthGate::open(), std::move(options)));
+  call->writer.emplace(ChatWriter::open(context, rpc::AuthGate::open(), std::move(options)));
   auto* reactor = call->writer->reactor();
   const Executor executor = call->lane->executor;
   asio::co_spawn(executor, serve(std::move(call)), asio::detached);
@@ -131,31 +146,77 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
 }
 
 awaitable<void> InferenceService::serve(std::shared_ptr<Call> call) {
-  Serving& serving = *call->lane->serving;
   auto principal = principals_.authenticate(call->token, call->use);
   if (!principal) {
-    count_refusal(serving, *call, principal.error());
-    call->writer->finish(fail(std::move(principal).error()));
-    co_return;
+    refuse(*call, Refusal(std::move(principal).error()));
+  } else if (call->idempotency_key) {
+    co_await chat_once(call, *std::move(principal));
+  } else {
+    co_await chat(call, *std::move(principal), nullptr);
   }
+}
+
+awaitable<void> InferenceService::chat(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal,
+                                       ChargeFence* fence) {
   auto plan = decode_chat(std::move(call->message));
   if (!plan) {
-    count_refusal(serving, *call, plan.error());
-    call->writer->finish(fail(std::move(plan).error()));
+    refuse(*call, Refusal(std::move(plan).error()));
     co_return;
   }
-  GrpcSink sink(*call->writer, call->request, plan->model);
+  TraceContext trace = join_trace(call->traceparent, call->request);
+  GrpcHead head;
+  head.request = call->request;
+  head.traceparent = std::move(trace.traceparent);
+  head.model = plan->model;
+  head.tier = grant_tier(plan->tier, principal->tier_max);
+  GrpcSink sink(*call->writer, std::move(head), call->tap);
   RequestContext context;
   context.request = call->request;
+  context.trace_id = std::move(trace.trace_id);
   context.surface = kSurface;
-  context.principal = *std::move(principal);
+  context.principal = std::move(principal);
   context.plan = *std::move(plan);
   context.received = call->received;
-  RequestDriver driver(serving, std::move(context), sink, call->lane->executor);
+  context.budget = call->budget;
+  context.is_return = call->is_return;
+  context.fence = fence;
+  RequestDriver driver(*call->lane->serving, std::move(context), sink, call->lane->executor);
   call->inbox = &driver.inbox();
-  if (call->is_gone) call->inbox->on_client_gone();
+  call->tell_gone();
   co_await driver.run();
   call->inbox = nullptr;
+}
+
+awaitable<void> InferenceService::chat_once(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal) {
+  IdempotencyDesk* desk = call->lane->desk;
+  if (desk == nullptr) {
+    refuse(*call, Refusal(Error(Code::kUnimplemented, "unsupported_parameter",
+                                "This installation keeps no answers, so it takes no Idempotency-Key: leave it out.",
+                                kIdempotencyHeader)));
+    co_return;
+  }
+  KeyedCall keyed(*call);
+  const IdempotencyDesk::Work work = [this, &call, &principal](ChargeFence* fence) {
+    return chat(call, principal, fence);
+  };
+  std::string key_text = call->token;
+  auto served = co_await desk->serve(keyed, *principal, std::move(key_text), call->request, work);
+  switch (served.how) {
+    case IdempotencyDesk::How::kRun: break;
+    case IdempotencyDesk::How::kReplayed:
+      call->lane->serving->metrics.requests("", kSurface, served.status).add();
+      break;
+    case IdempotencyDesk::How::kRefused: refuse(*call, std::move(served.refusal)); break;
+  }
+}
+
+void InferenceService::refuse(Call& call, const Refusal& refusal) {
+  count_refusal(*call.lane->serving, call, refusal.error);
+  rpc::Metadata fields;
+  fields.emplace_back("x-request-id", call.request.to_string());
+  fields.emplace_back("traceparent", join_trace(call.traceparent, call.request).traceparent);
+  call.writer->add_initial(fields);
+  call.writer->finish(fail(public_error(refusal)), refusal_metadata(refusal));
 }
 
 void InferenceService::count_refusal(Serving& serving, const Call& call, const Error& error) {

@@ -10,6 +10,7 @@
 #include "base/core/ids.h"
 #include "gateway/core/client_address.h"
 #include "gateway/dispatch/request_driver.h"
+#include "gateway/http/idempotency_desk.h"
 #include "gateway/ports.h"
 #include "tidegate/v1/inference.grpc.pb.h"
 
@@ -19,11 +20,13 @@ namespace tidegate::gateway {
 struct ServingLane {
   Serving* serving = nullptr;
   Executor executor;
+  IdempotencyDesk* desk = nullptr;  ///< null: requests with an Idempotency-Key are refused
 };
 
 /// The public API over gRPC, with the same plan, flow, money and errors as over HTTP. Keys travel as metadata
-/// `authorization: Bearer tgk_...`; `x-request-id` comes back as initial metadata. Calls are handed to the io threads
-/// in turn; gRPC's own threads only copy and post.
+/// `authorization: Bearer tgk_...`, Idempotency-Keys as `idempotency-key`; what HTTP says in headers comes back as initial
+/// metadata, and of a refusal `retry-after-ms` as trailing metadata. Calls are handed to the io threads in turn; gRPC's
+/// own threads only copy and post.
 class InferenceService final : public v1::Inference::CallbackService {
  public:
   /// All references outlive the server that runs this service.
@@ -42,8 +45,15 @@ class InferenceService final : public v1::Inference::CallbackService {
 
  private:
   struct Call;
+  class KeyedCall;
   const ServingLane& next_lane();
   awaitable<void> serve(std::shared_ptr<Call> call);
+  /// From a request to the last event of its answer. `call` and the principal are shared with gRPC's threads and the key
+  /// cache.
+  awaitable<void> chat(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal, ChargeFence* fence);
+  /// The same for a request with an Idempotency-Key: once for all its repeats.
+  awaitable<void> chat_once(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal);
+  void refuse(Call& call, const Refusal& refusal);
   void count_refusal(Serving& serving, const Call& call, const Error& error);
   Result<v1::ListModelsResponse> list(const Serving& serving, const std::string& token, const KeyUse& use) const;
   KeyUse use_of(const grpc::ServerContextBase& context, KeyScope scope) const;

@@ -3,7 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "base/core/deadline.h"
 #include "base/core/result.h"
+#include "scheduler/core/fleet_callers.h"
 #include "scheduler/core/fleet_types.h"
 
 /// What the scheduler needs from outside. Implementations: drivers/local, adapters/; fakes in tests/support/scheduler.
@@ -35,6 +37,15 @@ class DeploymentStore {
   virtual Result<Deployment> put(const Deployment& deployment, Term term) = 0;
   /// Fails: not_found/unknown_deployment, failed_precondition/not_leader.
   virtual Status remove(const std::string& name, Term term) = 0;
+};
+
+/// Who a bearer token stands for, as billing knows. Thread-safe; blocks until the deadline at most.
+class CallerDirectory {
+ public:
+  virtual ~CallerDirectory() = default;
+  /// Fails: unauthenticated/bad_token, permission_denied/... (known, without a role), and unavailable/callers_unknown
+  /// when it cannot be found out: then nobody is let in.
+  virtual Result<FleetCaller> who_is(const std::string& token, Deadline deadline) = 0;
 };
 
 }  // namespace tidegate::scheduler

@@ -30,7 +30,7 @@ Result<T> FleetAdminService::ask(Fn fn) {
 
 FleetAdminService::Reactor* FleetAdminService::ListModels(Call* call, const v1::ListCatalogueRequest*,
                                                           v1::ListCatalogueResponse* response) {
-  return host_.serve(call, response, [this](const rpc::ServerCall&) -> Result<v1::ListCatalogueResponse> {
+  return host_.serve(call, response, [this](const FleetCall&) -> Result<v1::ListCatalogueResponse> {
     v1::ListCatalogueResponse out;
     for (const auto& [name, model] : catalogue_.models()) *out.add_models() = to_message(model);
     return out;
@@ -39,7 +39,7 @@ FleetAdminService::Reactor* FleetAdminService::ListModels(Call* call, const v1::
 
 FleetAdminService::Reactor* FleetAdminService::ListDeployments(Call* call, const v1::ListDeploymentsRequest*,
                                                                v1::ListDeploymentsResponse* response) {
-  return host_.serve(call, response, [this](const rpc::ServerCall&) -> Result<v1::ListDeploymentsResponse> {
+  return host_.serve(call, response, [this](const FleetCall&) -> Result<v1::ListDeploymentsResponse> {
     return ask<v1::ListDeploymentsResponse>([](const Fleet& fleet) {
       v1::ListDeploymentsResponse out;
       out.set_term(*fleet.term());
@@ -60,11 +60,13 @@ FleetAdminService::Reactor* FleetAdminService::ListDeployments(Call* call, const
 }
 
 FleetAdminService::Reactor* FleetAdminService::ApplyDeployment(Call* call, const v1::Deployment* request, v1::Deployment* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall&) -> Result<v1::Deployment> {
+  return host_.serve(call, response, [this, request](const FleetCall& c) -> Result<v1::Deployment> {
     const Deployment wanted = read_deployment(*request);
     TG_TRY(check_deployment(wanted, catalogue_));
     TG_ASSIGN(const Term term, ask<Term>([](const Fleet& fleet) { return *fleet.term(); }));
     TG_ASSIGN(const Deployment saved, store_.put(wanted, term));
+    log_.info("fleet_changed", {kv("actor", c.caller().actor), kv("change", "apply"), kv("deployment", saved.name),
+                                kv("model", saved.model), kv("replicas", saved.replicas), kv("term", term)});
     auto apply = [this, saved] { control_.set_deployment(saved); };
     asio::post(control_.executor(), std::move(apply));
     return ask<v1::Deployment>([saved](const Fleet& fleet) { return to_message(saved, fleet.status_of(saved.name)); });
@@ -73,9 +75,11 @@ FleetAdminService::Reactor* FleetAdminService::ApplyDeployment(Call* call, const
 
 FleetAdminService::Reactor* FleetAdminService::DeleteDeployment(Call* call, const v1::DeleteDeploymentRequest* request,
                                                                 v1::DeleteDeploymentResponse* response) {
-  return host_.serve(call, response, [this, request](const rpc::ServerCall&) -> Result<v1::DeleteDeploymentResponse> {
+  return host_.serve(call, response, [this, request](const FleetCall& c) -> Result<v1::DeleteDeploymentResponse> {
     TG_ASSIGN(const Term term, ask<Term>([](const Fleet& fleet) { return *fleet.term(); }));
     TG_TRY(store_.remove(request->name(), term));
+    log_.info("fleet_changed", {kv("actor", c.caller().actor), kv("change", "delete"),
+                                kv("deployment", request->name()), kv("term", term)});
     auto apply = [this, name = request->name()] { control_.remove_deployment(name); };
     asio::post(control_.executor(), std::move(apply));
     return v1::DeleteDeploymentResponse();
@@ -84,7 +88,7 @@ FleetAdminService::Reactor* FleetAdminService::DeleteDeployment(Call* call, cons
 
 FleetAdminService::Reactor* FleetAdminService::ListWorkers(Call* call, const v1::ListWorkersRequest*,
                                                            v1::ListWorkersResponse* response) {
-  return host_.serve(call, response, [this](const rpc::ServerCall&) -> Result<v1::ListWorkersResponse> {
+  return host_.serve(call, response, [this](const FleetCall&) -> Result<v1::ListWorkersResponse> {
     return ask<v1::ListWorkersResponse>([this](const Fleet& fleet) {
       v1::ListWorkersResponse out;
       for (const auto& [id, worker] : fleet.workers().workers()) {

@@ -1,19 +1,19 @@
 #pragma once
 
-#include "base/rpc/unary_host.h"
 #include "scheduler/control/fleet_control.h"
 #include "scheduler/core/ports.h"
+#include "scheduler/rpc/fleet_admin_host.h"
 #include "tidegate/v1/fleet.grpc.pb.h"
 
 namespace tidegate::scheduler {
 
 /// What people and the command line call; see proto/tidegate/v1/fleet.proto. Reads run on the control's executor, writes
-/// on a thread that may wait for the database and then tell the control.
+/// on a thread that may wait for the database and then tell the control. Every change is in the log with its actor.
 class FleetAdminService final : public v1::FleetAdmin::CallbackService {
  public:
   FleetAdminService(FleetControl& control, const Catalogue& catalogue, DeploymentStore& store, const Clock& clock,
-                    rpc::WorkPool& workers, rpc::AuthGate gate)
-      : control_(control), catalogue_(catalogue), store_(store), clock_(clock), host_(workers, std::move(gate)) {}
+                    Log& log, FleetAdminHost& host)
+      : control_(control), catalogue_(catalogue), store_(store), clock_(clock), log_(log), host_(host) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -33,7 +33,8 @@ class FleetAdminService final : public v1::FleetAdmin::CallbackService {
   const Catalogue& catalogue_;
   DeploymentStore& store_;
   const Clock& clock_;
-  rpc::UnaryHost host_;
+  Log& log_;
+  FleetAdminHost& host_;
 };
 
 }  // namespace tidegate::scheduler

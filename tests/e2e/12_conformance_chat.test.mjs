@@ -170,10 +170,17 @@ test('chat: what would change the answer is refused by name, never dropped', asy
   }
 });
 
-test('chat: every level of reasoning_effort is a hint, and thinking cannot be switched off unnoticed', async () => {
-  await accepts(...['minimal', 'low', 'medium', 'high', 'xhigh', 'max'].map((reasoning_effort) => ({ reasoning_effort })), { thinking: { type: 'enabled' } });
-  assert.equal((await refused({ thinking: { type: 'disabled' } })).param, 'thinking');
-  assert.equal((await refused({ reasoning_effort: 'none' })).param, 'reasoning_effort');
+test('chat: every level of reasoning_effort but none is a hint, and thinking can be switched off', async () => {
+  await accepts(...['minimal', 'low', 'medium', 'high', 'xhigh', 'max', 'ultra'].map((reasoning_effort) => ({ reasoning_effort })), { thinking: { type: 'enabled' } });
+  for (const off of [{ thinking: { type: 'disabled' } }, { reasoning_effort: 'none' }]) {
+    const { choices, usage } = await answer('/v1/chat/completions', ask({ ...off, max_tokens: 8 }));
+    assert.ok(!choices[0].message.reasoning_content, JSON.stringify(choices));
+    assert.equal(usage.completion_tokens_details.reasoning_tokens, 0);
+    assert.ok(usage.completion_tokens > 0);
+  }
+  assert.equal((await refused({ thinking: { type: 'sometimes' } })).param, 'thinking.type');
+  assert.equal((await refused({ reasoning_effort: 'endless' })).param, 'reasoning_effort');
+  assert.equal((await refused({ reasoning_effort: 'none', thinking: { type: 'enabled' } })).param, 'reasoning_effort');
 });
 
 test('chat: numbers of the wrong type are refused with the field', async () => {
@@ -207,9 +214,11 @@ test('chat: text of every plane is taken, and what comes back is well formed', a
   }
 });
 
-test('chat: the end user that a request names may be 256 bytes and no more', async () => {
-  await accepts({ user: 'u'.repeat(256) });
-  assert.equal((await refused({ user: 'u'.repeat(257) })).param, 'user');
+test('chat: the end user that a request names, by any of its names, may be 512 bytes and no more', async () => {
+  for (const name of ['user', 'user_id', 'safety_identifier']) {
+    await accepts({ [name]: 'u'.repeat(512) });
+    assert.equal((await refused({ [name]: 'u'.repeat(513) })).param, name);
+  }
 });
 
 test('chat: openai-node reads the whole of it', async () => {

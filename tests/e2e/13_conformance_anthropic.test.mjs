@@ -112,8 +112,14 @@ test('anthropic: what its clients always send is accepted', async () => {
     { thinking: { type: 'enabled', budget_tokens: 1024 } }, { thinking: { type: 'adaptive' } }, { output_config: { effort: 'high' } }, { top_k: 40 }, { whatever: 1 });
 });
 
+test('anthropic: thinking can be switched off', async () => {
+  const body = await ask({ thinking: { type: 'disabled' }, max_tokens: 8 });
+  assert.ok(body.content.every(({ type }) => type === 'text'), JSON.stringify(body.content));
+  assert.equal(body.usage.output_tokens_details.thinking_tokens, 0);
+});
+
 test('anthropic: what cannot be kept is refused by name, in its own shape', async () => {
-  for (const [field, extra] of [['thinking.type', { thinking: { type: 'disabled' } }], ['mcp_servers', { mcp_servers: [{ type: 'url', url: 'http://x' }] }],
+  for (const [field, extra] of [['thinking.type', { thinking: { type: 'sometimes' } }], ['mcp_servers', { mcp_servers: [{ type: 'url', url: 'http://x' }] }],
     ['inference_geo', { inference_geo: 'eu' }], ['container', { container: 'c_1' }]]) {
     const error = await refusal(askMessages(extra), 400);
     assert.deepEqual([error.type, error.details.param], ['invalid_request_error', field]);
@@ -156,6 +162,20 @@ test('anthropic: statuses have its types', async () => {
   const cases = [[401, 'authentication_error', askMessages(), { key: 'nonsense' }], [402, 'billing_error', askMessages(), { key: secret }], [404, 'not_found_error', askMessages({ model: 'x' }), {}],
     [400, 'invalid_request_error', '{', {}], [404, 'not_found_error', askMessages(), { path: '/v1/messages/batches' }]];
   for (const [status, type, body, options] of cases) assert.equal((await refusal(body, status, options)).type, type);
+});
+
+test('anthropic: models are a list of their own, which its client pages through, and one by its id', async () => {
+  const client = new Anthropic({ apiKey: stack.apiKey, baseURL: `${stack.origin}/anthropic`, maxRetries: 0 });
+  const ids = [];
+  for await (const model of client.models.list({ limit: 1 })) ids.push(model.id);
+  assert.ok(ids.includes(kModel));
+  assert.deepEqual(ids, [...ids].sort());
+  const list = await client.models.list();
+  assert.deepEqual([list.has_more, list.first_id, list.last_id], [false, ids[0], ids.at(-1)]);
+  const model = await client.models.retrieve(kModel);
+  assert.deepEqual([model.type, model.id], ['model', kModel]);
+  assert.ok(Date.parse(model.created_at) > 0 && model.display_name);
+  await assert.rejects(client.models.retrieve('no-such'), Anthropic.NotFoundError);
 });
 
 test('anthropic: count_tokens is a 404 that says why, on every mount', async () => {

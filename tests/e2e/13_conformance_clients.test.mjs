@@ -136,11 +136,11 @@ test('clients: an empty wallet, an unknown model and a wrong field are tried onc
   }
 });
 
-test('clients: a reused Idempotency-Key is 422 and tried once', async () => {
+test('clients: a reused Idempotency-Key is 400 and tried once', async () => {
   const headers = { 'Idempotency-Key': randomUUID() };
   await answer('/v1/chat/completions', ask({ max_tokens: 1 }), { headers });
   const fetcher = counted();
-  await assert.rejects(clients({ fetcher }).openai.chat.completions.create(ask({ max_tokens: 2 }), { headers }), OpenAI.UnprocessableEntityError);
+  await assert.rejects(clients({ fetcher }).openai.chat.completions.create(ask({ max_tokens: 2 }), { headers }), OpenAI.BadRequestError);
   assert.equal(fetcher.calls, 1);
 });
 

@@ -55,8 +55,17 @@ test('deepseek: a prefix streams like any other answer', async () => {
 
 test('deepseek: a prefix anywhere but on the last turn of the assistant is refused with its place', async () => {
   for (const wrong of [[begun, ...messages], [{ ...messages[0], prefix: true }]]) {
-    assert.equal((await refusal('/beta/chat/completions', ask({ messages: wrong }), 400)).param, 'messages[0].prefix');
+    assert.equal((await refusal('/beta/chat/completions', ask({ messages: wrong }), 422)).param, 'messages[0].prefix');
   }
+});
+
+test('deepseek: a wrong parameter is 422 on the beta mount, and 400 on the others', async () => {
+  for (const [change, param] of [[{ temperature: 9 }, 'temperature'], [{ model: 1 }, 'model'], [{ messages: undefined }, 'messages']]) {
+    const error = await refusal('/beta/chat/completions', ask(change), 422);
+    assert.deepEqual([error.type, error.code, error.param], ['invalid_request_error', 'invalid_parameter', param]);
+    for (const mount of ['/v1', '']) assert.equal((await refusal(`${mount}/chat/completions`, ask(change), 400)).param, param);
+  }
+  assert.equal((await refusal('/beta/chat/completions', ask({ logit_bias: { 1: 1 } }), 400)).code, 'unsupported_parameter');
 });
 
 test('deepseek: the cache split of usage adds up to the prompt', async () => {

@@ -62,6 +62,8 @@ test('http: HEAD is refused, and the connection ends so that no client misreads 
   assert.equal(statusOf(text), 405);
   assert.match(text, /\r\nconnection: close\r\n/i);
   assert.match(text, /\r\nallow: [A-Z, ]*GET/i);
+  assert.match(text, /\r\nx-request-id: [0-9a-f]{8}-[0-9a-f]{4}-7/i);
+  assert.equal(bodyOf(text), '', 'a body behind HEAD would be read as the next answer');
 });
 
 test('http: a media type but JSON is 415, JSON with a charset is taken', async () => {
@@ -69,6 +71,8 @@ test('http: a media type but JSON is 415, JSON with a charset is taken', async (
     const seen = await exchange(`${stack.origin}/v1/chat/completions`, { key: stack.apiKey, body: ask(), headers: { 'Content-Type': type } });
     assert.equal(seen.status, 415, type);
     assert.equal(jsonOf(seen).error.code, 'unsupported_media_type');
+    assert.match(seen.headers['x-request-id'], /^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+    assert.equal(seen.headers['x-should-retry'], 'false');
   }
   for (const type of ['application/json; charset=utf-8', 'Application/JSON', 'application/json;charset=UTF-8']) {
     assert.equal((await post('/v1/chat/completions', ask({ max_tokens: 1 }), { headers: { 'Content-Type': type } })).status, 200, type);
@@ -152,6 +156,21 @@ test('http: every answer has its id, ascending in time, and no limit has a heade
   }
 });
 
+test('http: headers say whose trace it is, how long the price lasts and how long the request waited', async () => {
+  const trace = '0af7651916cd43dd8448eb211c80319c';
+  const response = await post('/v1/chat/completions', ask({ max_tokens: 1 }), { headers: { traceparent: `00-${trace}-b7ad6b7169203331-01` } });
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get('traceparent'), new RegExp(`^00-${trace}-(?!b7ad6b7169203331)[0-9a-f]{16}-01$`));
+  assert.ok(Number.isInteger(Number(response.headers.get('x-tidegate-queue-ms') ?? 'absent')));
+  const until = response.headers.get('x-tidegate-price-until');
+  const { pricing } = await (await get(`/v1/models/${kModel}`)).json();
+  if (pricing.until !== null) assert.ok(Date.parse(until) > Date.now() - 60_000, until);
+  else assert.equal(until, null);
+  for (const own of [await post('/v1/chat/completions', '{', { headers: { traceparent: 'nonsense' } }), await get('/v1/models')]) {
+    assert.match(own.headers.get('traceparent'), new RegExp(`^00-${own.headers.get('x-request-id').replaceAll('-', '')}-[0-9a-f]{16}-00$`));
+  }
+});
+
 test('http: models are a list with four members each, only those the key may call, one by its id', async () => {
   const list = await (await get('/v1/models')).json();
   assert.equal(list.object, 'list');
@@ -191,10 +210,11 @@ test('http: an Idempotency-Key answers once, in every dialect, and its repeats s
     ['/v1/chat/completions', ask({ max_tokens: 2, stream: true })]]) {
     const headers = { 'Idempotency-Key': randomUUID() };
     const first = await post(path, body, { headers });
+    const text = await first.text();  // to its end: until then a repeat hears that it is under way
     const again = await post(path, body, { headers });
     assert.equal(first.status, 200);
     assert.equal(again.status, 200);
-    assert.equal(await again.text(), await first.text(), path);
+    assert.equal(await again.text(), text, path);
     assert.equal(first.headers.get('idempotent-replayed'), null);
     assert.equal(again.headers.get('idempotent-replayed'), 'true');
     assert.equal(again.headers.get('x-request-id'), first.headers.get('x-request-id'));
@@ -205,8 +225,8 @@ test('http: an Idempotency-Key for another body is refused, and so is one that i
   const headers = { 'Idempotency-Key': randomUUID() };
   await answer('/v1/chat/completions', ask({ max_tokens: 1 }), { headers });
   const reused = await post('/v1/chat/completions', ask({ max_tokens: 2 }), { headers });
-  assert.equal(reused.status, 422);
-  assert.equal((await errorOf(reused)).code, 'idempotency_key_reused');
+  assert.equal(reused.status, 400);
+  assert.equal((await errorOf(reused)).code, 'idempotency_mismatch');
   for (const key of ['', 'k'.repeat(256), 'a b']) {
     const response = await post('/v1/chat/completions', ask({ max_tokens: 1 }), { headers: { 'Idempotency-Key': key } });
     assert.equal(response.status, 400, JSON.stringify(key));

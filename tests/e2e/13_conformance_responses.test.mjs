@@ -99,6 +99,12 @@ test('responses: what is not served is refused by name, what asks for nothing is
   }
 });
 
+test('responses: thinking can be switched off', async () => {
+  const body = await ask({ reasoning: { effort: 'none' }, max_output_tokens: 8 });
+  assert.ok(body.output.every(({ type }) => type === 'message'), JSON.stringify(body.output));
+  assert.equal(body.usage.output_tokens_details.reasoning_tokens, 0);
+});
+
 test('responses: errors name its own fields', async () => {
   assert.equal((await refused({ input: '月'.repeat(20_000) })).param, 'input');
   assert.equal((await refused({ max_output_tokens: 0 })).param, 'max_output_tokens');

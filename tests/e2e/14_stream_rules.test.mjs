@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { generation, wholeRules } from './generations.mjs';
 import { random } from './load.mjs';
+import { pause } from './pace.mjs';
 import { allUsage, settled, stack, until } from './stack.mjs';
 import { customer } from './tenants.mjs';
 import { exchange, jsonOf } from './wire.mjs';
@@ -14,7 +15,6 @@ const kClients = Number(process.env.TIDEGATE_CLIENTS ?? 12);
 const kContext = 1024;
 const kModel = 'tang-moe';
 const seed = Number(process.env.TIDEGATE_SEED ?? Date.now() % 1e6);
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** One request as its client behaves; resolves to { seen, rules, left }. */
 async function live(generated, secret, next) {

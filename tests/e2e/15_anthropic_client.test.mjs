@@ -132,8 +132,8 @@ test('errors raise the Anthropic client classes that fit', async () => {
   await assert.rejects(wrong({ temperature: 9 }), isBad('temperature'));
   await assert.rejects(wrong({ max_tokens: 0 }), isBad('max_tokens'));
   await assert.rejects(wrong({ stop_sequences: Array(17).fill('x') }), isBad('stop_sequences'));
-  await assert.rejects(wrong({ thinking: { type: 'disabled' } }), isBad('thinking.type'));
-  await assert.rejects(wrong({ tools: [{ name: 'f', input_schema: { type: 'object' } }] }), isBad('tools'));
+  await assert.rejects(wrong({ thinking: { type: 'sometimes' } }), isBad('thinking.type'));
+  await assert.rejects(wrong({ tools: [{ name: 'no name', input_schema: { type: 'object' } }] }), isBad('tools[0].name'));
   await assert.rejects(wrong({ messages: [{ role: 'user', content: [{ type: 'image', source: { type: 'url', url: 'http://x' } }] }] }), isBad('messages[0].content[0].type'));
   await assert.rejects(wrong({ messages: [{ role: 'user', content: '月'.repeat(20_000) }] }), isBad('messages'));
   await assert.rejects(anthropic().messages.countTokens({ model: 'tang-moe', messages: ask().messages }), (error) => error instanceof Anthropic.NotFoundError);
@@ -194,7 +194,7 @@ test('responses refuse by name whatever needs something kept, and what is not se
   await refused('previous_response_id', 'resp_1');
   await refused('conversation', 'conv_1');
   await refused('background', true);
-  await refused('tools', [{ type: 'function', name: 'f', parameters: {}, strict: true }]);
+  await assert.rejects(openai().responses.create(askResponses({ tools: [{ type: 'web_search' }] })), (error) => error.status === 400 && error.param === 'tools[0].type');
   await assert.rejects(openai().responses.create(askResponses({ input: '月'.repeat(20_000) })), (error) => error instanceof OpenAI.BadRequestError && error.param === 'input');
   await assert.rejects(openai().responses.create(askResponses({ max_output_tokens: 0 })), (error) => error.status === 400 && error.param === 'max_output_tokens');
 });

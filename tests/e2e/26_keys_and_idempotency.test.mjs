@@ -156,8 +156,8 @@ test('a key is for one request', async () => {
   const key = randomUUID();
   assert.equal((await once(secret, ask(), key)).status, 200);
   const other = await once(secret, ask({ max_tokens: 5 }), key);
-  assert.equal(other.status, 422);
-  assert.equal(other.code, 'idempotency_key_reused');
+  assert.equal(other.status, 400);
+  assert.equal(other.code, 'idempotency_mismatch');
   assert.equal(JSON.parse(other.text).error.param, 'Idempotency-Key');
   assert.equal((await once(secret, ask(), 'k'.repeat(256))).status, 400);
 });

@@ -169,9 +169,8 @@ test('a guard in a process of its own does the same', () => checkPolicy(gateways
 test('what was denied was not charged, and the books agree', async () => {
   const cut = await chat(gateways.rules, keys.denied, prompt, true);
   const id = cut.headers.get('x-request-id');
-  await settled(Object.values(gateways).map((gateway) => gateway.adminPort));
-  const rows = await allUsage('--tenant', tenants.denied);
-  const row = rows.find(({ event }) => event.request_id === id);
+  const row = await until('the cut answer to be billed', 20,
+    async () => (await allUsage('--tenant', tenants.denied)).find(({ event }) => event.request_id === id));
   assert.equal(row.event.finish_reason, 'content_filter');
   assert.equal(pico(row.event.amount), pico(cut.usage.cost_details.amount));
   const plain = await chat(gateways.rules, keys.plain, prompt, true);

@@ -134,7 +134,7 @@ test('certs mint, TLS, renewal under a running stream, and reloads that are all 
     fs.writeFileSync(file('public.key'), fs.readFileSync(file('worker.key')));
     const no = await reload(gateway);
     assert.equal(no.status, 409);
-    assert.match(no.text, /http\.tls_key_file.*is not the key of/);
+    assert.match(no.text, /(http|grpc)\.tls_key_file.*is not the key of/);
     assert.equal((await ask(gateway, '/v1/models')).status, 200);
     fs.writeFileSync(file('public.key'), key);
     assert.equal((await reload(gateway)).status, 200);

@@ -139,11 +139,40 @@ async function peak(secret, seconds) {
   }
 }
 
-/** Refusals of a gateway without room: 503 with whole seconds to wait. */
+/** Refusals of a gateway without room: 503 with whole seconds to wait. After much was promised that may be long. */
 function assertHonest(sample) {
   assert.ok(sample.status === 503 || sample.status === 429, JSON.stringify(sample));
-  assert.ok(Number.isInteger(sample.retryAfter) && sample.retryAfter >= 1 && sample.retryAfter <= 60, JSON.stringify(sample));
+  assert.ok(Number.isInteger(sample.retryAfter) && sample.retryAfter >= 1 && sample.retryAfter <= 3_600, JSON.stringify(sample));
 }
+
+// Before the flood, which leaves promises to many who never come back.
+test('who waits as long as Retry-After says is let in', async () => {
+  const { secret } = await customer('patient', { credit: '100' });
+  await known(secret, tight.baseUrl);
+  await peak(secret, 1); // so that the gateway knows how fast its pool is
+  const agent = keptAgent();
+  const once = () => exchange(`${tight.baseUrl}/chat/completions`, { key: secret, body: ask(), agent, signal: AbortSignal.timeout(60_000) });
+  const rounds = isProof ? 10 : 1;
+  let [waited, admitted] = [0, 0];
+  const told = [];
+  for (let round = 0; round < rounds; ++round) {
+    // Half a queue more than there is room for.
+    await Promise.all(Array.from({ length: kPlaces + kQueue + kQueue / 2 }, async () => {
+      const first = await once();
+      if (first.status === 200) return;
+      const retryAfter = Number(first.headers['retry-after']);
+      assertHonest({ status: first.status, retryAfter, code: jsonOf(first)?.error?.code });
+      told.push(retryAfter);
+      await pause(retryAfter * 1000);
+      waited += 1;
+      if ((await once()).status === 200) admitted += 1;
+    }));
+  }
+  agent.destroy();
+  console.log(`${waited} were refused, told to wait ${Math.min(...told)} to ${Math.max(...told)} s, and did: ${admitted} of them were let in`);
+  assert.ok(waited > 0, 'nobody was refused: nothing was shown');
+  assert.ok(admitted >= waited * (isProof ? 0.95 : 0.8), `${admitted} of ${waited}`);
+});
 
 test('at ten times the load the useful work stays, the rest is refused at once, and all is well when it ends', async () => {
   const { secret } = await customer('tenfold', { credit: '100' });
@@ -180,32 +209,4 @@ test('at ten times the load the useful work stays, the rest is refused at once, 
     return seen.status === 200 && seen.firstAt - seen.sentAt < 100 * kSlowness;
   });
   console.log(`without a wait again ${((now() - overAt) / 1000).toFixed(1)} s after the overload; ${await pace.prove()}`);
-});
-
-test('who waits as long as Retry-After says is let in', async () => {
-  const { secret } = await customer('patient', { credit: '100' });
-  await known(secret, tight.baseUrl);
-  await peak(secret, 1); // so that the gateway knows how fast its pool is
-  const agent = keptAgent();
-  const once = () => exchange(`${tight.baseUrl}/chat/completions`, { key: secret, body: ask(), agent, signal: AbortSignal.timeout(60_000) });
-  const rounds = isProof ? 10 : 1;
-  let [waited, admitted] = [0, 0];
-  const told = [];
-  for (let round = 0; round < rounds; ++round) {
-    // Half a queue more than there is room for.
-    await Promise.all(Array.from({ length: kPlaces + kQueue + kQueue / 2 }, async () => {
-      const first = await once();
-      if (first.status === 200) return;
-      const retryAfter = Number(first.headers['retry-after']);
-      assertHonest({ status: first.status, retryAfter, code: jsonOf(first)?.error?.code });
-      told.push(retryAfter);
-      await pause(retryAfter * 1000);
-      waited += 1;
-      if ((await once()).status === 200) admitted += 1;
-    }));
-  }
-  agent.destroy();
-  console.log(`${waited} were refused, told to wait ${Math.min(...told)} to ${Math.max(...told)} s, and did: ${admitted} of them were let in`);
-  assert.ok(waited > 0, 'nobody was refused: nothing was shown');
-  assert.ok(admitted >= waited * (isProof ? 0.95 : 0.8), `${admitted} of ${waited}`);
 });

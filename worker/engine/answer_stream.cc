@@ -6,8 +6,25 @@ namespace tidegate::worker {
 
 AnswerStream::Text AnswerStream::on_token(std::string_view bytes) {
   std::string text = decoder_.feed(bytes);
+  has_said_ = true;
   if (in_reasoning_) return {reasoning_text(std::move(text)), {}};
-  return {{}, content_text(std::move(text))};
+  return content_text(std::move(text));
+}
+
+void AnswerStream::on_think() {
+  if (has_said_ || in_reasoning_) return;
+  in_reasoning_ = true;
+  content_began_ = false;
+}
+
+AnswerStream::Text AnswerStream::on_mark(ToolMark mark) {
+  if (in_reasoning_ || !tools_) return {};
+  Text out = content_text(decoder_.finish());
+  Text marked = shown(tools_->on_mark(mark));
+  content_began_ = true;
+  out.content += marked.content;
+  append_calls(out.calls, std::move(marked.calls));
+  return out;
 }
 
 AnswerStream::Text AnswerStream::on_think_end() {
@@ -24,9 +41,14 @@ AnswerStream::Text AnswerStream::finish() {
     std::string text = reasoning_text(std::move(tail));
     return {text + std::exchange(line_breaks_, {}), {}};
   }
-  std::string text = content_text(std::move(tail));
-  if (!stops_.stopped()) text += stops_.finish();
-  return {{}, std::move(text)};
+  Text out = content_text(std::move(tail));
+  if (tools_) {
+    Text last = shown(tools_->finish());
+    out.content += last.content;
+    append_calls(out.calls, std::move(last.calls));
+  }
+  if (!stops_.stopped()) out.content += stops_.finish();
+  return out;
 }
 
 std::string AnswerStream::reasoning_text(std::string text) {
@@ -39,12 +61,22 @@ std::string AnswerStream::reasoning_text(std::string text) {
   return text;
 }
 
-std::string AnswerStream::content_text(std::string text) {
+AnswerStream::Text AnswerStream::content_text(std::string text) {
   if (!content_began_) {
     text.erase(0, std::min(text.find_first_not_of('\n'), text.size()));
     content_began_ = !text.empty();
   }
-  return stops_.feed(text);
+  if (!tools_) return {{}, stops_.feed(text)};
+  return shown(tools_->on_text(text));
+}
+
+/// A stop string ends the answer, and calls behind it are not part of it.
+AnswerStream::Text AnswerStream::shown(ToolParser::Output out) {
+  if (stops_.stopped()) return {};
+  Text text;
+  text.content = stops_.feed(out.content);
+  if (!stops_.stopped()) text.calls = std::move(out.calls);
+  return text;
 }
 
 }  // namespace tidegate::worker

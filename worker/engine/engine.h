@@ -1,17 +1,27 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/core/clock.h"
+#include "base/core/ids.h"
 #include "base/core/result.h"
+#include "worker/engine/tool_call_delta.h"
+#include "worker/engine/tool_parser.h"
 #include "worker/tokenizer/chat_message.h"
 #include "worker/tokenizer/raw_prompt.h"
+#include "worker/tokenizer/tool_spec.h"
 
 /// The serving core as its host (worker/rpc) sees it. No gRPC here. Two kinds implement it: the real engine
 /// (engine_core.h) and the plainly labelled load-test engine (sim_engine.h).
+namespace tidegate::worker::grammar {
+class Grammar;
+}
+
 namespace tidegate::worker {
 
 /// Chosen by the host, unique among live sequences. Never reused within a process.
@@ -27,17 +37,56 @@ struct SamplingParams {
   std::vector<std::string> stop;  ///< at most 16, matched on the answer text; the stop text is not emitted
 };
 
+/// What an answer may or must call.
+struct ToolChoice {
+  enum class Mode : std::uint8_t { kAuto, kNone, kRequired, kFunction };
+  Mode mode = Mode::kAuto;
+  std::string name;  ///< of kFunction
+
+  bool is_forced() const { return mode == Mode::kRequired || mode == Mode::kFunction; }
+};
+
+/// What the content of an answer must look like.
+struct ResponseFormat {
+  enum class Kind : std::uint8_t { kText, kJsonObject, kJsonSchema };
+  Kind kind = Kind::kText;
+  std::string schema;  ///< of kJsonSchema
+  bool strict = false;
+};
+
+/// Everything of a request that is about tools and formats. Of a raw prompt all of it is unset.
+struct ToolOffer {
+  std::vector<ToolSpec> tools;
+  ToolChoice choice;
+  bool is_parallel = true;  ///< false: one call an answer at most
+  ResponseFormat format;
+
+  /// The tools that the prompt describes and the answer may call.
+  std::span<const ToolSpec> open() const {
+    return choice.mode == ToolChoice::Mode::kNone ? std::span<const ToolSpec>() : std::span<const ToolSpec>(tools);
+  }
+};
+
 struct GenerateRequest {
   SequenceHandle handle = 0;
   std::vector<ChatMessage> messages;
   std::optional<RawPrompt> raw = {};  ///< instead of messages
   SamplingParams sampling;
+  ToolOffer offer = {};
+  RequestId request = {};  ///< makes the ids of calls
+  /// What the content may say (thinking is free); null: what `offer` asks for. Shared: it is immutable, and requests with
+  /// one schema share it.
+  std::shared_ptr<const grammar::Grammar> constraint = {};
 
   /// The answer has no thinking, or none left: the prompt is raw, or ends in the content of the answer.
   bool skips_thinking() const {
     const ChatMessage* opening = opening_of(messages);
-    return raw.has_value() || (opening != nullptr && !opening->content.empty());
+    return raw.has_value() || (opening != nullptr && (!opening->content.empty() || opening->ends_thinking));
   }
+  /// What the ids of this request's calls end in: twelve bytes of its id, the random ones among them.
+  std::string call_id_suffix() const;
+  /// Reads the calls of this request's answer; nullopt when there are none to make.
+  std::optional<ToolParser> parser(ToolSyntax syntax) const;
 };
 
 /// Counted by the sequence's state machine, never from emitted text.
@@ -48,7 +97,8 @@ struct SequenceUsage {
   std::int32_t reasoning_tokens = 0;   ///< tokens up to and including </think>; all of them if it never came
 };
 
-enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled, kError };
+/// Numbers are kept on disk (worker/meter): new ones come last.
+enum class FinishReason : std::uint8_t { kStop, kLength, kCancelled, kError, kToolCalls };
 
 /// What one sequence did in one step. A sequence yields one accepted event (prompt_tokens known), then
 /// deltas, then exactly one finished event. The accepted event carries no text; a finished event may carry
@@ -59,6 +109,7 @@ struct SequenceEvent {
   bool accepted = false;  ///< first event: admitted to the batch, usage.prompt_tokens is exact
   std::string reasoning;  ///< whole UTF-8 code points; may be empty
   std::string content;    ///< whole UTF-8 code points; may be empty
+  ToolCallDeltas tool_calls;  ///< behind `content`; whole UTF-8 code points too
   SequenceUsage usage;    ///< running totals after this step
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string

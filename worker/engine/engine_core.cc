@@ -7,6 +7,7 @@
 #include <chrono>
 #include <limits>
 #include <optional>
+#include <string_view>
 
 #include "base/core/check.h"
 #include "worker/engine/philox.h"
@@ -70,8 +71,10 @@ EngineCore::EngineCore(std::unique_ptr<Backend> backend, ServedModel model, Engi
       limits_(limits),
       entropy_(entropy),
       clock_(&clock),
-      rules_{model_.tokenizer.get(), model_.end_tokens, model_.chat.think_end()},
+      rules_{model_.tokenizer.get(), model_.end_tokens, model_.chat.think_end(), model_.chat.think(), &model_.chat},
       sampler_(std::min(model_.tokenizer->vocab_limit(), backend_->facts().vocab_size)),
+      constraints_(*model_.tokenizer, model_.end_tokens,
+                   std::min(model_.tokenizer->vocab_limit(), backend_->facts().vocab_size)),
       pool_(limits.kv_blocks),
       schedule_(limits.schedule, pool_) {
   const ModelFacts& facts = backend_->facts();
@@ -98,8 +101,13 @@ Status EngineCore::submit(GenerateRequest request) {
   if (request.sampling.max_tokens < 0)
     return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
   TG_TRY(check_stops(request.sampling.stop));
+  TG_TRY(check_tools(request));
+  if (request.constraint == nullptr) {
+    TG_ASSIGN(request.constraint, requested_.find(request, model_.chat.tool_syntax()));
+  }
   TG_ASSIGN(const SamplerParams sampler, resolve(request.sampling, request.handle));
   TG_ASSIGN(std::vector<TokenId> prompt, encode_prompt(request));
+  TG_ASSIGN(std::optional<Constraint> constraint, open_constraint(request));
 
   const std::int32_t room = facts_.context_max - static_cast<std::int32_t>(prompt.size());
   const std::int32_t wanted = request.sampling.max_tokens;
@@ -108,10 +116,29 @@ Status EngineCore::submit(GenerateRequest request) {
                              .sampler = sampler,
                              .completion_max = wanted == 0 ? room : std::min(wanted, room),
                              .stops = std::move(request.sampling.stop),
-                             .start = request.skips_thinking() ? AnswerStream::Start::kContent
-                                                               : AnswerStream::Start::kReasoning};
+                             .start = opens_thinking(request) ? AnswerStream::Start::kReasoning
+                                                              : AnswerStream::Start::kContent,
+                             .tools = request.parser(model_.chat.tool_syntax()),
+                             .constraint = std::move(constraint)};
   schedule_.add(std::make_unique<Sequence>(std::move(sequence), pool_));
   return {};
+}
+
+bool EngineCore::opens_thinking(const GenerateRequest& request) const {
+  return !request.raw && model_.chat.opens_thinking(request.messages, request.offer.open());
+}
+
+Status EngineCore::check_tools(const GenerateRequest& request) const {
+  if (model_.chat.can_call()) return {};
+  const auto has_calls = [](const ChatMessage& message) {
+    return message.role == Role::kTool || !message.tool_calls.empty();
+  };
+  const bool is_in_messages = std::ranges::any_of(request.messages, has_calls);
+  if (request.offer.open().empty() && !is_in_messages) return {};
+  return invalid("unsupported_parameter",
+                 "'tools' is not supported by this model: its vocabulary has no tokens for calls; leave it out, and "
+                 "calls and their results as well",
+                 is_in_messages ? "messages" : "tools");
 }
 
 Result<SamplerParams> EngineCore::resolve(const SamplingParams& sampling, SequenceHandle handle) const {
@@ -129,11 +156,22 @@ Result<SamplerParams> EngineCore::resolve(const SamplingParams& sampling, Sequen
   return out;
 }
 
+Result<std::optional<Constraint>> EngineCore::open_constraint(const GenerateRequest& request) {
+  if (request.constraint == nullptr) return std::nullopt;
+  const ChatMessage* opening = opening_of(request.messages);
+  std::string_view begun;
+  if (opening != nullptr && !request.raw) begun = opening->content;
+  auto opened = constraints_.open(request.constraint, begun);
+  if (opened) return std::optional<Constraint>(*std::move(opened));
+  if (opened.error().code != Code::kFailedPrecondition) return fail(std::move(opened).error());
+  return invalid("unsupported_response_format", opened.error().message, opened.error().field);
+}
+
 Result<std::vector<TokenId>> EngineCore::encode_prompt(const GenerateRequest& request) const {
   // Bytes alone may prove that the prompt cannot fit: then it is not worth encoding.
   const auto context = static_cast<std::size_t>(facts_.context_max);
   const std::size_t bytes =
-      request.raw ? request.raw->bytes() : model_.chat.text_bytes(request.messages);
+      request.raw ? request.raw->bytes() : model_.chat.text_bytes(request.messages, request.offer.open());
   const std::size_t at_least = bytes / model_.tokenizer->token_bytes_max();
   std::vector<TokenId> prompt;
   if (at_least < context) {
@@ -151,7 +189,7 @@ Result<std::vector<TokenId>> EngineCore::encode_prompt(const GenerateRequest& re
 
 Result<std::vector<TokenId>> EngineCore::tokens_of(const GenerateRequest& request) const {
   if (request.raw) return raw_.encode(*request.raw);
-  return model_.chat.encode(request.messages);
+  return model_.chat.encode(request.messages, request.offer.open());
 }
 
 void EngineCore::cancel(SequenceHandle handle) {
@@ -221,8 +259,11 @@ void EngineCore::sample(const std::vector<StepPart>& parts, std::vector<Sequence
     const bool logits = wants_logits(part);
     sequence.advance(part.count);
     if (!logits) continue;
+    Constraint* constraint = sequence.constraint();
+    const grammar::TokenMask* allowed =
+        constraint == nullptr ? nullptr : &constraints_.allowed(*constraint, sequence.in_reasoning());
     const auto token = sampler_.sample(std::span(logits_).subspan(row++ * vocab, vocab), sequence.sampler(),
-                                       sequence.length());
+                                       sequence.length(), allowed);
     if (!token) {
       finish(sequence.end(FinishReason::kError, token.error()), events);
       continue;

@@ -2,11 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/core/clock.h"
 #include "worker/backend/backend.h"
+#include "worker/engine/constraint.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/requested_grammar.h"
 #include "worker/engine/schedule.h"
 #include "worker/engine/served_model.h"
 #include "worker/tokenizer/raw_template.h"
@@ -44,7 +47,12 @@ class EngineCore final : public Engine {
   EngineCore(std::unique_ptr<Backend> backend, ServedModel model, EngineLimits limits, std::uint64_t entropy,
              const Clock& clock);
 
+  bool opens_thinking(const GenerateRequest& request) const;
+  /// Tools, calls and results need tokens of their own.
+  Status check_tools(const GenerateRequest& request) const;
   Result<SamplerParams> resolve(const SamplingParams& sampling, SequenceHandle handle) const;
+  /// Fails as submit() does for a constraint that cannot be kept.
+  Result<std::optional<Constraint>> open_constraint(const GenerateRequest& request);
   /// Fails as submit() does for a prompt that does not fit.
   Result<std::vector<TokenId>> encode_prompt(const GenerateRequest& request) const;
   Result<std::vector<TokenId>> tokens_of(const GenerateRequest& request) const;
@@ -60,6 +68,8 @@ class EngineCore final : public Engine {
   const Clock* clock_;
   TokenRules rules_;
   Sampler sampler_;
+  Constraints constraints_;
+  RequestedGrammars requested_;
   KvPool pool_;  // before schedule_: sequences give their blocks back to it
   Schedule schedule_;
   EngineFacts facts_;

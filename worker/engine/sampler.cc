@@ -17,22 +17,27 @@ constexpr std::size_t kSortChunk = 64;
 }  // namespace
 
 Result<TokenId> Sampler::sample(std::span<const float> logits, const SamplerParams& params,
-                                std::int32_t position) {
+                                std::int32_t position, const grammar::TokenMask* allowed) {
   TG_CHECK(vocab_limit_ > 0 && logits.size() >= static_cast<std::size_t>(vocab_limit_));
-  TokenId best = 0;
+  TokenId best = -1;
   bool finite = true;
   for (TokenId id = 0; id < vocab_limit_; ++id) {
     const float logit = logits[static_cast<std::size_t>(id)];
     finite = finite && std::isfinite(logit);
-    if (logit > logits[static_cast<std::size_t>(best)]) best = id;
+    if (allowed != nullptr && !allowed->test(id)) continue;
+    if (best < 0 || logit > logits[static_cast<std::size_t>(best)]) best = id;
   }
   if (!finite)
     return fail(Code::kInternal, "numeric_fault", "the model produced a logit that is not a number");
+  if (best < 0) {
+    return fail(Code::kInternal, "constraint_dead_end", "no token can continue the answer as its format demands");
+  }
   if (params.temperature == 0) return best;
 
   const double top = logits[static_cast<std::size_t>(best)];
   candidates_.clear();
   for (TokenId id = 0; id < vocab_limit_; ++id) {
+    if (allowed != nullptr && !allowed->test(id)) continue;
     const float logit = logits[static_cast<std::size_t>(id)];
     const double scaled = (logit - top) / params.temperature;
     if (scaled > kNegligible) candidates_.push_back({std::exp(scaled), logit, id});

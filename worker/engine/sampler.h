@@ -6,6 +6,7 @@
 
 #include "base/core/result.h"
 #include "worker/backend/backend.h"
+#include "worker/engine/grammar/token_mask.h"
 
 namespace tidegate::worker {
 
@@ -24,9 +25,11 @@ class Sampler {
   /// Ids from `vocab_limit` on (padding rows of the output head) are never chosen, whatever their logits.
   explicit Sampler(TokenId vocab_limit) : vocab_limit_(vocab_limit) {}
 
-  /// `position` is the index the token will have in its sequence. Fails: internal/numeric_fault if a logit
-  /// below vocab_limit is NaN or infinite.
-  Result<TokenId> sample(std::span<const float> logits, const SamplerParams& params, std::int32_t position);
+  /// `position` is the index the token will have in its sequence. Tokens outside `allowed` (of vocab_limit; null allows
+  /// all) are as if the vocabulary did not have them. Fails: internal/numeric_fault if a logit below vocab_limit is NaN
+  /// or infinite; internal/constraint_dead_end if nothing is allowed.
+  Result<TokenId> sample(std::span<const float> logits, const SamplerParams& params, std::int32_t position,
+                         const grammar::TokenMask* allowed = nullptr);
 
  private:
   struct Candidate {

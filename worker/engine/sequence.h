@@ -1,14 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "worker/engine/answer_stream.h"
+#include "worker/engine/constraint.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/kv_pool.h"
 #include "worker/engine/sampler.h"
+#include "worker/tokenizer/chat_template.h"
 #include "worker/tokenizer/tokenizer.h"
 
 namespace tidegate::worker {
@@ -18,6 +21,8 @@ struct TokenRules {
   const Tokenizer* tokenizer = nullptr;
   std::vector<TokenId> end_tokens;
   TokenId think_end = -1;
+  TokenId think = -1;
+  const ChatTemplate* chat = nullptr;  ///< what tokens mean to calls; null = nothing
 };
 
 /// One request in the engine: its tokens, its KV blocks, its text, and the only counters its bill comes from.
@@ -34,6 +39,8 @@ class Sequence {
     std::int32_t completion_max = 0;  ///< at least 1; what max_tokens and the context leave
     std::vector<std::string> stops;
     AnswerStream::Start start = AnswerStream::Start::kReasoning;
+    std::optional<ToolParser> tools = {};
+    std::optional<Constraint> constraint = {};
   };
 
   Sequence(Request request, KvPool& pool);
@@ -46,6 +53,9 @@ class Sequence {
   KvBlocks& blocks() { return blocks_; }
   const SequenceUsage& usage() const { return usage_; }
   bool is_accepted() const { return accepted_; }
+  bool in_reasoning() const { return answer_.in_reasoning(); }
+  /// Null if the answer is free. on_token moves it on.
+  Constraint* constraint() { return constraint_ ? &*constraint_ : nullptr; }
 
   /// Entered the batch for the first time.
   SequenceEvent accept();
@@ -54,7 +64,8 @@ class Sequence {
   /// Left the batch because KV was short. Keeps its tokens and text; its KV will be computed again, with the
   /// same result.
   void preempt();
-  /// The next token. event.finish is set if it was the last.
+  /// The next token. event.finish is set if it was the last: kError (internal/constraint_broken) if the constraint does
+  /// not allow it.
   SequenceEvent on_token(TokenId id, const TokenRules& rules);
   /// Ended from outside.
   SequenceEvent end(FinishReason reason, Error error = {}) const;
@@ -69,6 +80,7 @@ class Sequence {
   bool accepted_ = false;
   KvBlocks blocks_;
   AnswerStream answer_;
+  std::optional<Constraint> constraint_;
   SequenceUsage usage_;  ///< all zero until accepted
 };
 

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include "worker/engine/philox.h"
+#include "worker/engine/sim_json.h"
 
 namespace tidegate::worker {
 namespace {
@@ -25,7 +27,12 @@ std::int32_t prompt_tokens(const GenerateRequest& request) {
   };
   std::int64_t tokens = request.raw ? text_tokens(request.raw->bytes()) : 0;
   for (const ChatMessage& message : request.messages) {
-    tokens += text_tokens(message.content.size() + (message.begins_answer ? message.reasoning.size() : 0));
+    std::size_t bytes = message.content.size() + (message.begins_answer ? message.reasoning.size() : 0);
+    for (const ToolCall& call : message.tool_calls) bytes += call.name.size() + call.arguments.size();
+    tokens += text_tokens(bytes);
+  }
+  for (const ToolSpec& tool : request.offer.open()) {
+    tokens += text_tokens(tool.name.size() + tool.description.size() + tool.parameters.size());
   }
   return static_cast<std::int32_t>(std::min<std::int64_t>(tokens, std::numeric_limits<std::int32_t>::max()));
 }
@@ -35,6 +42,37 @@ std::string_view word(std::uint64_t seed, std::int32_t position) {
                                          kWords.size())];
 }
 
+/// One token of an answer that is known beforehand.
+struct SimToken {
+  std::string text;
+  std::optional<ToolMark> mark = {};
+};
+
+/// What stands for the words: the call that the request demands, JSON of its format, or nothing of the kind.
+std::vector<SimToken> script_of(const GenerateRequest& request, std::uint64_t seed) {
+  std::vector<SimToken> script;
+  const auto add_text = [&script](std::string_view text) {
+    for (std::string& piece : sim_pieces(text)) script.push_back({std::move(piece), {}});
+  };
+  const ToolOffer& offer = request.offer;
+  if (offer.choice.is_forced() && !offer.tools.empty()) {
+    const auto named = std::ranges::find(offer.tools, offer.choice.name, &ToolSpec::name);
+    const ToolSpec& tool = named != offer.tools.end() ? *named : offer.tools[seed % offer.tools.size()];
+    script.push_back({{}, ToolMark::kCallsBegin});
+    script.push_back({{}, ToolMark::kCallBegin});
+    add_text(tool.name);
+    script.push_back({{}, ToolMark::kSeparator});
+    add_text(sim_json(tool.parameters, seed));
+    script.push_back({{}, ToolMark::kCallEnd});
+    script.push_back({{}, ToolMark::kCallsEnd});
+  } else if (offer.format.kind == ResponseFormat::Kind::kJsonSchema) {
+    add_text(sim_json(offer.format.schema, seed));
+  } else if (offer.format.kind == ResponseFormat::Kind::kJsonObject) {
+    add_text(sim_json_object(seed));
+  }
+  return script;
+}
+
 std::unexpected<Error> invalid(std::string reason, std::string message, std::string field) {
   return fail(Code::kInvalidArgument, std::move(reason), std::move(message), std::move(field));
 }
@@ -42,8 +80,9 @@ std::unexpected<Error> invalid(std::string reason, std::string message, std::str
 }  // namespace
 
 struct SimEngine::Live {
-  Live(SequenceHandle handle_in, std::vector<std::string> stops, AnswerStream::Start start)
-      : handle(handle_in), answer(std::move(stops), start) {}
+  Live(SequenceHandle handle_in, std::vector<std::string> stops, AnswerStream::Start start,
+       std::optional<ToolParser> tools)
+      : handle(handle_in), answer(std::move(stops), start, std::move(tools)) {}
 
   SequenceHandle handle;
   std::uint64_t seed = 0;
@@ -51,6 +90,8 @@ struct SimEngine::Live {
   std::int32_t prefill_left = 0;
   std::int32_t completion_max = 0;
   std::int32_t reasoning_tokens = 0;
+  std::int32_t content_tokens = 0;
+  std::vector<SimToken> script;  ///< in place of words
   AnswerStream answer;
   SequenceUsage usage;
   bool accepted = false;
@@ -83,11 +124,16 @@ Status SimEngine::submit(GenerateRequest request) {
   if (request.messages.empty() && !request.raw) {
     return invalid("missing_field", "'messages' must not be empty", "messages");
   }
+  if (request.constraint != nullptr) {
+    return fail(Code::kUnimplemented, "constraint_unsupported",
+                "the simulated engine says random words, and cannot hold to a format; use a model", "response_format");
+  }
   if (request.sampling.max_tokens < 0)
     return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
   const auto start =
       request.skips_thinking() ? AnswerStream::Start::kContent : AnswerStream::Start::kReasoning;
-  auto live = std::make_unique<Live>(request.handle, request.sampling.stop, start);
+  auto live = std::make_unique<Live>(request.handle, request.sampling.stop, start,
+                                     request.parser(ToolSyntax::kDeepSeekPlain));
   live->prompt_tokens = live->prefill_left = prompt_tokens(request);
   const std::int32_t room = options_.context_max - live->prompt_tokens;
   if (room <= 0) {
@@ -100,6 +146,9 @@ Status SimEngine::submit(GenerateRequest request) {
   live->completion_max =
       request.sampling.max_tokens == 0 ? room : std::min(request.sampling.max_tokens, room);
   live->seed = request.sampling.seed.value_or(request.handle);
+  live->script = script_of(request, live->seed);
+  live->content_tokens =
+      live->script.empty() ? options_.content_tokens : static_cast<std::int32_t>(live->script.size());
   live->reasoning_tokens = live->answer.in_reasoning() ? options_.reasoning_tokens : 0;
   if (live->reasoning_tokens == 0) live->answer.on_think_end();
   // After an idle spell the pace starts anew: no burst for time in which nothing waited.
@@ -169,18 +218,22 @@ void SimEngine::prefill(std::vector<SequenceEvent>& events) {
 // Same order of words, end of reasoning, content and end token for every sequence; see SimOptions.
 void SimEngine::decode(Live& live, std::vector<SequenceEvent>& events) const {
   const std::int32_t position = live.usage.completion_tokens++;
-  const std::int32_t content_end = live.reasoning_tokens + options_.content_tokens;
+  const std::int32_t content_end = live.reasoning_tokens + live.content_tokens;
   if (live.answer.in_reasoning()) ++live.usage.reasoning_tokens;
   SequenceEvent event{.handle = live.handle};
   const auto add = [&event](AnswerStream::Text text) {
     event.reasoning += text.reasoning;
     event.content += text.content;
+    append_calls(event.tool_calls, std::move(text.calls));
   };
   if (position >= content_end) {
     event.finish = FinishReason::kStop;
     add(live.answer.finish());
   } else if (live.answer.in_reasoning() && position + 1 == live.reasoning_tokens) {
     add(live.answer.on_think_end());
+  } else if (!live.answer.in_reasoning() && !live.script.empty()) {
+    const SimToken& token = live.script[static_cast<std::size_t>(position - live.reasoning_tokens)];
+    add(token.mark ? live.answer.on_mark(*token.mark) : live.answer.on_token(token.text));
   } else {
     const bool first = position == 0 || position == live.reasoning_tokens;
     add(live.answer.on_token(fmt::format("{}{}", first ? "" : " ", word(live.seed, position))));
@@ -192,6 +245,9 @@ void SimEngine::decode(Live& live, std::vector<SequenceEvent>& events) const {
   if (!event.finish && live.usage.completion_tokens == live.completion_max) {
     event.finish = FinishReason::kLength;
     add(live.answer.finish());
+  }
+  if (event.finish == FinishReason::kStop && event.stop_text.empty() && live.answer.has_calls()) {
+    event.finish = FinishReason::kToolCalls;
   }
   event.usage = live.usage;
   live.finished = event.finish.has_value();

@@ -26,7 +26,9 @@ struct SimOptions {
 /// in facts().engine == "sim" and in its weights digest.
 ///
 /// A prompt token is four bytes of message text, rounded up per message, plus four per message for the
-/// template; a raw prompt counts as one message and is answered without reasoning. Every completion token is one word drawn from (seed or handle, position), so the same request
+/// template; a raw prompt counts as one message and is answered without reasoning, and each open tool counts as one.
+/// A request that must call a tool is answered with one call of it, whose arguments have the shape of its schema
+/// (sim_json.h); one with a response format with such JSON; one that may call a tool never does. Every completion token is one word drawn from (seed or handle, position), so the same request
 /// with a seed gives the same answer. max_tokens, stop strings, context, cancellation and usage behave as in
 /// the real engine.
 class SimEngine final : public Engine {

@@ -81,12 +81,18 @@ class EngineHost {
     std::multimap<Mono, SequenceHandle>::iterator expiry;
     std::int64_t prompt_tokens_estimated = 0;
     bool accepted = false;
+    bool collects = false;
+    std::optional<SessionEvent> held = {};  ///< of one that collects: not told yet
+    std::int64_t tokens_told = 0;
+    Mono told_at{};
     Ending ending = Ending::kNone;
   };
 
   void refuse(Session& session, std::uint64_t sequence, Error error);
   void expire(Mono now);
-  void route(SequenceEvent event);
+  void route(SequenceEvent event, Mono now);
+  /// nullopt: it waits for more of the same sequence.
+  static std::optional<SessionEvent> collect(Sequence& sequence, SessionEvent event, Mono now);
   void finish(SequenceHandle handle, const Sequence& sequence);
   void grant();
   bool send(Session& session, const EngineLoad& load);

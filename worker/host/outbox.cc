@@ -9,9 +9,23 @@ namespace {
 constexpr std::size_t kEventBytes = 256;
 
 std::size_t text_bytes(const SessionEvent& event) {
-  return event.reasoning.size() + event.content.size() + event.error.message.size();
+  std::size_t bytes = event.reasoning.size() + event.content.size() + event.error.message.size();
+  for (const ToolCallDelta& call : event.tool_calls) bytes += call.id.size() + call.name.size() + call.arguments.size();
+  return bytes;
 }
 }  // namespace
+
+void merge(SessionEvent& held, SessionEvent later) {
+  held.accepted = held.accepted || later.accepted;
+  held.reasoning += later.reasoning;
+  held.content += later.content;
+  append_calls(held.tool_calls, std::move(later.tool_calls));
+  held.usage = later.usage;
+  if (!later.finish) return;
+  held.finish = later.finish;
+  held.stop_text = std::move(later.stop_text);
+  held.error = std::move(later.error);
+}
 
 void Outbox::add(SessionEvent event) {
   bytes_ += text_bytes(event);
@@ -21,16 +35,7 @@ void Outbox::add(SessionEvent event) {
     events_.push_back(std::move(event));
     return;
   }
-  SessionEvent& held = events_[slot->second];
-  held.accepted = held.accepted || event.accepted;
-  held.reasoning += event.reasoning;
-  held.content += event.content;
-  held.usage = event.usage;
-  if (event.finish) {
-    held.finish = event.finish;
-    held.stop_text = std::move(event.stop_text);
-    held.error = std::move(event.error);
-  }
+  merge(events_[slot->second], std::move(event));
 }
 
 std::vector<SessionEvent> Outbox::take() {

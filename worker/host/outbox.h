@@ -9,12 +9,14 @@
 
 namespace tidegate::worker {
 
+/// `later` of the same sequence joins `held`: accepted stays set, text is appended in order, usage and finish are the
+/// latest.
+void merge(SessionEvent& held, SessionEvent later);
+
 /// Events of one session that its stream has not taken yet. While the stream keeps up, it holds one step's events;
 /// when it does not, events of the same sequence are merged, so that memory follows the text and not the steps.
 class Outbox {
  public:
-  /// Merging keeps what the gateway needs: accepted stays set, text is appended in order, usage and finish are the
-  /// latest.
   void add(SessionEvent event);
 
   bool empty() const { return events_.empty(); }

@@ -23,6 +23,8 @@ struct StartCommand {
   std::vector<ChatMessage> messages;
   std::optional<RawPrompt> raw = {};  ///< instead of messages
   SamplingParams sampling;
+  ToolOffer offer = {};
+  bool collect = false;  ///< nobody reads the answer before its end
   std::chrono::milliseconds budget{0};  ///< what is left of the request's time; spent when not positive
 };
 
@@ -31,6 +33,7 @@ struct SessionEvent {
   bool accepted = false;
   std::string reasoning;
   std::string content;
+  ToolCallDeltas tool_calls;
   SequenceUsage usage;  ///< running totals
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string

@@ -13,6 +13,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the layout is written as it lies in memory");
 
 constexpr std::uint8_t kVersion = 1;
+constexpr auto kFinishMax = static_cast<std::uint8_t>(FinishReason::kToolCalls);
 
 struct Layout {
   std::uint32_t crc = 0;
@@ -51,7 +52,7 @@ std::optional<MeterRecord> decode_record(std::string_view bytes) {
   if (bytes.size() != kMeterRecordBytes) return std::nullopt;
   Layout layout;
   std::memcpy(&layout, bytes.data(), sizeof layout);
-  if (layout.crc != crc32c(covered(bytes)) || layout.version != kVersion || layout.finish > 3) return std::nullopt;
+  if (layout.crc != crc32c(covered(bytes)) || layout.version != kVersion || layout.finish > kFinishMax) return std::nullopt;
   MeterRecord record;
   record.entry.request.uuid.bytes = layout.request;
   record.entry.finish = static_cast<FinishReason>(layout.finish);
@@ -80,6 +81,7 @@ std::string_view finish_name(FinishReason finish) {
     case FinishReason::kLength: return "length";
     case FinishReason::kCancelled: return "cancelled";
     case FinishReason::kError: return "error";
+    case FinishReason::kToolCalls: return "stop";  // billing holds counts against counts: which stop is nothing to it
   }
   return "";
 }

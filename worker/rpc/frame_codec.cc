@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/core/encoding.h"
+#include "base/json/json_dump.h"
 
 namespace tidegate::worker {
 
@@ -14,6 +15,7 @@ Result<Role> decode_role(const std::string& role, int index) {
   if (role == "user") return Role::kUser;
   if (role == "assistant") return Role::kAssistant;
   if (role == "system" || role == "developer") return Role::kSystem;
+  if (role == "tool") return Role::kTool;
   return fail(Code::kInvalidArgument, "bad_role", fmt::format("the role '{}' is not known", role),
               fmt::format("messages[{}].role", index));
 }
@@ -24,6 +26,7 @@ v1::FinishReason encode_finish(FinishReason reason) {
     case FinishReason::kLength: return v1::FINISH_REASON_LENGTH;
     case FinishReason::kCancelled: return v1::FINISH_REASON_CANCELLED;
     case FinishReason::kError: return v1::FINISH_REASON_ERROR;
+    case FinishReason::kToolCalls: return v1::FINISH_REASON_TOOL_CALLS;
   }
   return v1::FINISH_REASON_UNSPECIFIED;
 }
@@ -31,6 +34,69 @@ v1::FinishReason encode_finish(FinishReason reason) {
 Status check_text(const std::string& text, std::string field) {
   if (is_valid_utf8(text)) return {};
   return fail(Code::kInvalidArgument, "bad_utf8", fmt::format("'{}' is not UTF-8", field), field);
+}
+
+Status decode_calls(v1::ChatMessage& from, const std::string& path, ChatMessage& to) {
+  for (v1::ToolCall& call : *from.mutable_tool_calls()) {
+    TG_TRY(check_text(call.id(), path + ".tool_calls"));
+    TG_TRY(check_text(call.name(), path + ".tool_calls"));
+    TG_TRY(check_text(call.arguments(), path + ".tool_calls"));
+    to.tool_calls.push_back(
+        {std::move(*call.mutable_id()), std::move(*call.mutable_name()), std::move(*call.mutable_arguments())});
+  }
+  to.tool_call_id = std::move(*from.mutable_tool_call_id());
+  return {};
+}
+
+/// As templates write it: parsed here, off the engine's thread.
+Result<std::string> decode_schema(const std::string& text, const std::string& field) {
+  if (text.empty()) return std::string();
+  TG_TRY(check_text(text, field));
+  const auto schema = json::parse(text);
+  if (schema && schema->is_object()) return json::dump(*schema, json::Spacing::kSpace);
+  return fail(Code::kInvalidArgument, "bad_schema", fmt::format("'{}' is not a JSON object", field), field);
+}
+
+ToolChoice::Mode decode_mode(v1::ToolChoice::Mode mode) {
+  switch (mode) {
+    case v1::ToolChoice::MODE_NONE: return ToolChoice::Mode::kNone;
+    case v1::ToolChoice::MODE_REQUIRED: return ToolChoice::Mode::kRequired;
+    case v1::ToolChoice::MODE_FUNCTION: return ToolChoice::Mode::kFunction;
+    default: return ToolChoice::Mode::kAuto;  // auto, or a number that this build does not know
+  }
+}
+
+ResponseFormat::Kind decode_kind(v1::ResponseFormat::Kind kind) {
+  switch (kind) {
+    case v1::ResponseFormat::KIND_JSON_OBJECT: return ResponseFormat::Kind::kJsonObject;
+    case v1::ResponseFormat::KIND_JSON_SCHEMA: return ResponseFormat::Kind::kJsonSchema;
+    default: return ResponseFormat::Kind::kText;  // text, or a number that this build does not know
+  }
+}
+
+Result<ToolOffer> decode_offer(v1::StartSequence& start) {
+  ToolOffer offer;
+  if (start.tools_size() > kToolsMax) {
+    return fail(Code::kInvalidArgument, "too_many_tools", fmt::format("at most {} tools", kToolsMax), "tools");
+  }
+  for (int i = 0; i < start.tools_size(); ++i) {
+    v1::Tool& from = *start.mutable_tools(i);
+    ToolSpec tool;
+    TG_TRY(check_text(from.name(), "tools"));
+    TG_TRY(check_text(from.description(), "tools"));
+    tool.name = std::move(*from.mutable_name());
+    tool.description = std::move(*from.mutable_description());
+    tool.strict = from.strict();
+    TG_ASSIGN(tool.parameters, decode_schema(from.parameters_json(), fmt::format("tools[{}].parameters", i)));
+    offer.tools.push_back(std::move(tool));
+  }
+  offer.choice.mode = decode_mode(start.tool_choice().mode());
+  offer.choice.name = start.tool_choice().name();
+  offer.is_parallel = !start.has_parallel_tool_calls() || start.parallel_tool_calls();
+  offer.format.kind = decode_kind(start.response_format().kind());
+  offer.format.strict = start.response_format().strict();
+  TG_ASSIGN(offer.format.schema, decode_schema(start.response_format().schema_json(), "response_format"));
+  return offer;
 }
 
 Result<std::vector<ChatMessage>> decode_messages(v1::StartSequence& start) {
@@ -46,6 +112,7 @@ Result<std::vector<ChatMessage>> decode_messages(v1::StartSequence& start) {
     TG_ASSIGN(message.role, decode_role(from.role(), i));
     TG_TRY(check_text(from.content(), fmt::format("messages[{}].content", i)));
     message.content = std::move(*from.mutable_content());
+    TG_TRY(decode_calls(from, fmt::format("messages[{}]", i), message));
     if (from.prefix()) {
       if (i + 1 < count || message.role != Role::kAssistant) {
         return fail(Code::kInvalidArgument, "bad_prefix", "only a last message, the assistant's, begins the answer",
@@ -58,6 +125,17 @@ Result<std::vector<ChatMessage>> decode_messages(v1::StartSequence& start) {
     messages.push_back(std::move(message));
   }
   return messages;
+}
+
+/// A family that always begins inside its thinking is told not to think by an answer that has begun behind an empty one.
+void end_thinking(std::vector<ChatMessage>& messages) {
+  if (opening_of(messages) == nullptr) {
+    ChatMessage answer;
+    answer.role = Role::kAssistant;
+    answer.begins_answer = true;
+    messages.push_back(std::move(answer));
+  }
+  messages.back().ends_thinking = true;
 }
 
 Result<RawPrompt> decode_raw(v1::StartSequence& start) {
@@ -99,10 +177,13 @@ Result<StartCommand> decode_start(v1::StartSequence start) {
   command.sequence = start.sequence();
   if (auto request = RequestId::from_bytes(start.request_id())) command.request = *request;  // nil: nothing to compare
   command.budget = std::chrono::milliseconds(start.budget_ms());
+  command.collect = start.collect();
   if (start.has_raw()) {
     TG_ASSIGN(command.raw, decode_raw(start));
   } else {
     TG_ASSIGN(command.messages, decode_messages(start));
+    TG_ASSIGN(command.offer, decode_offer(start));
+    if (start.has_thinking() && !start.thinking()) end_thinking(command.messages);
   }
   TG_ASSIGN(command.sampling, decode_sampling(std::move(*start.mutable_sampling())));
   return command;
@@ -124,6 +205,13 @@ v1::WorkerFrame encode_frame(SessionFrame frame) {
     to.set_accepted(event.accepted);
     if (!event.reasoning.empty()) to.set_reasoning(std::move(event.reasoning));
     if (!event.content.empty()) to.set_content(std::move(event.content));
+    for (ToolCallDelta& call : event.tool_calls) {
+      v1::ToolCallDelta& piece = *to.add_tool_calls();
+      piece.set_index(call.index);
+      piece.set_id(std::move(call.id));
+      piece.set_name(std::move(call.name));
+      piece.set_arguments(std::move(call.arguments));
+    }
     to.mutable_usage()->set_prompt_tokens(event.usage.prompt_tokens);
     to.mutable_usage()->set_cached_tokens(event.usage.cached_tokens);
     to.mutable_usage()->set_completion_tokens(event.usage.completion_tokens);

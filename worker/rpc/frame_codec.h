@@ -10,9 +10,10 @@ namespace tidegate::worker {
 /// What a gateway may put into one StartSequence; the gateway has checked the user's limits long before.
 inline constexpr int kMessagesMax = 4096;
 inline constexpr int kStopMax = 16;
+inline constexpr int kToolsMax = 128;
 
 /// Fails: invalid_argument with the field of the user's request (bad_message_count, bad_role, bad_prefix, bad_utf8,
-/// too_many_stops, out_of_range), so that the gateway can pass it on.
+/// too_many_stops, too_many_tools, bad_schema, out_of_range), so that the gateway can pass it on.
 Result<StartCommand> decode_start(v1::StartSequence start);
 
 v1::WorkerFrame encode_frame(SessionFrame frame);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -7,61 +9,88 @@
 
 #include "base/core/result.h"
 #include "worker/tokenizer/chat_message.h"
+#include "worker/tokenizer/deepseek_prompt.h"
+#include "worker/tokenizer/prompt_writer.h"
+#include "worker/tokenizer/qwen_prompt.h"
 #include "worker/tokenizer/tokenizer.h"
+#include "worker/tokenizer/tool_spec.h"
 
 namespace tidegate::worker {
 
-/// The DeepSeek-R1 chat template, in C++ rather than as a Jinja interpreter: template text from a checkpoint
+enum class ChatFamily : std::uint8_t { kDeepSeekR1, kDeepSeekV3, kDeepSeekV31, kQwen25 };
+
+/// The chat templates of the served families, in C++ rather than as a Jinja interpreter: template text from a checkpoint
 /// never runs.
 ///
+/// DeepSeek-R1:
 ///   BOS systems-joined-by-a-blank-line (<｜User｜>text | <｜Assistant｜>text EOS)* <｜Assistant｜><think>
 ///   "\n"
-///
-/// System texts come first wherever they stand. From an assistant's text everything up to its last "</think>"
-/// is dropped. Output therefore begins inside the reasoning.
-///
+/// From an assistant's text everything up to its last "</think>" is dropped. Output therefore begins inside the reasoning.
 /// A last message that begins the answer is not closed: the prompt ends
 ///   <｜Assistant｜><think>"\n"reasoning                                 with its reasoning only
-///   <｜Assistant｜><think>"\n"reasoning"\n"</think>"\n\n"content        with content, which output then continues
+///   <｜Assistant｜><think>"\n"reasoning"\n"</think>"\n\n"content        with content, which output then continues, or
+///                                                                    when it ends the thinking: output is content
+/// DeepSeek-V3: the same without thinking; text stays as it is.
+/// Calls of both: <calls begin>(<call begin>function<sep>name"\n```json\n"arguments"\n```"<call end>, by "\n")<calls end>
+/// EOS; outputs: <outputs begin>(<output begin>text<output end>, by "\n")<outputs end>, behind which the answer goes on
+/// without <｜Assistant｜> and without thinking.
+/// DeepSeek-V3.1: answers begin <｜Assistant｜></think>, or <｜Assistant｜><think> to think first, which it does unless there
+/// are tools; calls: <calls begin>(<call begin>name<sep>arguments<call end>)*<calls end>; outputs have no outer marks.
+/// Qwen2.5: <|im_start|>role"\n"text<|im_end|>"\n", with a system message always; calls and outputs in the style of Hermes.
 ///
-/// Control tokens are placed by id; all text is encoded with AddedTokens::kRefuse, so that no message can
-/// forge a turn. Immutable; thread-safe. The tokenizer must outlive it.
+/// System texts come first wherever they stand (DeepSeek). Tools are described behind the system text. Control tokens are
+/// placed by id; all text is encoded with AddedTokens::kRefuse, so that no message, tool or result can forge a turn.
+/// Immutable; thread-safe. The tokenizer must outlive it.
 class ChatTemplate {
  public:
   /// Reads DIR/tokenizer_config.json. Fails: invalid_argument/chat_template_unsupported if the template there
   /// is of another family or the vocabulary lacks one of its control tokens.
   static Result<ChatTemplate> load(const std::string& dir, const Tokenizer& tokenizer);
-  /// For a checkpoint known to use this template.
-  static Result<ChatTemplate> deepseek_r1(const Tokenizer& tokenizer);
+  /// For a checkpoint known to use this template. Tokens of calls may be missing: see can_call().
+  static Result<ChatTemplate> build(ChatFamily family, const Tokenizer& tokenizer);
+  static Result<ChatTemplate> deepseek_r1(const Tokenizer& tokenizer) {
+    return build(ChatFamily::kDeepSeekR1, tokenizer);
+  }
+  /// The family of a checkpoint's own template text; nullopt for others.
+  static std::optional<ChatFamily> family_of(std::string_view jinja);
+
+  ChatFamily family() const { return family_; }
+  /// Whether the vocabulary has what tools, calls and results need; without it a prompt must have none of them.
+  bool can_call() const;
+  ToolSyntax tool_syntax() const;
+  /// What a token of an answer means to a call; nullopt for all others.
+  std::optional<ToolMark> mark_of(TokenId id) const;
 
   /// Prompt ids, generation prompt included.
-  std::vector<TokenId> encode(std::span<const ChatMessage> messages) const;
+  std::vector<TokenId> encode(std::span<const ChatMessage> messages, std::span<const ToolSpec> tools = {}) const;
   /// The same as text, for people and for comparison with the checkpoint's own template.
-  std::string render(std::span<const ChatMessage> messages) const;
+  std::string render(std::span<const ChatMessage> messages, std::span<const ToolSpec> tools = {}) const;
+  /// True when the prompt ends inside of thinking.
+  bool opens_thinking(std::span<const ChatMessage> messages, std::span<const ToolSpec> tools = {}) const;
 
-  /// Bytes of message text that encode() turns into tokens: a cheap lower bound for refusing a prompt.
-  std::size_t text_bytes(std::span<const ChatMessage> messages) const;
+  /// Bytes of text that encode() turns into tokens: a cheap lower bound for refusing a prompt.
+  std::size_t text_bytes(std::span<const ChatMessage> messages, std::span<const ToolSpec> tools = {}) const;
 
-  TokenId bos() const { return bos_; }
-  TokenId eos() const { return eos_; }
-  TokenId think_end() const { return think_end_; }
+  /// What a raw prompt begins with.
+  TokenId bos() const { return family_ == ChatFamily::kQwen25 ? raw_begin_ : deepseek_.bos; }
+  TokenId eos() const { return family_ == ChatFamily::kQwen25 ? qwen_.turn_end : deepseek_.eos; }
+  /// -1 for families that do not think.
+  TokenId think() const { return deepseek_.think; }
+  TokenId think_end() const { return deepseek_.think_end; }
 
  private:
-  /// A control token, or text if id < 0.
-  struct Piece {
-    TokenId id = -1;
-    std::string text;
-  };
-  explicit ChatTemplate(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
-  std::vector<Piece> pieces(std::span<const ChatMessage> messages) const;
+  ChatTemplate(const Tokenizer& tokenizer, ChatFamily family) : tokenizer_(&tokenizer), family_(family) {}
+  Status find_deepseek_tokens();
+  Status find_qwen_tokens();
+  DeepSeekKind deepseek_kind() const;
+  std::vector<PromptPiece> pieces(std::span<const ChatMessage> messages, std::span<const ToolSpec> tools) const;
 
   const Tokenizer* tokenizer_;
-  TokenId bos_ = 0;
-  TokenId eos_ = 0;
-  TokenId user_ = 0;
-  TokenId assistant_ = 0;
-  TokenId think_ = 0;
-  TokenId think_end_ = 0;
+  ChatFamily family_;
+  DeepSeekTokens deepseek_;  ///< of the other families: all -1
+  QwenTokens qwen_;          ///< as above
+  TokenId raw_begin_ = -1;
+  std::string system_;  ///< Qwen's own
 };
 
 }  // namespace tidegate::worker

@@ -93,6 +93,24 @@ TEST_F(Meter, OneTokenBilledTooFewIsFound) {
   EXPECT_EQ(broken_checks(), "I13");
 }
 
+TEST_F(Meter, ARequestThatItsWorkerRanTwiceIsHeldAgainstTheRunThatWasBilled) {
+  auto lost = record_of(events_[1]);
+  lost.set_finish("cancelled");
+  lost.set_completion_tokens(lost.completion_tokens() - 1);
+  ASSERT_TRUE(tell(batch_of(1, {record_of(events_[0]), lost, record_of(events_[1])})));
+  expect_reconciled();
+}
+
+TEST_F(Meter, ABillThatNeitherOfTwoRunsConfirmsIsFound) {
+  auto lost = record_of(events_[1]);
+  lost.set_finish("cancelled");
+  lost.set_completion_tokens(lost.completion_tokens() - 1);
+  auto other = record_of(events_[1]);
+  other.set_prompt_tokens(other.prompt_tokens() + 1);
+  ASSERT_TRUE(tell(batch_of(1, {record_of(events_[0]), lost, other})));
+  EXPECT_EQ(broken_checks(), "I13");
+}
+
 TEST_F(Meter, ABillThatTheWorkerNeverRecordedIsFoundOnceTheWorkerIsPastIt) {
   auto early = batch_of(1, {record_of(events_[0])});
   early.set_covered_until_us(events_[1].completed_us() - 1);

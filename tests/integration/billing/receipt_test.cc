@@ -265,7 +265,9 @@ TEST_F(ReceiptTest, TheReconcileJobSeesWhateverIsChangedAfterwards) {
       "UPDATE receipt_batches SET bodies = set_byte(bodies, 200, get_byte(bodies, 200) # 1) WHERE first_seq = 1",
       restore));
   EXPECT_TRUE(
-      broken_by("UPDATE receipt_batches SET previous = set_byte(previous, 0, 1) WHERE first_seq = 21", restore));
+      broken_by("UPDATE receipt_batches SET previous = set_byte(previous, 0, get_byte(previous, 0) # 1) WHERE "
+                "first_seq = 21",
+                restore));
   EXPECT_TRUE(broken_by(fmt::format("UPDATE usage_log SET output = output + 1 WHERE id = '{}'", ids[3]),
                         "UPDATE usage_log u SET output = k.output FROM kept_log k WHERE k.id = u.id"));
   EXPECT_TRUE(broken_by("UPDATE receipt_days SET checkpoint = set_byte(checkpoint, 60, get_byte(checkpoint, 60) # 1)",

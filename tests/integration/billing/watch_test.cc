@@ -123,6 +123,29 @@ TEST_F(Watch, TheRegionsOfATenantReachGatewaysWithItsKeys) {
   EXPECT_EQ(admin(&AdminApi::SetTenantRegions, set).error().reason, "bad_name");
 }
 
+TEST_F(Watch, ATenantsShareReachesGateways) {
+  make_customer("acme", "0");
+  auto stream = watch(*accounts_);
+  const auto snapshot = next(stream);
+  ASSERT_TRUE(snapshot);
+  ASSERT_EQ(snapshot->principals_size(), 1);
+  EXPECT_EQ(snapshot->principals(0).weight(), 1);
+  EXPECT_EQ(snapshot->principals(0).tier_max(), "default");
+  v1::SetTenantShareRequest share;
+  share.set_tenant_id("acme");
+  share.set_queue_weight(7);
+  share.set_tier_max("priority");
+  const auto tenant = admin(&AdminApi::SetTenantShare, share);
+  ASSERT_TRUE(tenant);
+  EXPECT_EQ(tenant->queue_weight(), 7);
+  const auto update = news(stream);
+  ASSERT_EQ(update.principals_size(), 1);
+  EXPECT_EQ(update.principals(0).weight(), 7);
+  EXPECT_EQ(update.principals(0).tier_max(), "priority");
+  share.set_queue_weight(0);
+  EXPECT_FALSE(admin(&AdminApi::SetTenantShare, share));
+}
+
 TEST_F(Watch, EveryFieldOfAKeyIsReadBackAndReachesGateways) {
   make_customer("acme", "0");
   v1::CreateKeyRequest create;

@@ -23,6 +23,10 @@ class FakeDispatcher final : public Dispatcher {
     SequenceListener* listener = nullptr;  ///< null once it left
     std::string avoid_worker;
     ServingPool pool;
+    ServiceTier tier = ServiceTier::kDefault;
+    std::int64_t weight = 1;
+    Deadline deadline = Deadline::never();
+    bool is_return = false;
   };
 
   explicit FakeDispatcher(const std::vector<std::string>& models = {"tang-moe"}) : routes_("local") {
@@ -48,12 +52,34 @@ class FakeDispatcher final : public Dispatcher {
     refusal_ = std::move(refusal);
   }
 
+  /// Every refuse() from here on; nullopt = none.
+  void refuse_all(std::optional<Refusal> refusal) {
+    const std::lock_guard lock(mutex_);
+    refusal_of_all_ = std::move(refusal);
+  }
+  /// Where everything that waits stands.
+  void set_place(std::optional<QueuePlace> where) {
+    const std::lock_guard lock(mutex_);
+    place_ = where;
+  }
+
+  std::optional<Refusal> refuse(const SequenceRequest& request) override {
+    const std::lock_guard lock(mutex_);
+    asked_.push_back({0, request.request, request.tenant, {}, request.max_tokens, nullptr, request.avoid_worker,
+                      request.pool, request.tier, request.weight, request.deadline, request.is_return});
+    return refusal_of_all_;
+  }
+  std::optional<QueuePlace> place(DispatchTicket) override {
+    const std::lock_guard lock(mutex_);
+    return place_;
+  }
   std::expected<DispatchTicket, Refusal> submit(const SequenceRequest& request, SequenceListener& listener) override {
     const std::lock_guard lock(mutex_);
     if (refusal_) return std::unexpected(*std::exchange(refusal_, std::nullopt));
     const DispatchTicket ticket = submitted_.size() + 1;
     submitted_.push_back({ticket, request.request, request.tenant, *request.plan, request.max_tokens, &listener,
-                          request.avoid_worker, request.pool});
+                          request.avoid_worker, request.pool, request.tier, request.weight, request.deadline,
+                          request.is_return});
     return ticket;
   }
   void leave(DispatchTicket ticket) override {
@@ -81,6 +107,11 @@ class FakeDispatcher final : public Dispatcher {
     const std::lock_guard lock(mutex_);
     return submitted_.at(i);
   }
+  /// What refuse() was asked about, without the plan.
+  Submitted asked(std::size_t i) const {
+    const std::lock_guard lock(mutex_);
+    return asked_.at(i);
+  }
   std::vector<DispatchTicket> left() const {
     const std::lock_guard lock(mutex_);
     return left_;
@@ -91,6 +122,9 @@ class FakeDispatcher final : public Dispatcher {
   mutable std::mutex mutex_;
   RouteTable routes_;
   std::vector<Submitted> submitted_;
+  std::vector<Submitted> asked_;
+  std::optional<Refusal> refusal_of_all_;
+  std::optional<QueuePlace> place_;
   std::vector<DispatchTicket> left_;
   std::optional<Refusal> refusal_;
   std::vector<ServingPool> spill_pools_;

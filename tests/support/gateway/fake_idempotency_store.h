@@ -33,6 +33,8 @@ class FakeIdempotencyStore final : public IdempotencyStore {
 
   /// The next calls of that kind fail; nothing is done. "claim" | "renew" | "commit" | "finish" | "release".
   void fail_next(const std::string& call, int times = 1) { failures_[call] += times; }
+  /// The next claim is taken, but its answer does not arrive.
+  void lose_claim_answer() { is_claim_answer_lost_ = true; }
   void set_down(bool is_down) { is_down_ = is_down; }
   int calls(const std::string& call) const {
     const auto found = calls_.find(call);
@@ -58,6 +60,7 @@ class FakeIdempotencyStore final : public IdempotencyStore {
     held.entry.request_id = std::move(owner);
     held.lease_ends = now + micros(lease_);
     held.forgotten = now + micros(time_to_live_);
+    if (std::exchange(is_claim_answer_lost_, false)) co_return fail(idempotency_unavailable());
     co_return std::nullopt;
   }
   awaitable<Status> renew(std::string name, std::string owner) override {
@@ -117,6 +120,7 @@ class FakeIdempotencyStore final : public IdempotencyStore {
   const Duration lease_;
   const Duration time_to_live_;
   bool is_down_ = false;
+  bool is_claim_answer_lost_ = false;
   std::map<std::string, int> failures_;
   std::map<std::string, int> calls_;
 };

@@ -35,6 +35,10 @@ class FakeMeter final : public Meter {
     const std::lock_guard lock(mutex_);
     settle_error_ = std::move(error);
   }
+  void set_price_until(Wall until) {
+    const std::lock_guard lock(mutex_);
+    price_until_ = until;
+  }
   void set_quote(const std::string& model, Quote quote) {
     const std::lock_guard lock(mutex_);
     quotes_[model] = std::move(quote);
@@ -105,6 +109,10 @@ class FakeMeter final : public Meter {
       co_return settlement;
     }
     std::string_view band() const override { return "off-peak"; }
+    std::optional<Wall> price_until() const override {
+      const std::lock_guard lock(meter_.mutex_);
+      return meter_.price_until_;
+    }
 
    private:
     FakeMeter& meter_;
@@ -116,6 +124,7 @@ class FakeMeter final : public Meter {
   std::string same_price_region_ = "nowhere";
   std::optional<Error> admit_error_;
   std::optional<Error> settle_error_;
+  std::optional<Wall> price_until_;
   std::map<std::string, Quote, std::less<>> quotes_;
 };
 

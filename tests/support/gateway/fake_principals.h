@@ -31,6 +31,14 @@ class FakePrincipals final : public Principals {
     keys_[key_text] = principal;
     return principal;
   }
+  /// What the key's tenant is worth in the queues from now on.
+  void share(const std::string& key_text, std::int64_t weight, ServiceTier tier_max) {
+    const std::lock_guard lock(mutex_);
+    auto principal = std::make_shared<Principal>(*keys_.at(key_text));
+    principal->weight = weight;
+    principal->tier_max = tier_max;
+    keys_[key_text] = std::move(principal);
+  }
   void revoke(const std::string& key_text) {
     const std::lock_guard lock(mutex_);
     keys_.erase(key_text);

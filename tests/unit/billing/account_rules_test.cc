@@ -37,5 +37,13 @@ TEST(AccountRules, KeysAreBounded) {
   EXPECT_FALSE(check_note(std::string(501, 'x')));
 }
 
+TEST(AccountRules, AShareHasAWeightAndATier) {
+  EXPECT_TRUE(check_share(1, "default"));
+  EXPECT_TRUE(check_share(1'000, "priority"));
+  EXPECT_EQ(check_share(0, "flex").error().field, "queue_weight");
+  EXPECT_EQ(check_share(1'001, "flex").error().field, "queue_weight");
+  EXPECT_EQ(check_share(1, "gold").error().field, "tier_max");
+}
+
 }  // namespace
 }  // namespace tidegate::billing

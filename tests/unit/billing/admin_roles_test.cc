@@ -53,7 +53,7 @@ TEST(AdminRoles, MoneyAndKeysAreDifferentPeoplesWork) {
 }
 
 TEST(AdminRoles, ATenantsKeyMakesNoMoneyAndSeesNothingOfTheHouse) {
-  for (const char* method : {"TopUp", "CreateGrant", "SetCreditLimit", "Adjust", "SuspendTenant", "CreateTenant",
+  for (const char* method : {"TopUp", "CreateGrant", "SetCreditLimit", "Adjust", "SuspendTenant", "SetTenantShare", "CreateTenant",
                              "ListPrices", "ListAudit", "GetMargin", "Reconcile", "SaveBillingProfile", "SetLimit",
                              "RemoveLimit"}) {
     EXPECT_EQ(check_method(method, AdminRole::kOwner, true).error().reason, "tenant_not_allowed") << method;

@@ -59,6 +59,50 @@ TEST(BillingConfig, MissingAndUnknownOptionsAreNamed) {
   EXPECT_NE(parsed.error().message.find("secrets.pepper_file: required"), std::string::npos);
 }
 
+TEST(BillingConfig, AnIdentityProviderIsSetUpWholeOrNotAtAll) {
+  const auto field_of = [](const Config& config) {
+    const auto status = check_oidc(config);
+    return status ? std::string("accepted") : status.error().field;
+  };
+  EXPECT_EQ(field_of(Config()), "accepted");
+  Config whole;
+  whole.oidc_issuer = "https://idp.example";
+  whole.oidc_audience = "tidegate";
+  whole.oidc_jwks_url = "https://idp.example/keys";
+  whole.oidc_role_map = "admins=owner";
+  EXPECT_EQ(field_of(whole), "accepted");
+  Config config = whole;
+  config.oidc_issuer.clear();
+  EXPECT_EQ(field_of(config), "oidc.issuer");
+  config = whole;
+  config.oidc_audience.clear();
+  EXPECT_EQ(field_of(config), "oidc.audience");
+  config = whole;
+  config.oidc_jwks_file = "keys.json";
+  EXPECT_EQ(field_of(config), "oidc.jwks_file") << "one place of keys";
+  config.oidc_jwks_url.clear();
+  EXPECT_EQ(field_of(config), "accepted");
+  config.oidc_jwks_file.clear();
+  EXPECT_EQ(field_of(config), "oidc.jwks_file");
+  config = whole;
+  config.oidc_role_map.clear();
+  EXPECT_EQ(field_of(config), "oidc.role_map");
+  config = whole;
+  config.oidc_role_claim.clear();
+  EXPECT_EQ(field_of(config), "oidc.role_claim");
+  for (const char* url : {"http://idp.example/keys", "ftp://idp.example", "https://", "https://me:secret@idp.example/keys",
+                          "http://127.0.0.1.evil.example/keys", "https://idp.example/a b"}) {
+    config = whole;
+    config.oidc_jwks_url = url;
+    EXPECT_EQ(field_of(config), "oidc.jwks_url") << url;
+  }
+  for (const char* url : {"http://127.0.0.1:8080/keys", "http://localhost/keys", "http://[::1]:1/keys"}) {
+    config = whole;
+    config.oidc_jwks_url = url;
+    EXPECT_EQ(field_of(config), "accepted") << url;
+  }
+}
+
 TEST(BillingMetrics, NamesFollowTheHouseRule) {
   MemoryRegistry registry;
   const BillingMetrics metrics(registry);

@@ -29,6 +29,13 @@ TEST(Arguments, EverythingAfterTwoDashesIsAWord) {
   EXPECT_FALSE(parsed->wants_json());
 }
 
+TEST(Arguments, EveryCommandTakesAnEndpointAndATokenFile) {
+  const auto parsed = Arguments::parse({"--endpoint", "e.json", "--token-file=t"}, {}, {});
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->option("endpoint"), "e.json");
+  EXPECT_EQ(parsed->option("token-file"), "t");
+}
+
 TEST(Arguments, ANumberOptionRefusesOtherText) {
   const auto parsed = Arguments::parse({"--limit", "ten"}, {"limit"}, {});
   ASSERT_TRUE(parsed.has_value());

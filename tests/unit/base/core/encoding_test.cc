@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <string_view>
+
 namespace tidegate {
 namespace {
 
@@ -62,6 +66,18 @@ TEST(Utf8, AcceptsExactlyWhatUnicodeDoes) {
   for (const char* bad : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
                           "a\xff", "\xe6\xbd", "\xf0\x9f\x8c"}) {
     EXPECT_FALSE(is_valid_utf8(bad)) << bad;
+  }
+}
+
+TEST(Utf8, APrefixEndsBetweenCharacters) {
+  EXPECT_EQ(utf8_prefix("plain", 5), "plain");
+  EXPECT_EQ(utf8_prefix("plain", 3), "pla");
+  const std::string_view mixed = "a\xc3\xa9\xe6\xbd\xae\xf0\x9f\x8c\x8a";  // 1, 2, 3 and 4 bytes
+  for (std::size_t size = 0; size <= mixed.size() + 1; ++size) {
+    const std::string_view cut = utf8_prefix(mixed, size);
+    EXPECT_TRUE(is_valid_utf8(cut)) << size;
+    EXPECT_LE(cut.size(), size);
+    EXPECT_GE(cut.size() + 3, std::min(size, mixed.size())) << "no more than a part of a character is left out";
   }
 }
 

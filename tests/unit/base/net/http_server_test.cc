@@ -2,6 +2,7 @@
 
 #include <mutex>
 #include <set>
+#include <utility>
 
 #include "base/net/strict_gate.h"
 #include "tests/unit/base/net/gate_cases.h"
@@ -147,6 +148,46 @@ TEST_F(HttpServe, ErrorsAreRenderedByTheOwner) {
   auto client = connect();
   client->send("GET / HTTP/1.1\r\n\r\n");
   EXPECT_EQ(client->read_answer().body, "400 bad_host");
+}
+
+TEST_F(HttpServe, ErrorsCarryTheHeadersOfTheOwner) {
+  HttpServerOptions options;
+  options.error_headers = [](const Error& error, int status) {
+    HttpHeaders headers;
+    headers.emplace_back("X-Seen", std::to_string(status) + " " + error.reason);
+    return headers;
+  };
+  start(std::move(options));
+  const std::pair<const char*, const char*> cases[] = {
+      {"GET / HTTP/1.1\r\n\r\n", "X-Seen: 400 bad_host\r\n"},
+      {"BREW / HTTP/1.1\r\nHost: t\r\n\r\n", "X-Seen: 405 method_not_allowed\r\nAllow: "},
+      {"GET /silent HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", "X-Seen: 500 no_answer\r\n"},
+  };
+  for (const auto& [request, wanted] : cases) {
+    auto client = connect();
+    client->send(request);
+    EXPECT_TRUE(client->read_to_end());
+    EXPECT_NE(client->received().find(wanted), std::string::npos) << client->received();
+  }
+}
+
+TEST_F(HttpServe, HeadIsRefusedWithTheLengthOfABodyThatDoesNotFollow) {
+  HttpServerOptions options;
+  options.render_error = [](const Error&, int) { return std::string("not for HEAD"); };
+  start(std::move(options));
+  for (const char* request : {"HEAD /hello HTTP/1.1\r\nHost: t\r\n\r\n", "HEAD /hello HTTP/1.1\r\n\r\n"}) {
+    auto client = connect();
+    client->send(request);
+    EXPECT_TRUE(client->read_to_end());
+    const std::string& got = client->received();
+    EXPECT_NE(got.find("Content-Length: 12\r\n"), std::string::npos) << got;
+    EXPECT_TRUE(got.ends_with("\r\n\r\n")) << "a client would take the body for the next answer: " << got;
+  }
+  // What is no request line has no method.
+  auto client = connect();
+  client->send(get("/hello") + "nonsense\r\n\r\n");
+  EXPECT_TRUE(client->read_to_end());
+  EXPECT_TRUE(client->received().ends_with("not for HEAD")) << client->received();
 }
 
 TEST_F(HttpServe, ConnectionCloseAndHttp10EndWithTheAnswer) {

@@ -55,7 +55,7 @@ class HttpBoth : public HttpTls, public testing::WithParamInterface<bool> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(PlainAndTls, HttpBoth, testing::Bool(),
-                         [](const auto& info) { return std::string(info.param ? "Tls" : "Plain"); });
+                         [](const auto& kind) { return std::string(kind.param ? "Tls" : "Plain"); });
 
 TEST_P(HttpBoth, RequestsFollowEachOtherOnOneConnection) {
   start_one();

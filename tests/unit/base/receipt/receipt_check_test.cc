@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <random>
+#include <string>
 
 #include "tests/unit/base/receipt/receipt_maker.h"
 
@@ -62,6 +64,36 @@ TEST(CheckArithmetic, EveryRuleIsSeenBroken) {
   EXPECT_EQ(field_of([](Receipt& r) { r.lines[2].amount += Money::from_pico(1); }), "lines");
   EXPECT_EQ(field_of([](Receipt& r) { r.lines[0].quantity = -1; }), "lines");
   EXPECT_EQ(field_of([](Receipt& r) { ++r.prompt_tokens; }), "lines");
+}
+
+TEST(CheckArithmetic, AForgedReceiptWithHugeNumbersIsRefusedLikeAnyOther) {
+  const auto field_of = [](auto spoil) {
+    Receipt receipt = make_receipt(1);
+    spoil(receipt);
+    const Status status = check_arithmetic(receipt);
+    return status ? "fine" : status.error().field;
+  };
+  constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(field_of([](Receipt& r) { r.prompt_tokens = r.completion_tokens = kHuge; }), "lines");
+  EXPECT_EQ(field_of([](Receipt& r) {
+              for (Line& line : r.lines) {
+                line.quantity = kHuge;
+                line.rate = Rate();
+                line.amount = Money();
+              }
+              r.amount = Money();
+            }),
+            "lines");
+  const Money most = Money::parse("99999999999999999999999999.999999999999").value();
+  for (const Money amount : {most, -most}) {
+    EXPECT_EQ(field_of([amount](Receipt& r) {
+                for (Line& line : r.lines) {
+                  line.terms = "promotion";
+                  line.amount = amount;
+                }
+              }),
+              "lines");
+  }
 }
 
 TEST(ChainCheck, AWholeChainInAnyOrderIsCompleteAndSound) {

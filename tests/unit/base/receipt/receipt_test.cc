@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/core/encoding.h"
+#include "base/receipt/fields.h"
 #include "tests/unit/base/receipt/receipt_maker.h"
 
 namespace tidegate::receipt {
@@ -60,6 +61,19 @@ TEST(Receipt, ARefusalNamesTheField) {
   EXPECT_EQ(decode_body(body).error().field, "format");
   body[0] = 'T';
   EXPECT_EQ(decode_body(body.substr(0, 30)).error().field, "previous");
+}
+
+TEST(Receipt, ATextLongerThanAnyThatIsWrittenIsRefused) {
+  FieldWriter longest(kMagic), longer(kMagic);
+  longest.bytes(std::string(kTextBytesMax, 'x'));
+  longer.bytes(std::string(kTextBytesMax + 1, 'x'));
+  const std::string accepted = longest.take(), refused = longer.take();
+  FieldReader first(accepted, kMagic), second(refused, kMagic);
+  EXPECT_EQ(first.text("model").size(), kTextBytesMax);
+  EXPECT_TRUE(first.end());
+  EXPECT_EQ(second.text("model"), "");
+  ASSERT_FALSE(second.status());
+  EXPECT_EQ(second.status().error().field, "model");
 }
 
 TEST(Receipt, ASignatureIsOfOneKeyAndOneContent) {

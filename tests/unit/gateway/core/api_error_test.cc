@@ -16,10 +16,10 @@ TEST(ApiError, EveryFamilyHasItsStatus) {
   EXPECT_EQ(status_of(Code::kUnavailable, "guard_unavailable"), 503);
   EXPECT_EQ(status_of(Code::kUnauthenticated, "invalid_api_key"), 401);
   EXPECT_EQ(status_of(Code::kResourceExhausted, "insufficient_balance"), 402);
-  EXPECT_EQ(status_of(Code::kResourceExhausted, "budget_exceeded"), 429);
+  EXPECT_EQ(status_of(Code::kResourceExhausted, "budget_exceeded"), 402);
   EXPECT_EQ(status_of(Code::kPermissionDenied, "model_not_allowed"), 403);
   EXPECT_EQ(status_of(Code::kPermissionDenied, "source_not_allowed"), 403);
-  EXPECT_EQ(status_of(Code::kInvalidArgument, "idempotency_key_reused"), 422);
+  EXPECT_EQ(status_of(Code::kInvalidArgument, "idempotency_mismatch"), 400);
   EXPECT_EQ(status_of(Code::kAborted, "idempotency_in_flight"), 409);
   EXPECT_EQ(status_of(Code::kFailedPrecondition, "idempotency_outcome_unknown"), 410);
   EXPECT_EQ(status_of(Code::kNotFound, "model_not_found"), 404);
@@ -31,11 +31,16 @@ TEST(ApiError, EveryFamilyHasItsStatus) {
   EXPECT_EQ(status_of(Code::kDeadlineExceeded, "deadline_exceeded"), 504);
 }
 
-TEST(ApiError, EmptyWalletIsNeverRetried) {
-  const ApiError error = to_api_error(Error(Code::kResourceExhausted, "insufficient_balance", "Top up."));
-  EXPECT_EQ(error.type, "insufficient_quota");
-  EXPECT_FALSE(error.should_retry);
-  EXPECT_EQ(error.retry_after_s, 0);
+TEST(ApiError, AnEmptyWalletAndASpentCapAreNeverRetried) {
+  for (const char* reason : {"insufficient_balance", "budget_exceeded"}) {
+    const Error spent(Code::kResourceExhausted, reason, "m");
+    const ApiError error = to_api_error(Refusal(spent, std::chrono::hours(1)));
+    EXPECT_EQ(error.http_status, 402) << "two SDKs of three send a 429 again, whatever its headers say";
+    EXPECT_EQ(error.type, "insufficient_quota");
+    EXPECT_EQ(error.code, reason);
+    EXPECT_FALSE(error.should_retry);
+    EXPECT_EQ(error.retry_after_s, 0);
+  }
 }
 
 TEST(ApiError, AllKeyProblemsLookTheSame) {
@@ -46,7 +51,26 @@ TEST(ApiError, RetryAfterIsTheEstimateRoundedUpAndShort) {
   const Error error(Code::kResourceExhausted, "queue_full", "m");
   EXPECT_EQ(to_api_error(Refusal(error, std::chrono::milliseconds(2'100))).retry_after_s, 3);
   EXPECT_EQ(to_api_error(Refusal(error, std::chrono::milliseconds(0))).retry_after_s, 1);
-  EXPECT_EQ(to_api_error(Refusal(error, std::chrono::hours(2))).retry_after_s, 60);
+  EXPECT_EQ(to_api_error(Refusal(error, std::chrono::milliseconds(2'100))).retry_after_ms, 2'100);
+  EXPECT_EQ(to_api_error(Refusal(error, std::chrono::milliseconds(0))).retry_after_ms, 1'000);
+  EXPECT_EQ(to_api_error(Refusal(Error(Code::kUnavailable, "worker_lost", "m"), std::chrono::hours(2))).retry_after_s, 60);
+}
+
+TEST(ApiError, AQueueThatIsPromisedAwayForMinutesTellsTheTruthAndNotToWaitInTheCall) {
+  const ApiError error =
+      to_api_error(Refusal(Error(Code::kResourceExhausted, "queue_full", "m"), std::chrono::seconds(75)));
+  EXPECT_EQ(error.http_status, 503);
+  EXPECT_EQ(error.retry_after_s, 75);
+  EXPECT_EQ(error.retry_after_ms, 0);
+  EXPECT_FALSE(error.should_retry);
+}
+
+TEST(ApiError, APredictedWaitIsTold) {
+  Refusal refusal(Error(Code::kResourceExhausted, "would_be_late", "m"), std::chrono::seconds(2));
+  EXPECT_FALSE(to_api_error(refusal).queue_wait_ms.has_value());
+  refusal.queue_wait = std::chrono::microseconds(1'234'100);
+  EXPECT_EQ(to_api_error(refusal).queue_wait_ms, 1'235);
+  EXPECT_EQ(to_api_error(refusal).http_status, 503);
 }
 
 TEST(ApiError, ALimitOfADaySaysWhenItIsBackAndThatWaitingInTheCallIsInVain) {

@@ -39,8 +39,8 @@ TEST(Idempotency, StateNamesComeBack) {
 TEST(Idempotency, AKeptAnswerIsForTheSameRequestOnly) {
   EXPECT_FALSE(refusal_of_repeat(entry(AnswerState::kKept), "same"));
   const ApiError other = told(entry(AnswerState::kKept), "another body");
-  EXPECT_EQ(other.http_status, 422);
-  EXPECT_EQ(other.code, "idempotency_key_reused");
+  EXPECT_EQ(other.http_status, 400);
+  EXPECT_EQ(other.code, "idempotency_mismatch");
   EXPECT_EQ(other.param, "Idempotency-Key");
   EXPECT_FALSE(other.should_retry);
 }
@@ -49,7 +49,7 @@ TEST(Idempotency, AnotherRequestLearnsNothingOfTheFirstOnesOutcome) {
   for (const auto state :
        {AnswerState::kRunning, AnswerState::kCommitted, AnswerState::kDropped, AnswerState::kUnknown}) {
     const ApiError error = told(entry(state, std::chrono::seconds(5)), "another body");
-    EXPECT_EQ(error.code, "idempotency_key_reused");
+    EXPECT_EQ(error.code, "idempotency_mismatch");
     EXPECT_EQ(error.message.find("0198f000"), std::string::npos);
   }
 }

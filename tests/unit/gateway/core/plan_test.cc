@@ -21,6 +21,12 @@ TEST(Plan, PromptBoundCoversEveryByteAndTheTemplate) {
   EXPECT_LT(prompt_tokens_bound(plan), 1'100);
 }
 
+TEST(Plan, PromptBoundCoversTheSystemTextOfATemplate) {
+  Plan plan;
+  plan.messages = {{Role::kUser, "hi"}};
+  EXPECT_GE(prompt_tokens_bound(plan), 30) << "what Qwen2.5 makes of it";
+}
+
 Plan valid_plan() {
   Plan plan;
   plan.model = "m";

@@ -68,6 +68,14 @@ TEST(PromptPrefix, AnotherSaltModelRoleOrByteIsAnotherPrompt) {
     other.messages[0].content[at] = 'y';
     EXPECT_NE(mark(other, "salt"), here) << at;
   }
+  other = plan;
+  other.tools.push_back({"f", "words", R"({"type":"object"})", false});
+  const std::uint64_t with_tool = mark(other, "salt");
+  EXPECT_NE(with_tool, here) << "tools stand before the conversation";
+  other.tools[0].description = "other words";
+  EXPECT_NE(mark(other, "salt"), with_tool);
+  other.tool_choice.mode = ToolMode::kNone;
+  EXPECT_EQ(mark(other, "salt"), here) << "what may not be called is not in the prompt";
 }
 
 TEST(PromptPrefix, RawPromptsAndPiecesOfAnySizeAreTheSameText) {

@@ -96,6 +96,14 @@ TEST(RequestFlow, OneStepAnswerIsAcceptedAndSettled) {
   EXPECT_EQ(flow.finish_reason(), "length");
 }
 
+TEST(RequestFlow, AnAnswerThatEndsInCallsIsCompleteAndSaysSo) {
+  RequestFlow flow = streaming();
+  EXPECT_THAT(v(flow.on_worker_event(ended(SequenceEnd::kToolCalls, 10, 9))), ElementsAre(kSettle));
+  EXPECT_EQ(flow.finish_reason(), "tool_calls");
+  EXPECT_EQ(flow.outcome(), Outcome::kCompleted);
+  EXPECT_THAT(v(flow.on_settled({})), ElementsAre(kReplyFinal));
+}
+
 TEST(RequestFlow, AWorkerThatLosesCountDoesNotMakeTheAnswerFree) {
   for (const FlowEvent& lost : {ended(SequenceEnd::kStop, 0, 0), ended(SequenceEnd::kStop, 10, 2), text(10, 2), text(9, 4)}) {
     RequestFlow flow = streaming();
@@ -108,6 +116,26 @@ TEST(RequestFlow, AWorkerThatLosesCountDoesNotMakeTheAnswerFree) {
   RequestFlow flow = starting();
   flow.on_worker_event(ended(SequenceEnd::kStop, 0, 0));
   EXPECT_EQ(flow.outcome(), Outcome::kFailed) << "an answer without its prompt";
+}
+
+TEST(RequestFlow, CountsThatDoNotFitEachOtherAreNeverBilled) {
+  const TokenUsage odd[] = {{.prompt = 10, .cached = 11, .completion = 5, .reasoning = 0},
+                            {.prompt = 10, .cached = -1, .completion = 5, .reasoning = 0},
+                            {.prompt = 10, .cached = 0, .completion = 5, .reasoning = 6},
+                            {.prompt = 10, .cached = 0, .completion = 5, .reasoning = -1}};
+  for (const TokenUsage& usage : odd) {
+    FlowEvent first = accepted(10), next = text(10, 5), last = ended(SequenceEnd::kStop, 10, 5);
+    first.usage = next.usage = last.usage = usage;
+    RequestFlow fresh = starting();
+    EXPECT_THAT(v(fresh.on_worker_event(first)), ElementsAre(kLeaveWorker, kSettle));
+    EXPECT_EQ(fresh.usage(), TokenUsage()) << "nothing was delivered";
+    for (const FlowEvent& event : {next, last}) {
+      RequestFlow flow = streaming();
+      EXPECT_THAT(v(flow.on_worker_event(event)), ElementsAre(kLeaveWorker, kSettle));
+      EXPECT_EQ(flow.refusal().error.reason, "usage_lost");
+      EXPECT_EQ(flow.usage().completion, 3) << "what the client has";
+    }
+  }
 }
 
 TEST(RequestFlow, RefusedCheckHoldsNothing) {
@@ -212,9 +240,35 @@ TEST(RequestFlow, WorkerLostMidStreamChargesWhatWasDeliveredAndSaysSo) {
   EXPECT_THAT(v(flow.on_settled({})), ElementsAre(kReplyError));
 }
 
-TEST(RequestFlow, WorkerLostWhileCollectingChargesNothing) {
+TEST(RequestFlow, WorkerLostWhileCollectingIsRetriedOnceBecauseNothingLeft) {
+  RequestFlow flow = streaming(false);
+  EXPECT_THAT(v(flow.on_worker_lost()), ElementsAre(kEnqueue));
+  EXPECT_EQ(flow.usage(), TokenUsage{});
+  EXPECT_EQ(flow.retries(), 1);
+  flow.on_dispatched();
+  flow.on_worker_event(accepted(10));
+  EXPECT_THAT(v(flow.on_worker_event(text(10, 1))), ElementsAre(kDeliver)) << "fewer tokens than the lost worker had";
+  EXPECT_THAT(v(flow.on_worker_event(ended(SequenceEnd::kStop, 10, 2))), ElementsAre(kSettle));
+  EXPECT_EQ(flow.outcome(), Outcome::kCompleted);
+  EXPECT_EQ(flow.usage().completion, 2) << "what the lost worker made is not charged";
+}
+
+TEST(RequestFlow, WorkerLostWhileCollectingASecondTimeChargesNothing) {
   RequestFlow flow = streaming(false);
   flow.on_worker_lost();
+  flow.on_dispatched();
+  flow.on_worker_event(text(10, 1));
+  EXPECT_THAT(v(flow.on_worker_lost()), ElementsAre(kLeaveWorker, kSettle));
+  EXPECT_EQ(flow.outcome(), Outcome::kFailed);
+  EXPECT_EQ(flow.usage(), TokenUsage{});
+  EXPECT_THAT(v(flow.on_settled({})), ElementsAre(kReplyError));
+  EXPECT_EQ(flow.refusal().error.reason, "worker_lost");
+}
+
+TEST(RequestFlow, ClientGoneBetweenTwoWorkersPaysNothing) {
+  RequestFlow flow = streaming(false);
+  flow.on_worker_lost();
+  EXPECT_THAT(v(flow.on_client_gone()), ElementsAre(kLeaveWorker, kSettle));
   EXPECT_EQ(flow.usage(), TokenUsage{});
 }
 

@@ -22,7 +22,7 @@ struct World {
   explicit World(bool is_stream) : flow(is_stream) {}
   RequestFlow flow;
   bool admitting = false, admitted = false, settling = false, settled_well = false, closed = false;
-  bool progress_reported = false;
+  bool progress_reported = false, delivered = false;
   int settles = 0, lasts = 0;
   std::int64_t produced = 0;   ///< tokens the worker has sent
   TokenUsage handed;           ///< of the last event the flow let through
@@ -83,12 +83,20 @@ struct World {
       ASSERT_EQ(lasts, 0) << "nothing follows the last action";
       switch (action) {
         case FlowAction::kAdmit: admitting = true; break;
-        case FlowAction::kEnqueue: ASSERT_TRUE(admitted && settles == 0); break;
+        case FlowAction::kEnqueue:
+          ASSERT_TRUE(admitted && settles == 0);
+          ASSERT_FALSE(is_stream && delivered) << "what a client has seen does not begin again";
+          // Another worker counts from nothing, and nothing that the lost one made is charged.
+          produced = 0;
+          handed = {};
+          ASSERT_EQ(flow.usage(), TokenUsage{});
+          break;
         case FlowAction::kReportProgress: progress = true; break;
         case FlowAction::kDeliver:
           ASSERT_TRUE(admitted && settles == 0);
           ASSERT_TRUE(progress || !is_stream) << "progress stands before the text it covers";
           handed = event.usage;
+          delivered = true;
           break;
         case FlowAction::kSettle:
           ASSERT_TRUE(admitted);
@@ -134,7 +142,9 @@ TEST_P(RequestFlowWalk, InvariantsHoldOnEveryPath) {
   const std::vector<Step> starts[] = {{},
                                       {Step::kAdmitOk, Step::kDispatched},
                                       {Step::kAdmitOk, Step::kDispatched, Step::kAccepted, Step::kText},
-                                      {Step::kAdmitOk, Step::kDispatched, Step::kWorkerLost, Step::kDispatched}};
+                                      {Step::kAdmitOk, Step::kDispatched, Step::kWorkerLost, Step::kDispatched},
+                                      {Step::kAdmitOk, Step::kDispatched, Step::kAccepted, Step::kText, Step::kText,
+                                       Step::kWorkerLost}};
   long paths = 0;
   for (const auto& start : starts) {
     World world(GetParam());

@@ -103,7 +103,9 @@ TEST_F(WorkerHealthTest, AFailedProbeCostsTwiceTheTimeUpToAMost) {
     const auto again = fail_one(1);
     ASSERT_TRUE(again);
     EXPECT_EQ(again->reason, EjectReason::kProbeFailed);
-    if (i == 0) EXPECT_GE(again->lasts, seconds(16));
+    if (i == 0) {
+      EXPECT_GE(again->lasts, seconds(16));
+    }
     EXPECT_LE(again->lasts, seconds(72)) << "60 s and a fifth";
     last = again->lasts;
   }

@@ -28,6 +28,21 @@ TEST(FlowInbox, MergesWhatAWorkerSaidUntilSomebodyLooks) {
   EXPECT_FALSE(box.inbox.take());
 }
 
+TEST(FlowInbox, PiecesOfOneCallBecomeOneForAClientThatIsSlow) {
+  Box box;
+  SequenceDelta first = text_delta("", "Wait.", {.prompt = 10, .completion = 1});
+  first.tool_calls = {{0, "c", "f", "{"}};
+  box.inbox.on_delta(std::move(first));
+  SequenceDelta last = end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 2});
+  last.tool_calls = {{0, "", "", "}"}, {1, "d", "g", "{}"}};
+  box.inbox.on_delta(std::move(last));
+  const auto message = box.inbox.take();
+  ASSERT_TRUE(message);
+  const auto& delta = std::get<SequenceDelta>(*message);
+  EXPECT_EQ(delta.tool_calls, (ToolCallDeltas{{0, "c", "f", "{}"}, {1, "d", "g", "{}"}}));
+  EXPECT_EQ(delta.end, SequenceEnd::kToolCalls);
+}
+
 TEST(FlowInbox, TheEndKeepsItsStopStringWhenItIsMerged) {
   Box box;
   box.inbox.on_delta(text_delta("", "a", {.prompt = 10, .completion = 1}));

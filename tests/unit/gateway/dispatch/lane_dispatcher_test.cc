@@ -201,6 +201,37 @@ TEST_F(LaneDispatcherTest, ABacklogDoesNotDelayAnotherTenant) {
   EXPECT_TRUE(light.waits_for("dispatched:one "));
 }
 
+TEST_F(LaneDispatcherTest, AWaitingRequestHasAPlace) {
+  auto& one = worker("one", 0);
+  set_routes({route("one")});
+  const auto place_of = [&](DispatchTicket ticket) {
+    std::optional<QueuePlace> place;
+    threads_.run_on(0, [&] { place = dispatcher_->place(ticket); });
+    return place ? place->position : 0U;
+  };
+  const auto first = submit(new_ear());
+  const auto second = submit(new_ear());
+  EXPECT_EQ(place_of(first), 1U);
+  EXPECT_EQ(place_of(second), 2U);
+  leave(first);
+  EXPECT_EQ(place_of(first), 0U);
+  EXPECT_EQ(place_of(second), 1U);
+  one.grant(1);
+  EXPECT_TRUE(eventually([&] { return place_of(second) == 0; })) << "it runs";
+}
+
+TEST_F(LaneDispatcherTest, FairnessIsMeasuredPerPool) {
+  worker("one", 0);
+  set_routes({route("one")});
+  clock_.shift(std::chrono::seconds(1));  // it is published ten times a second
+  submit(new_ear());
+  const Labels labels{{"model", "m"}, {"region", "local"}, {"pool", "cpu"}};
+  // "hello" has 77 tokens at most, its answer 16, and each weighs two.
+  EXPECT_EQ(registry_.value("tidegate_gateway_fairness_bound_tokens", labels), 2 * 2 * (77 + 16));
+  EXPECT_EQ(registry_.value("tidegate_gateway_fairness_gap_tokens", labels), 0);
+  EXPECT_EQ(registry_.value("tidegate_gateway_fairness_violations_total", labels), 0);
+}
+
 TEST_F(LaneDispatcherTest, CancelReachesTheWorkerAndTheListenerHearsNoMore) {
   auto& one = worker("one", 4);
   set_routes({route("one")});

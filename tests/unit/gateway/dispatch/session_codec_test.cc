@@ -30,6 +30,18 @@ TEST(SessionCodec, StartCarriesThePlanAndNothingUnset) {
   EXPECT_EQ(start.budget_ms(), 1'500);
 }
 
+TEST(SessionCodec, WhetherToThinkTravelsOnlyWhenItWasSaid) {
+  Plan plan;
+  plan.messages = {{Role::kUser, "u"}};
+  SequenceRequest request;
+  request.plan = &plan;
+  EXPECT_FALSE(encode_start(3, request, "salt", {}).has_thinking());
+  plan.thinking = false;
+  const auto start = encode_start(3, request, "salt", {});
+  EXPECT_TRUE(start.has_thinking());
+  EXPECT_FALSE(start.thinking());
+}
+
 TEST(SessionCodec, TheEventThatEndsAnAnswerKeepsItsTextAndEveryCount) {
   v1::SequenceEvent event;
   event.set_content("last words");
@@ -93,6 +105,43 @@ TEST(SessionCodec, TheStopStringThatEndedAnAnswerIsKept) {
   event.set_stop_text("END");
   EXPECT_EQ(decode_event(event).end, SequenceEnd::kStop);
   EXPECT_EQ(decode_event(event).stop_text, "END");
+}
+
+TEST(SessionCodec, ToolsCallsAndFormatsTravelAndNothingUnset) {
+  Plan plan;
+  plan.messages = {{Role::kUser, "u"}, {Role::kAssistant, ""}, {Role::kTool, "42"}};
+  plan.messages[1].tool_calls = {{"c", "f", "{}"}};
+  plan.messages[2].tool_call_id = "c";
+  SequenceRequest request;
+  request.plan = &plan;
+  auto start = encode_start(3, request, "salt", {});
+  EXPECT_EQ(start.messages(1).tool_calls(0).name(), "f");
+  EXPECT_EQ(start.messages(2).role(), "tool");
+  EXPECT_EQ(start.messages(2).tool_call_id(), "c");
+  EXPECT_FALSE(start.has_tool_choice() || start.has_response_format() || start.has_parallel_tool_calls());
+  plan.tools = {{"f", "d", "{}", true}};
+  plan.tool_choice = {ToolMode::kFunction, "f"};
+  plan.parallel_tool_calls = false;
+  plan.response_format = {FormatKind::kJsonSchema, "n", "{}", true};
+  start = encode_start(3, request, "salt", {});
+  EXPECT_EQ(start.tools(0).parameters_json(), "{}");
+  EXPECT_TRUE(start.tools(0).strict());
+  EXPECT_EQ(start.tool_choice().mode(), v1::ToolChoice::MODE_FUNCTION);
+  EXPECT_TRUE(start.has_parallel_tool_calls());
+  EXPECT_EQ(start.response_format().schema_json(), "{}");
+}
+
+TEST(SessionCodec, PiecesOfCallsAndTheirEndAreRead) {
+  v1::SequenceEvent event;
+  auto* piece = event.add_tool_calls();
+  piece->set_index(1);
+  piece->set_id("c");
+  piece->set_name("f");
+  piece->set_arguments("{");
+  event.set_finish(v1::FINISH_REASON_TOOL_CALLS);
+  const SequenceDelta delta = decode_event(event);
+  EXPECT_EQ(delta.tool_calls, (ToolCallDeltas{{1, "c", "f", "{"}}));
+  EXPECT_EQ(delta.end, SequenceEnd::kToolCalls);
 }
 
 TEST(SessionCodec, FramesMergeUntilTheyAreTooLarge) {

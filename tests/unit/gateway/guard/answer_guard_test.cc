@@ -97,6 +97,59 @@ TEST(AnswerGuard, ADenialInTheLastEventIsOneToo) {
   EXPECT_EQ(out.usage.prompt, 10);
 }
 
+SequenceDelta call_delta(std::int32_t index, std::string id, std::string arguments, std::int64_t completion) {
+  SequenceDelta delta = text_delta({}, {}, {.prompt = 10, .completion = completion});
+  ToolCallDelta piece;
+  piece.index = index;
+  piece.name = id.empty() ? "" : "f";
+  piece.id = std::move(id);
+  piece.arguments = std::move(arguments);
+  delta.tool_calls.push_back(std::move(piece));
+  return delta;
+}
+
+TEST(AnswerGuard, ACallIsReadWholeAndHandedOverWhole) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  EXPECT_EQ(answer.text("so ", 1).content, "so ");
+  const SequenceDelta begun = answer.pass(call_delta(0, "c0", R"({"q":"sec)", 2));
+  EXPECT_TRUE(begun.tool_calls.empty());
+  EXPECT_EQ(begun.usage.completion, 1) << "what waits is not charged";
+  EXPECT_TRUE(answer.pass(call_delta(0, "", R"(ret"})", 3)).tool_calls.empty());
+  const SequenceDelta next = answer.pass(call_delta(1, "c1", "{}", 4));
+  ASSERT_EQ(next.tool_calls.size(), 1U);
+  EXPECT_EQ(next.tool_calls[0].id, "c0");
+  EXPECT_EQ(next.tool_calls[0].arguments, R"({"q":"[x]"})");
+  EXPECT_EQ(next.usage.completion, 3);
+  EXPECT_EQ(answer.guard.seen().back().roles, (std::vector<std::string>{"call"}));
+  const SequenceDelta last = answer.pass(end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 5}));
+  ASSERT_EQ(last.tool_calls.size(), 1U);
+  EXPECT_EQ(last.tool_calls[0].arguments, "{}");
+  EXPECT_EQ(last.usage.completion, 5);
+  EXPECT_EQ(last.end, SequenceEnd::kToolCalls);
+}
+
+TEST(AnswerGuard, EscapesInACallHideNothing) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  answer.pass(call_delta(0, "c0", R"({"q":"\u0066orb)", 2));
+  answer.pass(call_delta(0, "", R"(idden"})", 3));
+  const SequenceDelta out = answer.pass(end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 4}));
+  EXPECT_TRUE(answer.is_cut);
+  EXPECT_TRUE(out.tool_calls.empty());
+}
+
+TEST(AnswerGuard, ADeniedCallIsNotRun) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  answer.pass(call_delta(0, "c0", R"({"q":"forbidden"})", 2));
+  const SequenceDelta out = answer.pass(end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 3}));
+  EXPECT_TRUE(answer.is_cut);
+  EXPECT_TRUE(out.tool_calls.empty());
+  EXPECT_EQ(out.end, SequenceEnd::kFiltered);
+  EXPECT_EQ(out.usage.completion, 0);
+}
+
 TEST(AnswerGuard, ReasoningEndsWhereContentBegins) {
   Answer answer;
   SequenceDelta first = text_delta("a sec", "", {.prompt = 10, .completion = 1});

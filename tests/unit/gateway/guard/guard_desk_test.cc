@@ -61,6 +61,35 @@ TEST(GuardDesk, EveryTextOfAPlanIsShownAndMaskedInPlace) {
   EXPECT_EQ(*raw.raw->suffix, "[x] too");
 }
 
+TEST(GuardDesk, ToolsSchemasAndEarlierCallsAreTextsToo) {
+  House house;
+  Plan plan = plan_of("hello");
+  plan.tools.push_back({"f", "tells a secret", R"({"type":"object"})", false});
+  plan.response_format.schema = R"({"type":"string"})";
+  PlanMessage caller{Role::kAssistant, ""};
+  caller.tool_calls.push_back({"c0", "f", R"({"q":"secret"})"});
+  PlanMessage told{Role::kTool, "the secret"};
+  told.tool_call_id = "c0";
+  plan.messages.push_back(caller);
+  plan.messages.push_back(told);
+  EXPECT_FALSE(house.check(plan));
+  EXPECT_EQ(plan.tools[0].description, "tells a [x]");
+  EXPECT_EQ(plan.messages[2].tool_calls[0].arguments, R"({"q":"[x]"})");
+  EXPECT_EQ(plan.messages[3].content, "the [x]");
+  EXPECT_EQ(house.guard.seen().at(0).roles,
+            (std::vector<std::string>{"tools", "tools", "format", "system", "user", "call", "tool"}));
+}
+
+TEST(GuardDesk, EscapesInEarlierCallsHideNothing) {
+  House house;
+  Plan plan = plan_of("hello");
+  PlanMessage caller{Role::kAssistant, ""};
+  caller.tool_calls.push_back({"c0", "f", R"({"q":"\u0073ecret","r":"\n"})"});
+  plan.messages.push_back(caller);
+  EXPECT_FALSE(house.check(plan));
+  EXPECT_EQ(plan.messages[2].tool_calls[0].arguments, R"({"q":"[x]","r":"\n"})");
+}
+
 TEST(GuardDesk, ADenialIsARefusalOfTheRequest) {
   House house;
   Plan plan = plan_of("forbidden");
@@ -71,6 +100,20 @@ TEST(GuardDesk, ADenialIsARefusalOfTheRequest) {
   EXPECT_EQ(refused->error.message, "no");
   EXPECT_EQ(refused->error.field, "messages");
   EXPECT_EQ(house.counted("tidegate_gateway_guard_checks_total", {{"direction", "input"}, {"verdict", "deny"}}), 1);
+}
+
+TEST(GuardDesk, MoreTextsThanAGuardReadsAreRefusedEvenWhereFailuresAreOpen) {
+  GuardPolicy policy;
+  policy.input = OnGuardFailure::kOpen;
+  House house(policy);
+  Plan plan = plan_of("hi");
+  plan.messages.assign(GuardLimits::kTextsMax, {Role::kUser, "x"});
+  EXPECT_FALSE(house.check(plan));
+  plan.messages.push_back({Role::kUser, "x"});
+  const auto refused = house.check(plan);
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->error.reason, "request_too_large");
+  EXPECT_EQ(house.guard.seen().size(), 1U) << "nobody was asked";
 }
 
 TEST(GuardDesk, AFailureClosesUnlessThePolicySaysOpen) {

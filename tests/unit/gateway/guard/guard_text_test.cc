@@ -69,6 +69,16 @@ TEST(GuardText, ThreeWindowsMayWaitAndNoMore) {
   EXPECT_FALSE(check_verdict(verdict, check));
 }
 
+TEST(GuardText, EscapesOfPlainCharactersAreWrittenOut) {
+  EXPECT_EQ(spelled_out(R"({"q":"\u0073ecret"})"), R"({"q":"secret"})");
+  EXPECT_EQ(spelled_out(R"(\u00e9 \u6708 \ud83c\udf19 \/)"), "\xc3\xa9 \xe6\x9c\x88 \xf0\x9f\x8c\x99 /");
+  for (const char* kept : {R"("\u0000\u001f\u0022\u005C")", R"("\\u0073")", R"("\n\"")", R"(\ud83c)", R"(\udf19)",
+                           R"(\u00)", R"(\u-073)", "\\", ""}) {
+    EXPECT_EQ(spelled_out(kept), kept);
+  }
+  EXPECT_EQ(spelled_out(R"(\ud83c\u0073)"), R"(\ud83cs)") << "half a pair is no character, what follows is one";
+}
+
 TEST(GuardText, SpansAreReplacedInTheirOwnText) {
   GuardVerdict verdict;
   verdict.spans = {{0, 0, 1, "[a]"}, {1, 1, 2, "[b]"}, {1, 3, 4, ""}};

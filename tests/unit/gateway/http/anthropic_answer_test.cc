@@ -17,7 +17,7 @@ const std::string kRequest = "01956a3e-7c00-7000-8000-000000000001";
 
 AnswerHead head() {
   AnswerHead h;
-  h.request = RequestId{test::SequentialIds::make(1)};
+  h.request = RequestId{tidegate::test::SequentialIds::make(1)};
   h.model = "deepseek-v4-pro";
   h.variant = "fp8";
   h.accepted = {.prompt = 1'861, .cached = 1'856};
@@ -214,7 +214,7 @@ TEST(AnthropicAnswer, EveryErrorHasAnthropicsFamily) {
       {Code::kInvalidArgument, "request_too_large", "request_too_large"},
       {Code::kUnauthenticated, "invalid_api_key", "authentication_error"},
       {Code::kResourceExhausted, "insufficient_balance", "billing_error"},
-      {Code::kResourceExhausted, "budget_exceeded", "rate_limit_error"},
+      {Code::kResourceExhausted, "budget_exceeded", "billing_error"},
       {Code::kResourceExhausted, "rate_limit_exceeded", "rate_limit_error"},
       {Code::kPermissionDenied, "model_not_allowed", "permission_error"},
       {Code::kNotFound, "model_not_found", "not_found_error"},

@@ -138,15 +138,21 @@ TEST(AnthropicApi, ErrorsHaveTheirStatusShapeAndRequestId) {
   const Case cases[] = {
       {"POST", kPath, "{", kOwnKey, 400, "invalid_request_error invalid_json"},
       {"POST", kPath, ask(false, R"(,"top_p":2)"), kOwnKey, 400, "invalid_request_error invalid_value"},
-      {"POST", kPath, ask(false, R"(,"tools":[{"name":"f"}])"), kOwnKey, 400,
-       "invalid_request_error unsupported_parameter"},
+      {"POST", kPath, ask(false, R"(,"tools":[{"name":"no name"}])"), kOwnKey, 400,
+       "invalid_request_error invalid_value"},
       {"POST", kPath, with_model("nope"), kOwnKey, 404, "not_found_error model_not_found"},
       {"POST", kPath, with_model("secret-model"), narrow, 403, "permission_error model_not_allowed"},
       {"GET", kPath, "", kOwnKey, 405, "invalid_request_error method_not_allowed"},
       {"POST", "/v1/messages/count_tokens", ask(false), kOwnKey, 404, "not_found_error not_found"},
       {"POST", "/anthropic/v1/messages/count_tokens", ask(false), kOwnKey, 404, "not_found_error not_found"},
       {"POST", "/v1/messages/batches", "{}", kOwnKey, 404, "not_found_error not_found"},
-      {"GET", "/anthropic/v1/models", "", kOwnKey, 404, "not_found_error not_found"},
+      {"GET", "/anthropic/v1/models/nope", "", kOwnKey, 404, "not_found_error model_not_found"},
+      {"GET", "/anthropic/v1/models/secret-model", "", narrow, 404, "not_found_error model_not_found"},
+      {"GET", "/anthropic/v1/models?limit=0", "", kOwnKey, 400, "invalid_request_error invalid_value"},
+      {"GET", "/anthropic/v1/models?limit=2x", "", kOwnKey, 400, "invalid_request_error invalid_value"},
+      {"GET", "/anthropic/v1/models?after_id=a&before_id=b", "", kOwnKey, 400, "invalid_request_error invalid_value"},
+      {"GET", "/anthropic/v1/models", "", {{"x-api-key", "wrong"}}, 401, "authentication_error invalid_api_key"},
+      {"GET", "/anthropic/models", "", kOwnKey, 404, "not_found_error not_found"},
   };
   for (const Case& c : cases) {
     const auto response = api.fetch(c.method, c.path, c.body, c.headers);
@@ -172,11 +178,64 @@ TEST(AnthropicApi, EmptyWalletIs402AndAFullQueueIsOverloadWithRetryAfter) {
   api.dispatcher.refuse_next_submit(
       Refusal(Error(Code::kResourceExhausted, "queue_full", "m"), std::chrono::seconds(7)));
   const auto full = api.fetch("POST", kPath, ask(true));
-  EXPECT_EQ(full.status, 503);
+  EXPECT_EQ(full.status, 529);
   EXPECT_EQ(error_of(full), "overloaded_error server_overloaded");
   EXPECT_EQ(full.header("Retry-After"), "7");
   EXPECT_EQ(full.header("x-should-retry"), "true");
   EXPECT_EQ(api.meter.entry(0).settled.at(0).usage, TokenUsage{});
+  ASSERT_TRUE(eventually([&] {
+    return api.registry.value("tidegate_gateway_requests_total",
+                              {{"model", "tang-moe"}, {"surface", "http.messages"}, {"status", "529"}}) == 1;
+  })) << "metrics say what the client was told";
+}
+
+std::string ids_of(const json::value& page) {
+  std::string ids;
+  for (const json::value& model : page.at("data").as_array()) {
+    EXPECT_EQ(model.at("type"), "model");
+    EXPECT_EQ(model.at("display_name"), model.at("id"));
+    EXPECT_TRUE(parse_rfc3339(std::string_view(model.at("created_at").as_string())));
+    ids += std::string(model.at("id").as_string()) + " ";
+  }
+  return ids;
+}
+
+TEST(AnthropicApi, ModelsAreAListInItsShapeThatIsPagedByName) {
+  ApiHarness api({}, {"a", "b", "c", "d"});
+  api.principals.add("narrow-key", {"b", "d"});
+  api.meter.set_quote("b", {"peak", "USD", "book/1", "1", "2", "3", 0});
+  const auto get = [&](const std::string& query, const char* key = "good-key") {
+    const auto response = api.fetch("GET", "/anthropic/v1/models" + query, "", {{"x-api-key", key}});
+    EXPECT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(response.header("request-id"), response.header("x-request-id"));
+    return json::parse(response.body).value();
+  };
+  const json::value all = get("");
+  EXPECT_EQ(ids_of(all), "a b c d ");
+  EXPECT_FALSE(all.at("has_more").as_bool());
+  EXPECT_EQ(all.at("first_id"), "a");
+  EXPECT_EQ(all.at("last_id"), "d");
+  EXPECT_EQ(all.at("data").at(1).at("pricing").at("prompt_miss"), "2");
+  EXPECT_EQ(all.at("data").at(0).at("context_length"), 4'096);
+
+  const json::value two = get("?limit=2");
+  EXPECT_EQ(ids_of(two), "a b ");
+  EXPECT_TRUE(two.at("has_more").as_bool());
+  const json::value rest = get("?limit=2&after_id=b");
+  EXPECT_EQ(ids_of(rest), "c d ");
+  EXPECT_FALSE(rest.at("has_more").as_bool());
+  const json::value back = get("?limit=2&before_id=d");
+  EXPECT_EQ(ids_of(back), "b c ");
+  EXPECT_TRUE(back.at("has_more").as_bool());
+  const json::value none = get("?after_id=z");
+  EXPECT_EQ(ids_of(none), "");
+  EXPECT_TRUE(none.at("first_id").is_null());
+  EXPECT_TRUE(none.at("last_id").is_null());
+
+  EXPECT_EQ(ids_of(get("", "narrow-key")), "b d ") << "only what the key may call";
+  const json::value one = get("/b");
+  EXPECT_EQ(one.at("id"), "b");
+  EXPECT_EQ(one, all.at("data").at(1));
 }
 
 TEST(AnthropicApi, AnAnswerCanBeBegunByItsClient) {
@@ -342,7 +401,7 @@ TEST(AnthropicStream, ErrorBeforeTheFirstByteIsARealStatus) {
   });
   const auto response = client.wait();
   ASSERT_TRUE(response);
-  EXPECT_EQ(response->status, 503);
+  EXPECT_EQ(response->status, 529);
   EXPECT_EQ(response->header("Retry-After"), "3");
   EXPECT_TRUE(client.saw("overloaded_error"));
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -66,16 +67,23 @@ TEST(AnthropicParse, HarmlessValuesOfUnsupportedFieldsPass) {
   EXPECT_TRUE(parse_anthropic_messages(body(R"("tool_choice":{"type":"none"},"service_tier":"standard_only")")));
 }
 
+TEST(AnthropicParse, AutoIsTheBestTierThereIs) {
+  EXPECT_EQ(parse_anthropic_messages(body(R"("service_tier":"auto")"))->tier, ServiceTier::kPriority);
+  EXPECT_EQ(parse_anthropic_messages(body(R"("service_tier":"standard_only")"))->tier, ServiceTier::kDefault);
+  EXPECT_FALSE(parse_anthropic_messages(body(R"("service_tier":null)"))->names_tier);
+  const auto wrong = parse_anthropic_messages(body(R"("service_tier":"priority")"));
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().reason, "invalid_value");
+  EXPECT_EQ(wrong.error().field, "service_tier");
+}
+
 TEST(AnthropicParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
-      {"tools", R"([{"name":"f","input_schema":{}}])", "tools"},
-      {"tool_choice", R"({"type":"any"})", "tool_choice"},
+      {"tools", R"([{"type":"web_search_20250305","name":"web_search"}])", "tools[0].type"},
       {"mcp_servers", R"([{"url":"x"}])", "mcp_servers"},
       {"container", R"("c1")", "container"},
       {"inference_geo", R"("us")", "inference_geo"},
-      {"service_tier", R"("priority")", "service_tier"},
       {"speed", R"("fast")", "speed"},
-      {"thinking", R"({"type":"disabled"})", "thinking.type"},
       {"thinking", R"({"type":"adaptive","display":"omitted"})", "thinking.display"},
       {"output_config", R"({"format":{"type":"json_schema","schema":{}}})", "output_config.format"},
       {"output_config", R"({"effort":"endless"})", "output_config.effort"},
@@ -95,6 +103,14 @@ TEST(AnthropicParse, FieldsThatOnlySteerWhatIsNotHereAreIgnoredAndCounted) {
            R"("metadata":{"user_id":"u1","more":1})"));
   ASSERT_TRUE(plan) << plan.error().to_string();
   EXPECT_EQ(plan->fields_ignored, 4);
+}
+
+TEST(AnthropicParse, ThinkingCanBeSwitchedOff) {
+  const auto off = parse_anthropic_messages(body(R"("thinking":{"type":"disabled"})"));
+  ASSERT_TRUE(off) << off.error().to_string();
+  EXPECT_EQ(off->thinking, std::optional<bool>(false));
+  EXPECT_EQ(parse_anthropic_messages(body(R"("thinking":{"type":"adaptive"})"))->thinking, std::optional<bool>(true));
+  EXPECT_FALSE(parse_anthropic_messages(body(""))->thinking.has_value());
 }
 
 TEST(AnthropicParse, MaxTokensIsRequiredAndBounded) {
@@ -120,7 +136,7 @@ TEST(AnthropicParse, RangesAreNamedWithFieldAndLimit) {
       {R"("top_k":1000001)", "top_k", "1000000"},
       {R"("stop_sequences":[""])", "stop_sequences", "1 to 256"},
       {R"("thinking":{"type":"enabled","budget_tokens":0})", "thinking.budget_tokens", "at least 1"},
-      {R"("thinking":{"type":"sometimes"})", "thinking.type", "'enabled' or 'adaptive'"},
+      {R"("thinking":{"type":"sometimes"})", "thinking.type", "'enabled', 'adaptive' or 'disabled'"},
   };
   for (const auto& [more, field, words] : cases) {
     const Error error = error_of(body(more));
@@ -132,8 +148,8 @@ TEST(AnthropicParse, RangesAreNamedWithFieldAndLimit) {
   for (int i = 0; i < 16; ++i) many += R"(,"x")";
   EXPECT_EQ(error_of(body(many + "]")).field, "stop_sequences");
   EXPECT_EQ(error_of(body("\"stop_sequences\":[\"" + std::string(257, 'x') + "\"]")).field, "stop_sequences");
-  EXPECT_EQ(error_of(body(R"("metadata":{"user_id":")" + std::string(257, 'x') + "\"}")).field, "metadata.user_id");
-  EXPECT_TRUE(parse_anthropic_messages(body(R"("metadata":{"user_id":")" + std::string(256, 'x') + "\"}")));
+  EXPECT_EQ(error_of(body(R"("metadata":{"user_id":")" + std::string(513, 'x') + "\"}")).field, "metadata.user_id");
+  EXPECT_TRUE(parse_anthropic_messages(body(R"("metadata":{"user_id":")" + std::string(512, 'x') + "\"}")));
   EXPECT_EQ(parse_anthropic_messages(body(R"("top_k":-1)"))->sampling.top_k, 0);
 }
 
@@ -242,12 +258,12 @@ TEST(AnthropicParse, MessageErrorsNameTheirPlace) {
        "unsupported_parameter"},
       {R"([{"role":"user","content":[{"type":"text","text":"x"},{"type":"document","source":{}}]}])",
        "messages[0].content[1].type", "unsupported_parameter"},
-      {R"([{"role":"user","content":[{"type":"tool_result","tool_use_id":"1"}]}])", "messages[0].content[0].type",
-       "unsupported_parameter"},
+      {R"([{"role":"user","content":[{"type":"tool_result"}]}])", "messages[0].content[0].tool_use_id", "missing_field"},
+      {R"([{"role":"user","content":[{"type":"tool_result","tool_use_id":"1"}]}])", "messages", "invalid_value"},
       {R"([{"role":"user","content":[{"type":"thinking","thinking":"x"}]}])", "messages[0].content[0].type",
        "unsupported_parameter"},
       {R"([{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"1"}]}])",
-       "messages[1].content[0].type", "unsupported_parameter"},
+       "messages[1].content[0].name", "missing_field"},
       {R"([{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"thinking","thinking":1}]}])",
        "messages[1].content[0].thinking", "wrong_type"},
   };

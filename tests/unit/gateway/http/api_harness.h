@@ -34,6 +34,7 @@ class ApiHarness {
     HttpServerOptions options;
     options.service = "gateway";
     options.render_error = HttpApi::render_error;
+    options.error_headers = [this](const Error& error, int status) { return api.error_headers(error, status); };
     handler_ = [this](HttpExchange& exchange) { return api.handle(exchange); };
     auto started = HttpServer::start(threads, options, handler_, clock, log, registry);
     TG_CHECK(started.has_value());

@@ -13,7 +13,7 @@ namespace {
 
 AnswerHead head() {
   AnswerHead h;
-  h.request = RequestId{test::SequentialIds::make(1)};
+  h.request = RequestId{tidegate::test::SequentialIds::make(1)};
   h.model = "tang-moe";
   h.variant = "fp8";
   h.weights_digest = "sha256:0123456789abcdef";

@@ -135,7 +135,7 @@ TEST(CompletionParse, RangesAndTypesAreNamed) {
     EXPECT_EQ(error.reason, reason) << field << value;
   }
   EXPECT_EQ(error_of(body(R"("stream_options":{"include_usage":true})")).field, "stream_options");
-  EXPECT_EQ(error_of(body("\"user\":\"" + std::string(257, 'x') + "\"")).field, "user");
+  EXPECT_EQ(error_of(body("\"user\":\"" + std::string(513, 'x') + "\"")).field, "user");
 }
 
 TEST(CompletionParse, UnknownFieldsAndPenaltiesAreCountedAsIgnored) {

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+
 #include "base/json/json.h"
 #include "base/net/sse.h"
 #include "tests/unit/gateway/http/api_harness.h"
@@ -124,6 +127,42 @@ TEST(BetaMount, AnAnswerCanBeBegunByItsClient) {
     const json::object root = parsed(response.body);
     EXPECT_EQ(root.at("choices").at(0).at("message").at("content"), "int main();\n") << "without what the client sent";
   }
+}
+
+TEST(BetaMount, AParameterThatIsWrongIs422AsDeepSeekHasItAnd400Elsewhere) {
+  ApiHarness api;
+  const std::string messages = R"("messages":[{"role":"user","content":"x"}])";
+  const std::pair<std::string, const char*> wrong[] = {
+      {R"({"model":"tang-moe","temperature":9,)" + messages + "}", "invalid_value"},
+      {R"({"model":"tang-moe","temperature":"hot",)" + messages + "}", "wrong_type"},
+      {R"({"model":"tang-moe"})", "missing_field"},
+  };
+  for (const auto& [body, code] : wrong) {
+    const auto beta = api.fetch("POST", "/beta/chat/completions", body);
+    EXPECT_EQ(beta.status, 422) << body;
+    const json::object error = parsed(beta.body).at("error").as_object();
+    EXPECT_EQ(error.at("code"), "invalid_parameter");
+    EXPECT_EQ(error.at("type"), "invalid_request_error");
+    EXPECT_EQ(beta.header("x-should-retry"), "false");
+    for (const char* path : {"/v1/chat/completions", "/chat/completions"}) {
+      const auto usual = api.fetch("POST", path, body);
+      EXPECT_EQ(usual.status, 400) << path << body;
+      EXPECT_EQ(parsed(usual.body).at("error").at("code"), code);
+      EXPECT_EQ(parsed(usual.body).at("error").at("param"), error.at("param"));
+    }
+  }
+  const std::pair<std::string, const char*> other[] = {
+      {"{", "invalid_json"},
+      {R"({"model":"tang-moe","logit_bias":{"1":1},)" + messages + "}", "unsupported_parameter"},
+  };
+  for (const auto& [body, code] : other) {
+    const auto beta = api.fetch("POST", "/beta/chat/completions", body);
+    EXPECT_EQ(beta.status, 400) << body;
+    EXPECT_EQ(parsed(beta.body).at("error").at("code"), code);
+  }
+  EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
+                               {{"model", ""}, {"surface", "http.chat"}, {"status", "422"}}),
+            3);
 }
 
 TEST(OpenApiRoute, NeedsNoKey) {

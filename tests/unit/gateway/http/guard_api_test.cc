@@ -87,7 +87,7 @@ TEST(GuardApi, TheWorkerReadsTheMaskedPromptAndItIsTheOneThatIsHeldFor) {
   guarded.answer(0, {"ok"});
   ASSERT_EQ(answer.get().status, 200);
   EXPECT_EQ(guarded.api.dispatcher.submitted(0).plan.messages.at(0).content, "my [x]");
-  EXPECT_EQ(guarded.api.meter.entry(0).request.prompt_tokens_max, 16 + 8 + 6);
+  EXPECT_EQ(guarded.api.meter.entry(0).request.prompt_tokens_max, 64 + 8 + 6);
 }
 
 TEST(GuardApi, ASecretSplitOverEventsIsMaskedInAStreamAndOutsideOfOne) {

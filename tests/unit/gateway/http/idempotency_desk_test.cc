@@ -164,8 +164,8 @@ TEST_F(IdempotencyDeskTest, AnotherBodyOrPathUnderTheSameKeyIsRefusedByName) {
   for (const auto& [body, path] :
        {std::pair(chat_body(true), "/v1/chat/completions"), std::pair(chat_body(false), "/chat/completions")}) {
     const auto other = edge.post(body, "key-1", "good-key", path);
-    EXPECT_EQ(other.status, 422) << path;
-    EXPECT_EQ(code_of(other), "idempotency_key_reused");
+    EXPECT_EQ(other.status, 400) << path;
+    EXPECT_EQ(code_of(other), "idempotency_mismatch");
     EXPECT_EQ(param_of(other), "Idempotency-Key");
     EXPECT_EQ(other.header("x-should-retry"), "false");
   }
@@ -191,8 +191,8 @@ TEST_F(IdempotencyDeskTest, EveryDialectRunsOnceAndIsRepeatedInItsOwnWords) {
       EXPECT_EQ(two.header("idempotent-replayed"), "true") << path << ending;
       EXPECT_EQ(two.body, one.body) << path << ending;
       const auto other = edge.post(body + " ", key, "good-key", where);
-      EXPECT_EQ(other.status, 422) << path << ending;
-      EXPECT_NE(other.body.find("idempotency_key_reused"), std::string::npos) << other.body;
+      EXPECT_EQ(other.status, 400) << path << ending;
+      EXPECT_NE(other.body.find("idempotency_mismatch"), std::string::npos) << other.body;
       ++n;
     }
   }
@@ -210,7 +210,7 @@ TEST_F(IdempotencyDeskTest, AKeyInADialectsOwnHeaderIsTheSameKey) {
   const auto two = edge.post(body, "k", "good-key", "/v1/messages");
   EXPECT_EQ(two.body, one.body) << "the answer is sealed under the key, wherever it stands";
   const auto reused = edge.post(body + " ", "k", "good-key", "/v1/messages");
-  EXPECT_EQ(reused.status, 422);
+  EXPECT_EQ(reused.status, 400);
   EXPECT_NE(reused.body.find(R"({"type":"error","error":{"type":"invalid_request_error",)"), std::string::npos)
       << reused.body;
   EXPECT_EQ(reused.header("request-id"), reused.header("x-request-id"));
@@ -393,6 +393,25 @@ TEST_F(IdempotencyDeskTest, ABadHeaderAndAnInstallationWithoutAStoreSaySo) {
   EXPECT_EQ(code_of(none), "unsupported_parameter");
   headers[0].second = "Bearer wrong";
   EXPECT_EQ(house.fetch("POST", "/v1/chat/completions", chat_body(false), headers).status, 401);
+}
+
+TEST_F(IdempotencyDeskTest, AClaimThatWasTakenButNotAnsweredIsLetGoOf) {
+  IdempotencyOptions often;
+  often.renew_every = std::chrono::milliseconds(5);
+  Edge busy(house, names, store_clock, often);
+  auto keeping = std::async(std::launch::async, [&] {
+    const auto keep = [&] { return busy.desk.keep_claims(); };
+    house.threads.run_on(0, keep);
+  });
+  house.threads.run_on(0, [&] { busy.store.lose_claim_answer(); });
+  EXPECT_EQ(busy.post(chat_body(false), "lost").status, 503);
+  const auto is_free = [&] { return house.threads.run_on(0, [&] { return names.held.empty(); }); };
+  EXPECT_TRUE(eventually(is_free)) << "a repeat would hear 409 for as long as the lease lasts";
+  auto soon = busy.post_soon(chat_body(false), "lost");
+  answer(0);
+  EXPECT_EQ(soon.get().status, 200);
+  busy.desk.stop();
+  keeping.get();
 }
 
 TEST_F(IdempotencyDeskTest, OpenClaimsAreRenewedUntilTheyEnd) {

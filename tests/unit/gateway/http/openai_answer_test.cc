@@ -15,7 +15,7 @@ namespace {
 
 AnswerHead head() {
   AnswerHead h;
-  h.request = RequestId{test::SequentialIds::make(1)};
+  h.request = RequestId{tidegate::test::SequentialIds::make(1)};
   h.model = "deepseek-v4-pro";
   h.variant = "fp8";
   h.weights_digest = "sha256:0123456789abcdef";
@@ -136,6 +136,11 @@ TEST(OpenAiAnswer, AnswerWithoutThinkingHasNoReasoningKey) {
 TEST(OpenAiAnswer, FingerprintFollowsTheWeights) {
   EXPECT_EQ(system_fingerprint("sha256:abcdef0123456789"), "fp_abcdef012345");
   EXPECT_EQ(system_fingerprint(""), "");
+}
+
+TEST(OpenAiAnswer, AFingerprintHasDigitsOnlyWhateverAWorkerCallsItsWeights) {
+  EXPECT_EQ(system_fingerprint("sha256:0123456789a\u00e9"), "fp_0123456789a") << "not half of a character";
+  EXPECT_EQ(system_fingerprint("\u4e2d\u4e2d\u4e2d\u4e2d\u4e2d"), "");
 }
 
 TEST(JsonText, EscapesExactlyWhatJsonMustEscape) {

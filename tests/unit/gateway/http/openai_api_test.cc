@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <iterator>
+#include <string>
+#include <utility>
+
 #include "base/json/json.h"
 #include "tests/support/net/raw_client.h"
 #include "tests/unit/gateway/http/api_harness.h"
@@ -47,6 +51,8 @@ TEST(OpenAiApi, AnswersAWholeCompletionAfterItWasSettled) {
   EXPECT_EQ(entry.settled[0].worker_id, "worker-1");
   EXPECT_EQ(entry.accepted.size(), 1U);
   EXPECT_TRUE(entry.progress.empty()) << "nothing had left before the end";
+  const Labels pool{{"model", "tang-moe"}, {"region", "local"}, {"pool", "cpu"}};
+  EXPECT_EQ(api.registry.value("tidegate_gateway_inter_token_seconds", pool), 0) << "of streams only";
   EXPECT_EQ(entry.request.surface, "http.chat");
   EXPECT_EQ(entry.request.pool, "cpu");
 }
@@ -156,6 +162,29 @@ TEST(OpenAiApi, WorkerLostBeforeTheFirstTokenIsInvisible) {
   EXPECT_EQ(api.meter.settled_count(), 1U);
 }
 
+TEST(OpenAiApi, AWholeAnswerWhoseWorkerIsLostIsWrittenByAnotherOneAndPaidOnce) {
+  ApiHarness api;
+  auto answer = api.post_chat(chat_body(false));
+  api.submitted(0);
+  api.dispatch(0);
+  api.tell(0, accepted_delta(10));
+  api.tell(0, text_delta("lost thought", "lost words", {.prompt = 10, .completion = 7}));
+  api.on_lane([&] { api.dispatcher.submitted(0).listener->on_worker_lost(); });
+  api.submitted(1);
+  EXPECT_EQ(api.dispatcher.submitted(1).avoid_worker, fake_worker().worker_id);
+  api.dispatch(1);
+  api.tell(1, accepted_delta(10));
+  api.tell(1, text_delta("", "again ", {.prompt = 10, .completion = 1}));
+  api.tell(1, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 2}, "whole"));
+  const auto response = answer.get();
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(parsed(response.body).at("choices").at(0).at("message").at("content"), "again whole");
+  EXPECT_EQ(response.body.find("lost"), std::string::npos) << response.body;
+  ASSERT_EQ(api.meter.settled_count(), 1U);
+  EXPECT_EQ(api.meter.entry(0).settled.at(0).usage.completion, 2) << "the lost tokens are ours";
+  EXPECT_TRUE(api.meter.entry(0).progress.empty());
+}
+
 TEST(OpenAiApi, ATenantsDataStaysInItsRegions) {
   ApiHarness api;
   api.principals.add("resident", {}, {}, {"eu-1"});
@@ -206,6 +235,68 @@ TEST(OpenAiApi, ClientThatLeavesBeforeAWholeAnswerPaysWhatWasCollectedForIt) {
   ASSERT_TRUE(eventually([&] { return api.meter.settled_count() == 1; }));
   EXPECT_EQ(api.meter.entry(0).settled.at(0).outcome, Outcome::kCancelled);
   EXPECT_EQ(api.meter.entry(0).settled.at(0).usage, (TokenUsage{.prompt = 10, .completion = 1}));
+}
+
+TEST(OpenAiApi, WhatTheServerRefusesUnreadHasAnIdThatIsLoggedAndSaysWhetherToComeBack) {
+  ApiHarness api;
+  const std::string post = "POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\n";
+  const std::pair<std::string, int> cases[] = {
+      {"HEAD /v1/models HTTP/1.1\r\nHost: t\r\n\r\n", 405},
+      {post + "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415},
+      {post + "Content-Type: application/json\r\nContent-Length: 999999999\r\n\r\n", 413},
+      {"GET / HTTP/1.1\r\n\r\n", 400},
+  };
+  for (const auto& [request, status] : cases) {
+    tidegate::test::RawClient client(api.server->port());
+    ASSERT_TRUE(client.send(request));
+    ASSERT_TRUE(client.read_to_end());
+    const std::string& got = client.received();
+    EXPECT_TRUE(got.starts_with("HTTP/1.1 " + std::to_string(status))) << got;
+    EXPECT_NE(got.find("x-should-retry: false\r\n"), std::string::npos) << got;
+    const std::string name = "x-request-id: ";
+    const auto at = got.find(name);
+    ASSERT_NE(at, std::string::npos) << got;
+    const std::string id = got.substr(at + name.size(), 36);
+    EXPECT_TRUE(Uuid::parse(id).has_value()) << id;
+    EXPECT_TRUE(api.log.mentions(id));
+  }
+  EXPECT_EQ(api.log.count("request_unread"), std::size(cases));
+}
+
+TEST(OpenAiApi, HeadersSayHowLongThePriceLastsHowLongTheRequestWaitedAndWhoseTraceItIsIn) {
+  ApiHarness api;
+  api.meter.set_price_until(parse_rfc3339("2026-11-22T06:00:00Z").value());
+  const std::string trace = "0af7651916cd43dd8448eb211c80319c";
+  auto answer = api.post("/v1/chat/completions", chat_body(false),
+                         {{"Authorization", "Bearer good-key"},
+                          {"traceparent", "00-" + trace + "-b7ad6b7169203331-01"}});
+  api.submitted();
+  api.dispatch();
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 1}, "x"));
+  const auto response = answer.get();
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(response.header("x-tidegate-price-until"), "2026-11-22T06:00:00.000000Z");
+  EXPECT_GE(std::stoi("0" + std::string(response.header("x-tidegate-queue-ms"))), 0);
+  EXPECT_FALSE(response.header("x-tidegate-queue-ms").empty());
+  const std::string parent(response.header("traceparent"));
+  EXPECT_EQ(parent.size(), 55U) << parent;
+  EXPECT_TRUE(parent.starts_with("00-" + trace + "-")) << parent;
+  EXPECT_TRUE(parent.ends_with("-01")) << parent;
+  ASSERT_TRUE(eventually([&] { return api.log.has("request"); }));
+  EXPECT_TRUE(api.log.mentions(trace));
+}
+
+TEST(OpenAiApi, WhatWasNotAdmittedHasNoPriceAndNoWaitButATrace) {
+  ApiHarness api;
+  api.meter.set_price_until(parse_rfc3339("2026-11-22T06:00:00Z").value());
+  for (const auto& response :
+       {api.fetch("POST", "/v1/chat/completions", "{"), api.fetch("GET", "/v1/models"), api.fetch("GET", "/nowhere")}) {
+    EXPECT_EQ(response.header("x-tidegate-price-until"), "");
+    EXPECT_EQ(response.header("x-tidegate-queue-ms"), "");
+    std::string id(response.header("x-request-id"));
+    std::erase(id, '-');
+    EXPECT_TRUE(response.header("traceparent").starts_with("00-" + id + "-")) << "a trace of its own";
+  }
 }
 
 TEST(OpenAiApi, TheEndUserThatARequestNamesIsToldToTheMeter) {

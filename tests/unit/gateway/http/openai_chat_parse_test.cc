@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace tidegate::gateway {
 namespace {
@@ -52,19 +54,28 @@ TEST(OpenAiChatParse, HarmlessValuesOfUnsupportedFieldsPass) {
       R"("modalities":["text"],"verbosity":"medium","parallel_tool_calls":true,"presence_penalty":0.5)")));
 }
 
+TEST(OpenAiChatParse, TheTierIsReadAndAWrongOneNamed) {
+  const auto tier_of = [](const char* name) {
+    const auto plan = parse_openai_chat(body(std::string(R"("service_tier":)") + name));
+    EXPECT_TRUE(plan) << plan.error().to_string();
+    return plan ? std::pair(plan->tier, plan->names_tier) : std::pair(std::optional<ServiceTier>(), false);
+  };
+  EXPECT_EQ(tier_of(R"("flex")"), std::pair(std::optional(ServiceTier::kFlex), true));
+  EXPECT_EQ(tier_of(R"("default")"), std::pair(std::optional(ServiceTier::kDefault), true));
+  EXPECT_EQ(tier_of(R"("priority")"), std::pair(std::optional(ServiceTier::kPriority), true));
+  EXPECT_EQ(tier_of(R"("auto")"), std::pair(std::optional<ServiceTier>(), true));
+  EXPECT_EQ(tier_of("null"), std::pair(std::optional<ServiceTier>(), false));
+  const Error error = error_of(body(R"("service_tier":"scale")"));
+  EXPECT_EQ(error.reason, "invalid_value");
+  EXPECT_EQ(error.field, "service_tier");
+}
+
 TEST(OpenAiChatParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
-      {"tools", R"([{"type":"function","function":{"name":"f"}}])"},
-      {"tool_choice", R"("required")"},
-      {"functions", R"([{}])"},
-      {"response_format", R"({"type":"json_object"})"},
       {"n", "2"},
       {"logprobs", "true"},
       {"top_logprobs", "3"},
       {"logit_bias", R"({"5":1})"},
-      {"thinking", R"({"type":"disabled"})"},
-      {"reasoning_effort", R"("none")"},
-      {"service_tier", R"("flex")"},
       {"modalities", R"(["text","audio"])"},
       {"audio", R"({"voice":"x"})"},
       {"prediction", R"({"type":"content"})"},
@@ -84,6 +95,62 @@ TEST(OpenAiChatParse, UnknownFieldsAreIgnoredAndCounted) {
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->fields_ignored, 2);
   EXPECT_EQ(plan->end_user, "u1");
+}
+
+TEST(OpenAiChatParse, TheEndUserIsTakenFromWhateverTheClientCallsIt) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"("user_id":"deep-1")", "deep-1"},
+      {R"("safety_identifier":"safe-1")", "safe-1"},
+      {R"("user_id":"deep-1","user":"u1","safety_identifier":"safe-1")", "u1"},
+      {R"("safety_identifier":"safe-1","user_id":"deep-1")", "deep-1"},
+      {R"("user":"","user_id":"deep-1")", "deep-1"},
+      {R"("user":null,"user_id":null)", ""},
+      {R"("prompt_cache_key":"k")", ""},
+  };
+  for (const auto& [fields, wanted] : cases) {
+    const auto plan = parse_openai_chat(body(fields));
+    ASSERT_TRUE(plan) << fields;
+    EXPECT_EQ(plan->end_user, wanted) << fields;
+  }
+  for (const char* name : {"user", "user_id", "safety_identifier"}) {
+    const std::string quoted = std::string("\"") + name + "\":";
+    EXPECT_TRUE(parse_openai_chat(body(quoted + "\"" + std::string(512, 'x') + "\""))) << name;
+    EXPECT_EQ(error_of(body(quoted + "\"" + std::string(513, 'x') + "\"")).field, name);
+    EXPECT_EQ(error_of(body(quoted + "1")).reason, "wrong_type") << name;
+  }
+}
+
+TEST(OpenAiChatParse, WhatIsNotServedSaysWhatToDoInstead) {
+  EXPECT_EQ(error_of(body(R"("n":2)")).message,
+            "'n' is not supported here; a request has one answer: send 1, and one request for each answer.");
+  for (const char* field : {R"("logprobs":true)", R"("top_logprobs":3)"}) {
+    EXPECT_NE(error_of(body(field)).message.find("log probabilities are not given out"), std::string::npos) << field;
+  }
+}
+
+TEST(OpenAiChatParse, ThinkingIsSwitchedOffByItsOwnFieldOrByNoEffort) {
+  const std::pair<const char*, std::optional<bool>> cases[] = {
+      {R"("thinking":{"type":"disabled"})", false},
+      {R"("reasoning_effort":"none")", false},
+      {R"("thinking":{"type":"disabled"},"reasoning_effort":"high")", false},
+      {R"("thinking":{"type":"disabled"},"reasoning_effort":"none")", false},
+      {R"("thinking":{"type":"enabled"},"reasoning_effort":"max")", true},
+      {R"("thinking":null,"reasoning_effort":null)", std::nullopt},
+      {R"("thinking":{},"reasoning_effort":"ultra")", std::nullopt},
+  };
+  for (const auto& [fields, wanted] : cases) {
+    const auto plan = parse_openai_chat(body(fields));
+    ASSERT_TRUE(plan) << fields;
+    EXPECT_EQ(plan->thinking, wanted) << fields;
+  }
+  const std::pair<const char*, const char*> wrong[] = {
+      {R"("thinking":{"type":"sometimes"})", "thinking.type"},
+      {R"("thinking":{"type":1})", "thinking.type"},
+      {R"("thinking":{"budget":1})", "thinking.type"},
+      {R"("reasoning_effort":"endless")", "reasoning_effort"},
+      {R"("thinking":{"type":"enabled"},"reasoning_effort":"none")", "reasoning_effort"},
+  };
+  for (const auto& [fields, field] : wrong) EXPECT_EQ(error_of(body(fields)).field, field) << fields;
 }
 
 TEST(OpenAiChatParse, RangesAreNamedWithFieldAndLimit) {
@@ -174,7 +241,8 @@ TEST(OpenAiChatParse, PenaltiesAreCheckedAndCountedAsIgnored) {
 
 TEST(OpenAiChatParse, MessageErrorsNameTheirPlace) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
-      {R"([{"role":"tool","content":"x","tool_call_id":"1"}])", "messages[0].role", "unsupported_parameter"},
+      {R"([{"role":"tool","content":"x","tool_call_id":"1"}])", "messages", "invalid_value"},
+      {R"([{"role":"tool","content":"x"}])", "messages[0].tool_call_id", "missing_field"},
       {R"([{"role":"robot","content":"x"}])", "messages[0].role", "invalid_value"},
       {R"([{"content":"x"}])", "messages[0].role", "missing_field"},
       {R"([{"role":"user","content":"x"},{"role":"user"}])", "messages[1].content", "missing_field"},
@@ -183,7 +251,8 @@ TEST(OpenAiChatParse, MessageErrorsNameTheirPlace) {
       {R"([{"role":"user","content":[{"type":"image_url","image_url":{}}]}])", "messages[0].content[0].type",
        "unsupported_parameter"},
       {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text", "missing_field"},
-      {R"([{"role":"assistant","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls", "unsupported_parameter"},
+      {R"([{"role":"assistant","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls[0].function", "missing_field"},
+      {R"([{"role":"user","content":"x","tool_calls":[{"id":"1"}]}])", "messages[0].tool_calls", "invalid_value"},
       {R"([{"role":"user","content":"x","prefix":true}])", "messages[0].prefix", "invalid_value"},
       {R"([{"role":"assistant","content":"x","prefix":true},{"role":"user","content":"x"}])", "messages[0].prefix",
        "invalid_value"},

@@ -45,6 +45,9 @@ TEST(OpenAiStream, RunsFromRoleToDone) {
   EXPECT_EQ(response->header("X-Accel-Buffering"), "no");
   EXPECT_EQ(response->header("x-tidegate-price-band"), "off-peak");
 
+  const Labels pool{{"model", "tang-moe"}, {"region", "local"}, {"pool", "cpu"}};
+  EXPECT_EQ(api.registry.value("tidegate_gateway_inter_token_seconds", pool), 1);
+
   const Events events = events_of(client.text());
   EXPECT_TRUE(events.done);
   ASSERT_EQ(events.all.size(), 6U);

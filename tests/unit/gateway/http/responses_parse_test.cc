@@ -61,7 +61,8 @@ TEST(ResponsesParse, TakesWhatCodexAlwaysSends) {
   EXPECT_EQ(plan->messages[3].role, Role::kAssistant);
   EXPECT_EQ(plan->messages[3].content, "d") << "earlier thinking is dropped";
   EXPECT_EQ(plan->messages[4].content, "e");
-  EXPECT_EQ(plan->fields_ignored, 3) << "parallel_tool_calls, summary, prompt_cache_key";
+  EXPECT_EQ(plan->fields_ignored, 2) << "summary, prompt_cache_key";
+  EXPECT_EQ(plan->parallel_tool_calls, false);
 }
 
 TEST(ResponsesParse, NullMeansAbsent) {
@@ -82,26 +83,33 @@ TEST(ResponsesParse, HarmlessValuesOfUnsupportedFieldsPass) {
            R"("stream":true,"stream_options":{"include_obfuscation":false},"metadata":{"a":"b"})")));
 }
 
+TEST(ResponsesParse, ATierIsRead) {
+  const auto plan = parse_responses(body(R"("service_tier":"flex")"));
+  ASSERT_TRUE(plan);
+  EXPECT_TRUE(plan->names_tier);
+  EXPECT_EQ(plan->tier, ServiceTier::kFlex);
+  const auto unknown = parse_responses(body(R"("service_tier":"scale")"));
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().field, "service_tier");
+}
+
 TEST(ResponsesParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
       {"store", "true", "store"},
       {"previous_response_id", R"("resp_1")", "previous_response_id"},
       {"conversation", R"({"id":"c"})", "conversation"},
       {"background", "true", "background"},
-      {"tools", R"([{"type":"function","name":"f"}])", "tools"},
-      {"tool_choice", R"("required")", "tool_choice"},
+      {"tools", R"([{"type":"web_search"}])", "tools[0].type"},
       {"include", R"(["message.output_text.logprobs"])", "include"},
       {"include", "[1]", "include"},
       {"truncation", R"("auto")", "truncation"},
-      {"service_tier", R"("flex")", "service_tier"},
       {"top_logprobs", "3", "top_logprobs"},
       {"prompt", R"({"id":"p"})", "prompt"},
       {"prompt_cache_options", R"({"a":1})", "prompt_cache_options"},
       {"context_management", R"([{"type":"compaction"}])", "context_management"},
       {"moderation", R"({"a":1})", "moderation"},
-      {"text", R"({"format":{"type":"json_schema","name":"x","schema":{}}})", "text.format"},
+      {"text", R"({"format":{"type":"grammar"}})", "text.format.type"},
       {"text", R"({"verbosity":"low"})", "text.verbosity"},
-      {"reasoning", R"({"effort":"none"})", "reasoning.effort"},
   };
   for (const auto& [name, value, field] : cases) {
     const Error error = error_of(body(std::string("\"") + name + "\":" + value));
@@ -109,6 +117,14 @@ TEST(ResponsesParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
     EXPECT_EQ(error.field, field);
     EXPECT_NE(error.message.find(field), std::string::npos) << error.message;
   }
+}
+
+TEST(ResponsesParse, NoEffortIsNoThinkingAndEveryOtherIsAHint) {
+  const auto off = parse_responses(body(R"("reasoning":{"effort":"none"})"));
+  ASSERT_TRUE(off) << off.error().to_string();
+  EXPECT_EQ(off->thinking, std::optional<bool>(false));
+  EXPECT_FALSE(parse_responses(body(R"("reasoning":{"effort":"xhigh"})"))->thinking.has_value());
+  EXPECT_EQ(error_of(body(R"("reasoning":{"effort":"endless"})")).field, "reasoning.effort");
 }
 
 TEST(ResponsesParse, UnknownFieldsAreIgnoredAndCounted) {
@@ -133,7 +149,7 @@ TEST(ResponsesParse, RangesAreNamedWithFieldAndLimit) {
     EXPECT_EQ(error.field, field) << more;
     EXPECT_NE(error.message.find(words), std::string::npos) << error.message;
   }
-  EXPECT_EQ(error_of(body("\"user\":\"" + std::string(257, 'x') + "\"")).field, "user");
+  EXPECT_EQ(error_of(body("\"user\":\"" + std::string(513, 'x') + "\"")).field, "user");
 }
 
 TEST(ResponsesParse, WrongTypesAreNamed) {
@@ -179,8 +195,9 @@ TEST(ResponsesParse, ItemErrorsNameTheirPlace) {
        "unsupported_parameter"},
       {R"([{"role":"user","content":[{"type":"input_file","file_id":"x"}]}])", "input[0].content[0].type",
        "unsupported_parameter"},
-      {R"([{"type":"function_call","name":"f"}])", "input[0].type", "unsupported_parameter"},
-      {R"([{"type":"function_call_output","call_id":"1","output":"x"}])", "input[0].type", "unsupported_parameter"},
+      {R"([{"type":"function_call","name":"f"}])", "input[0].call_id", "missing_field"},
+      {R"([{"type":"function_call_output","call_id":"1","output":"x"}])", "input", "invalid_value"},
+      {R"([{"type":"custom_tool_call"}])", "input[0].type", "unsupported_parameter"},
       {R"([{"type":"item_reference","id":"msg_1"}])", "input[0].type", "unsupported_parameter"},
   };
   for (const auto& [input, field, reason] : cases) {

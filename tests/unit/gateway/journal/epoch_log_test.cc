@@ -133,6 +133,26 @@ TEST(EpochLog, DamageInAFinishedSegmentIsCorruption) {
   EXPECT_EQ(EpochLog::open(disk, kFolder, 100, Replay().visitor()).error().reason, "journal_corrupt");
 }
 
+TEST(EpochLog, AnEmptiedSegmentInTheMiddleIsCorruptionAndStaysWhereItIs) {
+  MemoryDisk disk;
+  {
+    EpochLog log = make_log(disk, 100);
+    for (std::uint64_t n = 1; n <= 4; ++n) {
+      log.append(record(RecordType::kAdmit, n));
+      ASSERT_TRUE(log.write());
+    }
+    ASSERT_GE(log.segment_count(), 4u);
+    ASSERT_TRUE(log.sync());
+  }
+  disk.overwrite(segment(2), "");
+  Replay replay;
+  const auto log = EpochLog::open(disk, kFolder, 100, replay.visitor());
+  ASSERT_FALSE(log) << "its ADMIT would be forgotten";
+  EXPECT_EQ(log.error().reason, "journal_corrupt");
+  EXPECT_TRUE(log.error().message.starts_with(segment(2))) << log.error().message;
+  EXPECT_TRUE(disk.exists(segment(2)));
+}
+
 TEST(EpochLog, AMissingSegmentIsCorruption) {
   MemoryDisk disk;
   {

@@ -22,6 +22,7 @@ TEST_F(MeterTest, ARequestIsHeldSettledJournalledAndBilledToThePico) {
   auto charge = admit(request(1000, 1000));
   ASSERT_TRUE(charge) << charge.error().to_string();
   EXPECT_EQ((*charge)->band(), "flat");
+  EXPECT_FALSE((*charge)->price_until()) << "nothing is known to change it";
   EXPECT_EQ(treasury->leases().held(), money("0.002"));
   (*charge)->on_accepted({.prompt = 12, .cached = 2, .completion = 0, .reasoning = 0}, "worker-1");
   EXPECT_EQ(treasury->leases().held(), money("0.001012"));
@@ -82,7 +83,9 @@ TEST_F(MeterTest, APriceThatEndsBeforeTheDeadlineIsAMissingPrice) {
   short_one.model = "ending";
   short_one.budget = std::chrono::seconds(5);
   auto charge = admit(short_one);
-  EXPECT_TRUE(charge);
+  ASSERT_TRUE(charge);
+  ASSERT_TRUE((*charge)->price_until()) << "what a header tells the client";
+  EXPECT_EQ(unix_micros(*(*charge)->price_until()), ending.effective_to_us());
   ASSERT_TRUE(settle(**charge, report(1, 1)));
 }
 

@@ -25,6 +25,13 @@ TEST(ChatCodec, KeepsUnsetSamplingUnset) {
   EXPECT_EQ(decode_chat(greedy)->sampling.temperature, 0.0);
 }
 
+TEST(ChatCodec, ThinkingIsUnsetUntilItIsSaid) {
+  EXPECT_FALSE(decode_chat(request())->thinking.has_value());
+  auto quick = request();
+  quick.set_thinking(false);
+  EXPECT_EQ(decode_chat(quick)->thinking, std::optional<bool>(false));
+}
+
 TEST(ChatCodec, TheLastMessageMayBeginTheAnswer) {
   auto with_prefix = request();
   auto* last = with_prefix.add_messages();
@@ -43,7 +50,7 @@ TEST(ChatCodec, TheLastMessageMayBeginTheAnswer) {
 
 TEST(ChatCodec, RefusalsNameTheField) {
   auto bad = request();
-  bad.mutable_messages(0)->set_role("tool");
+  bad.mutable_messages(0)->set_role("robot");
   EXPECT_EQ(decode_chat(bad).error().field, "messages[0].role");
   bad = request();
   bad.mutable_sampling()->set_top_p(2);
@@ -59,15 +66,86 @@ TEST(ChatCodec, RefusalsNameTheField) {
   EXPECT_EQ(decode_chat(bad).error().field, "model");
 }
 
+TEST(ChatCodec, ToolsResultsAndFormatsAreRead) {
+  auto with_tools = request();
+  auto* tool = with_tools.add_tools();
+  tool->set_name("f");
+  tool->set_parameters_json(R"({"type": "object"})");
+  with_tools.mutable_tool_choice()->set_mode(v1::ToolChoice::MODE_FUNCTION);
+  with_tools.mutable_tool_choice()->set_name("f");
+  with_tools.set_parallel_tool_calls(false);
+  auto* called = with_tools.add_messages();
+  called->set_role("assistant");
+  auto* call = called->add_tool_calls();
+  call->set_id("c");
+  call->set_name("f");
+  auto* result = with_tools.add_messages();
+  result->set_role("tool");
+  result->set_tool_call_id("c");
+  result->set_content("42");
+  const auto plan = decode_chat(with_tools);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->tools.at(0).parameters, R"({"type":"object"})");
+  EXPECT_EQ(plan->tool_choice.mode, ToolMode::kFunction);
+  EXPECT_EQ(plan->parallel_tool_calls, false);
+  EXPECT_EQ(plan->messages[2].tool_call_id, "c");
+  tool->set_parameters_json("{");
+  EXPECT_EQ(decode_chat(with_tools).error().field, "tools[0].parameters_json");
+  auto formatted = request();
+  formatted.mutable_response_format()->set_kind(v1::ResponseFormat::KIND_JSON_SCHEMA);
+  EXPECT_EQ(decode_chat(formatted).error().field, "response_format.schema_json");
+  formatted.mutable_response_format()->set_schema_json(R"({"type":"string"})");
+  EXPECT_EQ(decode_chat(formatted)->response_format.kind, FormatKind::kJsonSchema);
+}
+
+TEST(ChatCodec, PiecesOfOneCallMerge) {
+  auto last = encode_delta("", "", {{0, "c", "f", "{"}});
+  auto next = encode_delta("", "", {{0, "", "", "}"}, {1, "d", "g", ""}});
+  ASSERT_TRUE(merge_events(last, next));
+  ASSERT_EQ(last.delta().tool_calls_size(), 2);
+  EXPECT_EQ(last.delta().tool_calls(0).arguments(), "{}");
+  EXPECT_EQ(last.delta().tool_calls(1).name(), "g");
+}
+
 TEST(ChatCodec, OnlyDeltasMerge) {
   auto last = encode_delta("a", "");
   auto next = encode_delta("b", "c");
   ASSERT_TRUE(merge_events(last, next));
   EXPECT_EQ(last.delta().reasoning(), "ab");
   EXPECT_EQ(last.delta().content(), "c");
-  auto finished = encode_finished({});
+  auto finished = encode_finished({}, ServiceTier::kFlex);
   EXPECT_FALSE(merge_events(last, finished));
   EXPECT_FALSE(merge_events(finished, last));
+}
+
+TEST(ChatCodec, KeptEventsComeBackAsTheyWereAndDamagedOnesDoNot) {
+  std::string kept;
+  append_event(kept, encode_delta("why", "a\xe6\x98\xa5"));
+  append_event(kept, encode_finished({}, ServiceTier::kDefault));
+  const auto read = read_kept(kept);
+  ASSERT_TRUE(read);
+  ASSERT_EQ(read->events.size(), 2U);
+  EXPECT_EQ(read->events[0].delta().content(), "a\xe6\x98\xa5");
+  EXPECT_TRUE(read->events[1].has_finished());
+  EXPECT_TRUE(read->end);
+  EXPECT_EQ(read_kept("")->events.size(), 0U);
+  for (std::size_t cut = 1; cut < 4; ++cut) EXPECT_FALSE(read_kept(kept.substr(0, cut))) << cut;
+  EXPECT_FALSE(read_kept(kept.substr(0, kept.size() - 1)));
+  EXPECT_FALSE(read_kept("\xff\xff\xff\xff rest"));
+}
+
+TEST(ChatCodec, AKeptFailureComesBackWholeAndLast) {
+  const Error failure(Code::kUnavailable, "worker_lost", "The worker went away.\nTwice.", "model");
+  std::string kept;
+  append_event(kept, encode_delta("", "half"));
+  append_failure(kept, failure);
+  const auto read = read_kept(kept);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->events.size(), 1U);
+  ASSERT_FALSE(read->end);
+  EXPECT_EQ(read->end.error(), failure);
+  append_event(kept, encode_delta("", "more"));
+  EXPECT_FALSE(read_kept(kept)) << "nothing comes after an end";
 }
 
 TEST(ChatCodec, InternalWordsDoNotLeak) {

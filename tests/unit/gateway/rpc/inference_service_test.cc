@@ -182,6 +182,31 @@ TEST_F(InferenceServiceTest, TheEndUserThatARequestNamesIsToldToTheMeter) {
   EXPECT_EQ(meter_.entry(0).request.end_user, "ann") << "or the caps of end users bind nobody";
 }
 
+TEST_F(InferenceServiceTest, TheTierAndTheDeadlineOfTheCallReachTheQueue) {
+  auto inference = client("good-key");
+  auto patient = request();
+  patient.set_service_tier("flex");
+  const Deadline deadline = soon();
+  auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, patient, deadline);
+  wait_submitted();
+  EXPECT_EQ(dispatcher_.submitted(0).tier, ServiceTier::kFlex);
+  EXPECT_LE(dispatcher_.submitted(0).deadline.instant(), deadline.instant() + std::chrono::seconds(2));
+  tell(end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 1}));
+  const auto event = stream.read_blocking(soon());
+  ASSERT_TRUE(event && *event);
+  EXPECT_EQ((*event)->finished().service_tier(), "flex");
+}
+
+TEST_F(InferenceServiceTest, AnUnknownTierIsNamed) {
+  auto inference = client("good-key");
+  auto wrong = request();
+  wrong.set_service_tier("gold");
+  auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, wrong, soon());
+  const auto event = stream.read_blocking(soon());
+  ASSERT_FALSE(event);
+  EXPECT_EQ(event.error().reason, "invalid_value");
+}
+
 TEST_F(InferenceServiceTest, WorkerLostMidStreamIsUnavailable) {
   auto inference = client("good-key");
   auto stream = inference.read_stream(&v1::Inference::Stub::async::Chat, request(), soon());

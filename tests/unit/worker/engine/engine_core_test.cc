@@ -60,6 +60,20 @@ TEST(EngineCore, AnAnswerBegunByTheClientGoesOnInItsContent) {
   EXPECT_EQ(h.outcomes[2].usage.reasoning_tokens, 12) << "only thinking was begun, so it goes on";
 }
 
+TEST(EngineCore, AnAnswerWithoutThinkingIsContentFromItsFirstToken) {
+  EngineHarness h(roomy(), [](FakeBackend& backend) { backend.end_chance = backend.think_end_chance = 0; });
+  auto request = user_request(1, "x", 12);
+  request.messages.push_back({Role::kAssistant, ""});
+  request.messages.back().begins_answer = true;
+  request.messages.back().ends_thinking = true;
+  ASSERT_TRUE(h.engine->submit(request));
+  h.drain();
+  EXPECT_EQ(h.outcomes[1].usage.completion_tokens, 12);
+  EXPECT_EQ(h.outcomes[1].usage.reasoning_tokens, 0);
+  EXPECT_EQ(h.outcomes[1].reasoning, "");
+  EXPECT_NE(h.outcomes[1].content, "");
+}
+
 TEST(EngineCore, ASuffixNeedsAVocabularyThatCanFillIn) {
   EngineHarness h(roomy());
   auto request = raw_request(1, "a");

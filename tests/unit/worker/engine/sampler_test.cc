@@ -107,6 +107,51 @@ TEST(Sampler, RefusesNanAndInfinity) {
   }
 }
 
+grammar::TokenMask mask_of(std::int32_t limit, std::initializer_list<TokenId> ids) {
+  grammar::TokenMask mask(limit);
+  for (const TokenId id : ids) mask.set(id);
+  return mask;
+}
+
+TEST(Sampler, OnlyAllowedTokensAreDrawnInTheirOwnProportion) {
+  const std::vector<float> logits = {9, 1, 50, 2, 0};
+  const grammar::TokenMask mask = mask_of(5, {1, 3});
+  Sampler sampler(5);
+  std::map<TokenId, int> seen;
+  const int count = 20000;
+  for (int position = 0; position < count; ++position) {
+    const auto token = sampler.sample(logits, {.temperature = 1, .seed = 4}, position, &mask);
+    ASSERT_TRUE(token);
+    ++seen[*token];
+  }
+  EXPECT_EQ(seen.size(), 2U);
+  EXPECT_NEAR(seen[3], count * std::exp(2) / (std::exp(1) + std::exp(2)), 280);
+  EXPECT_EQ(*sampler.sample(logits, {.temperature = 0}, 0, &mask), 3);
+  const SamplerParams top{.temperature = 1, .top_p = 0.5, .seed = 1};
+  EXPECT_EQ(*sampler.sample(logits, top, 0, &mask), 3) << "0.73 of what is allowed";
+}
+
+TEST(Sampler, AMaskOfEverythingChangesNothing) {
+  Rng rng(6);
+  grammar::TokenMask all(300);
+  for (TokenId id = 0; id < 300; ++id) all.set(id);
+  Sampler sampler(300);
+  for (int position = 0; position < 200; ++position) {
+    std::vector<float> logits(300);
+    for (float& logit : logits) logit = static_cast<float>(rng.unit() * 8);
+    const SamplerParams params{.temperature = 0.7, .top_p = 0.9, .top_k = position % 20, .seed = 3};
+    EXPECT_EQ(*sampler.sample(logits, params, position), *sampler.sample(logits, params, position, &all));
+  }
+}
+
+TEST(Sampler, NothingAllowedIsAnError) {
+  Sampler sampler(3);
+  const grammar::TokenMask none(3);
+  const auto token = sampler.sample(std::vector<float>{1, 2, 3}, {.temperature = 1}, 0, &none);
+  ASSERT_FALSE(token);
+  EXPECT_EQ(token.error().reason, "constraint_dead_end");
+}
+
 TEST(Sampler, ATinyTemperatureIsGreedy) {
   const auto seen = draw({1, 2, 3}, {.temperature = 1e-9, .seed = 4}, 100, 3);
   EXPECT_EQ(seen.size(), 1U);

@@ -4,6 +4,7 @@
 
 #include "base/json/json.h"
 #include "tests/unit/worker/engine/engine_harness.h"
+#include "worker/engine/grammar/grammar.h"
 #include "worker/engine/open_engine.h"
 
 namespace tidegate::worker {
@@ -139,6 +140,58 @@ TEST(TangMoeGolden, SeededAnswersDoNotDependOnTheBatch) {
   for (std::size_t index = 0; index < cases.size(); ++index) {
     EXPECT_EQ(outcomes[index].reasoning, expected[index].reasoning) << index;
     EXPECT_EQ(outcomes[index].content, expected[index].content) << index;
+  }
+}
+
+void expect_poem(const std::string& content) {
+  const auto value = json::parse(content);
+  ASSERT_TRUE(value && value->is_object()) << content;
+  const json::object& poem = value->get_object();
+  ASSERT_TRUE(poem.contains("title") && poem.contains("lines")) << content;
+  EXPECT_TRUE(poem.at("title").is_string()) << content;
+  ASSERT_TRUE(poem.at("lines").is_array()) << content;
+  EXPECT_EQ(poem.at("lines").get_array().size(), 4U) << content;
+  for (const json::value& line : poem.at("lines").get_array()) EXPECT_TRUE(line.is_string()) << content;
+}
+
+// A model that has never seen JSON writes it all the same, and whoever shares its batch says what it says alone.
+TEST(TangMoeGolden, ConstrainedAnswersParseAndDisturbNobody) {
+  const auto cases = golden_cases();
+  const auto poem = grammar::Grammar::from_json_schema(R"({"type":"object","properties":{
+    "title":{"type":"string","minLength":1,"maxLength":12},
+    "lines":{"type":"array","items":{"type":"string","minLength":1,"maxLength":7},"minItems":4,"maxItems":4}},
+    "required":["title","lines"]})");
+  ASSERT_TRUE(poem) << poem.error().to_string();
+  const auto free_request = [&](std::size_t index) {
+    auto request = greedy_request(index, cases[index]);
+    request.sampling.temperature = 1;
+    request.sampling.seed = 50 + index;
+    request.sampling.max_tokens = 40;
+    return request;
+  };
+  constexpr std::size_t kConstrained = 100;
+  const auto alone = open(1, 256);
+  const auto crowded = open(8, 64);
+  ASSERT_TRUE(alone && crowded);
+  std::map<SequenceHandle, Outcome> expected;
+  std::map<SequenceHandle, Outcome> outcomes;
+  for (std::size_t index = 0; index < 4; ++index) {
+    ASSERT_TRUE(alone->submit(free_request(index)));
+    drain(*alone, expected);
+    auto request = free_request(index);
+    request.handle = kConstrained + index;
+    request.sampling.max_tokens = 0;
+    request.sampling.temperature = 0.7;
+    request.constraint = *poem;
+    ASSERT_TRUE(crowded->submit(std::move(request)));
+    ASSERT_TRUE(crowded->submit(free_request(index)));
+  }
+  drain(*crowded, outcomes);
+  for (std::size_t index = 0; index < 4; ++index) {
+    EXPECT_EQ(outcomes[index].reasoning, expected[index].reasoning) << index;
+    EXPECT_EQ(outcomes[index].content, expected[index].content) << index;
+    EXPECT_EQ(outcomes[kConstrained + index].finish, FinishReason::kStop) << outcomes[kConstrained + index].content;
+    expect_poem(outcomes[kConstrained + index].content);
   }
 }
 

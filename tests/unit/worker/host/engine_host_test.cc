@@ -57,6 +57,39 @@ TEST_F(EngineHostTest, SequenceYieldsAcceptedThenTextThenExactlyOneFinish) {
   EXPECT_EQ(host.live(), 0);
 }
 
+TEST_F(EngineHostTest, AnAnswerNobodyReadsBeforeItsEndComesInFewEventsAndWhole) {
+  engine.script.assign(150, {"", "x"});
+  const auto sink = attach(1);
+  host.start(1, {.sequence = 7, .messages = {{}}, .collect = true, .budget = 60s}, clock.mono());
+  turns(152);
+  const auto events = sink->events_of(7);
+  // Accepted, the first text, then every 64 tokens, and the end with what is left.
+  ASSERT_EQ(events.size(), 5u);
+  EXPECT_TRUE(events[0].accepted);
+  EXPECT_EQ(events[1].content, "x");
+  EXPECT_EQ(events[2].usage.completion_tokens, 65);
+  EXPECT_EQ(events[3].usage.completion_tokens, 129);
+  EXPECT_EQ(events[4].finish, FinishReason::kStop);
+  EXPECT_EQ(events[4].usage.completion_tokens, 150);
+  std::size_t text = 0;
+  for (const auto& event : events) text += event.content.size();
+  EXPECT_EQ(text, 150u);
+}
+
+TEST_F(EngineHostTest, WhatIsCollectedIsToldInTimeAlsoWhenTheModelIsSlow) {
+  engine.script.assign(20, {"", "x"});
+  const auto sink = attach(1);
+  host.start(1, {.sequence = 7, .messages = {{}}, .collect = true, .budget = 60s}, clock.mono());
+  turns(2);
+  const std::size_t told = sink->events_of(7).size();
+  for (int i = 0; i < 4; ++i) {
+    clock.advance(100ms);
+    turn();
+  }
+  EXPECT_EQ(sink->events_of(7).size(), told + 1);
+  EXPECT_EQ(sink->events_of(7).back().usage.completion_tokens, 4);
+}
+
 TEST_F(EngineHostTest, AnIdleSessionHearsWhenTheWorkAheadHasMoved) {
   const auto sink = attach(1);
   const std::size_t greeted = sink->frames().size();

@@ -32,6 +32,17 @@ TEST(Outbox, MergesEventsOfOneSequenceInOrder) {
   EXPECT_EQ(outbox.bytes(), 0u);
 }
 
+TEST(Outbox, PiecesOfOneCallBecomeOne) {
+  Outbox outbox;
+  outbox.add({.sequence = 1, .tool_calls = {{0, "c", "f", "{"}}});
+  const auto before = outbox.bytes();
+  outbox.add({.sequence = 1, .tool_calls = {{0, "", "", "}"}, {1, "d", "g", ""}}});
+  EXPECT_EQ(outbox.bytes(), before + 3);
+  const auto events = outbox.take();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].tool_calls, (ToolCallDeltas{{0, "c", "f", "{}"}, {1, "d", "g", ""}}));
+}
+
 TEST(Outbox, PutBackKeepsWhatCameMeanwhileBehind) {
   Outbox outbox;
   outbox.add(text(1, "first"));

@@ -32,9 +32,48 @@ TEST(DecodeStart, CarriesEveryFieldAndKeepsUnsetOnesUnset) {
   EXPECT_THAT(command->sampling.stop, ::testing::ElementsAre("\n\n"));
 }
 
+TEST(DecodeStart, ReadsToolsAndWritesTheirSchemasAsTemplatesDo) {
+  auto start = good_start();
+  auto* tool = start.add_tools();
+  tool->set_name("f");
+  tool->set_parameters_json(R"({"type":"object","properties":{}})");
+  start.mutable_tool_choice()->set_mode(v1::ToolChoice::MODE_REQUIRED);
+  start.set_parallel_tool_calls(false);
+  start.mutable_response_format()->set_kind(v1::ResponseFormat::KIND_JSON_OBJECT);
+  auto* called = start.add_messages();
+  called->set_role("assistant");
+  called->add_tool_calls()->set_id("c");
+  auto* result = start.add_messages();
+  result->set_role("tool");
+  result->set_tool_call_id("c");
+  const auto command = decode_start(start);
+  ASSERT_TRUE(command) << command.error().to_string();
+  ASSERT_EQ(command->offer.tools.size(), 1u);
+  EXPECT_EQ(command->offer.tools[0].parameters, R"({"type": "object", "properties": {}})");
+  EXPECT_EQ(command->offer.choice.mode, ToolChoice::Mode::kRequired);
+  EXPECT_FALSE(command->offer.is_parallel);
+  EXPECT_EQ(command->offer.format.kind, ResponseFormat::Kind::kJsonObject);
+  EXPECT_EQ(command->messages[1].tool_calls.at(0).id, "c");
+  EXPECT_EQ(command->messages[2].role, Role::kTool);
+  EXPECT_TRUE(decode_start(good_start())->offer.is_parallel) << "unset";
+  tool->set_parameters_json("[]");
+  EXPECT_EQ(decode_start(start).error().field, "tools[0].parameters");
+  for (int i = 0; i < kToolsMax; ++i) start.add_tools();
+  EXPECT_EQ(decode_start(start).error().reason, "too_many_tools");
+}
+
+TEST(EncodeFrame, CallsAndTheirEndTravel) {
+  SessionFrame frame;
+  frame.events.push_back(
+      {.sequence = 1, .tool_calls = {{0, "c", "f", "{}"}}, .finish = FinishReason::kToolCalls});
+  const v1::WorkerFrame out = encode_frame(std::move(frame));
+  EXPECT_EQ(out.events(0).tool_calls(0).name(), "f");
+  EXPECT_EQ(out.events(0).finish(), v1::FINISH_REASON_TOOL_CALLS);
+}
+
 TEST(DecodeStart, RefusalNamesTheUsersField) {
   auto start = good_start();
-  start.add_messages()->set_role("tool");
+  start.add_messages()->set_role("robot");
   EXPECT_EQ(decode_start(start).error().field, "messages[1].role");
   start = good_start();
   start.mutable_messages(0)->set_content("\xff");
@@ -93,6 +132,36 @@ TEST(DecodeStart, OnlyTheLastMessageOfTheAssistantBeginsTheAnswer) {
   last->set_role("assistant");
   start.mutable_messages(0)->set_prefix(true);
   EXPECT_EQ(decode_start(start).error().field, "messages[0].prefix");
+}
+
+TEST(DecodeStart, NoThinkingIsAnAnswerThatHasBegunBehindAnEmptyOne) {
+  auto start = good_start();
+  start.set_thinking(true);
+  EXPECT_EQ(decode_start(start)->messages.size(), 1U) << "as the model is used to";
+  start.set_thinking(false);
+  const auto command = decode_start(start);
+  ASSERT_TRUE(command);
+  ASSERT_EQ(command->messages.size(), 2U);
+  EXPECT_EQ(command->messages[1].role, Role::kAssistant);
+  EXPECT_TRUE(command->messages[1].begins_answer);
+  EXPECT_TRUE(command->messages[1].ends_thinking);
+  EXPECT_EQ(command->messages[1].content, "");
+
+  auto* last = start.add_messages();
+  last->set_role("assistant");
+  last->set_reasoning("plan");
+  last->set_prefix(true);
+  const auto begun = decode_start(start);
+  ASSERT_TRUE(begun);
+  ASSERT_EQ(begun->messages.size(), 2U) << "the client's own beginning";
+  EXPECT_TRUE(begun->messages[1].ends_thinking);
+  EXPECT_EQ(begun->messages[1].reasoning, "plan");
+
+  start = good_start();
+  start.clear_messages();
+  start.mutable_raw()->set_text("x");
+  start.set_thinking(false);
+  EXPECT_TRUE(decode_start(start)->messages.empty()) << "a raw prompt is never thought about";
 }
 
 TEST(DecodeStart, DeveloperIsSystem) {

@@ -127,7 +127,7 @@ TEST_F(SessionServiceTest, BadStartEndsThatSequenceAndNotTheStream) {
   serve();
   Stream stream = greet_and_wait_for_credit();
   auto bad = start_frame(1);
-  bad.mutable_start(0)->mutable_messages(0)->set_role("tool");
+  bad.mutable_start(0)->mutable_messages(0)->set_role("robot");
   ASSERT_TRUE(stream.write(bad));
   EXPECT_EQ(finish_of(stream, 1).error_field(), "messages[0].role");
   ASSERT_TRUE(stream.write(start_frame(2)));

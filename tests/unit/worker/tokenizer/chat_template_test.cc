@@ -87,6 +87,16 @@ TEST_F(R1Template, ThinkingAloneGoesOnWhereItEnds) {
   EXPECT_EQ(chat_->render(messages), "<｜begin▁of▁sentence｜><｜User｜>hi<｜Assistant｜><think>\nFirst");
 }
 
+TEST_F(R1Template, AnAnswerWithoutThinkingBeginsBehindAnEmptyOne) {
+  std::vector<ChatMessage> messages = {{Role::kUser, "hi"}, {Role::kAssistant, ""}};
+  messages.back().begins_answer = true;
+  messages.back().ends_thinking = true;
+  EXPECT_EQ(chat_->render(messages), "<｜begin▁of▁sentence｜><｜User｜>hi<｜Assistant｜><think>\n\n</think>\n\n");
+  messages.back().reasoning = "First";
+  EXPECT_EQ(chat_->render(messages),
+            "<｜begin▁of▁sentence｜><｜User｜>hi<｜Assistant｜><think>\nFirst\n</think>\n\n");
+}
+
 TEST_F(R1Template, TheBeginningOfAnAnswerKeepsATagThatItSpellsAsText) {
   std::vector<ChatMessage> messages = {{Role::kUser, "hi"}, {Role::kAssistant, "a</think>b"}};
   messages.back().begins_answer = true;

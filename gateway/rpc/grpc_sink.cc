@@ -1,0 +1,121 @@
+#include "gateway/rpc/grpc_sink.h"
+
+#include <chrono>
+#include <cstdint>
+
+#include "gateway/http/rate_headers.h"
+#include "gateway/rpc/chat_codec.h"
+
+namespace tidegate::gateway {
+namespace {
+
+/// Of stored answers: says how their bodies are read.
+const std::string kContentType = "application/grpc";
+
+std::string millis_text(Duration span) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
+}
+
+}  // namespace
+
+rpc::Metadata refusal_metadata(const Refusal& refusal) {
+  const ApiError wire = to_api_error(refusal);
+  rpc::Metadata fields;
+  fields.emplace_back("x-should-retry", wire.should_retry ? "true" : "false");
+  // Without an estimate there is only the whole seconds of HTTP's Retry-After.
+  const std::int64_t ms = wire.retry_after_ms > 0 ? wire.retry_after_ms : std::int64_t{wire.retry_after_s} * 1'000;
+  if (ms > 0) fields.emplace_back("retry-after-ms", std::to_string(ms));
+  if (wire.queue_wait_ms) fields.emplace_back("x-tidegate-queue-wait-ms", std::to_string(*wire.queue_wait_ms));
+  return fields;
+}
+
+rpc::Metadata GrpcSink::metadata() const {
+  rpc::Metadata fields;
+  fields.emplace_back("x-request-id", head_.request.to_string());
+  if (!head_.traceparent.empty()) fields.emplace_back("traceparent", head_.traceparent);
+  if (!band_.empty()) fields.emplace_back("x-tidegate-price-band", band_);
+  if (price_until_) fields.emplace_back("x-tidegate-price-until", format_rfc3339(*price_until_));
+  if (waited_) fields.emplace_back("x-tidegate-queue-ms", millis_text(*waited_));
+  if (!worker_.variant.empty()) fields.emplace_back("x-tidegate-variant", worker_.variant);
+  append_rate_headers(fields, limits_);
+  return fields;
+}
+
+void GrpcSink::begin() {
+  if (std::exchange(is_begun_, true)) return;
+  const rpc::Metadata fields = metadata();
+  if (tap_ != nullptr) tap_->on_head(200, kContentType, fields, /*is_stream=*/true);
+  writer_.add_initial(fields);
+}
+
+void GrpcSink::record(const v1::ChatEvent& event) {
+  if (tap_ == nullptr) return;
+  buffer_.clear();
+  append_event(buffer_, event);
+  tap_->on_body(buffer_);
+}
+
+Status GrpcSink::send(v1::ChatEvent event) {
+  if (is_cut_) {
+    if (hides_leaving()) return {};
+    return fail(Code::kUnavailable, "stream_closed", "the stream takes no more messages");
+  }
+  Status pushed = writer_.push(std::move(event));
+  if (pushed) return pushed;
+  is_cut_ = true;
+  writer_.finish(pushed);
+  if (hides_leaving()) return {};
+  return pushed;
+}
+
+Status GrpcSink::put(v1::ChatEvent event) {
+  begin();
+  record(event);
+  return send(std::move(event));
+}
+
+void GrpcSink::on_accepted(const TokenUsage& usage) {
+  // A failed event shows again at the next delivery. A retry does not announce itself twice.
+  if (!std::exchange(is_announced_, true)) (void)put(encode_accepted(head_.request, head_.model, worker_, usage));
+}
+
+awaitable<Status> GrpcSink::deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
+  co_return put(encode_delta(std::move(reasoning), std::move(content), std::move(tool_calls)));
+}
+
+awaitable<Status> GrpcSink::keep_alive() { co_return Status(); }
+
+awaitable<Status> GrpcSink::finish(AnswerEnd end) {
+  if (!end.reasoning.empty() || !end.content.empty() || !end.tool_calls.empty()) {
+    v1::ChatEvent text = encode_delta(std::move(end.reasoning), std::move(end.content), std::move(end.tool_calls));
+    if (Status sent = put(std::move(text)); !sent) co_return sent;
+  }
+  v1::ChatEvent last = encode_finished(end, head_.tier);
+  begin();
+  record(last);
+  // Kept before its last event leaves: whoever has the whole answer may ask for it again.
+  if (tap_ != nullptr) co_await tap_->on_end();
+  Status sent = send(std::move(last));
+  if (!is_cut_) writer_.finish({});
+  co_return sent;
+}
+
+awaitable<Status> GrpcSink::refuse(Refusal refusal) {
+  if (!is_begun_) {
+    const rpc::Metadata fields = metadata();
+    if (tap_ != nullptr) {
+      tap_->on_head(to_api_error(refusal).http_status, kContentType, fields, /*is_stream=*/true);
+      co_await tap_->on_end();
+    }
+    writer_.add_initial(fields);
+  } else if (tap_ != nullptr) {
+    buffer_.clear();
+    append_failure(buffer_, public_error(refusal));
+    tap_->on_body(buffer_);
+    co_await tap_->on_end();
+  }
+  writer_.finish(fail(public_error(refusal)), refusal_metadata(refusal));
+  co_return Status();
+}
+
+}  // namespace tidegate::gateway

@@ -1,0 +1,174 @@
+#include "worker/engine/requested_grammar.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json/json.h"
+#include "tests/unit/worker/engine/engine_harness.h"
+#include "worker/engine/grammar/matcher.h"
+
+namespace tidegate::worker {
+namespace {
+
+constexpr const char* kNumber =
+    R"({"type":"object","properties":{"n":{"enum":[1]}},"required":["n"],"additionalProperties":false})";
+
+GenerateRequest asking(ToolChoice::Mode mode, std::string name = "") {
+  GenerateRequest request = user_request(1, "hello");
+  request.offer.tools = {{"now", "", "", false}, {"pick", "Picks.", kNumber, false}};
+  request.offer.choice = {mode, std::move(name)};
+  return request;
+}
+
+GenerateRequest formatted(std::string schema) {
+  GenerateRequest request = user_request(1, "hello");
+  request.offer.format = {ResponseFormat::Kind::kJsonSchema, std::move(schema), true};
+  return request;
+}
+
+/// byte_model() with tokens for calls, in a family that does not think.
+ServedModel calling_model() {
+  TokenizerFile file;
+  for (int byte = 0; byte < 256; ++byte) {
+    file.vocab.emplace_back(std::string(1, static_cast<char>(byte)), FakeBackend::kFirstByte + byte);
+  }
+  file.added = {{FakeBackend::kBegin, "<｜begin▁of▁sentence｜>", true},
+                {FakeBackend::kEnd, "<｜end▁of▁sentence｜>", true},
+                {FakeBackend::kThink, "<think>", false},
+                {FakeBackend::kThinkEnd, "</think>", false},
+                {FakeBackend::kUser, "<｜User｜>", false},
+                {FakeBackend::kAssistant, "<｜Assistant｜>", false}};
+  TokenId next = FakeBackend::kFirstPaddingId;
+  for (const char* text : {"<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁call▁begin｜>",
+                           "<｜tool▁call▁end｜>", "<｜tool▁sep｜>", "<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>",
+                           "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>"}) {
+    file.added.push_back({next++, text, false});
+  }
+  auto built = Tokenizer::build(file);
+  EXPECT_TRUE(built) << built.error().to_string();
+  auto tokenizer = std::make_unique<const Tokenizer>(*std::move(built));
+  auto chat = ChatTemplate::build(ChatFamily::kDeepSeekV3, *tokenizer);
+  EXPECT_TRUE(chat) << chat.error().to_string();
+  return {.tokenizer = std::move(tokenizer),
+          .chat = *chat,
+          .end_tokens = {FakeBackend::kEnd},
+          .defaults = {.temperature = 0, .top_p = 1}};
+}
+
+TEST(RequestedGrammar, WhatIsLeftToTheModelHasNone) {
+  for (const GenerateRequest& request :
+       {user_request(1, "x"), asking(ToolChoice::Mode::kAuto), asking(ToolChoice::Mode::kNone)}) {
+    const auto none = constraint_of(request, ToolSyntax::kDeepSeekPlain);
+    ASSERT_TRUE(none);
+    EXPECT_EQ(*none, nullptr);
+  }
+}
+
+TEST(RequestedGrammar, AForcedCallIsOneInTheModelsOwnMarks) {
+  using grammar::TokenKind;
+  const auto one = constraint_of(asking(ToolChoice::Mode::kFunction, "pick"), ToolSyntax::kHermes);
+  ASSERT_TRUE(one) << one.error().to_string();
+  grammar::Matcher matcher(*one);
+  EXPECT_FALSE(matcher.accept("Well, "));
+  EXPECT_TRUE(matcher.accept("<tool_call>", TokenKind::kControl));
+  EXPECT_FALSE(matcher.accept("\n{\"name\": \"now")) << "another tool";
+  EXPECT_TRUE(matcher.accept("\n{\"name\": \"pick\", \"arguments\": {\"n\": 1}}\n"));
+  EXPECT_FALSE(matcher.can_end());
+  EXPECT_TRUE(matcher.accept("</tool_call>", TokenKind::kControl));
+  EXPECT_TRUE(matcher.can_end());
+  EXPECT_FALSE(matcher.accept("\n")) << "one function is one call";
+
+  const auto any = constraint_of(asking(ToolChoice::Mode::kRequired), ToolSyntax::kDeepSeekPlain);
+  ASSERT_TRUE(any) << any.error().to_string();
+  grammar::Matcher calls(*any);
+  EXPECT_TRUE(calls.accept("<｜tool▁calls▁begin｜>", TokenKind::kControl));
+  EXPECT_TRUE(calls.accept("<｜tool▁call▁begin｜>", TokenKind::kControl));
+  EXPECT_TRUE(calls.accept("now"));
+}
+
+TEST(RequestedGrammar, WhatCannotBeKeptIsRefusedByFieldPlaceAndKeyword) {
+  const auto format = constraint_of(formatted(R"({"properties":{"x":{"not":{}}}})"), ToolSyntax::kNone);
+  ASSERT_FALSE(format);
+  EXPECT_EQ(format.error().code, Code::kInvalidArgument);
+  EXPECT_EQ(format.error().reason, "unsupported_response_format");
+  EXPECT_EQ(format.error().field, "response_format");
+  EXPECT_NE(format.error().message.find("/properties/x/not"), std::string::npos) << format.error().message;
+
+  GenerateRequest request = asking(ToolChoice::Mode::kRequired);
+  request.offer.tools[1].parameters = R"({"properties":{"x":{"not":{}}}})";
+  const auto tools = constraint_of(request, ToolSyntax::kHermes);
+  ASSERT_FALSE(tools);
+  EXPECT_EQ(tools.error().field, "tools");
+  EXPECT_NE(tools.error().message.find("tools[1].parameters"), std::string::npos) << tools.error().message;
+
+  const auto nothing = constraint_of(asking(ToolChoice::Mode::kRequired), ToolSyntax::kNone);
+  ASSERT_FALSE(nothing);
+  EXPECT_EQ(nothing.error().field, "tool_choice");
+}
+
+TEST(RequestedGrammar, EqualFormsShareOne) {
+  RequestedGrammars grammars;
+  const auto first = grammars.find(formatted(kNumber), ToolSyntax::kNone);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(*grammars.find(formatted(kNumber), ToolSyntax::kNone), *first);
+  EXPECT_NE(*grammars.find(formatted("{}"), ToolSyntax::kNone), *first);
+  const auto calls = grammars.find(asking(ToolChoice::Mode::kRequired), ToolSyntax::kHermes);
+  ASSERT_TRUE(calls);
+  GenerateRequest alone = asking(ToolChoice::Mode::kRequired);
+  alone.offer.is_parallel = false;
+  EXPECT_NE(*grammars.find(alone, ToolSyntax::kHermes), *calls);
+  EXPECT_EQ(*grammars.find(user_request(1, "x"), ToolSyntax::kHermes), nullptr);
+  for (std::size_t i = 0; i < RequestedGrammars::kKeptMax; ++i) {
+    ASSERT_TRUE(grammars.find(formatted(R"({"const":)" + std::to_string(i) + "}"), ToolSyntax::kNone));
+  }
+  EXPECT_NE(*grammars.find(formatted(kNumber), ToolSyntax::kNone), *first) << "the oldest was dropped";
+}
+
+TEST(RequestedGrammar, TheEngineKeepsAFormatAndRefusesOneThatItCannotKeep) {
+  EngineHarness h(roomy());
+  ASSERT_TRUE(h.engine->submit(formatted(kNumber)));
+  h.drain();
+  const auto content = json::parse(h.outcomes[1].content);
+  ASSERT_TRUE(content) << h.outcomes[1].content;
+  EXPECT_EQ(content->at("n"), 1);
+  const Status refused = h.engine->submit(formatted(R"({"not":{}})"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "unsupported_response_format");
+  EXPECT_TRUE(h.engine->idle());
+}
+
+TEST(RequestedGrammar, TheEngineMakesACallThatIsDemanded) {
+  test::SimClock clock;
+  auto backend = std::make_unique<FakeBackend>();
+  backend->mutable_facts().context_max = 4'096;
+  auto created = EngineCore::create(std::move(backend), calling_model(), roomy(), 99, clock);
+  ASSERT_TRUE(created) << created.error().to_string();
+  EngineCore& engine = **created;
+  const Status taken = engine.submit(asking(ToolChoice::Mode::kFunction, "pick"));
+  ASSERT_TRUE(taken) << taken.error().to_string();
+  std::string said;
+  ToolCallDeltas calls;
+  std::optional<FinishReason> finish;
+  for (int step = 0; !engine.idle() && step < 10'000; ++step) {
+    for (SequenceEvent& event : engine.step()) {
+      said += event.reasoning + event.content;
+      append_calls(calls, std::move(event.tool_calls));
+      finish = event.finish;
+    }
+  }
+  EXPECT_EQ(said, "");
+  EXPECT_EQ(finish, FinishReason::kToolCalls);
+  ASSERT_EQ(calls.size(), 1U);
+  EXPECT_EQ(calls[0].name, "pick");
+  const auto arguments = json::parse(calls[0].arguments);
+  ASSERT_TRUE(arguments) << calls[0].arguments;
+  EXPECT_EQ(arguments->at("n"), 1);
+}
+
+}  // namespace
+}  // namespace tidegate::worker

@@ -1,0 +1,112 @@
+#include "worker/engine/requested_grammar.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "worker/engine/grammar/grammar.h"
+
+namespace tidegate::worker {
+namespace {
+
+/// As many as an answer may have (tool_parser.h).
+constexpr std::uint32_t kCallsMax = 128;
+
+std::unexpected<Error> unsupported(std::string field, std::string_view fix) {
+  std::string message = "'" + field + "' asks for an answer of a form that this model's engine cannot keep; ";
+  message += fix;
+  return fail(Code::kInvalidArgument, "unsupported_response_format", std::move(message), std::move(field));
+}
+
+/// A grammar's own error: it names the keyword, and its field is the place in the schema.
+std::unexpected<Error> unsupported_schema(std::string field, const Error& error) {
+  std::string fix = "change its schema: " + error.message;
+  if (!error.field.empty()) fix += " (at " + error.field + ")";
+  return unsupported(std::move(field), fix);
+}
+
+/// Qwen2.5: a call is an object in a pair of control tokens, on lines of its own.
+grammar::ToolFraming hermes() {
+  grammar::ToolFraming framing;
+  framing.before_name = {{"<tool_call>", true}, {"\n{\"name\": \""}};
+  framing.before_arguments = {{"\", \"arguments\": "}};
+  framing.after_arguments = {{"}\n"}, {"</tool_call>", true}};
+  framing.between_calls = {{"\n"}};
+  return framing;
+}
+
+Result<std::shared_ptr<const grammar::Grammar>> calls_of(const ToolOffer& offer, ToolSyntax syntax) {
+  if (syntax == ToolSyntax::kNone) return unsupported("tool_choice", "leave the choice to the model ('auto').");
+  const bool is_one = offer.choice.mode == ToolChoice::Mode::kFunction;
+  std::vector<grammar::ToolSignature> tools;
+  for (const ToolSpec& tool : offer.tools) {
+    if (!is_one || tool.name == offer.choice.name) tools.push_back({tool.name, tool.parameters});
+  }
+  grammar::ToolFraming framing = hermes();
+  if (syntax == ToolSyntax::kDeepSeekFenced) framing = grammar::ToolFraming::deepseek_v3();
+  if (syntax == ToolSyntax::kDeepSeekPlain) framing = grammar::ToolFraming::deepseek_v31();
+  const std::uint32_t calls_max = is_one || !offer.is_parallel ? 1 : kCallsMax;
+  auto compiled = grammar::Grammar::from_tool_calls(tools, grammar::ToolMode::kRequired, framing, calls_max);
+  if (!compiled) return unsupported_schema("tools", compiled.error());
+  return *std::move(compiled);
+}
+
+Result<std::shared_ptr<const grammar::Grammar>> format_of(const ResponseFormat& format) {
+  if (format.schema.empty()) return grammar::Grammar::json_object();
+  auto compiled = grammar::Grammar::from_json_schema(format.schema);
+  if (!compiled) return unsupported_schema("response_format", compiled.error());
+  return *std::move(compiled);
+}
+
+/// Equal texts ask for equal grammars; "" asks for none.
+std::string form_of(const GenerateRequest& request, ToolSyntax syntax) {
+  const ToolOffer& offer = request.offer;
+  if (offer.choice.is_forced()) {
+    std::string form = fmt::format("calls {} {} {} {}", static_cast<int>(syntax), static_cast<int>(offer.choice.mode),
+                                   offer.is_parallel, offer.choice.name);
+    for (const ToolSpec& tool : offer.tools) {
+      form += fmt::format("\n{} {} {}", tool.name, tool.parameters.size(), tool.parameters);
+    }
+    return form;
+  }
+  switch (offer.format.kind) {
+    case ResponseFormat::Kind::kText: break;
+    case ResponseFormat::Kind::kJsonObject: return "object";
+    case ResponseFormat::Kind::kJsonSchema: return "schema\n" + offer.format.schema;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const grammar::Grammar>> constraint_of(const GenerateRequest& request, ToolSyntax syntax) {
+  const ToolOffer& offer = request.offer;
+  if (offer.choice.is_forced()) return calls_of(offer, syntax);
+  switch (offer.format.kind) {
+    case ResponseFormat::Kind::kText: break;
+    case ResponseFormat::Kind::kJsonObject: return grammar::Grammar::json_object();
+    case ResponseFormat::Kind::kJsonSchema: return format_of(offer.format);
+  }
+  return std::shared_ptr<const grammar::Grammar>();
+}
+
+Result<std::shared_ptr<const grammar::Grammar>> RequestedGrammars::find(const GenerateRequest& request,
+                                                                        ToolSyntax syntax) {
+  std::string form = form_of(request, syntax);
+  if (form.empty()) return std::shared_ptr<const grammar::Grammar>();
+  const auto known = std::ranges::find(kept_, form, &Kept::form);
+  if (known != kept_.end()) {
+    std::rotate(kept_.begin(), known, known + 1);
+    return kept_.front().grammar;
+  }
+  TG_ASSIGN(auto made, constraint_of(request, syntax));
+  if (kept_.size() == kKeptMax) kept_.pop_back();
+  kept_.push_front(Kept{std::move(form), std::move(made)});
+  return kept_.front().grammar;
+}
+
+}  // namespace tidegate::worker

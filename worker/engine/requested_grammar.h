@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "base/core/result.h"
+#include "worker/engine/engine.h"
+
+namespace tidegate::worker {
+
+/// What the answer of `request` must follow, decided in this one place; null = nothing. A forced call comes before a format:
+/// an answer that must call has no content to format.
+///
+///   tool_choice required            calls of any of the tools        Grammar::from_tool_calls
+///   tool_choice of one function     one call of that tool            Grammar::from_tool_calls
+///   response_format json_schema     content that follows its schema  Grammar::from_json_schema
+///   response_format json_object     content that is a JSON object    Grammar::json_object
+///   anything else                   null: strict tools of a free choice included, whose arguments are the model's own
+///
+/// `syntax`: how the model writes calls.
+/// Fails: invalid_argument/unsupported_response_format with the request's field, and the place and keyword of a schema
+/// that cannot be kept: an unkept promise about a format breaks the program behind it.
+Result<std::shared_ptr<const grammar::Grammar>> constraint_of(const GenerateRequest& request, ToolSyntax syntax);
+
+/// The same, with the grammars of the last few forms at hand: a program asks for the same form again and again, and the
+/// engine's thread compiles it. One thread.
+class RequestedGrammars {
+ public:
+  static constexpr std::size_t kKeptMax = 64;
+
+  /// Fails as constraint_of() does.
+  Result<std::shared_ptr<const grammar::Grammar>> find(const GenerateRequest& request, ToolSyntax syntax);
+
+ private:
+  struct Kept {
+    std::string form;
+    std::shared_ptr<const grammar::Grammar> grammar;
+  };
+  std::deque<Kept> kept_;  ///< the newest first
+};
+
+}  // namespace tidegate::worker
