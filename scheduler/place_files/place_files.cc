@@ -196,7 +196,9 @@ class InventoryReader {
 
  private:
   Status read_header(const std::vector<std::string_view>& cells) {
-    for (std::size_t i = 0; i < cells.size(); ++i) columns_.emplace(cells[i], i);
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (!columns_.emplace(cells[i], i).second) return bad(kInventory, fmt::format("the first line names the column '{}' twice", cells[i]), std::string(cells[i]));
+    }
     for (const char* needed : {"gpu_model", "gpu_capacity_num", "node_name"}) {
       if (!columns_.contains(needed)) return bad(kInventory, fmt::format("the first line must name the column '{}'", needed), needed);
     }

@@ -49,6 +49,8 @@ TEST(PlaceFiles, SlipsAreNamed) {
   EXPECT_EQ(refused("gpu_model,gpu_capacity_num,node_name\nH900,8,0\n", kCatalogue, kDemand), "bad_inventory gpu_model");
   EXPECT_EQ(refused("gpu_model,gpu_capacity_num,node_name\nH800,x,0\n", kCatalogue, kDemand), "bad_inventory gpu_capacity_num");
   EXPECT_EQ(refused("gpu_model,gpu_capacity_num,node_name\nH800,8,0\nH800,8,0\n", kCatalogue, kDemand), "bad_inventory node_name");
+  // The second would count as a cell that no line has to have.
+  EXPECT_EQ(refused("x,x,gpu_model,gpu_capacity_num,node_name\na,H800,8,0\n", kCatalogue, kDemand), "bad_inventory x");
   EXPECT_EQ(refused("gpu_model,gpu_capacity_num,node_name\n", kCatalogue, kDemand), "bad_inventory ");
   EXPECT_EQ(refused(kInventory, R"({"variants":[{"name":"m","layouts":[{"kind":"X","name":"a","gpus":1,"throughput":1}]}]})", kDemand),
             "bad_catalogue variants[0].layouts[0].kind");
