@@ -33,5 +33,6 @@ std::vector<Command> margin_commands();
 std::vector<Command> audit_commands();
 std::vector<Command> engine_commands();
 std::vector<Command> guard_commands();
+std::vector<Command> fleet_place_commands();
 
 }  // namespace tidegate::cli
