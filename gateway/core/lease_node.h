@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -13,9 +14,18 @@ namespace tidegate::gateway {
 struct LeasePolicy {
   /// The free part aims at this much recent demand, and at this many holds of the largest recent size: few enough to
   /// strand little, enough that admissions need no round trip.
-  Duration horizon = std::chrono::seconds(2);
+  Duration burst = std::chrono::seconds(2);
   std::int64_t holds_least = 4;
-  /// Free money that nobody asked for this long goes back to the wallet.
+  /// Beside that, what is spent in this time: for as long billing may be away and nobody waits. Counted in what requests
+  /// cost, not in what they hold: of a hold all but its cost comes back while billing is away. 0: no such reserve.
+  Duration horizon = Duration::zero();
+  /// The reserve is at most this part of what the wallet, or the cap's period, has left for everybody: with as many
+  /// gateways half of it stays for who comes next.
+  std::int64_t reserve_parts = 8;
+  /// Once it is more than this part of it, somebody else may lack it: billing is asked again what is left.
+  std::int64_t look_parts = 64;
+  Duration look_every = std::chrono::seconds(5);
+  /// Free money that nobody asked for this long, or for the horizon if that is longer, goes back to the wallet.
   Duration idle_return = std::chrono::seconds(10);
   /// "The wallet is empty" is believed this long, unless billing announces a top-up before.
   Duration denied_memory = std::chrono::milliseconds(500);
@@ -118,7 +128,16 @@ class LeaseNode {
   enum class Flight : std::uint8_t { kNone, kAcquire, kReturn };
 
   bool is_usable(Mono now) const { return !lease_.is_nil() && now < expires_; }
-  Money target() const;
+  bool is_quiet(Mono now) const { return now - last_request_ >= std::max(policy_->idle_return, policy_->horizon); }
+  /// What a moment of the present load may hold at once.
+  Money burst() const;
+  /// What the horizon costs beside it, as far as the wallet is large enough; at least this is kept.
+  Money reserve() const;
+  /// What an acquire brings free_ up to: a quarter of the reserve more, so that calls are few.
+  Money goal() const;
+  /// Billing's word is so old, and so much is kept here, that others may be told of an empty wallet because of it.
+  bool must_look(Mono now) const;
+  void note_largest(Mono now);
   Acquire start_acquire(Money want, Money least);
   Return start_return(Money amount);
   void check() const;
@@ -133,8 +152,12 @@ class LeaseNode {
   Money carried_;  ///< of total_, what this lease of billing's does not know: held and consumed under earlier ones
   Mono expires_ = {};
   Mono renew_from_ = {};
+  Money available_;          ///< what the wallet had left for everybody when billing last told
+  Mono told_ = {};           ///< when that was
+  Mono reserve_from_ = {};   ///< billing gave less than was wished: the reserve is not asked for before
   Flight flight_ = Flight::kNone;
   Money flight_least_;
+  Money flight_want_;
   bool is_tail_ = false;
   Error denial_;
   Money denied_least_;
@@ -149,6 +172,14 @@ class LeaseNode {
   Money demand_per_s_;
   Money largest_hold_;
   Mono demand_since_ = {};
+  // What requests cost: in the current second, and the mean of the seconds before, of the last ones above all.
+  Money spent_now_;
+  Money spent_per_s_;
+  std::int64_t spent_steps_ = 0;
+  // The largest hold of this horizon and of the one before.
+  Money largest_kept_;
+  Money largest_before_;
+  Mono kept_since_ = {};
   Mono last_request_ = {};
   std::uint64_t mismatches_ = 0;
 };
