@@ -103,7 +103,7 @@ LeaseNode::Verdict LeaseNode::verdict(Money lack, Mono now) const {
 LeaseNode::Acquire LeaseNode::ask(Money lack, Mono now) {
   const Money least = std::max(lack, kLeastGrant);
   const Money rest = is_tail_ ? Money() : goal();
-  return start_acquire(std::max(least, waiting_sum_ - usable(now) + rest), least);
+  return start_acquire(std::max(least, waiting_sum_ - usable(now) + rest), least, now);
 }
 
 std::optional<LeaseNode::Acquire> LeaseNode::refill(Mono now) {
@@ -112,18 +112,18 @@ std::optional<LeaseNode::Acquire> LeaseNode::refill(Mono now) {
   const Money half = fraction(burst(), 2);
   const Money least = now < reserve_from_ ? half : half + reserve();
   if (free_ >= least) return std::nullopt;
-  return start_acquire(std::max(goal() - free_, kLeastGrant), kLeastGrant);
+  return start_acquire(std::max(goal() - free_, kLeastGrant), kLeastGrant, now);
 }
 
-std::optional<LeaseNode::Return> LeaseNode::give_up_tail() {
+std::optional<LeaseNode::Return> LeaseNode::give_up_tail(Mono now) {
   if (!is_tail_ || free_.is_zero()) return std::nullopt;
-  return start_return(free_);
+  return start_return(free_, now);
 }
 
 std::optional<LeaseNode::Acquire> LeaseNode::renew(Mono now) {
   if (lease_.is_nil() || is_quiet(now) || is_tail_ || now < blocked_until_) return std::nullopt;
   if (now < renew_from_ && !must_look(now)) return std::nullopt;
-  return start_acquire(std::max(goal() - free_, kLeastGrant), kLeastGrant);
+  return start_acquire(std::max(goal() - free_, kLeastGrant), kLeastGrant, now);
 }
 
 bool LeaseNode::must_look(Mono now) const {
@@ -132,8 +132,8 @@ bool LeaseNode::must_look(Mono now) const {
 }
 
 std::optional<LeaseNode::Return> LeaseNode::give_up_idle(Mono now) {
-  if (!free_.is_zero() && (is_quiet(now) || now >= expires_)) return start_return(free_);
-  if (free_ > burst().times(4) + reserve().times(2)) return start_return(free_ - burst() - reserve());
+  if (!free_.is_zero() && (is_quiet(now) || now >= expires_)) return start_return(free_, now);
+  if (free_ > burst().times(4) + reserve().times(2)) return start_return(free_ - burst() - reserve(), now);
   return std::nullopt;
 }
 
@@ -234,30 +234,37 @@ Money LeaseNode::burst() const {
   return std::max(demand_per_s.times(burst_s), largest_hold_.times(policy_->holds_least));
 }
 
-Money LeaseNode::reserve() const {
+Money LeaseNode::wish() const {
   if (policy_->horizon == Duration::zero()) return Money();
   const auto horizon_s = std::chrono::duration_cast<std::chrono::seconds>(policy_->horizon).count();
   const Money one = std::max(largest_kept_, largest_before_);  // who asks seldom holds nothing between its requests
-  const Money wish = spent_per_s_.times(horizon_s) + fraction(held_, kHeldParts) + one;
-  if (told_ == Mono{}) return wish;  // billing's own limit will do for once
-  return std::min(wish, std::max(fraction(available_, policy_->reserve_parts), Money()));
+  return spent_per_s_.times(horizon_s) + fraction(held_, kHeldParts) + one;
 }
+
+Money LeaseNode::reserve() const {
+  if (told_ == Mono{}) return wish();  // billing's own limit will do for once
+  return std::min(wish(), std::max(fraction(available_, policy_->reserve_parts), Money()));
+}
+
+bool LeaseNode::is_short(Mono now) const { return !is_quiet(now) && usable(now) < wish(); }
 
 Money LeaseNode::goal() const {
   const Money kept = reserve();
   return burst() + kept + fraction(kept, kSlackParts);
 }
 
-LeaseNode::Acquire LeaseNode::start_acquire(Money want, Money least) {
+LeaseNode::Acquire LeaseNode::start_acquire(Money want, Money least, Mono now) {
   TG_CHECK(flight_ == Flight::kNone);
   flight_ = Flight::kAcquire;
+  flight_since_ = now;
   flight_least_ = least;
   flight_want_ = want;
   return {.want = want, .least = least};
 }
 
-LeaseNode::Return LeaseNode::start_return(Money amount) {
+LeaseNode::Return LeaseNode::start_return(Money amount, Mono now) {
   TG_CHECK(flight_ == Flight::kNone);
+  flight_since_ = now;
   free_ -= amount;
   total_ -= amount;
   flight_ = Flight::kReturn;

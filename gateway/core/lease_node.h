@@ -27,6 +27,9 @@ struct LeasePolicy {
   Duration look_every = std::chrono::seconds(5);
   /// Free money that nobody asked for this long, or for the horizon if that is longer, goes back to the wallet.
   Duration idle_return = std::chrono::seconds(10);
+  /// A call that billing has not answered for so long: who needs its answer is refused at once, instead of waiting in
+  /// vain as long as everybody before.
+  Duration answer_max = std::chrono::seconds(5);
   /// "The wallet is empty" is believed this long, unless billing announces a top-up before.
   Duration denied_memory = std::chrono::milliseconds(500);
   std::size_t waiters_max = 4096;
@@ -90,6 +93,8 @@ class LeaseNode {
 
   // Decisions.
   bool is_in_flight() const { return flight_ != Flight::kNone; }
+  /// It is in flight, and billing has been silent for too long to wait for it.
+  bool is_unanswered(Mono now) const { return is_in_flight() && now - flight_since_ >= policy_->answer_max; }
   /// Whether asking billing for `lack` makes sense, or it was refused too shortly ago.
   Verdict verdict(Money lack, Mono now) const;
   /// What kDenied says to the customer.
@@ -98,7 +103,7 @@ class LeaseNode {
   Acquire ask(Money lack, Mono now);
   /// When nobody waits and nothing is in flight: keep the reserve, or in tail mode keep nothing.
   std::optional<Acquire> refill(Mono now);
-  std::optional<Return> give_up_tail();
+  std::optional<Return> give_up_tail(Mono now);
   /// The same, for what time alone brings: renewal, expiry, idle money.
   std::optional<Acquire> renew(Mono now);
   std::optional<Return> give_up_idle(Mono now);
@@ -122,6 +127,8 @@ class LeaseNode {
   Money held() const { return held_; }
   Money consumed() const { return consumed_; }
   bool is_tail() const { return is_tail_; }
+  /// What is here would not last for the horizon, because the wallet is too small for that or billing does not answer.
+  bool is_short(Mono now) const;
   std::uint64_t mismatches() const { return mismatches_; }
 
  private:
@@ -131,15 +138,17 @@ class LeaseNode {
   bool is_quiet(Mono now) const { return now - last_request_ >= std::max(policy_->idle_return, policy_->horizon); }
   /// What a moment of the present load may hold at once.
   Money burst() const;
-  /// What the horizon costs beside it, as far as the wallet is large enough; at least this is kept.
+  /// What the horizon costs beside it.
+  Money wish() const;
+  /// The same as far as the wallet is large enough; at least this is kept.
   Money reserve() const;
   /// What an acquire brings free_ up to: a quarter of the reserve more, so that calls are few.
   Money goal() const;
   /// Billing's word is so old, and so much is kept here, that others may be told of an empty wallet because of it.
   bool must_look(Mono now) const;
   void note_largest(Mono now);
-  Acquire start_acquire(Money want, Money least);
-  Return start_return(Money amount);
+  Acquire start_acquire(Money want, Money least, Mono now);
+  Return start_return(Money amount, Mono now);
   void check() const;
 
   NodeId id_;
@@ -156,6 +165,7 @@ class LeaseNode {
   Mono told_ = {};           ///< when that was
   Mono reserve_from_ = {};   ///< billing gave less than was wished: the reserve is not asked for before
   Flight flight_ = Flight::kNone;
+  Mono flight_since_ = {};
   Money flight_least_;
   Money flight_want_;
   bool is_tail_ = false;

@@ -145,6 +145,16 @@ TEST(LeaseHorizon, ASteadyLoadIsServedThroughAFrozenMinute) {
   EXPECT_GT(shop.served, 2300);
 }
 
+TEST(LeaseHorizon, WhatWouldNotLastIsSaid) {
+  const Shop::Load load{.hold = money("1"), .cost = money("1")};
+  Shop large(kHorizon, money("20000"), load);
+  large.run(seconds(60));
+  EXPECT_FALSE(large.book().is_short(large.now));
+  Shop small(kHorizon, money("3000"), load);
+  small.run(seconds(60));
+  EXPECT_TRUE(small.book().is_short(small.now)) << "an eighth of 1800 is less than 75 times 20";
+}
+
 TEST(LeaseHorizon, SoIsOneThatHoldsNoMoreThanItSpends) {
   Shop shop(kHorizon, money("20000"), {.hold = money("1"), .cost = money("1")});
   EXPECT_TRUE(survives_a_frozen_minute(shop)) << shop.waited << " waited, " << shop.refused << " refused";
