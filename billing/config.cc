@@ -37,7 +37,8 @@ ConfigTable config_table(Config& config) {
   table.integer("grpc.worker_threads", config.worker_threads, 1, 200, "Threads that handle calls; each may wait for PostgreSQL.");
   table.integer("grpc.queue_max", config.queue_max, 1, 100'000, "Calls that wait for a thread before new ones are refused.");
   table.milliseconds("leases.ttl_ms", config.lease_ttl, 1'000, 3'600'000,
-                     "How long a gateway may admit against a lease without asking again.");
+                     "How long a gateway may admit against a lease without asking again: one and a half times the gateways' "
+                     "leases.horizon_ms, so that a renewed lease covers it. A grant that ends sooner backs no lease.");
   table.milliseconds("prices.lead_ms", config.price_lead, 0, 86'400'000,
                      "A change to a price in force starts at the earliest this long after it is published; not below the "
                      "gateways' longest request.");

@@ -23,7 +23,7 @@ struct Config {
   std::chrono::milliseconds receipts_interval{60'000};
   std::int64_t worker_threads = 8;
   std::int64_t queue_max = 512;
-  std::chrono::milliseconds lease_ttl{60'000};
+  std::chrono::milliseconds lease_ttl{120'000};
   std::chrono::milliseconds price_lead{900'000};
   std::chrono::milliseconds board_interval{5'000};
   std::chrono::milliseconds drain{10'000};

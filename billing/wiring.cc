@@ -1,6 +1,8 @@
 #include "billing/wiring.h"
 
 #include <fstream>
+#include <memory>
+#include <utility>
 
 #include "base/core/ids.h"
 #include "base/pg/pool.h"
@@ -136,6 +138,7 @@ struct Billing::Parts {
   BillingMetrics metrics;
   UuidV7Source ids;
   pg::Pool pool;
+  std::weak_ptr<const bool> probe_under_way;  // of the thread that probes
   PriceCache prices;
   std::unique_ptr<PersonCheck> person_check;  // null: no identity provider
   ServiceContext context;
@@ -231,11 +234,17 @@ Status Billing::start_receipts() {
 const std::string& Billing::address() const { return parts_->server->addresses().front(); }
 
 Status Billing::probe() const {
-  auto ask = [](pqxx::work& tx) -> Status {
+  // A PostgreSQL that hangs keeps the question, and a thread of the pool with it: one is enough.
+  if (!parts_->probe_under_way.expired()) {
+    return fail(Code::kUnavailable, "database_silent", "PostgreSQL has not answered a probe of some time ago");
+  }
+  const auto token = std::make_shared<const bool>(true);
+  parts_->probe_under_way = token;
+  auto ask = [token](pqxx::work& tx) -> Status {
     tx.exec1("SELECT 1");
     return {};
   };
-  return parts_->pool.run_blocking(Deadline::after(parts_->context.clock.mono(), kProbeLimit), ask);
+  return parts_->pool.run_bounded(Deadline::after(parts_->context.clock.mono(), kProbeLimit), std::move(ask));
 }
 
 void Billing::stop() {

@@ -96,6 +96,10 @@ ConfigTable config_table(GatewayConfig& c) {
   table.required();
   table.integer("journal.quota_bytes", c.journal_quota_bytes, std::int64_t{16} << 20, std::int64_t{1} << 40,
                 "Disk space for usage that billing has not acknowledged; admission stops before it is full.");
+  table.milliseconds("leases.horizon_ms", c.lease_horizon, 0, 600'000,
+                     "How long requests are admitted without billing, or its database: what each wallet and cap spends in "
+                     "this time is kept here, at most an eighth of what is left of it. billing's leases.ttl_ms is one and a "
+                     "half times as long. 0: two seconds of holds are kept, no more.");
   table.secret_file("secrets.pepper_file", c.pepper, "Secret behind the HMAC of API keys; the same as billing's.");
   table.required();
   table.secret_file("secrets.cluster_token_file", c.cluster_token, "Token the services of this cluster show each other.");

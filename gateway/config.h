@@ -34,6 +34,7 @@ struct GatewayConfig {
   std::chrono::milliseconds limit_wait_max{50};
   std::string journal_dir;
   std::int64_t journal_quota_bytes = std::int64_t{4} << 30;
+  std::chrono::milliseconds lease_horizon{75'000};
   std::string pepper;
   std::string cluster_token;
   std::string cache_salt;

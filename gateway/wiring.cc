@@ -187,6 +187,7 @@ Status GatewayProcess::open_money() {
   config.journal.quota_bytes = static_cast<std::uint64_t>(config_.journal_quota_bytes);
   TG_ASSIGN(auto receipt_key, Ed25519Key::from_pem(config_.receipt_key, "secrets.receipt_key_file"));
   config.receipts = ReceiptIssuer{config_.deployment, std::move(receipt_key)};
+  config.leases.horizon = config_.lease_horizon;
   config.meter.region = config_.region;
   config.meter.pool = config_.pool;
   config.meter.budget = config_.request_max;

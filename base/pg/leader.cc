@@ -1,6 +1,7 @@
 #include "base/pg/leader.h"
 
 #include <pqxx/result>
+#include <utility>
 
 #include "base/pg/types.h"
 
@@ -59,30 +60,46 @@ Status LeaderLease::create_table(Deadline deadline) {
   });
 }
 
+template <typename Job>
+auto LeaderLease::ask(Deadline deadline, Job job) -> std::invoke_result_t<Job&, pqxx::work&> {
+  if (!under_way_.expired()) {
+    return fail(Code::kDeadlineExceeded, "database_silent", "the database has not answered the call before this one");
+  }
+  const auto token = std::make_shared<const bool>(true);
+  under_way_ = token;
+  auto marked = [token, job = std::move(job)](pqxx::work& tx) mutable { return job(tx); };
+  return pool_.run_bounded(deadline, std::move(marked));
+}
+
 Result<std::optional<Leadership>> LeaderLease::acquire(Deadline deadline) {
   const Mono asked_at = clock_.mono();
-  TG_ASSIGN(const std::uint64_t term, pool_.run_blocking(deadline, [this](pqxx::work& tx) -> Result<std::uint64_t> {
-    const pqxx::result rows = tx.exec_params(kAcquire, name_, holder_, millis(ttl_), static_cast<std::int64_t>(continuing_));
+  auto job = [name = name_, holder = holder_, ttl_ms = millis(ttl_),
+              continuing = static_cast<std::int64_t>(continuing_)](pqxx::work& tx) -> Result<std::uint64_t> {
+    const pqxx::result rows = tx.exec_params(kAcquire, name, holder, ttl_ms, continuing);
     return rows.empty() ? 0 : static_cast<std::uint64_t>(read_int64(rows[0][0]));
-  }));
+  };
+  TG_ASSIGN(const std::uint64_t term, ask(deadline, std::move(job)));
   if (term == 0) return std::nullopt;
   return held(asked_at, term);
 }
 
 Result<Leadership> LeaderLease::renew(Deadline deadline) {
   const Mono asked_at = clock_.mono();
-  TG_ASSIGN(const bool is_ours, pool_.run_blocking(deadline, [this](pqxx::work& tx) -> Result<bool> {
-    return !tx.exec_params(kRenew, name_, holder_, static_cast<std::int64_t>(term_), millis(ttl_)).empty();
-  }));
+  auto job = [name = name_, holder = holder_, ours = static_cast<std::int64_t>(term_),
+              ttl_ms = millis(ttl_)](pqxx::work& tx) -> Result<bool> {
+    return !tx.exec_params(kRenew, name, holder, ours, ttl_ms).empty();
+  };
+  TG_ASSIGN(const bool is_ours, ask(deadline, std::move(job)));
   if (!is_ours) return fail(Code::kFailedPrecondition, "lease_lost", "the lease '" + name_ + "' expired or changed hands");
   return held(asked_at, term_);
 }
 
 Status LeaderLease::release(Deadline deadline) {
-  return pool_.run_blocking(deadline, [this](pqxx::work& tx) -> Status {
-    tx.exec_params0(kRelease, name_, holder_, static_cast<std::int64_t>(term_));
+  auto job = [name = name_, holder = holder_, ours = static_cast<std::int64_t>(term_)](pqxx::work& tx) -> Status {
+    tx.exec_params0(kRelease, name, holder, ours);
     return {};
-  });
+  };
+  return ask(deadline, std::move(job));
 }
 
 Leadership LeaderLease::held(Mono asked_at, std::uint64_t term) {

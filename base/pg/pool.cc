@@ -276,6 +276,25 @@ Status Pool::run_body(Deadline deadline, Body body) {
   return *std::move(outcome);
 }
 
+Status Pool::run_body_bounded(Deadline deadline, Body body) {
+  struct Wait {
+    std::mutex mutex;
+    std::condition_variable done;
+    std::optional<Status> outcome;
+  };
+  const auto wait = std::make_shared<Wait>();  // the job's as well: it may outlast us
+  submit(deadline, std::move(body), [wait](Status status) {
+    const std::lock_guard lock(wait->mutex);
+    wait->outcome = std::move(status);
+    wait->done.notify_one();
+  });
+  std::unique_lock lock(wait->mutex);
+  if (wait->done.wait_until(lock, deadline.instant(), [&] { return wait->outcome.has_value(); })) {
+    return *std::move(wait->outcome);
+  }
+  return fail(Code::kDeadlineExceeded, "database_silent", "the database did not answer by the deadline");
+}
+
 std::size_t Pool::queued() const { return impl_->queued(); }
 void Pool::stop() { impl_->stop(); }
 

@@ -81,6 +81,13 @@ class Pool {
   template <typename Fn>
   std::invoke_result_t<Fn&, pqxx::work&> run_blocking(Deadline deadline, Fn fn);
 
+  /// The same, but back at the deadline whatever the database does: a server that stands still while its kernel lives
+  /// (frozen, a disk that hangs) keeps a running statement, and its thread here, until it goes on. The job may then end
+  /// after its caller, so `fn` owns what it captures or names what outlives the pool.
+  /// Fails also: deadline_exceeded/database_silent (whether the job is carried out is open).
+  template <typename Fn>
+  std::invoke_result_t<Fn&, pqxx::work&> run_bounded(Deadline deadline, Fn fn);
+
   /// The same for a coroutine, resumed on its own executor. Not cancellable: the deadline ends it. The pool must be
   /// stopped before that executor dies.
   template <typename Fn>
@@ -98,6 +105,8 @@ class Pool {
   void submit(Deadline deadline, Body body, Done done);
   /// submit() and wait.
   Status run_body(Deadline deadline, Body body);
+  /// The same until the deadline.
+  Status run_body_bounded(Deadline deadline, Body body);
 
   std::unique_ptr<Impl> impl_;
 };
@@ -115,6 +124,19 @@ std::invoke_result_t<Fn&, pqxx::work&> Pool::run_blocking(Deadline deadline, Fn 
   });
   if (!outcome) return fail(outcome.error());
   return *std::move(answer);
+}
+
+template <typename Fn>
+std::invoke_result_t<Fn&, pqxx::work&> Pool::run_bounded(Deadline deadline, Fn fn) {
+  using Answer = std::invoke_result_t<Fn&, pqxx::work&>;
+  auto answer = std::make_shared<std::optional<Answer>>();  // the job's as well: it may outlast us
+  auto body = [answer, fn = std::move(fn)](pqxx::work& tx) mutable {
+    answer->emplace(fn(tx));
+    return (*answer)->has_value() ? Status() : Status(fail((*answer)->error()));
+  };
+  const Status outcome = run_body_bounded(deadline, std::move(body));
+  if (!outcome) return fail(outcome.error());
+  return *std::move(*answer);
 }
 
 template <typename Fn>

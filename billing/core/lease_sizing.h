@@ -9,7 +9,7 @@ namespace tidegate::billing {
 
 struct LeaseRequest {
   Money available;  ///< balance + credit limit - leased
-  Money want;       ///< the gateway's wish: two seconds of its recent demand
+  Money want;       ///< the gateway's wish: what its recent demand needs for a while
   Money least;      ///< what the request at hand needs
   std::int64_t gateways = 1;  ///< with an open epoch, this one included
 };

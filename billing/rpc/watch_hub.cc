@@ -179,6 +179,11 @@ grpc::ServerWriteReactor<v1::AccountsUpdate>* WatchHub::watch(grpc::CallbackServ
 }
 
 void WatchHub::send_snapshot(std::uint64_t id) {
+  {
+    // While the database hung, its gateway has asked again and again: only who still listens is worth a snapshot.
+    const std::lock_guard lock(mutex_);
+    if (!streams_.contains(id)) return;
+  }
   auto snapshot = context_.pool.run_blocking(Deadline::after(context_.clock.mono(), kSnapshotLimit), load_accounts);
   if (!snapshot) {
     context_.log.warn("snapshot_failed", {kv("error", snapshot.error().to_string())});

@@ -12,6 +12,16 @@ constexpr Money kLeastGrant = Money::from_pico(1);
 constexpr Duration kDemandStep = std::chrono::seconds(1);
 /// Of idle_return: how long a node with nothing in it is remembered.
 constexpr int kForgetAfter = 6;
+/// Seconds that the mean cost of a second looks back: long enough that a single dear request moves it little.
+constexpr std::int64_t kSpentSteps = 32;
+/// Of what is held: how much more may be held before the end of an outage than at its beginning. Loads breathe.
+constexpr std::int64_t kHeldParts = 4;
+/// Of the reserve: what is acquired beyond it, and used up before the next call.
+constexpr std::int64_t kSlackParts = 4;
+/// After a grant that was smaller than the wish: the next one would be as well.
+constexpr Duration kReservePause = std::chrono::seconds(1);
+/// A silence of more steps than this has decayed everything.
+constexpr int kStepsMax = 64;
 
 Money fraction(Money amount, std::int64_t divisor) { return Money::from_pico(amount.pico() / divisor); }
 
@@ -44,14 +54,29 @@ void LeaseNode::release(const LeaseId& lease, Money amount) {
 void LeaseNode::spend(Money amount) {
   held_ -= amount;
   consumed_ += amount;
+  spent_now_ += amount;
   check();
 }
 
 void LeaseNode::note_request(Money amount, Mono now) {
   age(now);
+  if (is_quiet(now)) {
+    // It begins anew: the silence says nothing of what comes.
+    spent_per_s_ = Money();
+    spent_steps_ = 0;
+  }
   last_request_ = now;
   demand_now_ += amount;
   largest_hold_ = std::max(largest_hold_, amount);
+  largest_kept_ = std::max(largest_kept_, amount);
+}
+
+void LeaseNode::note_largest(Mono now) {
+  const Duration past = now - kept_since_;
+  if (past < policy_->horizon) return;
+  largest_before_ = past < policy_->horizon * 2 ? largest_kept_ : Money();
+  largest_kept_ = Money();
+  kept_since_ = now;
 }
 
 void LeaseNode::enter(Money amount) {
@@ -77,32 +102,38 @@ LeaseNode::Verdict LeaseNode::verdict(Money lack, Mono now) const {
 
 LeaseNode::Acquire LeaseNode::ask(Money lack, Mono now) {
   const Money least = std::max(lack, kLeastGrant);
-  const Money reserve = is_tail_ ? Money() : target();
-  return start_acquire(std::max(least, waiting_sum_ - usable(now) + reserve), least);
+  const Money rest = is_tail_ ? Money() : goal();
+  return start_acquire(std::max(least, waiting_sum_ - usable(now) + rest), least, now);
 }
 
 std::optional<LeaseNode::Acquire> LeaseNode::refill(Mono now) {
   // Nobody waits yet: refill while half the reserve is still there.
-  if (is_tail_ || !is_usable(now) || now < blocked_until_ || now - last_request_ >= policy_->idle_return) return std::nullopt;
-  if (free_ >= fraction(target(), 2)) return std::nullopt;
-  return start_acquire(target() - free_, kLeastGrant);
+  if (is_tail_ || !is_usable(now) || now < blocked_until_ || is_quiet(now)) return std::nullopt;
+  const Money half = fraction(burst(), 2);
+  const Money least = now < reserve_from_ ? half : half + reserve();
+  if (free_ >= least) return std::nullopt;
+  return start_acquire(std::max(goal() - free_, kLeastGrant), kLeastGrant, now);
 }
 
-std::optional<LeaseNode::Return> LeaseNode::give_up_tail() {
+std::optional<LeaseNode::Return> LeaseNode::give_up_tail(Mono now) {
   if (!is_tail_ || free_.is_zero()) return std::nullopt;
-  return start_return(free_);
+  return start_return(free_, now);
 }
 
 std::optional<LeaseNode::Acquire> LeaseNode::renew(Mono now) {
-  const bool is_quiet = now - last_request_ >= policy_->idle_return;
-  if (lease_.is_nil() || is_quiet || is_tail_ || now < renew_from_ || now < blocked_until_) return std::nullopt;
-  return start_acquire(std::max(target() - free_, kLeastGrant), kLeastGrant);
+  if (lease_.is_nil() || is_quiet(now) || is_tail_ || now < blocked_until_) return std::nullopt;
+  if (now < renew_from_ && !must_look(now)) return std::nullopt;
+  return start_acquire(std::max(goal() - free_, kLeastGrant), kLeastGrant, now);
+}
+
+bool LeaseNode::must_look(Mono now) const {
+  if (policy_->horizon == Duration::zero() || now - told_ < policy_->look_every) return false;
+  return free_ > burst() && free_ > fraction(available_, policy_->look_parts);
 }
 
 std::optional<LeaseNode::Return> LeaseNode::give_up_idle(Mono now) {
-  const bool is_quiet = now - last_request_ >= policy_->idle_return;
-  if (!free_.is_zero() && (is_quiet || now >= expires_)) return start_return(free_);
-  if (free_ > target().times(4)) return start_return(free_ - target());
+  if (!free_.is_zero() && (is_quiet(now) || now >= expires_)) return start_return(free_, now);
+  if (free_ > burst().times(4) + reserve().times(2)) return start_return(free_ - burst() - reserve(), now);
   return std::nullopt;
 }
 
@@ -137,11 +168,19 @@ std::optional<LeaseNode::Return> LeaseNode::on_granted(const Grant& grant, Mono 
   total_ -= cut;
   expires_ = grant.expires;
   renew_from_ = grant.renew_from;
+  if (policy_->horizon > Duration::zero()) {
+    // What is left of the lease covers the horizon at any moment, where its life allows that.
+    const Mono latest = std::max(expires_ - policy_->horizon, now + (expires_ - now) / 4);
+    renew_from_ = std::min(renew_from_, latest);
+  }
+  available_ = grant.wallet_available;
+  told_ = now;
+  reserve_from_ = grant.granted < flight_want_ ? now + kReservePause : now;
   denied_until_ = {};
   // An answer that is already too old, or a clock that is wrong: asking again at once would never end.
   if (expires_ <= now) blocked_until_ = now + policy_->denied_memory;
   // Little is left: from here on what we keep is what another gateway, or this one, will lack.
-  is_tail_ = grant.wallet_available < target().times(is_tail_ ? 3 : 1);
+  is_tail_ = grant.wallet_available < burst().times(is_tail_ ? 3 : 1);
   check();
   return old;
 }
@@ -172,33 +211,60 @@ void LeaseNode::on_top_up() {
 
 void LeaseNode::age(Mono now) {
   if (demand_since_ == Mono{}) demand_since_ = now;
-  // A long silence has decayed everything after a few steps.
+  note_largest(now);
   for (int steps = 0; now - demand_since_ >= kDemandStep; ++steps) {
-    if (steps >= 64) {
+    if (steps >= kStepsMax) {
+      spent_per_s_ = Money();
+      spent_steps_ = 0;
       demand_since_ = now;
       break;
     }
     demand_per_s_ = fraction(demand_per_s_ + std::exchange(demand_now_, Money()), 2);
     largest_hold_ = largest_hold_ - fraction(largest_hold_, 8);
+    // The mean of what there is at first, so that a load is known from its first seconds on.
+    spent_steps_ = std::min(spent_steps_ + 1, kSpentSteps);
+    spent_per_s_ += fraction(std::exchange(spent_now_, Money()) - spent_per_s_, spent_steps_);
     demand_since_ += kDemandStep;
   }
 }
 
-Money LeaseNode::target() const {
-  const auto horizon_s = std::chrono::duration_cast<std::chrono::seconds>(policy_->horizon).count();
+Money LeaseNode::burst() const {
+  const auto burst_s = std::chrono::duration_cast<std::chrono::seconds>(policy_->burst).count();
   const Money demand_per_s = std::max(demand_per_s_, demand_now_);  // a burst shows in its first second
-  return std::max(demand_per_s.times(horizon_s), largest_hold_.times(policy_->holds_least));
+  return std::max(demand_per_s.times(burst_s), largest_hold_.times(policy_->holds_least));
 }
 
-LeaseNode::Acquire LeaseNode::start_acquire(Money want, Money least) {
+Money LeaseNode::wish() const {
+  if (policy_->horizon == Duration::zero()) return Money();
+  const auto horizon_s = std::chrono::duration_cast<std::chrono::seconds>(policy_->horizon).count();
+  const Money one = std::max(largest_kept_, largest_before_);  // who asks seldom holds nothing between its requests
+  return spent_per_s_.times(horizon_s) + fraction(held_, kHeldParts) + one;
+}
+
+Money LeaseNode::reserve() const {
+  if (told_ == Mono{}) return wish();  // billing's own limit will do for once
+  return std::min(wish(), std::max(fraction(available_, policy_->reserve_parts), Money()));
+}
+
+bool LeaseNode::is_short(Mono now) const { return !is_quiet(now) && usable(now) < wish(); }
+
+Money LeaseNode::goal() const {
+  const Money kept = reserve();
+  return burst() + kept + fraction(kept, kSlackParts);
+}
+
+LeaseNode::Acquire LeaseNode::start_acquire(Money want, Money least, Mono now) {
   TG_CHECK(flight_ == Flight::kNone);
   flight_ = Flight::kAcquire;
+  flight_since_ = now;
   flight_least_ = least;
+  flight_want_ = want;
   return {.want = want, .least = least};
 }
 
-LeaseNode::Return LeaseNode::start_return(Money amount) {
+LeaseNode::Return LeaseNode::start_return(Money amount, Mono now) {
   TG_CHECK(flight_ == Flight::kNone);
+  flight_since_ = now;
   free_ -= amount;
   total_ -= amount;
   flight_ = Flight::kReturn;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -13,10 +14,22 @@ namespace tidegate::gateway {
 struct LeasePolicy {
   /// The free part aims at this much recent demand, and at this many holds of the largest recent size: few enough to
   /// strand little, enough that admissions need no round trip.
-  Duration horizon = std::chrono::seconds(2);
+  Duration burst = std::chrono::seconds(2);
   std::int64_t holds_least = 4;
-  /// Free money that nobody asked for this long goes back to the wallet.
+  /// Beside that, what is spent in this time: for as long billing may be away and nobody waits. Counted in what requests
+  /// cost, not in what they hold: of a hold all but its cost comes back while billing is away. 0: no such reserve.
+  Duration horizon = Duration::zero();
+  /// The reserve is at most this part of what the wallet, or the cap's period, has left for everybody: with as many
+  /// gateways half of it stays for who comes next.
+  std::int64_t reserve_parts = 8;
+  /// Once it is more than this part of it, somebody else may lack it: billing is asked again what is left.
+  std::int64_t look_parts = 64;
+  Duration look_every = std::chrono::seconds(5);
+  /// Free money that nobody asked for this long, or for the horizon if that is longer, goes back to the wallet.
   Duration idle_return = std::chrono::seconds(10);
+  /// A call that billing has not answered for so long: who needs its answer is refused at once, instead of waiting in
+  /// vain as long as everybody before.
+  Duration answer_max = std::chrono::seconds(5);
   /// "The wallet is empty" is believed this long, unless billing announces a top-up before.
   Duration denied_memory = std::chrono::milliseconds(500);
   std::size_t waiters_max = 4096;
@@ -80,6 +93,8 @@ class LeaseNode {
 
   // Decisions.
   bool is_in_flight() const { return flight_ != Flight::kNone; }
+  /// It is in flight, and billing has been silent for too long to wait for it.
+  bool is_unanswered(Mono now) const { return is_in_flight() && now - flight_since_ >= policy_->answer_max; }
   /// Whether asking billing for `lack` makes sense, or it was refused too shortly ago.
   Verdict verdict(Money lack, Mono now) const;
   /// What kDenied says to the customer.
@@ -88,7 +103,7 @@ class LeaseNode {
   Acquire ask(Money lack, Mono now);
   /// When nobody waits and nothing is in flight: keep the reserve, or in tail mode keep nothing.
   std::optional<Acquire> refill(Mono now);
-  std::optional<Return> give_up_tail();
+  std::optional<Return> give_up_tail(Mono now);
   /// The same, for what time alone brings: renewal, expiry, idle money.
   std::optional<Acquire> renew(Mono now);
   std::optional<Return> give_up_idle(Mono now);
@@ -112,15 +127,28 @@ class LeaseNode {
   Money held() const { return held_; }
   Money consumed() const { return consumed_; }
   bool is_tail() const { return is_tail_; }
+  /// What is here would not last for the horizon, because the wallet is too small for that or billing does not answer.
+  bool is_short(Mono now) const;
   std::uint64_t mismatches() const { return mismatches_; }
 
  private:
   enum class Flight : std::uint8_t { kNone, kAcquire, kReturn };
 
   bool is_usable(Mono now) const { return !lease_.is_nil() && now < expires_; }
-  Money target() const;
-  Acquire start_acquire(Money want, Money least);
-  Return start_return(Money amount);
+  bool is_quiet(Mono now) const { return now - last_request_ >= std::max(policy_->idle_return, policy_->horizon); }
+  /// What a moment of the present load may hold at once.
+  Money burst() const;
+  /// What the horizon costs beside it.
+  Money wish() const;
+  /// The same as far as the wallet is large enough; at least this is kept.
+  Money reserve() const;
+  /// What an acquire brings free_ up to: a quarter of the reserve more, so that calls are few.
+  Money goal() const;
+  /// Billing's word is so old, and so much is kept here, that others may be told of an empty wallet because of it.
+  bool must_look(Mono now) const;
+  void note_largest(Mono now);
+  Acquire start_acquire(Money want, Money least, Mono now);
+  Return start_return(Money amount, Mono now);
   void check() const;
 
   NodeId id_;
@@ -133,8 +161,13 @@ class LeaseNode {
   Money carried_;  ///< of total_, what this lease of billing's does not know: held and consumed under earlier ones
   Mono expires_ = {};
   Mono renew_from_ = {};
+  Money available_;          ///< what the wallet had left for everybody when billing last told
+  Mono told_ = {};           ///< when that was
+  Mono reserve_from_ = {};   ///< billing gave less than was wished: the reserve is not asked for before
   Flight flight_ = Flight::kNone;
+  Mono flight_since_ = {};
   Money flight_least_;
+  Money flight_want_;
   bool is_tail_ = false;
   Error denial_;
   Money denied_least_;
@@ -149,6 +182,14 @@ class LeaseNode {
   Money demand_per_s_;
   Money largest_hold_;
   Mono demand_since_ = {};
+  // What requests cost: in the current second, and the mean of the seconds before, of the last ones above all.
+  Money spent_now_;
+  Money spent_per_s_;
+  std::int64_t spent_steps_ = 0;
+  // The largest hold of this horizon and of the one before.
+  Money largest_kept_;
+  Money largest_before_;
+  Mono kept_since_ = {};
   Mono last_request_ = {};
   std::uint64_t mismatches_ = 0;
 };

@@ -175,8 +175,8 @@ LeaseTree::Step LeaseTree::serve(Waiter& waiter, Actions& actions, Mono now) {
     const Money lack = waiter.amount - (node->usable(now) - node->claimed(walk_));
     if (lack <= Money()) continue;
     lacks_any = true;
-    if (node->is_in_flight()) continue;  // its answer decides
-    const auto verdict = node->verdict(lack, now);
+    if (node->is_in_flight() && !node->is_unanswered(now)) continue;  // its answer decides
+    const auto verdict = node->is_in_flight() ? LeaseNode::Verdict::kBlocked : node->verdict(lack, now);
     if (verdict == LeaseNode::Verdict::kAsk) continue;
     actions.refused.push_back({waiter.ticket, verdict == LeaseNode::Verdict::kDenied ? node->denial() : unreachable()});
     leave(waiter);
@@ -217,7 +217,7 @@ void LeaseTree::leave(const Waiter& waiter) {
 void LeaseTree::rest(Actions& actions, Mono now) {
   for (LeaseNode* node : touched_) {
     if (node->is_in_flight() || node->is_waited_for()) continue;
-    if (const auto back = node->give_up_tail()) {
+    if (const auto back = node->give_up_tail(now)) {
       add(actions, *node, *back);
     } else if (const auto more = node->refill(now)) {
       add(actions, *node, *more);

@@ -124,6 +124,7 @@ void LeaseKeeper::on_cap_changed(const Uuid& cap, bool is_lowered) {
 void LeaseKeeper::tick() {
   std::vector<std::pair<WalletId, Work>> todo;
   std::size_t tails = 0;
+  std::size_t shorts = 0;
   {
     const std::lock_guard lock(mutex_);
     if (is_stopping_) return;
@@ -131,10 +132,12 @@ void LeaseKeeper::tick() {
       Work work;
       collect(tree.tick(clock_.mono()), work);
       tails += tree.root().is_tail() ? 1 : 0;
+      shorts += tree.root().is_short(clock_.mono()) ? 1 : 0;
       todo.emplace_back(wallet, std::move(work));
     }
     metrics_.wallets.set(static_cast<double>(trees_.size()));
     metrics_.tail_wallets.set(static_cast<double>(tails));
+    metrics_.short_wallets.set(static_cast<double>(shorts));
   }
   for (auto& [wallet, work] : todo) perform(wallet, std::move(work));
 }

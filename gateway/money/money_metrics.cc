@@ -28,6 +28,8 @@ LeaseMetrics::LeaseMetrics(MetricRegistry& registry)
                                   "Answers of billing that did not match this gateway's books.")),
       wallets(registry.gauge("tidegate_gateway_lease_wallets_count", "Wallets with a lease here.")),
       tail_wallets(registry.gauge("tidegate_gateway_lease_tail_wallets_count", "Wallets nearly empty.")),
+      short_wallets(registry.gauge("tidegate_gateway_lease_short_wallets_count",
+                                   "Wallets in use whose lease would not last for leases.horizon_ms without billing.")),
       waiting(registry.gauge("tidegate_gateway_lease_waiting_requests", "Requests waiting for a lease.")),
       hold_seconds(registry.histogram("tidegate_gateway_lease_hold_seconds", "Time to get a hold.",
                                       latency_bounds_seconds())) {}

@@ -27,6 +27,7 @@ struct LeaseMetrics {
   Counter& mismatches;
   Gauge& wallets;
   Gauge& tail_wallets;
+  Gauge& short_wallets;
   Gauge& waiting;
   Histogram& hold_seconds;
 };

@@ -118,7 +118,7 @@ void FleetControl::on_demand(DemandReport report) {
 }
 
 void FleetControl::add_watcher(RoutesSink sink) {
-  if (fleet_.term() && !sink(fleet_.routes())) return;
+  if (fleet_.term() && fleet_.is_settled() && !sink(fleet_.routes())) return;
   watchers_.push_back(std::move(sink));
 }
 
@@ -153,7 +153,7 @@ FleetControl::LinkHandle* FleetControl::link_of_worker(const std::string& worker
 }
 
 void FleetControl::publish(Mono now) {
-  if (!fleet_.term()) return;
+  if (!fleet_.term() || !fleet_.is_settled()) return;
   const RouteSnapshot& routes = fleet_.routes();
   const bool changed = routes.term != published_term_ || routes.version != published_version_;
   if (!changed && now - published_at_ < kResend) return;

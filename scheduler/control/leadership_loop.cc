@@ -73,6 +73,8 @@ void LeadershipLoop::begin(const pg::Leadership& leadership) {
     log_.warn("deployments_unreadable", {kv("message", desired.error().message)});
     return;
   }
+  // The database may have kept us waiting for longer than what it gave lasts.
+  if (clock_.mono() >= valid_until_) return;
   leading_ = leadership.term;
   log_.info("leading", {kv("term", leading_), kv("deployments", desired->size())});
   asio::post(executor_, [this, term = leading_, all = *std::move(desired)]() mutable { handlers_.on_begin(term, std::move(all)); });

@@ -14,14 +14,21 @@ Fleet::Fleet(const Catalogue& catalogue, Settings settings, std::uint64_t seed)
 void Fleet::begin_term(Term term, std::vector<Deployment> desired, Mono now, Wall wall) {
   end_term();
   term_ = term;
+  term_began_ = now;
+  is_settled_ = false;
   routes_.begin_term(term);
   reconciler_.begin_term(now, wall);
-  term_began_ = now;
   term_wall_ = wall;
   for (Deployment& deployment : desired) set_deployment(std::move(deployment));
 }
 
 void Fleet::end_term() {
+  if (term_) {
+    awaited_.clear();
+    for (const auto& [id, worker] : workers_.workers()) {
+      if (worker.live) awaited_.insert(id);
+    }
+  }
   term_.reset();
   workers_ = WorkerTable(settings_.workers);
   fit_check_.clear();
@@ -138,6 +145,7 @@ std::vector<FleetAction> Fleet::tick(Mono now, std::optional<Wall> wall) {
     note("worker_lost", lost.worker_id, lost.replica);
   }
   publish();
+  settle(now);
   if (!processes_known_) return actions;  // never start what may be running
   scale(now, wall.value_or(term_wall_ + std::chrono::duration_cast<Wall::duration>(now - term_began_)));
   std::vector<DesiredDeployment> desired;
@@ -157,6 +165,26 @@ std::vector<FleetAction> Fleet::tick(Mono now, std::optional<Wall> wall) {
     if (const auto* drain = std::get_if<DrainWorker>(&action)) note("worker_drain", drain->worker_id, {});
   }
   return actions;
+}
+
+bool Fleet::is_live(const std::string& worker_id) const {
+  const auto found = workers_.workers().find(worker_id);
+  return found != workers_.workers().end() && found->second.live;
+}
+
+void Fleet::settle(Mono now) {
+  if (is_settled_) return;
+  if (now - term_began_ < settings_.settle_limit) {
+    if (!processes_known_) return;
+    for (const auto& [replica, process] : processes_) {
+      if (process.alive && workers_.of_replica(replica) == nullptr) return;
+    }
+    for (const std::string& worker : awaited_) {
+      if (!is_live(worker)) return;
+    }
+  }
+  is_settled_ = true;
+  awaited_.clear();
 }
 
 void Fleet::publish() {

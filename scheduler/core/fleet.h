@@ -32,6 +32,8 @@ class Fleet {
   struct Settings {
     WorkerTable::Limits workers;
     Reconciler::Settings reconciler;
+    /// How long a term waits at most for workers that are known to run before it shows its routes.
+    Duration settle_limit = std::chrono::seconds(3);
     std::string models_folder;
     AutoscaleSettings autoscale;
   };
@@ -65,6 +67,9 @@ class Fleet {
 
   /// Changed when its version did. Valid within a term.
   const RouteSnapshot& routes() const { return routes_.snapshot(); }
+  /// Whether the routes may be shown. A term begins without knowing a worker: until those that run have registered, or
+  /// settle_limit has passed, gateways fare better with the routes they have.
+  bool is_settled() const { return is_settled_; }
   const WorkerTable& workers() const { return workers_; }
   const std::map<std::string, Deployment>& deployments() const { return deployments_; }
   DeploymentStatus status_of(const std::string& deployment) const;
@@ -82,6 +87,8 @@ class Fleet {
  private:
   void publish();
   void scale(Mono now, Wall wall);
+  void settle(Mono now);
+  bool is_live(const std::string& worker_id) const;
   std::map<std::string, ReplicaWorker> replica_workers() const;
   void check_fit(const std::string& worker_id);
   void note(std::string event, std::string worker_id, std::string replica, std::string detail = {});
@@ -100,6 +107,8 @@ class Fleet {
   Wall term_wall_{};
   std::set<LinkId> told_to_go_;  ///< duplicates hear it once per link
   bool processes_known_ = false;  ///< the driver was asked since the term began
+  bool is_settled_ = false;
+  std::set<std::string> awaited_;  ///< workers that were live when our last term ended
   std::vector<FleetNote> notes_;
 };
 

@@ -171,6 +171,28 @@ TEST_F(FleetTest, LeaderWithoutItsDatabaseStopsActingAndTheWorkerServesOn) {
   EXPECT_EQ(world.pid_of("sim-0"), pid);
 }
 
+TEST_F(FleetTest, LeaderWhoseDatabaseHangsStopsActingAndLeadsAgainByItself) {
+  const v1::Route route = deploy(world.sim("sim"));
+  const pid_t pid = world.pid_of("sim-0");
+  PgServer& postgres = PgEnvironment::server();
+  postgres.freeze();
+  const Mono frozen = clock.mono();
+  const auto has_stopped_acting = [&] {
+    const auto answer = world.deployments();
+    return !answer && answer.error().reason == "not_leader";
+  };
+  EXPECT_TRUE(eventually(has_stopped_acting, 4s)) << "the lease lasts two seconds";
+  fmt::print("leader stopped acting {} ms after its database stood still\n", since(frozen).count());
+  EXPECT_TRUE(ask_worker(route.address(), world.cluster_token(), 8));
+  postgres.thaw();
+  const auto first = world.routes_until([](const v1::Routes&) { return true; });
+  ASSERT_TRUE(first);
+  ASSERT_EQ(first->routes_size(), 1) << "the first picture of the new term has the worker that served on";
+  EXPECT_EQ(first->routes(0).worker_id(), route.worker_id());
+  EXPECT_GT(first->term(), 1u);
+  EXPECT_EQ(world.pid_of("sim-0"), pid);
+}
+
 TEST_F(FleetTest, DeletedDeploymentDrainsItsWorker) {
   deploy(world.sim("sim"));
   const pid_t pid = world.pid_of("sim-0");

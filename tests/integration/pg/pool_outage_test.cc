@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/core/clock.h"
+#include "base/pg/leader.h"
 #include "base/pg/pool.h"
 #include "base/pg/types.h"
 #include "tests/integration/pg/test_deadlines.h"
@@ -74,6 +76,58 @@ TEST_F(PoolOutage, WaitingForADeadDatabaseDoesNotHoldUpTheStop) {
   caller.join();
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, Code::kUnavailable);
+}
+
+TEST_F(PoolOutage, AServerThatStandsStillIsSilentByTheDeadlineAndTheJobEndsWhenItGoesOn) {
+  auto one = options(server_.create_database());
+  one.connections = 1;
+  Pool pool(one);
+  ASSERT_TRUE(select_one(pool, soon_enough()));
+  server_.freeze();
+  std::atomic<bool> has_ended = false;
+  auto job = [&has_ended](pqxx::work& tx) -> Result<int> {
+    tx.exec1("SELECT 1");
+    has_ended = true;
+    return 1;
+  };
+  const Mono asked = std::chrono::steady_clock::now();
+  const auto silent = pool.run_bounded(within(std::chrono::milliseconds(200)), job);
+  ASSERT_FALSE(silent);
+  EXPECT_EQ(silent.error().code, Code::kDeadlineExceeded);
+  EXPECT_LT(std::chrono::steady_clock::now() - asked, std::chrono::seconds(5));
+  EXPECT_FALSE(has_ended);
+  server_.thaw();
+  const auto up = pool.run_bounded(soon_enough(), job);
+  ASSERT_TRUE(up) << up.error().to_string();
+  EXPECT_EQ(*up, 1);
+}
+
+TEST_F(PoolOutage, ALeaseIsNotWaitedForFromAServerThatStandsStill) {
+  SystemClock clock;
+  Pool pool(options(server_.create_database()));
+  LeaderLease lease(pool, clock, "scheduler", "a", std::chrono::minutes(1));
+  ASSERT_TRUE(lease.create_table(soon_enough()));
+  ASSERT_TRUE(lease.acquire(soon_enough()));
+  server_.freeze();
+  const Mono asked = clock.mono();
+  EXPECT_FALSE(lease.acquire(within(std::chrono::milliseconds(200))));
+  const auto again = lease.acquire(soon_enough());
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().reason, "database_silent") << "one call at a time, or two would answer out of step";
+  EXPECT_LT(clock.mono() - asked, std::chrono::seconds(5));
+  lease.lapse();
+  server_.thaw();
+  std::uint64_t term = 0;
+  ASSERT_TRUE(test::eventually([&] {
+    const auto held = lease.acquire(soon_enough());
+    if (!held || !*held) return false;
+    term = (*held)->term;
+    return true;
+  }));
+  EXPECT_GT(term, 1U) << "who stopped acting begins a new term";
+  const auto kept = lease.acquire(soon_enough());
+  ASSERT_TRUE(kept && *kept);
+  EXPECT_EQ((*kept)->term, term) << "no late answer ends it";
 }
 
 /// The heart of M2 at this level: under load, through kills, what was answered OK is there exactly once, and what was

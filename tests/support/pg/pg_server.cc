@@ -193,8 +193,22 @@ void PgServer::wait_until_ready() {
   if (!is_ready) throw std::runtime_error("postgres is not ready:\n" + log_tail());
 }
 
+void PgServer::freeze() {
+  if (pid_ <= 0 || !frozen_.empty()) return;
+  ::kill(pid_, SIGSTOP);  // first, so that it starts no further child meanwhile
+  frozen_ = children_of(pid_);
+  for (const pid_t child : frozen_) ::kill(child, SIGSTOP);
+  frozen_.push_back(pid_);
+}
+
+void PgServer::thaw() {
+  for (const pid_t pid : frozen_) ::kill(pid, SIGCONT);
+  frozen_.clear();
+}
+
 void PgServer::stop() {
   if (pid_ <= 0) return;
+  thaw();
   ::kill(pid_, SIGINT);
   wait_for(pid_);
   pid_ = -1;
@@ -202,6 +216,7 @@ void PgServer::stop() {
 
 void PgServer::kill9() {
   if (pid_ <= 0) return;
+  frozen_.clear();  // the dead need no thaw
   ::kill(pid_, SIGSTOP);  // so that it starts no further child meanwhile
   const auto children = children_of(pid_);
   ::kill(pid_, SIGKILL);

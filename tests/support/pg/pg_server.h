@@ -30,6 +30,10 @@ class PgServer {
   void stop();
   /// SIGKILL to the postmaster and all its children. start() then recovers from the WAL.
   void kill9();
+  /// SIGSTOP to the postmaster and all its children: connections hang instead of breaking.
+  void freeze();
+  /// They go on. Nothing happens when they are not frozen; stop() and the destructor do it first.
+  void thaw();
   bool is_running() const { return pid_ > 0; }
   pid_t pid() const { return pid_; }
 
@@ -47,6 +51,7 @@ class PgServer {
   const std::vector<std::string> settings_;
   std::string folder_;
   pid_t pid_ = -1;
+  std::vector<pid_t> frozen_;
   int databases_ = 0;
 };
 

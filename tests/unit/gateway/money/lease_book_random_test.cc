@@ -30,7 +30,12 @@ struct World {
   };
 
   World(std::uint64_t seed, std::size_t gateway_count, Money balance_in) : rng(seed), balance(balance_in), gateways(gateway_count) {
-    for (std::size_t i = 0; i < gateway_count; ++i) gateways[i].lease = LeaseId{tidegate::test::SequentialIds::make(i + 1)};
+    LeasePolicy policy;
+    if (seed % 2 == 0) policy.horizon = seconds(75);
+    for (std::size_t i = 0; i < gateway_count; ++i) {
+      gateways[i].book = LeaseBook(policy);
+      gateways[i].lease = LeaseId{tidegate::test::SequentialIds::make(i + 1)};
+    }
   }
 
   Money leased() const {

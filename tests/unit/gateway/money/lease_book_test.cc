@@ -171,6 +171,19 @@ TEST_F(LeaseBookTest, WaitsEndAtTheirLimitAsOurFaultNotTheCustomers) {
   EXPECT_EQ(actions.refused[0].error.reason, "billing_unreachable");
 }
 
+TEST_F(LeaseBookTest, NobodyWaitsForACallThatBillingHasNotAnsweredForLong) {
+  ask("1");
+  now += seconds(4);
+  EXPECT_TRUE(ask("1").refused.empty()) << "it may come yet";
+  now += seconds(1);
+  const auto actions = ask("1");
+  ASSERT_EQ(actions.refused.size(), 3u) << "all at once, those in the line as well";
+  for (const auto& refused : actions.refused) EXPECT_EQ(refused.error.reason, "billing_unreachable");
+  EXPECT_FALSE(actions.acquire) << "the call is under way still";
+  EXPECT_TRUE(grant("10").granted.empty());
+  EXPECT_EQ(ask("1").granted.size(), 1u) << "its answer ends it";
+}
+
 TEST_F(LeaseBookTest, AGrantThatComesAfterItsWaiterLeftStaysInReserve) {
   ask("1");
   now += seconds(2);

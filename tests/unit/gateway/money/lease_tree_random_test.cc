@@ -39,6 +39,7 @@ struct World {
   };
 
   World(std::uint64_t seed, std::size_t count) : rng(seed), gateways(count) {
+    if (seed % 2 == 0) policy.horizon = seconds(75);
     for (auto& gateway : gateways) restart(gateway);
     limits[project] = pico(20'000);
     limits[key] = pico(9'000);
@@ -62,7 +63,7 @@ struct World {
     const std::uint64_t epoch = gateway.epoch + 1;
     gateway = Gateway();
     gateway.epoch = epoch;
-    gateway.tree = std::make_unique<LeaseTree>(WalletId{wallet.id}, LeasePolicy{});
+    gateway.tree = std::make_unique<LeaseTree>(WalletId{wallet.id}, policy);
   }
   void take(Gateway& gateway, LeaseTree::Actions actions) {
     for (const auto& what : actions.acquires) gateway.acquires.push_back(what);
@@ -191,6 +192,7 @@ struct World {
   const NodeId wallet{.id = uuid(1), .end_user = {}}, project{.id = uuid(2), .end_user = {}}, key{.id = uuid(3), .end_user = {}};
   Money balance = pico(60'000);
   std::map<NodeId, Money> limits;
+  LeasePolicy policy;
   std::map<std::pair<NodeId, std::int64_t>, Spend> spends;
   Rng rng;
   std::vector<Gateway> gateways;

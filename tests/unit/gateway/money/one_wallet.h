@@ -41,6 +41,7 @@ class LeaseBook {
   Money held() const { return tree_->root().held(); }
   Money consumed() const { return tree_->root().consumed(); }
   bool is_tail() const { return tree_->root().is_tail(); }
+  bool is_short(Mono now) const { return tree_->root().is_short(now); }
   std::uint64_t mismatches() const { return tree_->mismatches(); }
 
  private:

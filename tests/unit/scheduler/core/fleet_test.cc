@@ -170,6 +170,54 @@ TEST_F(FleetTest, EndOfTermForgetsTheFleet) {
   EXPECT_THAT(fleet.routes().routes, IsEmpty());
 }
 
+TEST_F(FleetTest, ATermWithNobodyToWaitForShowsItsRoutesAtOnce) {
+  lead(1);
+  tick();
+  EXPECT_FALSE(fleet.is_settled()) << "the driver was not asked yet";
+  processes({});
+  tick();
+  EXPECT_TRUE(fleet.is_settled());
+}
+
+TEST_F(FleetTest, ANewTermShowsNoRoutesBeforeTheWorkersThatRunHaveRegistered) {
+  lead(2);
+  processes({process("1", true)});
+  tick();
+  EXPECT_FALSE(fleet.is_settled());
+  report(1, "w1");
+  tick();
+  EXPECT_TRUE(fleet.is_settled());
+  EXPECT_EQ(fleet.routes().routes.size(), 1u);
+}
+
+TEST_F(FleetTest, NorBeforeThoseOfItsOwnLastTermHave) {
+  lead(1);
+  processes({});
+  fleet.on_report(2, {.worker_id = "hand", .address = "unix:/h", .model = "other", .state = WorkerState::kReady}, clock.mono());
+  tick();
+  ASSERT_TRUE(fleet.is_settled());
+  fleet.end_term();
+  fleet.end_term();  // a second end knows nobody any more
+  lead(2);
+  processes({});
+  tick();
+  EXPECT_FALSE(fleet.is_settled());
+  fleet.on_report(3, {.worker_id = "hand", .address = "unix:/h", .model = "other", .state = WorkerState::kReady}, clock.mono());
+  tick();
+  EXPECT_TRUE(fleet.is_settled());
+}
+
+TEST_F(FleetTest, AWorkerThatDoesNotRegisterHoldsTheRoutesUpForThreeSecondsOnly) {
+  lead(2);
+  processes({process("1", true)});
+  clock.advance(2900ms);
+  tick();
+  EXPECT_FALSE(fleet.is_settled());
+  clock.advance(100ms);
+  tick();
+  EXPECT_TRUE(fleet.is_settled());
+}
+
 TEST_F(FleetTest, NotesTellWhatHappenedOnce) {
   lead(1);
   report(1, "w1");
