@@ -76,6 +76,7 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
     return refuse(session, number, Error(Code::kDeadlineExceeded, "budget_spent",
                                          "the request's time was spent before it reached the worker", "budget_ms"));
   }
+  if (!command.constraint) return refuse(session, number, std::move(command.constraint).error());
   const SequenceHandle handle = ++last_handle_;
   Sequence sequence{.session = id, .number = number, .request = command.request, .deadline = Deadline::after(now, command.budget)};
   sequence.prompt_tokens_estimated = estimate_prompt_tokens(command);
@@ -85,7 +86,8 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
                           .raw = std::move(command.raw),
                           .sampling = std::move(command.sampling),
                           .offer = std::move(command.offer),
-                          .request = command.request};
+                          .request = command.request,
+                          .constraint = *std::move(command.constraint)};
   if (Status taken = engine_.submit(std::move(request)); !taken) {
     return refuse(session, number, std::move(taken).error());
   }

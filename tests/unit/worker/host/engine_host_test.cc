@@ -76,6 +76,23 @@ TEST_F(EngineHostTest, AnAnswerNobodyReadsBeforeItsEndComesInFewEventsAndWhole) 
   EXPECT_EQ(text, 150u);
 }
 
+TEST_F(EngineHostTest, AFormThatCouldNotBeCompiledEndsItsSequenceWithoutTheEngine) {
+  const auto sink = attach(1);
+  host.start(1,
+             {.sequence = 7,
+              .messages = {{}},
+              .constraint = fail(Code::kInvalidArgument, "unsupported_response_format", "no", "response_format"),
+              .budget = 60s},
+             clock.mono());
+  turn();
+  const auto events = sink->events_of(7);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].finish, FinishReason::kError);
+  EXPECT_EQ(events[0].error.reason, "unsupported_response_format");
+  EXPECT_EQ(events[0].error.field, "response_format");
+  EXPECT_TRUE(engine.submitted.empty());
+}
+
 TEST_F(EngineHostTest, WhatIsCollectedIsToldInTimeAlsoWhenTheModelIsSlow) {
   engine.script.assign(20, {"", "x"});
   const auto sink = attach(1);
