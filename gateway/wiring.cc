@@ -19,14 +19,15 @@
 #include "base/redis/redis_client.h"
 #include "base/rpc/server.h"
 #include "base/rpc/tls.h"
+#include "base/rpc/work_pool.h"
 #include "gateway/adapters/billing_accounts.h"
 #include "gateway/adapters/redis_idempotency.h"
+#include "gateway/adapters/pooled_guard.h"
 #include "gateway/adapters/remote_guard.h"
 #include "gateway/dispatch/lane_dispatcher.h"
 #include "gateway/dispatch/route_watch.h"
 #include "gateway/guard/guard_desk.h"
 #include "gateway/guard/rule_file.h"
-#include "gateway/guard/rule_guard.h"
 #include "gateway/http/http_api.h"
 #include "gateway/http/idempotency_desk.h"
 #include "gateway/journal/posix_disk.h"
@@ -127,6 +128,7 @@ struct GatewayProcess::Parts {
   std::unique_ptr<PrefixStore> prefixes;  ///< null when routing.prefix_entries is 0; outlives the lanes
   std::unique_ptr<Guard> guard;             ///< null without a policy on content, and so is the next
   std::unique_ptr<GuardDesk> guard_desk;
+  std::unique_ptr<rpc::WorkPool> guard_pool;  ///< null without guard.rules_file; its jobs use the guard: it ends before
   std::vector<std::unique_ptr<Lane>> lanes;
   std::unique_ptr<RouteWatch> watch;
   std::future<void> watch_ended;
@@ -252,7 +254,9 @@ Status GatewayProcess::open_guard() {
   policy.output = parse_on_guard_failure(config_.guard_output_on_failure).value_or(OnGuardFailure::kClosed);
   if (!config_.guard_rules_file.empty()) {
     TG_ASSIGN(RuleBook book, load_rules(config_.guard_rules_file, policy.window_bytes));
-    parts.guard = std::make_unique<RuleGuard>(std::move(book));
+    parts.guard_pool = std::make_unique<rpc::WorkPool>(static_cast<std::size_t>(config_.guard_threads),
+                                                       static_cast<std::size_t>(config_.guard_calls_max), "guard");
+    parts.guard = std::make_unique<PooledGuard>(std::move(book), *parts.guard_pool);
   } else if (!config_.guard_address.empty()) {
     RemoteGuardOptions options;
     options.address = config_.guard_address;

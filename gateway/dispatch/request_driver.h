@@ -86,7 +86,10 @@ class RequestDriver {
   SequenceRequest sequence_request() const;
   awaitable<void> perform(FlowActions actions);
   awaitable<FlowActions> admit();
+  FlowActions refuse_admission(Refusal refusal);
   awaitable<std::optional<Refusal>> pass_guard();
+  awaitable<bool> pass_answer(SequenceDelta& delta);
+  std::int64_t prompt_bound() const;
   awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);
   awaitable<FlowActions> report_progress();
   awaitable<FlowActions> deliver();

@@ -103,6 +103,8 @@ class Guard {
   /// Within a time limit of its own. `check` lives until it returns. Fails: unavailable/..., deadline_exceeded/...,
   /// resource_exhausted/...: then nothing was decided.
   virtual awaitable<Result<GuardVerdict>> check(const GuardCheck& check) = 0;
+  /// Another process decides, so that a check may take long: whoever asks looks at what happens meanwhile, and cancels.
+  virtual bool asks_elsewhere() const { return true; }
 };
 
 }  // namespace tidegate::gateway
