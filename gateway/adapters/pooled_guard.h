@@ -20,6 +20,9 @@ class PooledGuard final : public Guard {
   /// `pool` outlives every check; it is stopped before the executors of its callers end.
   PooledGuard(RuleBook book, rpc::WorkPool& pool) : book_(std::move(book)), pool_(pool) {}
   awaitable<Result<GuardVerdict>> check(const GuardCheck& check) override;
+  bool reads_answers(const GuardSubject& subject) const override {
+    return book_.reads(subject, GuardDirection::kOutput);
+  }
   bool asks_elsewhere() const override { return false; }
 
  private:

@@ -19,6 +19,12 @@ Deadline deadline_of(const RequestContext& context, const ServingLimits& limits)
   return context.budget ? ours.earlier(Deadline::after(context.received, *context.budget)) : ours;
 }
 
+/// A call that must be comes before a format (worker/engine/requested_grammar.h has the same order).
+AnswerGuard::Content content_of(const Plan& plan) {
+  const bool is_json = plan.response_format.kind != FormatKind::kText && !plan.tool_choice.is_forced();
+  return is_json ? AnswerGuard::Content::kJson : AnswerGuard::Content::kText;
+}
+
 /// nullopt: the client left first; the work was cancelled, and has ended.
 template <typename T>
 awaitable<std::optional<T>> while_client_waits(FlowInbox& inbox, awaitable<T> work) {
@@ -176,7 +182,10 @@ awaitable<std::optional<Refusal>> RequestDriver::pass_guard() {
   auto checked = co_await std::move(waiting);
   if (!checked) co_return Refusal(Error(Code::kCancelled, "client_gone", "The client left."));
   std::optional<Refusal> refused = *std::move(checked);
-  if (!refused) answer_guard_ = std::make_unique<AnswerGuard>(*serving_.guard, std::move(subject));
+  // An answer that no rule is for is not even collected: its calls stream.
+  if (!refused && serving_.guard->reads_answers(subject)) {
+    answer_guard_ = std::make_unique<AnswerGuard>(*serving_.guard, std::move(subject), content_of(context_.plan));
+  }
   co_return refused;
 }
 

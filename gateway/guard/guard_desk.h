@@ -51,6 +51,7 @@ class GuardDesk {
   awaitable<std::optional<Refusal>> check_input(const GuardSubject& subject, Plan& plan);
 
   const GuardPolicy& policy() const { return policy_; }
+  bool reads_answers(const GuardSubject& subject) const { return guard_.reads_answers(subject); }
   bool asks_elsewhere() const { return guard_.asks_elsewhere(); }
 
  private:

@@ -13,6 +13,9 @@ class RuleGuard final : public Guard {
  public:
   explicit RuleGuard(RuleBook book) : book_(std::move(book)) {}
   awaitable<Result<GuardVerdict>> check(const GuardCheck& check) override { co_return book_.judge(check); }
+  bool reads_answers(const GuardSubject& subject) const override {
+    return book_.reads(subject, GuardDirection::kOutput);
+  }
   bool asks_elsewhere() const override { return false; }
   const RuleBook& book() const { return book_; }
 

@@ -33,6 +33,9 @@ class FakeGuard final : public Guard {
     const std::lock_guard lock(mutex_);
     hangs_ = true;
   }
+  /// No rule of its is for answers. Before requests.
+  void read_no_answers() { reads_answers_ = false; }
+  bool reads_answers(const GuardSubject&) const override { return reads_answers_; }
   int hanging() const { return hanging_.load(); }
   int given_up() const { return given_up_.load(); }
   void answer_next_check(GuardVerdict verdict) {
@@ -114,6 +117,7 @@ class FakeGuard final : public Guard {
   std::optional<Error> error_;
   std::optional<GuardVerdict> verdict_;
   bool hangs_ = false;
+  std::atomic<bool> reads_answers_ = true;
   std::atomic<int> hanging_ = 0;
   std::atomic<int> given_up_ = 0;
 };

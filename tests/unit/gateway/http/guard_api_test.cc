@@ -141,6 +141,24 @@ TEST(GuardApi, TheWorkerReadsTheMaskedPromptAndItIsTheOneThatIsHeldFor) {
   EXPECT_EQ(guarded.api.meter.entry(0).request.prompt_tokens_max, 64 + 8 + 6);
 }
 
+TEST(GuardApi, WhereNoRuleIsForAnswersNothingOfThemIsLookedAtOrHeld) {
+  GuardedApi guarded;
+  guarded.guard.read_no_answers();
+  auto answer = guarded.api.post_chat(chat_body(false));
+  guarded.answer(0, {"a s", "ecret"});
+  EXPECT_NE(answer.get().body.find("a secret"), std::string::npos);
+  EXPECT_EQ(guarded.guard.seen().size(), 1U) << "the prompt alone";
+}
+
+TEST(GuardApi, EscapesHideNothingInAnAnswerThatIsToBeJson) {
+  GuardedApi guarded;
+  auto answer = guarded.api.post_chat(chat_body(false, R"(,"response_format":{"type":"json_object"})"));
+  guarded.answer(0, {R"({"a":"s\u00)", R"(65cret"})"});
+  const auto response = answer.get();
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_NE(response.body.find("[x]"), std::string::npos) << response.body;
+}
+
 TEST(GuardApi, ASecretSplitOverEventsIsMaskedInAStreamAndOutsideOfOne) {
   GuardedApi guarded;
   for (std::size_t i = 0; i < 2; ++i) {
