@@ -34,7 +34,6 @@ QueueAsk ask_of(const SequenceRequest& request) {
   }
   ask.output_max = request.max_tokens;
   ask.deadline = request.deadline;
-  ask.is_return = request.is_return;
   return ask;
 }
 

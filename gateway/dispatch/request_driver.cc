@@ -112,7 +112,6 @@ SequenceRequest RequestDriver::sequence_request() const {
   request.deadline = deadline_;
   request.tier = grant_tier(context_.plan.tier, context_.principal->tier_max);
   request.weight = context_.principal->weight;
-  request.is_return = context_.is_return;
   return request;
 }
 

@@ -64,7 +64,6 @@ struct RequestContext {
   Mono received;
   ChargeFence* fence = nullptr;  ///< asked before anything is handed over or charged; null = nothing to ask
   std::optional<Duration> budget = {};  ///< the client's own, for the whole answer
-  bool is_return = false;               ///< refused before, and says so
 };
 
 /// Performs what RequestFlow decides: the only place where a request's I/O and its decisions meet. Lives inside the

@@ -94,7 +94,7 @@ TEST(QueueSim, TheGapIsWithinItsBoundWhateverComes) {
                        .tier = static_cast<ServiceTier>(rng.below(kServiceTiers)),
                        .per_second = rate,
                        .surge_per_second = rate * (1 + 9 * rng.unit()),
-                       .says_return = rng.below(2) == 0,
+                       .keeps_time = rng.below(2) == 0,
                        .from = milliseconds(rng.below(4'000))});
     }
     world.surge(seconds(3), seconds(5));
@@ -114,14 +114,14 @@ class OverloadSimTest : public testing::Test {
   static constexpr Duration kFrom = seconds(8);
   static constexpr Duration kUntil = seconds(20);
 
-  static void run(QueueWorld& world, double load, Duration until, bool says_return = true) {
+  static void run(QueueWorld& world, double load, Duration until, bool keeps_time = true) {
     constexpr std::uint64_t kTenants = 20;
     for (std::uint64_t tenant = 1; tenant <= kTenants; ++tenant) {
       const double each = capacity(kSlots) / static_cast<double>(kTenants);
       world.add(Stream{.tenant = tenant,
                        .per_second = kUsual * each,
                        .surge_per_second = load * each,
-                       .says_return = says_return});
+                       .keeps_time = keeps_time});
     }
     world.surge(kFrom, kUntil);
     world.run(until);
@@ -146,13 +146,13 @@ TEST_F(OverloadSimTest, AtTenTimesTheLoadGoodputIsNineTenthsOfPeak) {
 }
 
 TEST_F(OverloadSimTest, WhoWaitedRetryAfterIsTakenAtTheNextTry) {
-  for (const bool says_return : {true, false}) {
+  for (const bool keeps_time : {true, false}) {
     std::size_t tried = 0;
     std::size_t taken = 0;
     std::size_t refused = 0;
     for (std::uint64_t seed = 1; seed <= 8; ++seed) {
       QueueWorld world(seed, kSlots);
-      run(world, 10, seconds(70), says_return);
+      run(world, 10, seconds(70), keeps_time);
       for (const Request& request : world.requests()) {
         refused += request.told ? 1 : 0;
         if (!request.second_at) continue;
@@ -163,7 +163,7 @@ TEST_F(OverloadSimTest, WhoWaitedRetryAfterIsTakenAtTheNextTry) {
     }
     ASSERT_GT(tried, 500U);
     ASSERT_GT(refused, tried) << "most are told the truth: not within a minute";
-    EXPECT_GE(static_cast<double>(taken), 0.95 * static_cast<double>(tried)) << says_return;
+    EXPECT_GE(static_cast<double>(taken), 0.95 * static_cast<double>(tried)) << keeps_time;
   }
 }
 
