@@ -28,6 +28,9 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+/// One text for a worker at its address: the same worker elsewhere is another one.
+std::string worker_key(const Route& route);
+
 /// A whole picture from the scheduler.
 struct RouteSnapshot {
   std::uint64_t term = 0;

@@ -155,8 +155,9 @@ void EngineHost::finish(SequenceHandle handle, const Sequence& sequence) {
 
 std::optional<SessionEvent> EngineHost::collect(Sequence& sequence, SessionEvent event, Mono now) {
   if (!sequence.collects) return event;
-  const bool is_first_text = sequence.tokens_told == 0 && !(event.reasoning.empty() && event.content.empty() && event.tool_calls.empty());
-  const bool is_due = event.accepted || event.finish || is_first_text || now - sequence.told_at >= kCollectFor ||
+  // Also one without text: it may be half a character, and says that the prompt is read.
+  const bool is_first_token = sequence.tokens_told == 0 && event.usage.completion_tokens > 0;
+  const bool is_due = event.accepted || event.finish || is_first_token || now - sequence.told_at >= kCollectFor ||
                       event.usage.completion_tokens - sequence.tokens_told >= kCollectTokens;
   if (sequence.held) {
     merge(*sequence.held, std::move(event));

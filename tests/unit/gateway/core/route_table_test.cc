@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace tidegate::gateway {
 namespace {
 
@@ -31,6 +34,22 @@ TEST(RouteTable, ReportsWhatChanged) {
   ASSERT_EQ(second->added.size(), 1U);
   EXPECT_EQ(second->added[0].worker_id, "c");
   EXPECT_EQ(second->removed, std::vector<std::string>{"b"});
+}
+
+TEST(RouteTable, AFleetOfThousandsIsComparedInNoTime) {
+  RouteTable table("local");
+  RouteSnapshot snapshot{1, 1, {}, {"m"}};
+  constexpr std::size_t kWorkers = 20'000;
+  for (std::size_t i = 0; i < kWorkers; ++i) snapshot.routes.push_back(route("worker-" + std::to_string(i), "m"));
+  EXPECT_EQ(table.apply(snapshot)->added.size(), kWorkers);
+  ++snapshot.version;
+  snapshot.routes[7].draining = true;
+  snapshot.routes.pop_back();
+  const auto change = table.apply(snapshot);  // by pairs it would be minutes with sanitizers
+  ASSERT_TRUE(change);
+  EXPECT_EQ(change->changed.size(), 1U);
+  EXPECT_EQ(change->removed, std::vector<std::string>{"worker-19999"});
+  EXPECT_TRUE(change->added.empty());
 }
 
 TEST(RouteTable, SamePictureAgainChangesNothing) {

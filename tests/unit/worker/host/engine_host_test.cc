@@ -76,6 +76,21 @@ TEST_F(EngineHostTest, AnAnswerNobodyReadsBeforeItsEndComesInFewEventsAndWhole) 
   EXPECT_EQ(text, 150u);
 }
 
+TEST_F(EngineHostTest, TheFirstTokenOfACollectedAnswerIsToldAlsoWhenItHasNoText) {
+  engine.script = {{"", ""}, {"", "月"}, {"", "x"}, {"", "x"}};
+  const auto sink = attach(1);
+  host.start(1, {.sequence = 7, .messages = {{}}, .collect = true, .budget = 60s}, clock.mono());
+  turns(2);
+  auto events = sink->events_of(7);
+  ASSERT_EQ(events.size(), 2u) << "accepted, and the first token";
+  EXPECT_EQ(events[1].usage.completion_tokens, 1);
+  EXPECT_EQ(events[1].content, "");
+  turns(4);
+  events = sink->events_of(7);
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[2].content, "月xx");
+}
+
 TEST_F(EngineHostTest, AFormThatCouldNotBeCompiledEndsItsSequenceWithoutTheEngine) {
   const auto sink = attach(1);
   host.start(1,
