@@ -1,6 +1,7 @@
 #include "gateway/http/deepseek_balance.h"
 
-#include "gateway/http/json_text.h"
+#include "base/core/json_text.h"
+
 
 namespace tidegate::gateway {
 namespace {
