@@ -133,6 +133,11 @@ ConfigTable config_table(GatewayConfig& c) {
   table.integer("guard.window_bytes", c.guard_window_bytes, 64, 16'384,
                 "Longest match of a rule for output; an answer is held back by at most three times as many bytes, and only "
                 "while a rule may still match.");
+  table.milliseconds("balance.cache_ms", c.balance_keep, 0, 60'000,
+                     "How old the balance may be that GET user/balance tells; each look-up is a query of billing's database.");
+  table.integer("balance.lookups_per_second", c.balance_lookups_per_second, 1, 10'000,
+                "Most such look-ups of this gateway in a second, of all tenants; beyond, a balance of the last minute is told, "
+                "or 429.");
   table.milliseconds("limits.request_ms", c.request_max, 1'000, 3'600'000, "Longest life of a request.");
   table.milliseconds("limits.queue_wait_ms", c.queue_wait_max, 100, 600'000, "Longest wait for a worker; then 503.");
   table.reloadable();

@@ -52,6 +52,9 @@ struct GatewayConfig {
   std::string guard_output_on_failure = "closed";
   std::int64_t guard_window_bytes = 512;
 
+  std::chrono::milliseconds balance_keep{1'000};
+  std::int64_t balance_lookups_per_second = 50;
+
   std::chrono::milliseconds request_max{600'000};
   std::chrono::milliseconds queue_wait_max{60'000};
   std::int64_t queue_length_max = 4'096;

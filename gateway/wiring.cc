@@ -33,6 +33,7 @@
 #include "gateway/journal/posix_disk.h"
 #include "gateway/limits/rate_keeper.h"
 #include "gateway/metrics.h"
+#include "gateway/money/balance_cache.h"
 #include "gateway/money/treasury.h"
 #include "gateway/part_options.h"
 #include "gateway/rpc/inference_service.h"
@@ -121,6 +122,7 @@ struct GatewayProcess::Parts {
   std::unique_ptr<Accounts> accounts;
   std::unique_ptr<ReceiptArchive> receipts;
   std::unique_ptr<Balances> balances;
+  std::unique_ptr<BalanceCache> balance_cache;
   std::shared_ptr<Treasury> treasury;  // shared with open charges
   bool is_money_drained = false;
   std::unique_ptr<RedisClient> redis;  ///< null without redis.address; lives on `limits`
@@ -178,6 +180,10 @@ Status GatewayProcess::open_money() {
   TG_ASSIGN(parts.accounts, connect_billing(config_.billing_address, config_.cluster_token, clock_, config_.rpc_tls));
   TG_ASSIGN(parts.receipts, connect_receipts(config_.billing_address, config_.cluster_token, clock_, config_.rpc_tls));
   TG_ASSIGN(parts.balances, connect_balances(config_.billing_address, config_.cluster_token, clock_, config_.rpc_tls));
+  BalanceCacheOptions balances;
+  balances.keep = config_.balance_keep;
+  balances.lookups_per_second = config_.balance_lookups_per_second;
+  parts.balance_cache = std::make_unique<BalanceCache>(*parts.balances, balances, clock_);
   TreasuryConfig config;
   config.gateway_id = config_.gateway_id;
   config.pepper = config_.pepper;
@@ -355,7 +361,7 @@ Status GatewayProcess::listen() {
   }
   HttpApiParts behind;
   behind.receipts = parts.receipts.get();
-  behind.balances = parts.balances.get();
+  behind.balances = parts.balance_cache.get();
   for (const auto& lane : parts.lanes) {
     if (lane->idempotency) behind.desks.push_back(lane->idempotency.get());
   }
