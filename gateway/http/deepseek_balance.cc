@@ -2,7 +2,6 @@
 
 #include "base/core/json_text.h"
 
-
 namespace tidegate::gateway {
 namespace {
 

@@ -4,7 +4,6 @@
 
 #include "base/core/json_text.h"
 
-
 namespace tidegate::gateway {
 namespace {
 

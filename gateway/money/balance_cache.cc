@@ -1,10 +1,12 @@
 #include "gateway/money/balance_cache.h"
 
 #include <algorithm>
-#include <chrono>
 
 namespace tidegate::gateway {
 namespace {
+
+/// After a silence as many at once as otherwise in this time.
+constexpr Duration kBurst = std::chrono::seconds(1);
 
 Error too_often() {
   return {Code::kResourceExhausted, "rate_limit_exceeded",
@@ -39,8 +41,8 @@ BalanceCache::BalanceCache(Balances& behind, const BalanceCacheOptions& options,
     : behind_(behind),
       options_(options),
       clock_(clock),
-      tokens_(static_cast<double>(options.lookups_per_second)),
-      refilled_(clock.mono()) {}
+      apart_(kBurst / options.lookups_per_second),
+      paid_until_(clock.mono()) {}
 
 awaitable<Result<Balances::Balance>> BalanceCache::find(TenantId tenant, WalletId wallet) {
   const Key key(tenant, wallet);
@@ -82,7 +84,7 @@ BalanceCache::Ask BalanceCache::begin(const Key& key) {
       return ask;
     }
   }
-  if (!take_token(now)) {
+  if (!take_turn(now)) {
     const bool is_told = found != entries_.end() && found->second.balance && now - found->second.at < kStaleMax;
     ask.answer = is_told ? Answer(*found->second.balance) : Answer(fail(too_often()));
     return ask;
@@ -137,12 +139,10 @@ void BalanceCache::settle(const Key& key, const Answer& answer) {
   for (Done& done : waiting) done(answer);
 }
 
-bool BalanceCache::take_token(Mono now) {
-  const double rate = static_cast<double>(options_.lookups_per_second);
-  tokens_ = std::min(rate, tokens_ + rate * std::chrono::duration<double>(now - refilled_).count());
-  refilled_ = now;
-  if (tokens_ < 1) return false;
-  tokens_ -= 1;
+bool BalanceCache::take_turn(Mono now) {
+  const Mono from = std::max(paid_until_, now);
+  if (from + apart_ - now > kBurst) return false;
+  paid_until_ = from + apart_;
   return true;
 }
 

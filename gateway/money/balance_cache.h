@@ -56,7 +56,7 @@ class BalanceCache final : public Balances {
   Ask begin(const Key& key);
   void wait(const Key& key, Done done);
   void settle(const Key& key, const Answer& answer);
-  bool take_token(Mono now);
+  bool take_turn(Mono now);
   void make_room(Mono now);
 
   Balances& behind_;
@@ -64,8 +64,8 @@ class BalanceCache final : public Balances {
   const Clock& clock_;
   std::mutex mutex_;
   std::map<Key, Entry> entries_;
-  double tokens_;
-  Mono refilled_;
+  const Duration apart_;  ///< of look-ups, when they come without end
+  Mono paid_until_;       ///< at most a second ahead (GCRA: one instant is the whole token bucket)
 };
 
 }  // namespace tidegate::gateway

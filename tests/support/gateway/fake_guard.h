@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <boost/asio/this_coro.hpp>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -9,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/net/timer.h"
+#include "base/net/signal.h"
 #include "gateway/guard/guard.h"
 
 namespace tidegate::gateway::test {
@@ -50,7 +51,9 @@ class FakeGuard final : public Guard {
   awaitable<Result<GuardVerdict>> check(const GuardCheck& check) override {
     if (show(check)) {
       const Hang hang(*this);
-      co_await sleep_until(Deadline::never());
+      const auto executor = co_await asio::this_coro::executor;
+      Event never(executor);
+      co_await never.wait();
     }
     const std::lock_guard lock(mutex_);
     if (error_) co_return fail(*std::exchange(error_, std::nullopt));
