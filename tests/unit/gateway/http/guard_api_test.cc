@@ -105,7 +105,7 @@ TEST(GuardApi, AClientThatLeavesWhileThePolicyIsAskedIsNotWaitedFor) {
   ASSERT_FALSE(left) << "nothing is answered while the policy is asked";
   EXPECT_TRUE(eventually([&] { return guarded.guard.given_up() == 1; }));
   const Labels admitting{{"phase", "admitting"}};
-  EXPECT_TRUE(eventually([&] { return guarded.api.registry.value("tidegate_gateway_cancelled_total", admitting) == 1; }));
+  EXPECT_TRUE(eventually([&] { return guarded.api.registry.value("tidegate_gateway_cancelled_requests_total", admitting) == 1; }));
   EXPECT_TRUE(guarded.api.meter.entries().empty());
   EXPECT_EQ(guarded.rates.entry(0).settled, std::vector<std::int64_t>{0});
   EXPECT_EQ(guarded.registry.value("tidegate_gateway_guard_failures_total", {{"direction", "input"}}), 0)
