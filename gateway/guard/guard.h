@@ -11,8 +11,8 @@
 #include "base/core/result.h"
 #include "base/net/asio.h"
 
-/// A policy on what goes into a model and what comes out, as the gateway needs it. Built in: rule_guard.h. Another
-/// process: adapters/remote_guard.h. Fake: tests/support/gateway/fake_guard.h.
+/// A policy on what goes into a model and what comes out, as the gateway needs it. Built in: adapters/pooled_guard.h.
+/// Another process: adapters/remote_guard.h. Fake: tests/support/gateway/fake_guard.h.
 namespace tidegate::gateway {
 
 enum class GuardDirection : std::uint8_t { kInput, kOutput };
