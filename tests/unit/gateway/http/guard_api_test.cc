@@ -152,7 +152,8 @@ TEST(GuardApi, WhereNoRuleIsForAnswersNothingOfThemIsLookedAtOrHeld) {
 
 TEST(GuardApi, EscapesHideNothingInAnAnswerThatIsToBeJson) {
   GuardedApi guarded;
-  auto answer = guarded.api.post_chat(chat_body(false, R"(,"response_format":{"type":"json_object"})"));
+  auto answer = guarded.api.post_chat(
+      R"({"model":"tang-moe","messages":[{"role":"user","content":"as json"}],"response_format":{"type":"json_object"}})");
   guarded.answer(0, {R"({"a":"s\u00)", R"(65cret"})"});
   const auto response = answer.get();
   EXPECT_EQ(response.status, 200) << response.body;
