@@ -88,7 +88,7 @@ TEST(AdminReload, PostAsksAndTellsWhatChangedOrWhyNothingDid) {
   EXPECT_EQ(ask("GET", "/reload").status, 405) << "a link must not reload";
   EXPECT_EQ(ask("POST", "/reload").status, 403) << "a page in somebody's browser must not reload";
   EXPECT_EQ(ask("POST", "/reload", {{"x-tidegate-reload", "0"}}).status, 403);
-  EXPECT_EQ(reloads, 0);
+  EXPECT_EQ(reloads.load(), 0);
   const auto changed = ask("POST", "/reload", meant);
   EXPECT_EQ(changed.status, 200);
   EXPECT_EQ(changed.body, "{\"changed\":[\"log.level\",\"limits.idle_ms\"]}\n");
