@@ -36,6 +36,11 @@ ConfigTable config_table(Config& config) {
                      "Between looks for a day whose receipts want their root; 0 turns them off.");
   table.integer("grpc.worker_threads", config.worker_threads, 1, 200, "Threads that handle calls; each may wait for PostgreSQL.");
   table.integer("grpc.queue_max", config.queue_max, 1, 100'000, "Calls that wait for a thread before new ones are refused.");
+  table.integer("keys.of_tenant", config.keys_alive_max, 1, 1'000'000,
+                "Most keys of one tenant that are neither revoked nor expired. A limit on a key counts for that key alone: a "
+                "tenant with many keys has many times as much.");
+  table.integer("keys.created_per_day", config.keys_created_day_max, 1, 1'000'000,
+                "Most keys of one tenant made within 24 hours, rotations included.");
   table.milliseconds("leases.ttl_ms", config.lease_ttl, 1'000, 3'600'000,
                      "How long a gateway may admit against a lease without asking again: one and a half times the gateways' "
                      "leases.horizon_ms, so that a renewed lease covers it. A grant that ends sooner backs no lease.");

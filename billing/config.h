@@ -23,6 +23,8 @@ struct Config {
   std::chrono::milliseconds receipts_interval{60'000};
   std::int64_t worker_threads = 8;
   std::int64_t queue_max = 512;
+  std::int64_t keys_alive_max = 500;
+  std::int64_t keys_created_day_max = 100;
   std::chrono::milliseconds lease_ttl{120'000};
   std::chrono::milliseconds price_lead{900'000};
   std::chrono::milliseconds board_interval{5'000};

@@ -185,6 +185,7 @@ Result<std::unique_ptr<Billing>> Billing::start(const Config& config, const Surr
   TG_ASSIGN(parts.person_check,
             make_person_check(config, surroundings.clock, surroundings.log, parts.metrics));
   parts.context.people = parts.person_check.get();
+  parts.context.keys = {.alive_max = config.keys_alive_max, .created_day_max = config.keys_created_day_max};
   parts.hub.start(config.pg_dsn);
   if (config.reconcile_interval.count() > 0) {
     parts.reconcile = std::make_unique<ReconcileJob>(parts.context, parts.ids.next().to_string(), config.reconcile_interval);

@@ -126,14 +126,22 @@ ConfigTable config_table(GatewayConfig& c) {
                     "Token shown to the server at guard.address; none when left out.");
   table.milliseconds("guard.wait_ms", c.guard_wait_max, 10, 30'000, "Longest wait for the verdict of guard.address.");
   table.integer("guard.calls", c.guard_calls_max, 1, 65'536,
-                "Most verdicts of guard.address waited for at once; one more counts as a failure.");
+                "Most verdicts of guard.address waited for at once, or long texts that wait for guard.rules_file; one more "
+                "counts as a failure.");
+  table.integer("guard.threads", c.guard_threads, 1, 64,
+                "Threads that hold long texts of requests against guard.rules_file, beside those that serve.");
   table.text("guard.input_on_failure", c.guard_input_on_failure,
-             "A request that guard.address gave no verdict on: closed (503 guard_unavailable) or open (it passes unread).");
+             "A request that the policy gave no verdict on: closed (503 guard_unavailable) or open (it passes unread).");
   table.text("guard.output_on_failure", c.guard_output_on_failure,
-             "An answer that guard.address gave no verdict on: closed (it ends with an error) or open (it goes on unread).");
+             "An answer that the policy gave no verdict on: closed (it ends with an error) or open (it goes on unread).");
   table.integer("guard.window_bytes", c.guard_window_bytes, 64, 16'384,
                 "Longest match of a rule for output; an answer is held back by at most three times as many bytes, and only "
                 "while a rule may still match.");
+  table.milliseconds("balance.cache_ms", c.balance_keep, 0, 60'000,
+                     "How old the balance may be that GET user/balance tells; each look-up is a query of billing's database.");
+  table.integer("balance.lookups_per_second", c.balance_lookups_per_second, 1, 10'000,
+                "Most such look-ups of this gateway in a second, of all tenants; beyond, a balance of the last minute is told, "
+                "or 429.");
   table.milliseconds("limits.request_ms", c.request_max, 1'000, 3'600'000, "Longest life of a request.");
   table.milliseconds("limits.queue_wait_ms", c.queue_wait_max, 100, 600'000, "Longest wait for a worker; then 503.");
   table.reloadable();

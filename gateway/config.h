@@ -48,9 +48,13 @@ struct GatewayConfig {
   std::string guard_token;       ///< shown to the server at guard_address; may be empty
   std::chrono::milliseconds guard_wait_max{1'000};
   std::int64_t guard_calls_max = 1'024;
+  std::int64_t guard_threads = 2;
   std::string guard_input_on_failure = "closed";
   std::string guard_output_on_failure = "closed";
   std::int64_t guard_window_bytes = 512;
+
+  std::chrono::milliseconds balance_keep{1'000};
+  std::int64_t balance_lookups_per_second = 50;
 
   std::chrono::milliseconds request_max{600'000};
   std::chrono::milliseconds queue_wait_max{60'000};

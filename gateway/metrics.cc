@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "gateway/core/pool_key.h"
+
 namespace tidegate::gateway {
 namespace {
 
@@ -60,8 +62,7 @@ GatewayMetrics::GatewayMetrics(MetricRegistry& registry)
 }
 
 PoolMetrics& GatewayMetrics::pool(const std::string& model, const std::string& region, const std::string& pool_name) {
-  std::string key = model;
-  key.append(1, '\0').append(region).append(1, '\0').append(pool_name);
+  std::string key = pool_key(model, region, pool_name);
   if (const auto found = pools_.find(key); found != pools_.end()) return found->second;
 
   const Labels labels{{"model", model}, {"region", region}, {"pool", pool_name}};

@@ -19,20 +19,22 @@
 #include "base/redis/redis_client.h"
 #include "base/rpc/server.h"
 #include "base/rpc/tls.h"
+#include "base/rpc/work_pool.h"
 #include "gateway/adapters/billing_accounts.h"
 #include "gateway/adapters/redis_idempotency.h"
+#include "gateway/adapters/pooled_guard.h"
 #include "gateway/adapters/remote_guard.h"
 #include "gateway/dispatch/demand_reporter.h"
 #include "gateway/dispatch/lane_dispatcher.h"
 #include "gateway/dispatch/route_watch.h"
 #include "gateway/guard/guard_desk.h"
 #include "gateway/guard/rule_file.h"
-#include "gateway/guard/rule_guard.h"
 #include "gateway/http/http_api.h"
 #include "gateway/http/idempotency_desk.h"
 #include "gateway/journal/posix_disk.h"
 #include "gateway/limits/rate_keeper.h"
 #include "gateway/metrics.h"
+#include "gateway/money/balance_cache.h"
 #include "gateway/money/treasury.h"
 #include "gateway/part_options.h"
 #include "gateway/rpc/inference_service.h"
@@ -121,6 +123,7 @@ struct GatewayProcess::Parts {
   std::unique_ptr<Accounts> accounts;
   std::unique_ptr<ReceiptArchive> receipts;
   std::unique_ptr<Balances> balances;
+  std::unique_ptr<BalanceCache> balance_cache;
   std::shared_ptr<Treasury> treasury;  // shared with open charges
   bool is_money_drained = false;
   std::unique_ptr<RedisClient> redis;  ///< null without redis.address; lives on `limits`
@@ -129,6 +132,7 @@ struct GatewayProcess::Parts {
   std::unique_ptr<Guard> guard;             ///< null without a policy on content, and so is the next
   std::unique_ptr<GuardDesk> guard_desk;
   DemandBoard demand;                       ///< outlives the lanes
+  std::unique_ptr<rpc::WorkPool> guard_pool;  ///< null without guard.rules_file; its jobs use the guard: it ends before
   std::vector<std::unique_ptr<Lane>> lanes;
   std::unique_ptr<RouteWatch> watch;
   std::future<void> watch_ended;
@@ -180,6 +184,10 @@ Status GatewayProcess::open_money() {
   TG_ASSIGN(parts.accounts, connect_billing(config_.billing_address, config_.cluster_token, clock_, config_.rpc_tls));
   TG_ASSIGN(parts.receipts, connect_receipts(config_.billing_address, config_.cluster_token, clock_, config_.rpc_tls));
   TG_ASSIGN(parts.balances, connect_balances(config_.billing_address, config_.cluster_token, clock_, config_.rpc_tls));
+  BalanceCacheOptions balances;
+  balances.keep = config_.balance_keep;
+  balances.lookups_per_second = config_.balance_lookups_per_second;
+  parts.balance_cache = std::make_unique<BalanceCache>(*parts.balances, balances, clock_);
   TreasuryConfig config;
   config.gateway_id = config_.gateway_id;
   config.pepper = config_.pepper;
@@ -257,7 +265,9 @@ Status GatewayProcess::open_guard() {
   policy.output = parse_on_guard_failure(config_.guard_output_on_failure).value_or(OnGuardFailure::kClosed);
   if (!config_.guard_rules_file.empty()) {
     TG_ASSIGN(RuleBook book, load_rules(config_.guard_rules_file, policy.window_bytes));
-    parts.guard = std::make_unique<RuleGuard>(std::move(book));
+    parts.guard_pool = std::make_unique<rpc::WorkPool>(static_cast<std::size_t>(config_.guard_threads),
+                                                       static_cast<std::size_t>(config_.guard_calls_max), "guard");
+    parts.guard = std::make_unique<PooledGuard>(std::move(book), *parts.guard_pool);
   } else if (!config_.guard_address.empty()) {
     RemoteGuardOptions options;
     options.address = config_.guard_address;
@@ -368,7 +378,7 @@ Status GatewayProcess::listen() {
   }
   HttpApiParts behind;
   behind.receipts = parts.receipts.get();
-  behind.balances = parts.balances.get();
+  behind.balances = parts.balance_cache.get();
   for (const auto& lane : parts.lanes) {
     if (lane->idempotency) behind.desks.push_back(lane->idempotency.get());
   }

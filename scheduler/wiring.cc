@@ -100,7 +100,7 @@ struct SchedulerProcess::Parts {
         control(catalogue, fleet_settings(), seed_from(entropy), *driver, clock, log, metrics, io.executor(0)),
         leadership(lease, store, clock, log, io.executor(0), {config.lease_ttl}, leadership_handlers()),
         workers(kAdminThreads, kAdminQueueMax, "admin"),
-        fleet(control, rpc::AuthGate::required(config.cluster_token).for_roles({"gateway", "worker"}), log),
+        fleet(control, rpc::AuthGate::required(config.cluster_token), log),
         callers_link(std::move(callers_in)),
         callers(callers_link ? std::make_unique<BillingCallers>(callers_link, clock) : nullptr),
         desk(config.admin_key, callers.get(), clock, desk_options(config)),

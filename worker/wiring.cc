@@ -28,6 +28,10 @@ namespace tidegate::worker {
 
 namespace {
 
+/// Threads of the process: what beats, and what reads gateways' frames and compiles the schemas in them.
+constexpr std::size_t kLinks = 0;
+constexpr std::size_t kSessions = 1;
+
 constexpr auto kStreamsEndWithin = std::chrono::seconds(2);
 constexpr auto kCancelsEndWithin = std::chrono::seconds(5);
 
@@ -70,7 +74,7 @@ struct WorkerProcess::Parts {
   TermFence fence;
   std::optional<ConfigReloader> reloader;
   std::unique_ptr<AdminServer> admin;
-  IoThreads io{1, "worker-io"};
+  IoThreads io{2, "worker-io"};  ///< kLinks, kSessions
   std::optional<asio::signal_set> signals;
   std::unique_ptr<HangupWatch> hangups;
   std::optional<WorkerStatus> status;
@@ -124,16 +128,16 @@ Status WorkerProcess::listen(std::vector<std::string> arguments) {
   actions.reload = [&parts] { return parts.reloader->reload(); };
   TG_ASSIGN(parts.admin, AdminServer::start(config_.admin_listen, parts.registry, parts.readiness,
                                             config_table(shown).values(), clock_, log_, std::move(actions)));
-  parts.hangups = std::make_unique<HangupWatch>(parts.io.context(0), [&parts] {
+  parts.hangups = std::make_unique<HangupWatch>(parts.io.context(kLinks), [&parts] {
     const auto reloaded = parts.reloader->reload();  // told to the log
   });
-  parts.signals.emplace(parts.io.context(0), SIGTERM, SIGINT);
+  parts.signals.emplace(parts.io.context(kLinks), SIGTERM, SIGINT);
   parts.signals->async_wait([this](const boost::system::error_code& stopped, int) {
     if (!stopped) request_drain();
   });
   parts.sessions =
       std::make_unique<SessionService>(rpc::AuthGate::required(config_.cluster_token).for_roles({"gateway"}),
-                                       parts.io.executor(0), log_);
+                                       parts.io.executor(kSessions), log_);
   rpc::ServerOptions server;
   server.listen = {config_.grpc_listen};
   server.tls = config_.rpc_tls;
@@ -161,7 +165,7 @@ Status WorkerProcess::listen(std::vector<std::string> arguments) {
                                              parts.metrics.meter_failures));
     options.peer_role = rpc::kBillingRole;
     TG_ASSIGN(parts.billing, rpc::make_channel(config_.billing_address, options));
-    parts.meter_link = std::make_unique<MeterLink>(parts.billing, parts.io.executor(0), clock_, log_, parts.metrics,
+    parts.meter_link = std::make_unique<MeterLink>(parts.billing, parts.io.executor(kLinks), clock_, log_, parts.metrics,
                                                    *parts.meter, MeterLink::Options{});
     parts.meter_link->start();
   }
@@ -171,7 +175,7 @@ Status WorkerProcess::listen(std::vector<std::string> arguments) {
   std::uint64_t seed = 0;
   parts.entropy.fill(&seed, sizeof seed);
   parts.link = std::make_unique<SchedulerLink>(
-      parts.scheduler, parts.io.executor(0), clock_, log_, parts.metrics, *parts.status, parts.fence,
+      parts.scheduler, parts.io.executor(kLinks), clock_, log_, parts.metrics, *parts.status, parts.fence,
       [this] { request_drain(); }, SchedulerLink::Options{.seed = seed});
   parts.link->start();
   return {};

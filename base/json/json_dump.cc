@@ -5,30 +5,10 @@
 #include <cmath>
 #include <string_view>
 
+#include "base/core/json_text.h"
+
 namespace tidegate::json {
 namespace {
-
-void append_text(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          out += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-        } else {
-          out += c;
-        }
-    }
-  }
-  out += '"';
-}
 
 /// A number beyond double's range is infinite once it is read, and zero times a power beyond it is none at all: both
 /// are written as JSON can say them.
@@ -52,7 +32,7 @@ void append(std::string& out, const value& document, Spacing spacing) {
     case boost::json::kind::int64: out += std::to_string(document.get_int64()); break;
     case boost::json::kind::uint64: out += std::to_string(document.get_uint64()); break;
     case boost::json::kind::double_: append_double(out, document.get_double()); break;
-    case boost::json::kind::string: append_text(out, std::string_view(document.get_string())); break;
+    case boost::json::kind::string: append_json_text(out, std::string_view(document.get_string())); break;
     case boost::json::kind::array: {
       out += '[';
       bool first = true;
@@ -70,7 +50,7 @@ void append(std::string& out, const value& document, Spacing spacing) {
       for (const auto& member : document.get_object()) {
         if (!first) out += comma;
         first = false;
-        append_text(out, member.key());
+        append_json_text(out, member.key());
         out += colon;
         append(out, member.value(), spacing);
       }

@@ -23,6 +23,11 @@ HttpResponse answer(const HttpRequest& request, const PrometheusRegistry& regist
                     const std::string& config_text, const AdminActions& actions) {
   if (request.path == "/reload" && actions.reload) {
     if (request.method != "POST") return HttpResponse(405, "only POST\n", "text/plain");
+    // A page of anybody's may let its reader's browser post here, but not with a header of its own: that takes leave
+    // (a preflight), which nobody gives.
+    if (request.head.count(AdminServer::kReloadHeader) != 1 || request.header(AdminServer::kReloadHeader) != "1") {
+      return HttpResponse(403, "send the header 'x-tidegate-reload: 1' with POST /reload\n", "text/plain");
+    }
     return answer_reload(actions.reload());
   }
   if (request.method != "GET") return HttpResponse(405, "only GET\n", "text/plain");
@@ -34,7 +39,7 @@ HttpResponse answer(const HttpRequest& request, const PrometheusRegistry& regist
     return HttpResponse(readiness.is_ready() ? 200 : 503, readiness.render());
   }
   if (request.path == "/configz") return HttpResponse(200, actions.config ? actions.config() : config_text, "text/plain");
-  return HttpResponse(404, "try /metrics, /livez, /readyz, /configz or POST /reload\n", "text/plain");
+  return HttpResponse(404, "try /metrics, /livez, /readyz, /configz or POST /reload with the header 'x-tidegate-reload: 1'\n", "text/plain");
 }
 
 }  // namespace

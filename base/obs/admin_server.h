@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/core/clock.h"
@@ -24,10 +25,14 @@ struct AdminActions {
 /// What every service shows its operator, on a thread of its own so that it answers when the service is busy:
 ///   /metrics   Prometheus text, with process_* added      /livez   200 while the process runs
 ///   /readyz    200 or 503 with the checks as JSON         /configz the effective configuration, without secrets
-///   /reload    POST: reads the options again; 200 with what changed, 409 with why nothing did
+///   /reload    POST with kReloadHeader: reads the options again; 200 with what changed, 409 with why nothing did; 403
+///              without the header, which no page in a browser can send here
 /// For the inside only: it knows no users. Bind it to an address that the public cannot reach.
 class AdminServer {
  public:
+  /// Its value is 1.
+  static constexpr std::string_view kReloadHeader = "x-tidegate-reload";
+
   /// `listen` as parse_endpoint(); `config_text` is shown as it is. The references must outlive the server.
   /// Fails: unavailable/listen_failed, invalid_argument/bad_address.
   static Result<std::unique_ptr<AdminServer>> start(const std::string& listen, PrometheusRegistry& registry,

@@ -39,6 +39,12 @@ constexpr const char* kKeyFrom = " FROM api_keys k JOIN projects p ON p.id = k.p
 constexpr const char* kInsertKey = R"sql(
   INSERT INTO api_keys (id, project_id, public_id, mac, name, models, created_at, expires_at, scopes, sources)
   VALUES ($1, $2, $3, $4::bytea, $5, $6::text[], $7, nullif($8, '')::timestamptz, $9::text[], $10::cidr[]))sql";
+/// Until the end of the transaction: of two that count the tenant's keys the second sees the first one's.
+constexpr const char* kLockKeysOfTenant = "SELECT pg_advisory_xact_lock(hashtextextended('keys of ' || $1, 0))";
+constexpr const char* kCountKeys = R"sql(
+  SELECT count(*) FILTER (WHERE k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2::timestamptz)),
+         count(*) FILTER (WHERE k.created_at > $2::timestamptz - interval '24 hours')
+    FROM api_keys k JOIN projects p ON p.id = k.project_id WHERE p.tenant_id = $1::uuid)sql";
 /// Locks the key: of two rotations one sees the other's successor.
 constexpr const char* kLockKey = "SELECT id FROM api_keys WHERE id::text = $1 OR public_id = $1 FOR UPDATE";
 constexpr const char* kReplaceKey = R"sql(
@@ -118,6 +124,20 @@ void copy_between_keys(pqxx::work& tx, const char* copy, ChangeKind kind, ApiKey
 }
 
 std::string after_text(const PageOf& page) { return page.after ? page.after->to_string() : std::string(); }
+
+/// `ending`: keys of the tenant that end with this one's beginning.
+Result<KeyRow> insert_key_beside(pqxx::work& tx, const KeyRow& key, std::string_view mac, const KeyLimits& limits,
+                                 std::int64_t ending) {
+  tx.exec_params(kLockKeysOfTenant, key.tenant.to_string());
+  const auto counted = tx.exec_params1(kCountKeys, pg::to_sql(key.tenant), pg::to_sql(key.created));
+  const KeyCounts counts{pg::read_int64(counted[0]) - ending, pg::read_int64(counted[1])};
+  TG_TRY(check_key_counts(counts, limits));
+  tx.exec_params0(kInsertKey, pg::to_sql(key.id), pg::to_sql(key.project), key.public_id, pg::to_bytea(mac), key.name,
+                  pg::array_of(key.models), pg::to_sql(key.created), key.expires ? pg::to_sql(*key.expires) : "",
+                  pg::array_of(key.scopes), pg::array_of(key.sources));
+  append_changes(tx, ChangeKind::kKey, {key.id.to_string()});
+  return key;
+}
 
 template <typename Read>
 auto read_all(const pqxx::result& rows, Read read) {
@@ -206,12 +226,8 @@ std::vector<ProjectRow> list_projects(pqxx::work& tx, const std::optional<Tenant
   return read_all(tx.exec_params(kList, tenant ? tenant->to_string() : "", after_text(page), page.limit), read_project);
 }
 
-Result<KeyRow> insert_key(pqxx::work& tx, const KeyRow& key, std::string_view mac) {
-  tx.exec_params0(kInsertKey, pg::to_sql(key.id), pg::to_sql(key.project), key.public_id, pg::to_bytea(mac), key.name,
-                  pg::array_of(key.models), pg::to_sql(key.created), key.expires ? pg::to_sql(*key.expires) : "",
-                  pg::array_of(key.scopes), pg::array_of(key.sources));
-  append_changes(tx, ChangeKind::kKey, {key.id.to_string()});
-  return key;
+Result<KeyRow> insert_key(pqxx::work& tx, const KeyRow& key, std::string_view mac, const KeyLimits& limits) {
+  return insert_key_beside(tx, key, mac, limits, 0);
 }
 
 std::vector<KeyRow> list_keys(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page) {
@@ -230,7 +246,7 @@ Result<KeyRow> revoke_key(pqxx::work& tx, const std::string& key, Wall now) {
   return row;
 }
 
-Result<RotatedKeys> rotate_key(pqxx::work& tx, const RotateKey& wanted, Wall now) {
+Result<RotatedKeys> rotate_key(pqxx::work& tx, const RotateKey& wanted, const KeyLimits& limits, Wall now) {
   const auto locked = tx.exec_params(kLockKey, wanted.key);
   if (locked.empty()) return unknown_key(wanted.key);
   RotatedKeys keys;
@@ -245,7 +261,8 @@ Result<RotatedKeys> rotate_key(pqxx::work& tx, const RotateKey& wanted, Wall now
   // Before the key: no gateway knows a key before what limits it.
   copy_between_keys(tx, kCopyCaps, ChangeKind::kCap, keys.old.id, successor.id, now);
   copy_between_keys(tx, kCopyLimits, ChangeKind::kLimit, keys.old.id, successor.id, now);
-  TG_ASSIGN(keys.successor, insert_key(tx, successor, wanted.mac));
+  const std::int64_t ending = plan.old_ends <= now ? 1 : 0;
+  TG_ASSIGN(keys.successor, insert_key_beside(tx, successor, wanted.mac, limits, ending));
   tx.exec_params0(kReplaceKey, pg::to_sql(keys.old.id), pg::to_sql(successor.id), pg::to_sql(plan.old_ends));
   keys.old.expires = plan.old_ends;
   keys.old.replaced_by = successor.id.to_string();

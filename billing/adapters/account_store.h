@@ -11,6 +11,7 @@
 #include "base/core/ids.h"
 #include "base/core/money.h"
 #include "base/core/result.h"
+#include "billing/core/key_rules.h"
 
 /// Tenants, projects, keys in PostgreSQL. Everything runs in the caller's transaction.
 namespace tidegate::billing {
@@ -69,14 +70,16 @@ Result<TenantRow> set_tenant_share(pqxx::work& tx, const std::string& tenant, st
 Result<ProjectRow> insert_project(pqxx::work& tx, const ProjectRow& project);
 std::vector<ProjectRow> list_projects(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page);
 
-Result<KeyRow> insert_key(pqxx::work& tx, const KeyRow& key, std::string_view mac);
+/// Of two at once one sees the other's. Fails: as check_key_counts().
+Result<KeyRow> insert_key(pqxx::work& tx, const KeyRow& key, std::string_view mac, const KeyLimits& limits);
 std::vector<KeyRow> list_keys(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page);
 /// By id or public id; revoking twice keeps the first instant. Fails: not_found/unknown_key.
 Result<KeyRow> revoke_key(pqxx::work& tx, const std::string& key, Wall now);
 
 /// The key, which lives on in `successor`: with its project, name, models, scopes, sources, caps and rate limits, and
 /// with the id, public id and expiry that `successor` brings. The key itself ends after the overlap. Both rows as they
-/// are now, the old one first. Fails: not_found/unknown_key, and as plan_rotation().
+/// are now, the old one first. Fails: not_found/unknown_key, and as plan_rotation() and check_key_counts(): for these the
+/// key itself counts as long as it lives on.
 struct RotateKey {
   std::string key;  ///< id or public id
   ApiKeyId successor;
@@ -87,7 +90,7 @@ struct RotateKey {
 struct RotatedKeys {
   KeyRow old, successor;
 };
-Result<RotatedKeys> rotate_key(pqxx::work& tx, const RotateKey& wanted, Wall now);
+Result<RotatedKeys> rotate_key(pqxx::work& tx, const RotateKey& wanted, const KeyLimits& limits, Wall now);
 
 /// A key as gateways need it.
 struct PrincipalRow {

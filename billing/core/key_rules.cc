@@ -52,6 +52,23 @@ Result<std::vector<std::string>> read_sources(const std::vector<std::string>& ra
   return out;
 }
 
+Status check_key_counts(const KeyCounts& counts, const KeyLimits& limits) {
+  if (counts.alive >= limits.alive_max) {
+    return fail(Code::kResourceExhausted, "too_many_keys",
+                fmt::format("the tenant has {} keys, and may have {} (keys.of_tenant of billing): revoke some", counts.alive,
+                            limits.alive_max),
+                "tenant");
+  }
+  if (counts.created_day >= limits.created_day_max) {
+    return fail(Code::kResourceExhausted, "too_many_keys",
+                fmt::format("{} keys of the tenant were made within 24 hours, rotations included, and may be {} "
+                            "(keys.created_per_day of billing): come back later",
+                            counts.created_day, limits.created_day_max),
+                "tenant");
+  }
+  return {};
+}
+
 Result<Rotation> plan_rotation(const KeyLife& old, std::chrono::microseconds overlap, const std::optional<Wall>& wanted,
                                Wall now) {
   if (old.revoked || (old.expires && *old.expires <= now)) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,18 @@ Result<std::vector<std::string>> read_scopes(const std::vector<std::string>& nam
 /// CIDR ranges or single addresses, canonical, each once, at most 32; empty stays empty. Fails:
 /// invalid_argument/bad_ip_range (sources).
 Result<std::vector<std::string>> read_sources(const std::vector<std::string>& ranges);
+
+/// Keys of one tenant. A limit on a key counts for that key alone, so whoever makes keys without end is limited by none.
+struct KeyCounts {
+  std::int64_t alive = 0;        ///< neither revoked nor expired
+  std::int64_t created_day = 0;  ///< in the last 24 hours, by rotations too, whatever became of them
+};
+struct KeyLimits {
+  std::int64_t alive_max = 500;
+  std::int64_t created_day_max = 100;
+};
+/// Whether one more may be made. Fails: resource_exhausted/too_many_keys, naming the option and the way out.
+Status check_key_counts(const KeyCounts& counts, const KeyLimits& limits);
 
 /// A key at the moment of its rotation.
 struct KeyLife {

@@ -130,7 +130,8 @@ AdminService::Reactor* AdminService::CreateKey(Call* call, const v1::CreateKeyRe
   row.created = context_.clock.wall();
   row.expires = instant(request->expires_us());
   const Digest mac = api_key_mac(context_.pepper, minted.text);
-  return serve(call, response, [row, mac, text = minted.text, request](pqxx::work& tx) mutable -> Result<v1::CreateKeyResponse> {
+  return serve(call, response, [row, mac, text = minted.text, request,
+                               limits = context_.keys](pqxx::work& tx) mutable -> Result<v1::CreateKeyResponse> {
     TG_TRY(check_key(row.name, row.models, row.created, row.expires));
     TG_ASSIGN(row.scopes, read_scopes({request->scopes().begin(), request->scopes().end()}));
     TG_ASSIGN(row.sources, read_sources({request->sources().begin(), request->sources().end()}));
@@ -138,7 +139,7 @@ AdminService::Reactor* AdminService::CreateKey(Call* call, const v1::CreateKeyRe
     TG_ASSIGN(const auto project, find_project(tx, tenant.id, request->project()));
     row.tenant = tenant.id;
     row.project = project.id;
-    TG_ASSIGN(const auto made, insert_key(tx, row, as_view(mac)));
+    TG_ASSIGN(const auto made, insert_key(tx, row, as_view(mac), limits));
     v1::CreateKeyResponse out;
     *out.mutable_key() = to_message(made);
     out.set_secret(text);
@@ -175,9 +176,10 @@ AdminService::Reactor* AdminService::RotateKey(Call* call, const v1::RotateKeyRe
   wanted.overlap = std::chrono::microseconds(request->overlap_us());
   wanted.expires = instant(request->expires_us());
   return serve(call, response,
-               [wanted, now, text = minted.text, request](pqxx::work& tx) mutable -> Result<v1::RotateKeyResponse> {
+               [wanted, now, text = minted.text, request,
+                limits = context_.keys](pqxx::work& tx) mutable -> Result<v1::RotateKeyResponse> {
                  wanted.key = request->key_id();
-                 TG_ASSIGN(const auto keys, rotate_key(tx, wanted, now));
+                 TG_ASSIGN(const auto keys, rotate_key(tx, wanted, limits, now));
                  v1::RotateKeyResponse out;
                  *out.mutable_key() = to_message(keys.successor);
                  *out.mutable_replaced() = to_message(keys.old);

@@ -9,6 +9,7 @@
 #include "base/core/random.h"
 #include "base/pg/pool.h"
 #include "billing/adapters/price_store.h"
+#include "billing/core/key_rules.h"
 #include "billing/metrics.h"
 
 namespace tidegate::billing {
@@ -31,6 +32,7 @@ struct ServiceContext {
   std::string admin_key;  ///< the installation's own, of its operator
   /// Whether the database shows a session of one tenant that tenant's rows only: not for the owner of its tables.
   bool has_row_security = false;
+  KeyLimits keys = {};
   PersonCheck* people = nullptr;  ///< null: no identity provider is set up, only keys are callers
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace tidegate::gateway {
@@ -38,13 +39,14 @@ void FairQueue::set_limits(FairQueueLimits limits) {
 }
 
 std::optional<Refusal> FairQueue::refuse(const QueueAsk& ask, Mono now) {
+  const bool is_return = promises_.take(ask.tenant.uuid, now);
   const std::optional<Duration> wait = estimate(ask, now);
   if (is_full(ask)) {
     return refusal("queue_full", "Too many requests are waiting for this model; retry after the given time.", wait,
                    limits_.wait_target, ask, now);
   }
   if (!wait) return std::nullopt;  // nobody knows: it may wait, for wait_max at most
-  const Duration allowed = gate_.wait_allowed(ask.is_return);
+  const Duration allowed = gate_.wait_allowed(is_return);
   if (*wait > allowed) {
     return refusal("queue_full",
                    fmt::format("The wait for this model would be about {} s, more than the {:.1f} s that are offered "
@@ -82,8 +84,9 @@ std::expected<std::size_t, Refusal> FairQueue::push(QueueTicket ticket, const Qu
   input_most_ = std::max(input_most_, input_most);
   running_most_ = std::max(running_most_, input_most + ask.output_max);  // it will run
   join(band, line, cost);
-  line.waiting.push_back(Waiting{ticket, ask, cost, now});
-  spots_.emplace(ticket, Spot{tier_index(ask.tier), ask.tenant.uuid});
+  const std::uint64_t order = ++last_order_;
+  line.waiting.push_back(Waiting{ticket, ask, cost, now, order});
+  spots_.emplace(ticket, Spot{tier_index(ask.tier), ask.tenant.uuid, order});
   look_at_load(now);
   return size_ - 1;
 }
@@ -122,34 +125,15 @@ const FairQueue::Waiting* FairQueue::peek(std::size_t slots_free) {
   return choice.line == nullptr ? nullptr : &choice.line->waiting.front();
 }
 
-void FairQueue::restore(const Waiting& waiting, Mono now) {
-  const auto found = running_.find(waiting.ticket);
-  if (found == running_.end()) return;
-  tick(now);
-  const Running running = found->second;
-  running_.erase(found);
-  running_now_ -= running.tokens;
-  charge(running, -waiting.cost);
-  Band& band = bands_[running.band];
-  Line& line = band.lines[running.tenant];
-  if (line.running > 0) --line.running;
-  // Not join(): it never left, so nothing is lifted.
-  line.waiting.push_front(waiting);
-  line.backlog += waiting.cost;
-  band.backlog += waiting.cost;
-  ++band.waiting;
-  ++size_;
-  spots_.emplace(waiting.ticket, Spot{running.band, running.tenant});
-}
-
 bool FairQueue::remove(QueueTicket ticket, Mono now) {
   const auto spot = spots_.find(ticket);
   if (spot == spots_.end()) return false;
   tick(now);
   Band& band = bands_[spot->second.band];
   Line& line = band.lines[spot->second.tenant];
+  const std::uint64_t order = spot->second.order;
   spots_.erase(spot);
-  const auto found = std::ranges::find(line.waiting, ticket, &Waiting::ticket);
+  const auto found = find_waiting(line, order);
   const double cost = found->cost;
   line.waiting.erase(found);
   leave(band, line, cost);
@@ -216,7 +200,7 @@ std::vector<FairQueue::Waiting> FairQueue::take_expired(Mono now) {
   std::vector<Waiting> expired;
   for (Band& band : bands_) {
     for (auto& [tenant, line] : band.lines) {
-      // Arrival order within a line is age order; restore() keeps it.
+      // Arrival order within a line is age order.
       while (!line.waiting.empty() && now - line.waiting.front().since >= limits_.wait_max) {
         expired.push_back(line.waiting.front());
         line.waiting.pop_front();
@@ -244,8 +228,14 @@ std::optional<Mono> FairQueue::next_expiry() const {
 Duration FairQueue::retry_after(const QueueAsk& ask, Mono now) {
   const std::optional<Duration> wait = estimate(ask, now);
   const std::optional<Duration> work = time_of(cost_of(ask));
-  if (!wait || !work) return gate_.refuse_blindly();
-  return gate_.refuse(*wait, *work, now);
+  if (!wait || !work) return remember(ask, gate_.refuse_blindly(), now);
+  return remember(ask, gate_.refuse(*wait, *work, now), now);
+}
+
+/// What is more than kPromiseMax away is told, and not promised.
+Duration FairQueue::remember(const QueueAsk& ask, Duration after, Mono now) {
+  if (after <= OverloadGate::kPromiseMax) promises_.add(ask.tenant.uuid, now + after, now);
+  return after;
 }
 
 std::size_t FairQueue::tenants_waiting() const {
@@ -257,34 +247,62 @@ std::size_t FairQueue::tenants_waiting() const {
   return count;
 }
 
+std::deque<FairQueue::Waiting>::const_iterator FairQueue::find_waiting(const Line& line, std::uint64_t order) {
+  return std::ranges::lower_bound(line.waiting, order, {}, &Waiting::order);
+}
+
+FairQueue::Ahead FairQueue::first_of(const Line& line, std::size_t count, std::size_t& looks) {
+  Ahead out;
+  const std::size_t seen = std::min(count, looks);
+  for (std::size_t i = 0; i < seen; ++i) out.cost += line.waiting[i].cost;
+  looks -= seen;
+  if (count > seen) {
+    const double mean = std::max(line.backlog, 0.0) / static_cast<double>(line.waiting.size());
+    out.cost += mean * static_cast<double>(count - seen);
+  }
+  out.count = count;
+  return out;
+}
+
+FairQueue::Ahead FairQueue::before_tag(const Line& line, double tag, std::size_t& looks) {
+  Ahead out;
+  double start = line.account.counter;
+  while (out.count < line.waiting.size() && start < tag && looks > 0) {
+    const double cost = line.waiting[out.count].cost;
+    start += cost / line.account.weight;
+    out.cost += cost;
+    ++out.count;
+    --looks;
+  }
+  const std::size_t left = line.waiting.size() - out.count;
+  if (left == 0 || start >= tag) return out;
+  const double mean = std::max(line.backlog, 0.0) / static_cast<double>(line.waiting.size());
+  double more = static_cast<double>(left);
+  if (mean > 0) more = std::min(more, std::ceil((tag - start) * line.account.weight / mean));
+  out.count += static_cast<std::size_t>(more);
+  out.cost += more * mean;
+  return out;
+}
+
 std::optional<QueuePlace> FairQueue::place(QueueTicket ticket, Mono now) {
   const auto spot = spots_.find(ticket);
   if (spot == spots_.end()) return std::nullopt;
   tick(now);
   const Band& band = bands_[spot->second.band];
   const Line& own = band.lines.at(spot->second.tenant);
-  double ahead = 0;
+  const auto mine = find_waiting(own, spot->second.order);
+  std::size_t looks = kPlaceLooks;
+  const Ahead own_ahead = first_of(own, static_cast<std::size_t>(mine - own.waiting.begin()), looks);
+  const double ahead = own_ahead.cost;
   QueuePlace out;
-  const Waiting* mine = nullptr;
-  for (const Waiting& waiting : own.waiting) {
-    if (waiting.ticket == ticket) {
-      mine = &waiting;
-      break;
-    }
-    ahead += waiting.cost;
-    ++out.position;
-  }
+  out.position += own_ahead.count;
   const double tag = own.account.counter + ahead / own.account.weight;
   double band_ahead = ahead;
   for (const auto& [tenant, line] : band.lines) {
     if (&line == &own) continue;
-    double start = line.account.counter;
-    for (const Waiting& waiting : line.waiting) {
-      if (start >= tag) break;
-      start += waiting.cost / line.account.weight;
-      band_ahead += waiting.cost;
-      ++out.position;
-    }
+    const Ahead others = before_tag(line, tag, looks);
+    band_ahead += others.cost;
+    out.position += others.count;
   }
   const double band_tag = band.account.counter + band_ahead / band.account.weight;
   for (const Band& other : bands_) {
@@ -377,7 +395,7 @@ Refusal FairQueue::refusal(const char* reason, std::string message, std::optiona
                            const QueueAsk& ask, Mono now) {
   const std::optional<Duration> work = time_of(cost_of(ask));
   const Duration after = work ? gate_.refuse(excess, *work, now) : gate_.refuse_blindly();
-  Refusal out(Error(Code::kResourceExhausted, reason, std::move(message)), after);
+  Refusal out(Error(Code::kResourceExhausted, reason, std::move(message)), remember(ask, after, now));
   out.queue_wait = wait;
   return out;
 }

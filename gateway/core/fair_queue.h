@@ -15,6 +15,7 @@
 #include "base/core/result.h"
 #include "gateway/core/api_error.h"
 #include "gateway/core/overload_gate.h"
+#include "gateway/core/promise_book.h"
 #include "gateway/core/service_rate.h"
 #include "gateway/core/service_tier.h"
 
@@ -40,7 +41,6 @@ struct QueueAsk {
   std::int64_t input_max = 0;                    ///< no prompt of this text is longer; at least `input`
   std::int64_t output_max = 0;
   Deadline deadline = Deadline::never();
-  bool is_return = false;                        ///< refused before, and says so
 };
 
 /// Where a waiting request stands.
@@ -77,7 +77,8 @@ struct FairnessGap {
 ///
 /// Overload: refuse() predicts when a request would start from the work before it and the measured drain rate, and
 /// refuses what would be late before it has cost anything. The prediction is the asker's own: the work that fairness
-/// would serve before it. So flex is refused first, then tenants above their share, and a tenant below it last.
+/// would serve before it. So flex is refused first, then tenants above their share, and a tenant below it last. Who was
+/// told to come back and does is known by that (promise_book.h), and finds room that newcomers do not.
 ///
 /// Bounded in time first and in length second: one tenant may fill at most 8/9 of what is free.
 /// Single-threaded; every call takes the instant.
@@ -85,6 +86,7 @@ class FairQueue {
  public:
   static constexpr std::array<double, kServiceTiers> kTierWeights = {1, 4, 16};
   static constexpr std::size_t kHeadroomPart = 16;
+  static constexpr std::size_t kPlaceLooks = 256;
   static constexpr std::size_t kManySlots = std::numeric_limits<std::size_t>::max() / 2;
 
   explicit FairQueue(FairQueueLimits limits);
@@ -97,6 +99,7 @@ class FairQueue {
     QueueAsk ask;
     double cost = 0;  ///< expected; charged when it leaves
     Mono since;
+    std::uint64_t order = 0;  ///< of coming: it only grows along a line
   };
 
   /// Why a request would not be taken now, with when to come back; asked before it costs anything.
@@ -112,8 +115,6 @@ class FairQueue {
   std::optional<Waiting> pop(Mono now, std::size_t slots_free = kManySlots);
   /// What pop() would return, without serving it; null when it would return nothing.
   const Waiting* peek(std::size_t slots_free = kManySlots);
-  /// Puts back one that was popped but could not be placed, at the head of its tenant's line; its cost is returned.
-  void restore(const Waiting& waiting, Mono now);
   /// False when it was not waiting (already served).
   bool remove(QueueTicket ticket, Mono now);
 
@@ -136,7 +137,7 @@ class FairQueue {
   bool empty() const { return size_ == 0; }
   std::size_t tenants_waiting() const;
 
-  /// nullopt when it does not wait.
+  /// nullopt when it does not wait. Exact as far as kPlaceLooks requests before it go, by the means of their lines beyond.
   std::optional<QueuePlace> place(QueueTicket ticket, Mono now);
   /// When a newcomer would start: zero when nothing waits, nullopt when nobody knows.
   std::optional<Duration> estimate(const QueueAsk& ask, Mono now);
@@ -186,8 +187,19 @@ class FairQueue {
   struct Spot {
     std::size_t band = 0;
     Uuid tenant;
+    std::uint64_t order = 0;
+  };
+  /// Requests that are served before another.
+  struct Ahead {
+    std::size_t count = 0;
+    double cost = 0;
   };
 
+  static std::deque<Waiting>::const_iterator find_waiting(const Line& line, std::uint64_t order);
+  /// `looks` requests are looked at one by one, and taken off it; the rest counts by the line's mean.
+  static Ahead first_of(const Line& line, std::size_t count, std::size_t& looks);
+  static Ahead before_tag(const Line& line, double tag, std::size_t& looks);
+  Duration remember(const QueueAsk& ask, Duration after, Mono now);
   double cost_of(const QueueAsk& ask) const;
   double backlog() const;
   double fairness_bound() const;
@@ -220,6 +232,7 @@ class FairQueue {
   std::unordered_map<QueueTicket, Spot> spots_;
   std::unordered_map<QueueTicket, Running> running_;
   std::size_t size_ = 0;
+  std::uint64_t last_order_ = 0;
 
   std::int64_t input_most_ = 0;  ///< Lin
   std::int64_t running_now_ = 0;
@@ -230,6 +243,7 @@ class FairQueue {
   double prefill_seconds_per_token_ = 0;  ///< of the fastest lately: nobody is refused who could be in time. 0 = unknown
   ServiceRate rate_;
   OverloadGate gate_;
+  PromiseBook promises_;
 };
 
 }  // namespace tidegate::gateway

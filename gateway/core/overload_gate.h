@@ -41,7 +41,7 @@ class OverloadGate {
   void observe(std::optional<Duration> backlog, Mono now);
   bool is_overloaded() const { return is_overloaded_; }
 
-  /// Longest predicted wait with which a request is taken. `is_return`: it was refused before, and says so.
+  /// Longest predicted wait with which a request is taken. `is_return`: it was told to come now.
   Duration wait_allowed(bool is_return) const;
 
   /// Counts a refused request that would have waited `excess` too long and costs `work` of drain time; when to return.

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <set>
 #include <tuple>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace tidegate::gateway {
@@ -38,27 +40,33 @@ std::string joined(const auto& names) {
 
 }  // namespace
 
+std::string worker_key(const Route& route) {
+  std::string key = route.worker_id;
+  key.append(1, '\0').append(route.address);
+  return key;
+}
+
 Result<RouteTable::Change> RouteTable::apply(RouteSnapshot snapshot) {
   if (loaded_ && (snapshot.term < snapshot_.term ||
                   (snapshot.term == snapshot_.term && snapshot.version < snapshot_.version))) {
     return fail(Code::kAborted, "stale_routes", "The routes are older than the ones in force; a newer scheduler leads.");
   }
   Change change;
-  const auto same_worker = [](const Route& a, const Route& b) {
-    return a.worker_id == b.worker_id && a.address == b.address;
-  };
+  std::unordered_map<std::string, const Route*> known;
+  for (const Route& before : snapshot_.routes) known.emplace(worker_key(before), &before);
+  std::unordered_set<std::string> stays;
   for (const Route& now : snapshot.routes) {
-    const auto before = std::ranges::find_if(snapshot_.routes, [&](const Route& r) { return same_worker(r, now); });
-    if (before == snapshot_.routes.end()) {
+    std::string key = worker_key(now);
+    const auto before = known.find(key);
+    if (before == known.end()) {
       change.added.push_back(now);
-    } else if (*before != now) {
+    } else if (*before->second != now) {
       change.changed.push_back(now);
     }
+    stays.insert(std::move(key));
   }
   for (const Route& before : snapshot_.routes) {
-    const bool stays =
-        std::ranges::any_of(snapshot.routes, [&](const Route& r) { return same_worker(r, before); });
-    if (!stays) change.removed.push_back(before.worker_id);
+    if (!stays.contains(worker_key(before))) change.removed.push_back(before.worker_id);
   }
   std::ranges::sort(snapshot.models);
   snapshot_ = std::move(snapshot);

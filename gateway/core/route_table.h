@@ -28,6 +28,9 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+/// One text for a worker at its address: the same worker elsewhere is another one.
+std::string worker_key(const Route& route);
+
 /// Where a model is served and at which price: its price is looked up for (region, pool).
 struct ServingPool {
   std::string model;

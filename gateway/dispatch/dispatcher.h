@@ -62,7 +62,6 @@ struct SequenceRequest {
   std::string avoid_worker = {};  ///< lost this request before: any other that serves is better; empty = none
   ServiceTier tier = ServiceTier::kDefault;  ///< granted, not asked
   std::int64_t weight = 1;                   ///< the tenant's share
-  bool is_return = false;                    ///< refused before, and says so
 };
 
 using DispatchTicket = std::uint64_t;

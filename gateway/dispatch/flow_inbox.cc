@@ -62,6 +62,11 @@ awaitable<std::optional<FlowInbox::Message>> FlowInbox::next(Deadline deadline) 
   }
 }
 
+awaitable<void> FlowInbox::wait_until_client_gone() {
+  // A notification that this uses up is of a message that take() still finds.
+  while (!is_client_gone()) co_await signal_.wait();
+}
+
 void FlowInbox::reset_worker() {
   lost_ = false;
   worker_.reset();

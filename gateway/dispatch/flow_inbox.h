@@ -31,6 +31,8 @@ class FlowInbox final : public SequenceListener {
   std::optional<Message> take();
   /// True once the client left, taken or not.
   bool is_client_gone() const { return gone_ != Flag::kNo; }
+  /// Not beside next(). What comes meanwhile is kept.
+  awaitable<void> wait_until_client_gone();
   /// Waits for a message; nullopt at the deadline.
   awaitable<std::optional<Message>> next(Deadline deadline);
   /// Forgets what a lost worker said, before the request is submitted again.

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <unordered_set>
 #include <utility>
 
 #include "base/core/check.h"
 #include "base/crypto/sha256.h"
+#include "gateway/core/pool_key.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -34,15 +36,10 @@ QueueAsk ask_of(const SequenceRequest& request) {
   }
   ask.output_max = request.max_tokens;
   ask.deadline = request.deadline;
-  ask.is_return = request.is_return;
   return ask;
 }
 
-std::string key_of(const ServingPool& pool) {
-  std::string key = pool.model;
-  key.append(1, '\0').append(pool.region).append(1, '\0').append(pool.pool);
-  return key;
-}
+std::string key_of(const ServingPool& pool) { return pool_key(pool.model, pool.region, pool.pool); }
 
 }  // namespace
 
@@ -287,25 +284,32 @@ void LaneDispatcher::apply_routes(const RouteSnapshot& snapshot) {
     metrics_.routes_refused.add();
     return;
   }
-  for (const std::string& worker_id : change->removed) {
+  if (!change->removed.empty()) {
+    std::unordered_set<std::string> routed;
+    for (const Route& route : table_.routes()) routed.insert(worker_key(route));
     for (const auto& session : sessions_) {
-      const bool still_routed = std::ranges::any_of(table_.routes(), [&](const Route& route) {
-        return route.worker_id == worker_id && route.address == session->route().address;
-      });
-      if (session->route().worker_id == worker_id && !still_routed) session->retire();
+      if (!routed.contains(worker_key(session->route()))) session->retire();
     }
   }
-  for (const Route& route : change->changed) {
-    if (auto* session = find_session(route)) session->revive(route);
-  }
-  for (const Route& route : change->added) {
-    if (auto* session = find_session(route)) {
-      session->revive(route);
-    } else {
-      open_session(route);
-    }
-  }
+  for (const Route& route : change->changed) follow(route);
+  for (const Route& route : change->added) follow(route);
   on_capacity();
+}
+
+/// The session that is there already, or a new one. In another pool a worker has another queue and other prices: what
+/// runs on its session there is finished as it began.
+void LaneDispatcher::follow(const Route& route) {
+  WorkerSession* kept = nullptr;
+  for (const auto& session : sessions_) {
+    if (session->route().worker_id != route.worker_id || session->route().address != route.address) continue;
+    if (session->has_pool_of(route)) {
+      kept = session.get();
+    } else {
+      session->retire();
+    }
+  }
+  if (kept != nullptr) return kept->revive(route);
+  open_session(route);
 }
 
 void LaneDispatcher::open_session(const Route& route) {
@@ -329,13 +333,6 @@ awaitable<void> LaneDispatcher::run_session(std::shared_ptr<WorkerSession> sessi
   std::erase(sessions_, session);
   --coroutines_;
   coroutine_ended_.notify();
-}
-
-WorkerSession* LaneDispatcher::find_session(const Route& route) {
-  const auto found = std::ranges::find_if(sessions_, [&](const auto& session) {
-    return session->route().worker_id == route.worker_id && session->route().address == route.address;
-  });
-  return found == sessions_.end() ? nullptr : found->get();
 }
 
 void LaneDispatcher::on_capacity() {

@@ -113,7 +113,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void publish_ejected(PoolQueue& pool);
   void check_health();
   void open_session(const Route& route);
-  WorkerSession* find_session(const Route& route);
+  void follow(const Route& route);
   awaitable<void> run_session(std::shared_ptr<WorkerSession> session);
   awaitable<void> watch_expiry();
   void refuse_expired();

@@ -1,7 +1,10 @@
 #include "gateway/dispatch/request_driver.h"
 
 #include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <optional>
 #include <utility>
+#include <variant>
 
 namespace tidegate::gateway {
 namespace {
@@ -14,6 +17,24 @@ std::int64_t millis(Duration span) { return std::chrono::duration_cast<std::chro
 Deadline deadline_of(const RequestContext& context, const ServingLimits& limits) {
   const Deadline ours = Deadline::after(context.received, limits.request_max);
   return context.budget ? ours.earlier(Deadline::after(context.received, *context.budget)) : ours;
+}
+
+/// A call that must be comes before a format (worker/engine/requested_grammar.h has the same order).
+AnswerGuard::Content content_of(const Plan& plan) {
+  const bool is_json = plan.response_format.kind != FormatKind::kText && !plan.tool_choice.is_forced();
+  return is_json ? AnswerGuard::Content::kJson : AnswerGuard::Content::kText;
+}
+
+/// nullopt: the client left first; the work was cancelled, and has ended.
+template <typename T>
+awaitable<std::optional<T>> while_client_waits(FlowInbox& inbox, awaitable<T> work) {
+  using namespace asio::experimental::awaitable_operators;
+  auto leaving = inbox.wait_until_client_gone();
+  auto both = std::move(work) || std::move(leaving);
+  auto first = co_await std::move(both);
+  std::optional<T> done;
+  if (first.index() == 0) done.emplace(std::get<0>(std::move(first)));
+  co_return done;
 }
 
 }  // namespace
@@ -45,8 +66,10 @@ awaitable<void> RequestDriver::run() {
     if (message) {
       bool is_cut = false;
       auto* delta = std::get_if<SequenceDelta>(&*message);
-      if (answer_guard_ && delta != nullptr) is_cut = co_await answer_guard_->pass(*delta);
-      actions = on_message(*std::move(message), is_cut);
+      if (answer_guard_ && delta != nullptr) is_cut = co_await pass_answer(*delta);
+      // What nobody reads any more is not told; the inbox says next that the client is gone.
+      const bool is_unread = answer_guard_ && delta != nullptr && inbox_.is_client_gone();
+      if (!is_unread) actions = on_message(*std::move(message), is_cut);
     } else {
       actions = co_await on_silence();
     }
@@ -89,7 +112,6 @@ SequenceRequest RequestDriver::sequence_request() const {
   request.deadline = deadline_;
   request.tier = grant_tier(context_.plan.tier, context_.principal->tier_max);
   request.weight = context_.principal->weight;
-  request.is_return = context_.is_return;
   return request;
 }
 
@@ -154,38 +176,55 @@ awaitable<std::optional<Refusal>> RequestDriver::pass_limits(std::int64_t prompt
 awaitable<std::optional<Refusal>> RequestDriver::pass_guard() {
   if (serving_.guard == nullptr) co_return std::nullopt;
   GuardSubject subject = GuardDesk::subject_of(context_.request, *context_.principal, pool_.model);
-  std::optional<Refusal> refused = co_await serving_.guard->check_input(subject, context_.plan);
-  if (!refused) answer_guard_ = std::make_unique<AnswerGuard>(*serving_.guard, std::move(subject));
+  auto checking = serving_.guard->check_input(subject, context_.plan);
+  auto waiting = while_client_waits(inbox_, std::move(checking));
+  auto checked = co_await std::move(waiting);
+  if (!checked) co_return Refusal(Error(Code::kCancelled, "client_gone", "The client left."));
+  std::optional<Refusal> refused = *std::move(checked);
+  // An answer that no rule is for is not even collected: its calls stream.
+  if (!refused && serving_.guard->reads_answers(subject)) {
+    answer_guard_ = std::make_unique<AnswerGuard>(*serving_.guard, std::move(subject), content_of(context_.plan));
+  }
   co_return refused;
 }
 
-awaitable<FlowActions> RequestDriver::admit() {
-  auto against_policy = co_await pass_guard();
-  if (against_policy) {
-    if (inbox_.is_client_gone()) {
-      flow_.on_client_gone();
-      serving_.metrics.cancelled(CancelPhase::kAdmitting).add();
-    }
-    co_return flow_.on_rate_refused(*std::move(against_policy));
+/// The same on what the worker said. Built-in rules decide at once; whom another process keeps waiting is looked after.
+awaitable<bool> RequestDriver::pass_answer(SequenceDelta& delta) {
+  auto passing = answer_guard_->pass(delta);
+  if (!serving_.guard->asks_elsewhere()) co_return co_await std::move(passing);
+  auto waiting = while_client_waits(inbox_, std::move(passing));
+  const std::optional<bool> passed = co_await std::move(waiting);
+  co_return passed.value_or(false);
+}
+
+FlowActions RequestDriver::refuse_admission(Refusal refusal) {
+  if (permit_) permit_->settle(0);
+  if (inbox_.is_client_gone()) {
+    flow_.on_client_gone();
+    serving_.metrics.cancelled(CancelPhase::kAdmitting).add();
   }
+  return flow_.on_rate_refused(std::move(refusal));
+}
+
+/// What cannot be run is not asked for.
+std::int64_t RequestDriver::prompt_bound() const {
+  const std::int64_t bound = prompt_tokens_bound(context_.plan);
+  return pool_.context_max > 0 ? std::min<std::int64_t>(bound, pool_.context_max) : bound;
+}
+
+/// Limits first: whoever sends more than its share does not make the policy read it. Money last, for the prompt as masked.
+awaitable<FlowActions> RequestDriver::admit() {
+  auto over_limit = co_await pass_limits(prompt_bound());
+  if (over_limit) co_return refuse_admission(*std::move(over_limit));
+  auto against_policy = co_await pass_guard();
+  if (against_policy) co_return refuse_admission(*std::move(against_policy));
   AdmissionRequest request;
   request.request = context_.request;
   request.principal = context_.principal;
   request.model = pool_.model;
   request.region = pool_.region;
   request.pool = pool_.pool;
-  request.prompt_tokens_max = prompt_tokens_bound(context_.plan);
-  if (pool_.context_max > 0) {
-    request.prompt_tokens_max = std::min<std::int64_t>(request.prompt_tokens_max, pool_.context_max);
-  }
-  auto over_limit = co_await pass_limits(request.prompt_tokens_max);
-  if (over_limit) {
-    if (inbox_.is_client_gone()) {
-      flow_.on_client_gone();
-      serving_.metrics.cancelled(CancelPhase::kAdmitting).add();
-    }
-    co_return flow_.on_rate_refused(*std::move(over_limit));
-  }
+  request.prompt_tokens_max = prompt_bound();
   request.completion_tokens_max = max_tokens_;
   request.budget = deadline_.remaining(serving_.clock.mono());
   request.is_stream = context_.plan.is_stream;

@@ -64,7 +64,6 @@ struct RequestContext {
   Mono received;
   ChargeFence* fence = nullptr;  ///< asked before anything is handed over or charged; null = nothing to ask
   std::optional<Duration> budget = {};  ///< the client's own, for the whole answer
-  bool is_return = false;               ///< refused before, and says so
 };
 
 /// Performs what RequestFlow decides: the only place where a request's I/O and its decisions meet. Lives inside the
@@ -86,7 +85,10 @@ class RequestDriver {
   SequenceRequest sequence_request() const;
   awaitable<void> perform(FlowActions actions);
   awaitable<FlowActions> admit();
+  FlowActions refuse_admission(Refusal refusal);
   awaitable<std::optional<Refusal>> pass_guard();
+  awaitable<bool> pass_answer(SequenceDelta& delta);
+  std::int64_t prompt_bound() const;
   awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);
   awaitable<FlowActions> report_progress();
   awaitable<FlowActions> deliver();

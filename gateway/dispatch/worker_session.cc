@@ -1,5 +1,6 @@
 #include "gateway/dispatch/worker_session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/core/check.h"
@@ -148,11 +149,13 @@ void WorkerSession::on_event(v1::SequenceEvent event) {
     owner_.on_accepted(ticket, delta.usage);
   }
   if (delta.usage.completion > 0) note_output(running);
-  const std::int64_t fresh = delta.usage.completion - running.tokens_told;
+  // An event of a failure may have lost count: what was made was made.
+  const std::int64_t completion = std::max(delta.usage.completion, running.tokens_told);
+  const std::int64_t fresh = completion - running.tokens_told;
   const bool is_first = running.tokens_told == 0 && fresh > 0;  // tells how long a prefill takes
   if (fresh >= kToldStepTokens || is_first || delta.end) {
-    owner_.on_tokens(ticket, delta.usage.completion);
-    running.tokens_told = delta.usage.completion;
+    owner_.on_tokens(ticket, completion);
+    running.tokens_told = completion;
   }
   const bool is_last = delta.end.has_value();
   SequenceListener& listener = *running.listener;
@@ -178,9 +181,11 @@ void WorkerSession::retire() {
 }
 
 void WorkerSession::revive(const Route& route) {
+  TG_CHECK(has_pool_of(route));
   is_retired_ = false;
   is_draining_ = route.draining;
-  route_.draining = route.draining;
+  route_ = route;
+  pool_.context_max = route.context_max;
   publish();
 }
 

@@ -72,7 +72,12 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   awaitable<void> run();
   /// No new work; what runs may finish. Undone by revive().
   void retire();
+  /// The worker is routed, with these facts from here on. has_pool_of(route) must hold.
   void revive(const Route& route);
+  /// Of the same model, region and pool: a queue, prices and metrics.
+  bool has_pool_of(const Route& route) const {
+    return route_.model == route.model && route_.region == route.region && route_.pool == route.pool;
+  }
   /// Breaks the stream: what runs is lost.
   void stop();
 

@@ -5,15 +5,28 @@
 #include <utility>
 #include <vector>
 
-#include "gateway/guard/guard_text.h"
 
 namespace tidegate::gateway {
 namespace {
 
 constexpr std::array<std::string_view, 2> kRoles = {"reasoning", "answer"};
+constexpr std::string_view kNameRole = "name";
 constexpr std::string_view kCallRole = "call";
 
 }  // namespace
+
+std::string AnswerGuard::taken_content(SequenceDelta& delta) {
+  std::string content = std::exchange(delta.content, {});
+  if (content_ == Content::kText) return content;
+  std::string spelled = spelling_.take(content);
+  if (delta.end) spelled += spelling_.finish();
+  return spelled;
+}
+
+std::string& AnswerGuard::home_of(const CallText& text) {
+  ToolCallDelta& call = calls_[text.call];
+  return text.is_name ? call.name : call.arguments;
+}
 
 void AnswerGuard::take(SequenceDelta& delta) {
   if (delta.accepted) {
@@ -24,12 +37,14 @@ void AnswerGuard::take(SequenceDelta& delta) {
   if (delta.reasoning.empty() && delta.content.empty() && delta.tool_calls.empty() && !delta.end) return;
   has_content_ |= !delta.content.empty() || !delta.tool_calls.empty();
   parts_[kReasoning].append(std::exchange(delta.reasoning, {}));
-  parts_[kContent].append(std::exchange(delta.content, {}));
+  parts_[kContent].append(taken_content(delta));
   for (const ToolCallDelta& piece : delta.tool_calls) calls_begun_ += piece.is_first() ? 1 : 0;
   append_calls(calls_, std::exchange(delta.tool_calls, {}));
   Mark mark;
   mark.calls = calls_begun_;
   for (std::size_t i = 0; i < kParts; ++i) mark.ends[i] = parts_[i].appended();
+  // What waits becomes a byte at least.
+  if (spelling_.is_waiting()) ++mark.ends[kContent];
   mark.usage = delta.usage;
   marks_.push_back(mark);
 }
@@ -53,6 +68,26 @@ void AnswerGuard::hand_over_calls(SequenceDelta& delta, std::size_t count) {
   calls_through_ += count;
 }
 
+std::vector<AnswerGuard::CallText> AnswerGuard::show_calls(std::size_t count, GuardCheck& check) {
+  std::vector<CallText> shown;
+  const auto show = [&](std::size_t call, bool is_name) {
+    const CallText one{call, is_name};
+    if (home_of(one).empty()) return;
+    GuardText text;
+    text.role = is_name ? kNameRole : kCallRole;
+    text.all = home_of(one);
+    check.texts.push_back(text);
+    shown.push_back(one);
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    std::string& arguments = calls_[i].arguments;
+    if (arguments.find('\\') != std::string::npos) arguments = spelled_out(arguments);
+    show(i, true);  // a call of nothing is still a call: its name says what would be run
+    show(i, false);
+  }
+  return shown;
+}
+
 awaitable<bool> AnswerGuard::pass(SequenceDelta& delta) {
   // Text that comes with a failure is not handed over.
   if (delta.end == SequenceEnd::kError || delta.end == SequenceEnd::kCancelled) co_return false;
@@ -74,17 +109,7 @@ awaitable<bool> AnswerGuard::pass(SequenceDelta& delta) {
   }
   // The last call may go on until the answer ends.
   const std::size_t whole = is_end || calls_.empty() ? calls_.size() : calls_.size() - 1;
-  std::vector<std::size_t> calls_shown;
-  for (std::size_t i = 0; i < whole; ++i) {
-    std::string& arguments = calls_[i].arguments;
-    if (arguments.empty()) continue;
-    if (arguments.find('\\') != std::string::npos) arguments = spelled_out(arguments);
-    GuardText text;
-    text.role = kCallRole;
-    text.all = arguments;
-    check.texts.push_back(text);
-    calls_shown.push_back(i);
-  }
+  const std::vector<CallText> calls_shown = show_calls(whole, check);
   bool is_cut = false;
   if (!check.texts.empty()) {
     auto asking = desk_.ask(check, told_);
@@ -104,8 +129,8 @@ awaitable<bool> AnswerGuard::pass(SequenceDelta& delta) {
     is_cut = verdict->denial.has_value();
     for (std::size_t i = 0; i < calls_shown.size() && !is_cut; ++i) {
       const std::size_t at = shown.size() + i;
-      std::string arguments = decided_text(*verdict, at, check.texts[at].piece());
-      calls_[calls_shown[i]].arguments = std::move(arguments);
+      std::string decided = decided_text(*verdict, at, check.texts[at].piece());
+      home_of(calls_shown[i]) = std::move(decided);
     }
   }
   // What a denied answer would have run is not run.
@@ -124,6 +149,7 @@ void AnswerGuard::reset() {
   marks_.clear();
   through_ = {};
   has_content_ = false;
+  spelling_.clear();
   calls_.clear();
   calls_begun_ = 0;
   calls_through_ = 0;

@@ -2,13 +2,17 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "gateway/core/tool_call.h"
 #include "gateway/core/usage.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/guard/guard_desk.h"
+#include "gateway/guard/guard_text.h"
 #include "gateway/guard/stream_window.h"
 
 namespace tidegate::gateway {
@@ -19,9 +23,16 @@ namespace tidegate::gateway {
 /// receiver is read whole, and handed over whole or not at all. One object a request, on its io thread.
 class AnswerGuard {
  public:
+  /// What the answer's content is, by the format that its request asked for. In JSON the escapes of plain characters are
+  /// written out before a rule looks, and so handed over: no rule finds a word in "\u0066orbidden".
+  enum class Content : std::uint8_t { kText, kJson };
+
   /// `desk` outlives it.
-  AnswerGuard(GuardDesk& desk, GuardSubject subject)
-      : desk_(desk), subject_(std::move(subject)), parts_{StreamWindow(window()), StreamWindow(window())} {}
+  AnswerGuard(GuardDesk& desk, GuardSubject subject, Content content = Content::kText)
+      : desk_(desk),
+        subject_(std::move(subject)),
+        content_(content),
+        parts_{StreamWindow(window()), StreamWindow(window())} {}
   AnswerGuard(const AnswerGuard&) = delete;
   AnswerGuard& operator=(const AnswerGuard&) = delete;
 
@@ -36,19 +47,31 @@ class AnswerGuard {
   /// Kinds of text in the order in which they are handed over; calls come behind them.
   enum Part : std::size_t { kReasoning, kContent, kParts };
   struct Mark {
-    std::array<std::size_t, kParts> ends;  ///< of the texts, as appended
+    std::array<std::size_t, kParts> ends;  ///< of the texts, as appended; one more when something of it is not
     std::size_t calls = 0;                 ///< begun by then
     TokenUsage usage;
   };
 
   std::size_t window() const { return desk_.policy().window_bytes; }
+  /// One text of a call that is whole: its name or its arguments.
+  struct CallText {
+    std::size_t call = 0;  ///< place in calls_
+    bool is_name = false;
+  };
+
   void take(SequenceDelta& delta);
+  std::string taken_content(SequenceDelta& delta);
+  std::string& home_of(const CallText& text);
+  /// The first `count` calls, which are whole: views that last until they are handed over.
+  std::vector<CallText> show_calls(std::size_t count, GuardCheck& check);
   void hand_over_calls(SequenceDelta& delta, std::size_t count);
   /// Usage of the last event that is through.
   void settle_marks();
 
   GuardDesk& desk_;
   const GuardSubject subject_;
+  const Content content_;
+  SpellingStream spelling_;  ///< of content that is JSON
   GuardDesk::Told told_;
   std::array<StreamWindow, kParts> parts_;
   std::deque<Mark> marks_;  ///< of events whose text is not through; their number is bounded by the text

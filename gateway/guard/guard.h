@@ -11,8 +11,8 @@
 #include "base/core/result.h"
 #include "base/net/asio.h"
 
-/// A policy on what goes into a model and what comes out, as the gateway needs it. Built in: rule_guard.h. Another
-/// process: adapters/remote_guard.h. Fake: tests/support/gateway/fake_guard.h.
+/// A policy on what goes into a model and what comes out, as the gateway needs it. Built in: adapters/pooled_guard.h.
+/// Another process: adapters/remote_guard.h. Fake: tests/support/gateway/fake_guard.h.
 namespace tidegate::gateway {
 
 enum class GuardDirection : std::uint8_t { kInput, kOutput };
@@ -33,8 +33,8 @@ struct GuardSubject {
 
 /// A text, or the next piece of one that goes on. Views of what the caller keeps until the check has returned.
 struct GuardText {
-  /// "system" | "user" | "assistant" | "tool" | "prompt" | "suffix" | "reasoning" | "answer" | "call" (arguments) |
-  /// "tools" (what is offered) | "format" (a schema of the answer): a literal
+  /// "system" | "user" | "assistant" | "tool" | "prompt" | "suffix" | "reasoning" | "answer" | "name" (of what a call
+  /// of an answer runs) | "call" (its arguments) | "tools" (what is offered) | "format" (a schema of the answer): a literal
   std::string_view role;
   std::string_view all;   ///< valid UTF-8
   std::size_t origin = 0;  ///< where the piece begins: what stands before is decided, and there as context only
@@ -103,6 +103,10 @@ class Guard {
   /// Within a time limit of its own. `check` lives until it returns. Fails: unavailable/..., deadline_exceeded/...,
   /// resource_exhausted/...: then nothing was decided.
   virtual awaitable<Result<GuardVerdict>> check(const GuardCheck& check) = 0;
+  /// False: whatever the answer to this subject says, it passes. Nobody need ask.
+  virtual bool reads_answers(const GuardSubject& /*subject*/) const { return true; }
+  /// Another process decides, so that a check may take long: whoever asks looks at what happens meanwhile, and cancels.
+  virtual bool asks_elsewhere() const { return true; }
 };
 
 }  // namespace tidegate::gateway

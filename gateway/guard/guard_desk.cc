@@ -1,5 +1,8 @@
 #include "gateway/guard/guard_desk.h"
 
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -95,6 +98,10 @@ awaitable<Result<GuardVerdict>> GuardDesk::ask(const GuardCheck& check, Told& to
   const Mono began = clock_.mono();
   auto asking = guard_.check(check);
   Result<GuardVerdict> verdict = co_await std::move(asking);
+  const asio::cancellation_state waiting = co_await asio::this_coro::cancellation_state;
+  if (waiting.cancelled() != asio::cancellation_type::none) {
+    co_return fail(Code::kCancelled, "guard_given_up", "Nobody waits for this verdict any more.");
+  }
   if (verdict) {
     if (Status fits = check_verdict(*verdict, check); !fits) verdict = fail(std::move(fits).error());
   }

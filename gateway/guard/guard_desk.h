@@ -41,7 +41,8 @@ class GuardDesk {
 
   static GuardSubject subject_of(const RequestId& request, const Principal& principal, std::string model);
 
-  /// A verdict that fits the check. Fails, where failures are closed: unavailable/guard_unavailable.
+  /// A verdict that fits the check. Fails, where failures are closed: unavailable/guard_unavailable. Cancelled by Asio it
+  /// fails with cancelled/guard_given_up, whatever failures are: that is none of the guard's.
   awaitable<Result<GuardVerdict>> ask(const GuardCheck& check, Told& told);
 
   /// Masks the plan's texts in place, or refuses: invalid_argument/content_policy, unavailable/guard_unavailable, and
@@ -50,6 +51,8 @@ class GuardDesk {
   awaitable<std::optional<Refusal>> check_input(const GuardSubject& subject, Plan& plan);
 
   const GuardPolicy& policy() const { return policy_; }
+  bool reads_answers(const GuardSubject& subject) const { return guard_.reads_answers(subject); }
+  bool asks_elsewhere() const { return guard_.asks_elsewhere(); }
 
  private:
   void count(const GuardCheck& check, const GuardVerdict& verdict);

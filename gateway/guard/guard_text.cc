@@ -66,6 +66,36 @@ std::size_t write_out(std::string_view text, std::string& out) {
   return 2 * kEscapeBytes;
 }
 
+bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+/// `text` is the beginning of a backslash, u and four digits, and not all of it.
+bool is_unit_begun(std::string_view text) {
+  constexpr std::string_view kBegin = "\\u";
+  if (text.size() >= kEscapeBytes) return false;
+  const std::size_t known = std::min(text.size(), kBegin.size());
+  return text.substr(0, known) == kBegin.substr(0, known) && std::ranges::all_of(text.substr(known), is_hex);
+}
+
+/// What the escape in front of `text` stands for depends on what follows the text.
+bool is_escape_begun(std::string_view text) {
+  if (is_unit_begun(text)) return true;
+  const auto unit = find_unit(text);
+  return unit && is_between(*unit, 0xd800, 0xdbff) && is_unit_begun(text.substr(kEscapeBytes));
+}
+
+/// Where an escape stands that has only begun; the text's size when there is none.
+std::size_t find_begun_escape(std::string_view text) {
+  std::string ignored;
+  std::size_t at = text.find('\\');
+  while (at != std::string_view::npos) {
+    const std::string_view rest = text.substr(at);
+    if (is_escape_begun(rest)) return at;
+    const std::size_t taken = write_out(rest, ignored);
+    at = text.find('\\', at + (taken > 0 ? taken : 2));
+  }
+  return text.size();
+}
+
 bool is_between_characters(std::string_view text, std::size_t at) {
   return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xc0) != 0x80;
 }
@@ -110,6 +140,20 @@ std::string spelled_out(std::string_view json) {
     }
     json.remove_prefix(taken);
   }
+  return out;
+}
+
+std::string SpellingStream::take(std::string_view piece) {
+  held_ += piece;
+  const std::size_t sure = find_begun_escape(held_);
+  std::string out = spelled_out(std::string_view(held_).substr(0, sure));
+  held_.erase(0, sure);
+  return out;
+}
+
+std::string SpellingStream::finish() {
+  std::string out = spelled_out(held_);
+  held_.clear();
   return out;
 }
 

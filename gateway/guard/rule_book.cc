@@ -81,6 +81,10 @@ Result<RuleBook> RuleBook::compile(std::vector<GuardRule> rules, std::size_t win
   return RuleBook(std::move(rules), window_bytes, std::move(input), std::move(output));
 }
 
+bool RuleBook::reads(const GuardSubject& subject, GuardDirection direction) const {
+  return std::ranges::any_of(side(direction).rules, [&](std::size_t place) { return rules_[place].binds(subject); });
+}
+
 std::size_t RuleBook::output_bytes_max() const {
   std::size_t most = 0;
   for (std::size_t i = 0; i < output_.patterns.size(); ++i) most = std::max(most, output_.patterns.bytes_max(i));

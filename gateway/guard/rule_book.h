@@ -56,6 +56,8 @@ class RuleBook {
   /// `check.window_bytes` is not looked at: the book's own counts.
   GuardVerdict judge(const GuardCheck& check) const;
 
+  /// Some rule for this direction binds the subject.
+  bool reads(const GuardSubject& subject, GuardDirection direction) const;
   const std::vector<GuardRule>& rules() const { return rules_; }
   std::size_t window_bytes() const { return window_bytes_; }
   /// Bytes of the longest match of any rule for output: the least window that finds them all.

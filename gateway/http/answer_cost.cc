@@ -5,7 +5,7 @@
 #include <iterator>
 
 #include "base/core/encoding.h"
-#include "gateway/http/json_text.h"
+#include "base/core/json_text.h"
 
 namespace tidegate::gateway {
 

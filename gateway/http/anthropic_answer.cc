@@ -4,10 +4,10 @@
 
 #include <iterator>
 
+#include "base/core/json_text.h"
 #include "base/core/log.h"
 #include "base/json/json_dump.h"
 #include "gateway/http/answer_cost.h"
-#include "gateway/http/json_text.h"
 #include "gateway/http/keep_alive.h"
 
 namespace tidegate::gateway {

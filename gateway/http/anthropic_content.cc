@@ -29,18 +29,8 @@ void add_text(Turn& turn, std::string_view piece) {
   turn.text += piece;
 }
 
-/// Members of a block without effect: cache_control and citations, mostly. The prefix cache is always on, and nothing is
-/// cited.
-void count_rest(const json::object& block, std::initializer_list<std::string_view> known, std::int32_t& ignored) {
-  for (const auto& member : block) {
-    const std::string_view key = member.key();
-    bool is_known = key == "type";
-    for (const std::string_view one : known) is_known = is_known || key == one;
-    ignored += is_known ? 0 : 1;
-  }
-}
-
-/// A string or text blocks.
+/// A string or text blocks. Members without effect are cache_control and citations, mostly: the prefix cache is always on,
+/// and nothing is cited.
 Result<std::string> parse_plain(const json::value& content, const std::string& path, std::int32_t& ignored) {
   if (content.is_string()) return std::string(content.get_string());
   if (!content.is_array()) return refuse_type(path, "a string or an array of text blocks");

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/core/clock.h"
+#include "base/core/json_text.h"
 #include "base/net/http_message.h"
-#include "gateway/http/json_text.h"
 #include "gateway/http/openai_models.h"
 #include "gateway/http/request_fields.h"
 

@@ -1,6 +1,6 @@
 #include "gateway/http/chat_answer.h"
 
-#include "gateway/http/json_text.h"
+#include "base/core/json_text.h"
 #include "gateway/http/keep_alive.h"
 
 namespace tidegate::gateway {

@@ -1,6 +1,6 @@
 #include "gateway/http/deepseek_balance.h"
 
-#include "gateway/http/json_text.h"
+#include "base/core/json_text.h"
 
 namespace tidegate::gateway {
 namespace {

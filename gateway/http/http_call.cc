@@ -37,7 +37,6 @@ awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> princ
   context.received = call.exchange.request().received;
   context.fence = fence;
   context.budget = *budget;
-  context.is_return = is_return(call.exchange.request());
   RequestDriver driver(call.serving, std::move(context), *sink, call.exchange.executor());
   call.exchange.on_gone([inbox = &driver.inbox()] { inbox->on_client_gone(); });
   co_await driver.run();

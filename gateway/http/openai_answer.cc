@@ -6,9 +6,9 @@
 #include <iterator>
 
 #include "base/core/encoding.h"
+#include "base/core/json_text.h"
 #include "base/net/sse.h"
 #include "gateway/http/answer_cost.h"
-#include "gateway/http/json_text.h"
 
 namespace tidegate::gateway {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "gateway/http/json_text.h"
+#include "base/core/json_text.h"
 
 namespace tidegate::gateway {
 namespace {

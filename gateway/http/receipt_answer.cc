@@ -1,7 +1,7 @@
 #include "gateway/http/receipt_answer.h"
 
 #include "base/core/encoding.h"
-#include "gateway/http/json_text.h"
+#include "base/core/json_text.h"
 
 namespace tidegate::gateway {
 

@@ -130,6 +130,15 @@ Result<std::int32_t> find_token_limit(const json::object& root, std::string_view
   return static_cast<std::int32_t>(*tokens);
 }
 
+void count_rest(const json::object& block, std::initializer_list<std::string_view> known, std::int32_t& ignored) {
+  for (const auto& member : block) {
+    const std::string_view key = member.key();
+    bool is_known = key == "type";
+    for (const std::string_view one : known) is_known = is_known || key == one;
+    ignored += is_known ? 0 : 1;
+  }
+}
+
 Status parse_sampling(const json::object& root, PlanSampling& sampling) {
   TG_ASSIGN(sampling.temperature, json::find_double(root, "temperature"));
   TG_ASSIGN(sampling.top_p, json::find_double(root, "top_p"));

@@ -52,6 +52,8 @@ bool is_word(const json::value& value, std::initializer_list<std::string_view> w
 /// True for an object whose `type` is one of these words.
 bool is_object_of_type(const json::value& value, std::initializer_list<std::string_view> words);
 
+/// Counts members of a block that nobody reads: all but `type` and those `known`.
+void count_rest(const json::object& block, std::initializer_list<std::string_view> known, std::int32_t& ignored);
 /// The object of that name; null when it is absent or null.
 Result<const json::object*> find_object(const json::object& root, std::string_view name);
 /// An array of strings; empty when absent.

@@ -9,7 +9,6 @@ namespace tidegate::gateway {
 namespace {
 
 constexpr std::string_view kDeadlineHeader = "x-tidegate-deadline-ms";
-constexpr std::string_view kAttemptHeader = "x-stainless-retry-count";
 constexpr std::int64_t kDeadlineMostMs = 3'600'000;
 
 /// Digits only; nullopt for everything else.
@@ -34,7 +33,5 @@ Result<std::optional<Duration>> find_budget(const HttpRequest& request) {
   }
   return std::optional<Duration>(std::chrono::milliseconds(*budget_ms));
 }
-
-bool is_return(const HttpRequest& request) { return parse_count(request.header(kAttemptHeader)).value_or(0) > 0; }
 
 }  // namespace tidegate::gateway

@@ -13,8 +13,4 @@ namespace tidegate::gateway {
 /// limits.request_ms binds all the same. nullopt when absent. Fails: invalid_argument/invalid_value.
 Result<std::optional<Duration>> find_budget(const HttpRequest& request);
 
-/// True when the client says that it was refused before: SDKs send x-stainless-retry-count with each attempt. It is
-/// worth little to a liar: only a longer line of its own (core/overload_gate.h).
-bool is_return(const HttpRequest& request);
-
 }  // namespace tidegate::gateway

@@ -5,9 +5,9 @@
 #include <iterator>
 #include <utility>
 
+#include "base/core/json_text.h"
 #include "base/core/log.h"
 #include "gateway/http/answer_cost.h"
-#include "gateway/http/json_text.h"
 #include "gateway/http/keep_alive.h"
 #include "gateway/http/openai_answer.h"
 

@@ -22,23 +22,14 @@ Result<std::string> parse_kind(const json::object& item, const std::string& path
   return std::move(kind).value_or("message");
 }
 
-/// Members of an item that nobody reads. id and status come with items that a client sends back as it got them.
-void count_rest(const json::object& item, std::initializer_list<std::string_view> known, std::int32_t& ignored) {
-  for (const auto& member : item) {
-    const std::string_view key = member.key();
-    bool is_known = key == "type" || key == "id" || key == "status";
-    for (const std::string_view one : known) is_known = is_known || key == one;
-    ignored += is_known ? 0 : 1;
-  }
-}
-
+/// id and status come with items that a client sends back as it got them.
 Status parse_message(const json::object& item, const std::string& path, Plan& plan) {
   TG_ASSIGN(const std::string name, json::get_string(item, "role", path));
   const auto role = parse_role(name);
   if (!role) return refuse_value(path + ".role", "must be one of system, developer, user, assistant");
   TG_ASSIGN(const json::value* content, json::member(item, "content", path));
   TG_ASSIGN(std::string text, parse_text(*content, path + ".content", kPartTypes));
-  count_rest(item, {"role", "content"}, plan.fields_ignored);
+  count_rest(item, {"id", "status", "role", "content"}, plan.fields_ignored);
   plan.messages.push_back(PlanMessage{*role, std::move(text)});
   return {};
 }
@@ -49,7 +40,7 @@ Status parse_call(const json::object& item, const std::string& path, Plan& plan)
   TG_ASSIGN(call.id, json::get_string(item, "call_id", path));
   TG_ASSIGN(call.name, json::get_string(item, "name", path));
   TG_ASSIGN(call.arguments, json::get_string(item, "arguments", path));
-  count_rest(item, {"call_id", "name", "arguments"}, plan.fields_ignored);
+  count_rest(item, {"id", "status", "call_id", "name", "arguments"}, plan.fields_ignored);
   if (plan.messages.empty() || plan.messages.back().role != Role::kAssistant) {
     plan.messages.push_back(PlanMessage{Role::kAssistant, {}});
   }
@@ -63,7 +54,7 @@ Status parse_result(const json::object& item, const std::string& path, Plan& pla
   TG_ASSIGN(result.tool_call_id, json::get_string(item, "call_id", path));
   TG_ASSIGN(const json::value* output, json::member(item, "output", path));
   TG_ASSIGN(result.content, parse_text(*output, path + ".output", kPartTypes));
-  count_rest(item, {"call_id", "output"}, plan.fields_ignored);
+  count_rest(item, {"id", "status", "call_id", "output"}, plan.fields_ignored);
   plan.messages.push_back(std::move(result));
   return {};
 }

@@ -1,6 +1,7 @@
 #include "gateway/money/accounts_feed.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "gateway/money/price_wire.h"
 
@@ -114,8 +115,9 @@ void AccountsFeed::apply(v1::AccountsUpdate update) {
   if (!known_.is_whole) return;
   // Before the keys: nobody is known here before what limits it.
   if (has_caps || update.end_of_snapshot()) publish_caps();
-  if (has_limits || update.end_of_snapshot()) publish_limits();
-  if (has_keys || update.end_of_snapshot()) publish_keys();
+  bool are_first_limits = false;
+  if (has_limits || update.end_of_snapshot()) are_first_limits = publish_limits();
+  if (has_keys || are_first_limits || update.end_of_snapshot()) publish_keys();
   if (has_prices || update.end_of_snapshot()) publish_prices();
   for (const std::string& raw : update.topped_up_wallets()) {
     if (const auto wallet = WalletId::from_bytes(raw)) on_top_up_(*wallet);
@@ -206,13 +208,22 @@ bool AccountsFeed::apply_limits(const v1::AccountsUpdate& update) {
   return update.limits_size() > 0 || update.removed_limits_size() > 0;
 }
 
-void AccountsFeed::publish_limits() {
-  std::size_t bad = 0;
-  limits_.set(rate_rules_from_wire(known_.limits, bad));
-  if (bad > 0) log_.error("limits_refused", {kv("count", bad)});
+bool AccountsFeed::publish_limits() {
+  auto rules = rate_rules_from_wire(known_.limits);
+  if (!rules) {
+    // The last good ones stay. Before there were any, no key is known: nobody is served past a limit that is not understood.
+    metrics_.refused_limits.add();
+    log_.error("limits_refused", {kv("error", rules.error().to_string()), kv("keeps_last", has_limits_)});
+    if (!has_limits_) lacks_limits_.store(true, std::memory_order_release);
+    return false;
+  }
+  limits_.set(*std::move(rules));
+  lacks_limits_.store(false, std::memory_order_release);
+  return !std::exchange(has_limits_, true);
 }
 
 void AccountsFeed::publish_keys() {
+  if (!has_limits_) return;
   principals_.replace(std::make_shared<const KeyTable>(known_.keys));
   metrics_.principals.set(static_cast<double>(known_.keys.size()));
 }

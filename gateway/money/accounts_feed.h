@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <set>
@@ -38,6 +39,8 @@ class AccountsFeed {
   std::shared_ptr<const price::PriceBook> prices() const { return prices_.get(); }
   std::shared_ptr<const CapTable> caps() const { return caps_.get(); }
   std::shared_ptr<const RateRules> limits() const { return limits_.get(); }
+  /// No limits have been read yet, because one of them cannot be: no key is known until it can.
+  bool lacks_limits() const { return lacks_limits_.load(std::memory_order_acquire); }
   bool has_prices() const { return has_prices_.load(std::memory_order_acquire); }
   std::chrono::microseconds clock_error() const { return clock_error_.bound(); }
 
@@ -63,7 +66,8 @@ class AccountsFeed {
   bool apply_caps(const v1::AccountsUpdate& update);
   void publish_caps();
   bool apply_limits(const v1::AccountsUpdate& update);
-  void publish_limits();
+  /// True: these are the first that could be read.
+  bool publish_limits();
 
   Accounts& accounts_;
   const std::string gateway_id_;
@@ -86,6 +90,8 @@ class AccountsFeed {
   CapRules caps_published_;
   Snapshot<CapTable> caps_;
   Snapshot<RateRules> limits_;
+  bool has_limits_ = false;
+  std::atomic<bool> lacks_limits_ = false;
 };
 
 }  // namespace tidegate::gateway

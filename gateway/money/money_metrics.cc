@@ -11,7 +11,9 @@ FeedMetrics::FeedMetrics(MetricRegistry& registry)
       price_versions(registry.gauge("tidegate_gateway_price_versions_count", "Published price versions known.")),
       reconnects(registry.counter("tidegate_gateway_principals_reconnects_total", "Watch streams begun anew.")),
       refused_prices(registry.counter("tidegate_gateway_price_refusals_total",
-                                      "Price snapshots that could not be used; the last good one stays.")) {}
+                                      "Price snapshots that could not be used; the last good one stays.")),
+      refused_limits(registry.counter("tidegate_gateway_limit_refusals_total",
+                                      "Snapshots of rate limits that could not be used; the last good one stays.")) {}
 
 LeaseMetrics::LeaseMetrics(MetricRegistry& registry)
     : holds_granted(registry.counter("tidegate_gateway_lease_holds_total", "Holds by outcome.", {{"outcome", "granted"}})),

@@ -13,6 +13,7 @@ struct FeedMetrics {
   Gauge& price_versions;
   Counter& reconnects;
   Counter& refused_prices;
+  Counter& refused_limits;
 };
 
 struct LeaseMetrics {

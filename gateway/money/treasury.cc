@@ -126,6 +126,9 @@ void Treasury::note_failure() {
 
 Status Treasury::ready() const {
   if (has_failed()) return fail(Code::kUnavailable, "journal_failed", "the journal cannot be written");
+  if (feed_.lacks_limits()) {
+    return fail(Code::kUnavailable, "limits_not_loaded", "a rate limit cannot be read; the log line limits_refused names it");
+  }
   if (!principals_.is_loaded()) return fail(Code::kUnavailable, "keys_not_loaded", "accounts are being loaded");
   if (!feed_.has_prices()) return fail(Code::kUnavailable, "prices_not_loaded", "prices are being loaded");
   if (!is_open_.load()) return fail(Code::kUnavailable, "epoch_not_open", "earlier usage is being settled with billing");

@@ -49,7 +49,6 @@ struct InferenceService::Call {
   v1::ChatRequest message;
   Mono received;
   Duration budget{};  ///< the call's own deadline
-  bool is_return = false;
   std::optional<std::string> idempotency_key;  ///< "" when it was sent more than once
   std::optional<ChatWriter> writer;
   FlowInbox* inbox = nullptr;  ///< on the lane, while the driver lives
@@ -119,8 +118,6 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
   call->message = *request;
   call->received = clock_.mono();
   call->budget = rpc::deadline_of(*context, kBudgetMost).remaining(call->received);
-  // Set by gRPC itself when it tries again what was refused.
-  call->is_return = context->client_metadata().contains("grpc-previous-rpc-attempts");
   if (const auto sent = context->client_metadata().count(kIdempotencyField); sent > 0) {
     const auto& value = context->client_metadata().find(kIdempotencyField)->second;
     call->idempotency_key = sent == 1 ? std::string(value.data(), value.size()) : std::string();
@@ -178,7 +175,6 @@ awaitable<void> InferenceService::chat(std::shared_ptr<Call> call, std::shared_p
   context.plan = *std::move(plan);
   context.received = call->received;
   context.budget = call->budget;
-  context.is_return = call->is_return;
   context.fence = fence;
   RequestDriver driver(*call->lane->serving, std::move(context), sink, call->lane->executor);
   call->inbox = &driver.inbox();

@@ -50,7 +50,7 @@ void serve_link(FleetControl& control, const std::shared_ptr<LinkStream>& stream
 }  // namespace
 
 grpc::ServerBidiReactor<v1::WorkerReport, v1::WorkerCommand>* FleetService::WorkerLink(grpc::CallbackServerContext* context) {
-  auto stream = std::make_shared<LinkStream>(LinkStream::open(context, gate_));
+  auto stream = std::make_shared<LinkStream>(LinkStream::open(context, worker_gate_));
   auto* reactor = stream->reactor();
   asio::post(control_.executor(), [this, stream] { serve_link(control_, stream, log_); });
   return reactor;
@@ -66,7 +66,7 @@ grpc::ServerWriteReactor<v1::Routes>* FleetService::WatchRoutes(grpc::CallbackSe
     last = std::move(next);
     return true;
   };
-  auto writer = std::make_shared<Writer>(Writer::open(context, gate_, std::move(options)));
+  auto writer = std::make_shared<Writer>(Writer::open(context, gateway_gate_, std::move(options)));
   auto* reactor = writer->reactor();
   log_.info("routes_watched", {kv("gateway", request->gateway_id()), kv("region", request->region())});
   asio::post(control_.executor(), [this, writer] {

@@ -34,7 +34,7 @@ function ask(gateway, target, { method = 'GET', body, onData } = {}) {
 
 const admin = (gateway, target, options) => fetch(`http://127.0.0.1:${gateway.adminPort}${target}`, options);
 const reload = async (gateway) => {
-  const answer = await admin(gateway, '/reload', { method: 'POST' });
+  const answer = await admin(gateway, '/reload', { method: 'POST', headers: { 'x-tidegate-reload': '1' } });
   return { status: answer.status, text: await answer.text() };
 };
 const metric = async (gateway, name) => {

@@ -86,8 +86,8 @@ struct GenerateRequest {
   RequestId request = {};  ///< makes the ids of calls
   /// Who may share what is computed of the prompt, and of whose this request may use; unset: nobody, and nothing.
   std::optional<CacheSalt> cache_salt = {};
-  /// What the content may say (thinking is free); null: what `offer` asks for. Shared: it is immutable, and requests with
-  /// one schema share it.
+  /// What the content may say (thinking is free): what Engine::compile() made of `offer`; null: submit() compiles it. Shared:
+  /// it is immutable, and requests with one schema share it.
   std::shared_ptr<const grammar::Grammar> constraint = {};
 
   /// The answer has no thinking, or none left: the prompt is raw, or ends in the content of the answer.
@@ -168,11 +168,18 @@ struct EngineLoad {
   double step_seconds_last = 0;
 };
 
-/// One thread calls everything. submit and cancel take effect at the next step.
+/// One thread calls everything but compile(). submit and cancel take effect at the next step.
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual const EngineFacts& facts() const = 0;
+  /// What an answer must follow, for GenerateRequest::constraint. A schema may take as long as many steps: whoever shares
+  /// the engine's thread with others compiles before. Any thread, at any time, beside all other calls. null: nothing asks
+  /// for a form, or submit() knows better why it cannot be. Fails: invalid_argument/unsupported_response_format, as
+  /// submit() does of what was not compiled.
+  virtual Result<std::shared_ptr<const grammar::Grammar>> compile(const ToolOffer& /*offer*/) {
+    return std::shared_ptr<const grammar::Grammar>();
+  }
   /// Fails: invalid_argument (context_length_exceeded, ...; field names the parameter), resource_exhausted.
   virtual Status submit(GenerateRequest request) = 0;
   /// Unknown handles are ignored (the sequence may have just finished). Its last event is finish =

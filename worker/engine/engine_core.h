@@ -40,6 +40,7 @@ class EngineCore final : public Engine {
                                                     const Clock& clock);
 
   const EngineFacts& facts() const override { return facts_; }
+  Result<std::shared_ptr<const grammar::Grammar>> compile(const ToolOffer& offer) override;
   Status submit(GenerateRequest request) override;
   void cancel(SequenceHandle handle) override;
   bool idle() const override { return schedule_.empty(); }
@@ -88,7 +89,7 @@ class EngineCore final : public Engine {
   Sampler sampler_;
   LogitShaper shaper_;
   Constraints constraints_;
-  RequestedGrammars requested_;
+  RequestedGrammars requested_;  ///< any thread
   KvPool pool_;  // before schedule_: sequences give their blocks back to it
   Schedule schedule_;
   Choices choices_;  // behind pool_, as schedule_

@@ -46,6 +46,12 @@ CacheSalt salt_of_one(SequenceHandle handle, std::uint64_t entropy) {
 
 }  // namespace
 
+Result<std::shared_ptr<const grammar::Grammar>> EngineCore::compile(const ToolOffer& offer) {
+  // submit() refuses those tools, by a name that helps more than their grammar's.
+  if (!model_.chat.can_call() && !offer.open().empty()) return std::shared_ptr<const grammar::Grammar>();
+  return requested_.find(offer, model_.chat.tool_syntax());
+}
+
 Status EngineCore::submit(GenerateRequest request) {
   if (schedule_.find(request.handle) != nullptr || choices_.has(request.handle)) {
     return fail(Code::kAlreadyExists, "handle_in_use", "a sequence with this handle is alive", "handle");
@@ -67,7 +73,7 @@ Status EngineCore::submit(GenerateRequest request) {
   TG_TRY(check_stops(request.sampling.stop));
   TG_TRY(check_tools(request));
   if (request.constraint == nullptr) {
-    TG_ASSIGN(request.constraint, requested_.find(request, model_.chat.tool_syntax()));
+    TG_ASSIGN(request.constraint, compile(request.offer));
   }
   TG_ASSIGN(const SamplerParams sampler, resolve(request.sampling, request.handle));
   TG_ASSIGN(LogitShape shape, resolve_shape(request.sampling));

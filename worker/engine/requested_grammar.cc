@@ -63,8 +63,7 @@ Result<std::shared_ptr<const grammar::Grammar>> format_of(const ResponseFormat& 
 }
 
 /// Equal texts ask for equal grammars; "" asks for none.
-std::string form_of(const GenerateRequest& request, ToolSyntax syntax) {
-  const ToolOffer& offer = request.offer;
+std::string form_of(const ToolOffer& offer, ToolSyntax syntax) {
   if (offer.choice.is_forced()) {
     std::string form = fmt::format("calls {} {} {} {}", static_cast<int>(syntax), static_cast<int>(offer.choice.mode),
                                    offer.is_parallel, offer.choice.name);
@@ -83,8 +82,7 @@ std::string form_of(const GenerateRequest& request, ToolSyntax syntax) {
 
 }  // namespace
 
-Result<std::shared_ptr<const grammar::Grammar>> constraint_of(const GenerateRequest& request, ToolSyntax syntax) {
-  const ToolOffer& offer = request.offer;
+Result<std::shared_ptr<const grammar::Grammar>> constraint_of(const ToolOffer& offer, ToolSyntax syntax) {
   if (offer.choice.is_forced()) return calls_of(offer, syntax);
   switch (offer.format.kind) {
     case ResponseFormat::Kind::kText: break;
@@ -94,19 +92,31 @@ Result<std::shared_ptr<const grammar::Grammar>> constraint_of(const GenerateRequ
   return std::shared_ptr<const grammar::Grammar>();
 }
 
-Result<std::shared_ptr<const grammar::Grammar>> RequestedGrammars::find(const GenerateRequest& request,
-                                                                        ToolSyntax syntax) {
-  std::string form = form_of(request, syntax);
-  if (form.empty()) return std::shared_ptr<const grammar::Grammar>();
+std::shared_ptr<const grammar::Grammar> RequestedGrammars::recall(const std::string& form) {
   const auto known = std::ranges::find(kept_, form, &Kept::form);
-  if (known != kept_.end()) {
-    std::rotate(kept_.begin(), known, known + 1);
-    return kept_.front().grammar;
-  }
-  TG_ASSIGN(auto made, constraint_of(request, syntax));
-  if (kept_.size() == kKeptMax) kept_.pop_back();
-  kept_.push_front(Kept{std::move(form), std::move(made)});
+  if (known == kept_.end()) return nullptr;
+  std::rotate(kept_.begin(), known, known + 1);
   return kept_.front().grammar;
+}
+
+Result<std::shared_ptr<const grammar::Grammar>> RequestedGrammars::find(const ToolOffer& offer, ToolSyntax syntax) {
+  std::string form = form_of(offer, syntax);
+  if (form.empty()) return std::shared_ptr<const grammar::Grammar>();
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto known = recall(form)) return known;
+  }
+  TG_ASSIGN(auto made, constraint_of(offer, syntax));
+  if (form.size() > kKeptBytesMax) return made;
+  const std::lock_guard lock(mutex_);
+  if (auto known = recall(form)) return known;  // somebody else's, made meanwhile
+  kept_bytes_ += form.size();
+  kept_.push_front(Kept{std::move(form), made});
+  while (kept_.size() > kKeptMax || kept_bytes_ > kKeptBytesMax) {
+    kept_bytes_ -= kept_.back().form.size();
+    kept_.pop_back();
+  }
+  return made;
 }
 
 }  // namespace tidegate::worker

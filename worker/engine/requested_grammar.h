@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/core/result.h"
@@ -10,7 +11,7 @@
 
 namespace tidegate::worker {
 
-/// What the answer of `request` must follow, decided in this one place; null = nothing. A forced call comes before a format:
+/// What the answer to a request with this offer must follow, decided in this one place; null = nothing. A forced call comes before a format:
 /// an answer that must call has no content to format.
 ///
 ///   tool_choice required            calls of any of the tools        Grammar::from_tool_calls
@@ -22,23 +23,30 @@ namespace tidegate::worker {
 /// `syntax`: how the model writes calls.
 /// Fails: invalid_argument/unsupported_response_format with the request's field, and the place and keyword of a schema
 /// that cannot be kept: an unkept promise about a format breaks the program behind it.
-Result<std::shared_ptr<const grammar::Grammar>> constraint_of(const GenerateRequest& request, ToolSyntax syntax);
+Result<std::shared_ptr<const grammar::Grammar>> constraint_of(const ToolOffer& offer, ToolSyntax syntax);
 
-/// The same, with the grammars of the last few forms at hand: a program asks for the same form again and again, and the
-/// engine's thread compiles it. One thread.
+/// The same, with the grammars of the last few forms at hand: a program asks for the same form again and again. Any thread:
+/// nobody waits for another's compilation, and two who compile one form at once end with one grammar.
 class RequestedGrammars {
  public:
   static constexpr std::size_t kKeptMax = 64;
+  /// Of the texts that forms are known by; a form of more than all of it is compiled each time.
+  static constexpr std::size_t kKeptBytesMax = std::size_t{16} << 20;
 
   /// Fails as constraint_of() does.
-  Result<std::shared_ptr<const grammar::Grammar>> find(const GenerateRequest& request, ToolSyntax syntax);
+  Result<std::shared_ptr<const grammar::Grammar>> find(const ToolOffer& offer, ToolSyntax syntax);
 
  private:
   struct Kept {
     std::string form;
     std::shared_ptr<const grammar::Grammar> grammar;
   };
-  std::deque<Kept> kept_;  ///< the newest first
+  /// Null: not known. Under the lock.
+  std::shared_ptr<const grammar::Grammar> recall(const std::string& form);
+
+  std::mutex mutex_;
+  std::deque<Kept> kept_;  ///< the latest in use first
+  std::size_t kept_bytes_ = 0;
 };
 
 }  // namespace tidegate::worker

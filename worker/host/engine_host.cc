@@ -76,6 +76,7 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
     return refuse(session, number, Error(Code::kDeadlineExceeded, "budget_spent",
                                          "the request's time was spent before it reached the worker", "budget_ms"));
   }
+  if (!command.constraint) return refuse(session, number, std::move(command.constraint).error());
   const SequenceHandle handle = ++last_handle_;
   Sequence sequence{.session = id, .number = number, .request = command.request, .deadline = Deadline::after(now, command.budget)};
   sequence.prompt_tokens_estimated = estimate_prompt_tokens(command);
@@ -86,7 +87,8 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
                           .sampling = std::move(command.sampling),
                           .offer = std::move(command.offer),
                           .request = command.request,
-                          .cache_salt = command.cache_salt};
+                          .cache_salt = command.cache_salt,
+                          .constraint = *std::move(command.constraint)};
   if (Status taken = engine_.submit(std::move(request)); !taken) {
     return refuse(session, number, std::move(taken).error());
   }
@@ -154,8 +156,9 @@ void EngineHost::finish(SequenceHandle handle, const Sequence& sequence) {
 
 std::optional<SessionEvent> EngineHost::collect(Sequence& sequence, SessionEvent event, Mono now) {
   if (!sequence.collects) return event;
-  const bool is_first_text = sequence.tokens_told == 0 && !(event.reasoning.empty() && event.content.empty() && event.tool_calls.empty());
-  const bool is_due = event.accepted || event.finish || is_first_text || now - sequence.told_at >= kCollectFor ||
+  // Also one without text: it may be half a character, and says that the prompt is read.
+  const bool is_first_token = sequence.tokens_told == 0 && event.usage.completion_tokens > 0;
+  const bool is_due = event.accepted || event.finish || is_first_token || now - sequence.told_at >= kCollectFor ||
                       event.usage.completion_tokens - sequence.tokens_told >= kCollectTokens;
   if (sequence.held) {
     merge(*sequence.held, std::move(event));

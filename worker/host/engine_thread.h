@@ -45,6 +45,9 @@ class EngineThread {
   void cancel_all();
   void stop();
 
+  /// As Engine::compile(), on the caller's thread: for StartCommand::constraint.
+  Result<std::shared_ptr<const grammar::Grammar>> compile(const ToolOffer& offer) { return engine_->compile(offer); }
+
   const EngineFacts& facts() const { return facts_; }
   EngineLoad load() const;
 

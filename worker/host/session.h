@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,8 @@ struct StartCommand {
   ToolOffer offer = {};
   std::optional<CacheSalt> cache_salt = {};
   bool collect = false;  ///< nobody reads the answer before its end
+  /// What Engine::compile() made of `offer`; its error ends the sequence.
+  Result<std::shared_ptr<const grammar::Grammar>> constraint = {};
   std::chrono::milliseconds budget{0};  ///< what is left of the request's time; spent when not positive
 };
 

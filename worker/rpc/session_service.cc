@@ -69,6 +69,9 @@ class SessionService::Stream final : public SessionSink, public std::enable_shar
         host.reject(id, sequence, std::move(error));
       });
     }
+    // Here and not on the engine's thread, where all who decode would wait for it. Frames wait for it, so that a cancel
+    // still comes behind its start.
+    command->constraint = engine_.compile(command->offer);
     post([id = id_, command = *std::move(command)](EngineHost& host, Mono now) mutable {
       host.start(id, std::move(command), now);
     });

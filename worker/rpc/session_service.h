@@ -18,7 +18,8 @@
 namespace tidegate::worker {
 
 /// The Worker service: each Session stream becomes a session of the engine's host. gRPC threads only pass messages on;
-/// frames are read and checked on `executor`, and everything else happens on the engine thread.
+/// frames are read and checked on `executor`, where also schemas are compiled, which may take long by the measure of a
+/// heartbeat: give it a thread of its own. Everything else happens on the engine thread.
 ///
 /// A stream is refused with unavailable/model_loading until serve() was called.
 class SessionService final : public v1::Worker::CallbackService {

@@ -76,6 +76,31 @@ TEST_F(KeysTest, WhatIsNoScopeOrRangeIsRefusedByName) {
   EXPECT_EQ(create({}, std::vector<std::string>(33, "10.0.0.0/8")).error().field, "sources");
 }
 
+TEST_F(KeysTest, ATenantMakesSoManyKeysADayAndRotationsAreAmongThem) {
+  config_.keys_created_day_max = 3;  // one is the customer's own
+  restart();
+  const auto made = create({}, {});
+  ASSERT_TRUE(made) << made.error().to_string();
+  ASSERT_TRUE(rotate(made->key().public_id(), std::chrono::hours(1)));
+  EXPECT_EQ(create({}, {}).error().reason, "too_many_keys");
+  const Customer other = make_customer("globex", "10");
+  EXPECT_NE(other.key.secret(), "") << "each tenant has its own count";
+}
+
+TEST_F(KeysTest, ARevokedKeyMakesRoomForAnother) {
+  config_.keys_alive_max = 2;
+  restart();
+  const auto made = create({}, {});
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_EQ(create({}, {}).error().reason, "too_many_keys");
+  EXPECT_EQ(rotate(made->key().public_id(), std::chrono::hours(1)).error().reason, "too_many_keys");
+  EXPECT_TRUE(rotate(made->key().public_id(), std::chrono::hours(0))) << "one ends as the other begins";
+  v1::RevokeKeyRequest revoke;
+  revoke.set_key_id(acme.key.key().public_id());
+  ASSERT_TRUE(admin(&AdminApi::RevokeKey, revoke));
+  EXPECT_TRUE(create({}, {}));
+}
+
 TEST_F(KeysTest, ARotatedKeyLivesOnInItsSuccessorAndEndsAfterTheOverlap) {
   const auto made = create({"chat"}, {"203.0.113.0/24"});
   ASSERT_TRUE(made);

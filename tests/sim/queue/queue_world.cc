@@ -115,7 +115,6 @@ void QueueWorld::submit(std::size_t index) {
   ask.input = request.estimate;
   ask.input_max = request.estimate * 4;
   ask.output_max = kOutputCeiling;
-  ask.is_return = request.tries > 0 && stream.says_return;
   ++request.tries;
   if (request.tries == 2) request.second_at = now_;
   if (const auto refusal = queue_.refuse(ask, now())) {
@@ -123,7 +122,8 @@ void QueueWorld::submit(std::size_t index) {
     TG_CHECK(refusal->retry_after.has_value() && *refusal->retry_after >= std::chrono::seconds(1));
     if (!request.told) request.told = refusal->retry_after;
     if (request.tries < kTriesMax && *refusal->retry_after <= kPatience) {
-      schedule(now_ + *refusal->retry_after, What::kRetry, index);
+      const Duration late = stream.keeps_time ? Duration::zero() : PromiseBook::kKept + std::chrono::seconds(1);
+      schedule(now_ + *refusal->retry_after + late, What::kRetry, index);
     }
     return;
   }

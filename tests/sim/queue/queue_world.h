@@ -33,7 +33,7 @@ class QueueWorld {
     ServiceTier tier = ServiceTier::kDefault;
     double per_second = 1;
     double surge_per_second = 1;  ///< while the surge lasts
-    bool says_return = true;      ///< marks its retries, as SDKs do
+    bool keeps_time = true;       ///< comes back when it was told, as SDKs do; else too late to be known again
     Duration from{};              ///< offers nothing before
   };
   struct Request {

@@ -26,7 +26,6 @@ class FakeDispatcher final : public Dispatcher {
     ServiceTier tier = ServiceTier::kDefault;
     std::int64_t weight = 1;
     Deadline deadline = Deadline::never();
-    bool is_return = false;
   };
 
   explicit FakeDispatcher(const std::vector<std::string>& models = {"tang-moe"}) : routes_("local") {
@@ -66,7 +65,7 @@ class FakeDispatcher final : public Dispatcher {
   std::optional<Refusal> refuse(const SequenceRequest& request) override {
     const std::lock_guard lock(mutex_);
     asked_.push_back({0, request.request, request.tenant, {}, request.max_tokens, nullptr, request.avoid_worker,
-                      request.pool, request.tier, request.weight, request.deadline, request.is_return});
+                      request.pool, request.tier, request.weight, request.deadline});
     return refusal_of_all_;
   }
   std::optional<QueuePlace> place(DispatchTicket) override {
@@ -78,8 +77,7 @@ class FakeDispatcher final : public Dispatcher {
     if (refusal_) return std::unexpected(*std::exchange(refusal_, std::nullopt));
     const DispatchTicket ticket = submitted_.size() + 1;
     submitted_.push_back({ticket, request.request, request.tenant, *request.plan, request.max_tokens, &listener,
-                          request.avoid_worker, request.pool, request.tier, request.weight, request.deadline,
-                          request.is_return});
+                          request.avoid_worker, request.pool, request.tier, request.weight, request.deadline});
     return ticket;
   }
   void leave(DispatchTicket ticket) override {

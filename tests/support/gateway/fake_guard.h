@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <boost/asio/this_coro.hpp>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -8,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/net/signal.h"
 #include "gateway/guard/guard.h"
 
 namespace tidegate::gateway::test {
@@ -26,6 +29,16 @@ class FakeGuard final : public Guard {
     const std::lock_guard lock(mutex_);
     error_ = std::move(error);
   }
+  /// The next check has no end of its own: its asker gives it up.
+  void hang_next_check() {
+    const std::lock_guard lock(mutex_);
+    hangs_ = true;
+  }
+  /// No rule of its is for answers. Before requests.
+  void read_no_answers() { reads_answers_ = false; }
+  bool reads_answers(const GuardSubject&) const override { return reads_answers_; }
+  int hanging() const { return hanging_.load(); }
+  int given_up() const { return given_up_.load(); }
   void answer_next_check(GuardVerdict verdict) {
     const std::lock_guard lock(mutex_);
     verdict_ = std::move(verdict);
@@ -36,6 +49,32 @@ class FakeGuard final : public Guard {
   }
 
   awaitable<Result<GuardVerdict>> check(const GuardCheck& check) override {
+    if (show(check)) {
+      const Hang hang(*this);
+      const auto executor = co_await asio::this_coro::executor;
+      Event never(executor);
+      co_await never.wait();
+    }
+    const std::lock_guard lock(mutex_);
+    if (error_) co_return fail(*std::exchange(error_, std::nullopt));
+    if (verdict_) co_return *std::exchange(verdict_, std::nullopt);
+    co_return judge(check);
+  }
+
+ private:
+  struct Hang {
+    explicit Hang(FakeGuard& guard_in) : guard(guard_in) { ++guard.hanging_; }
+    ~Hang() {
+      --guard.hanging_;
+      ++guard.given_up_;
+    }
+    Hang(const Hang&) = delete;
+    Hang& operator=(const Hang&) = delete;
+    FakeGuard& guard;
+  };
+
+  /// True: this one hangs.
+  bool show(const GuardCheck& check) {
     const std::lock_guard lock(mutex_);
     Seen shown{check.direction, {}, {}, {}, {}};
     for (const GuardText& text : check.texts) {
@@ -45,12 +84,9 @@ class FakeGuard final : public Guard {
       shown.is_last.push_back(text.is_last);
     }
     seen_.push_back(std::move(shown));
-    if (error_) co_return fail(*std::exchange(error_, std::nullopt));
-    if (verdict_) co_return *std::exchange(verdict_, std::nullopt);
-    co_return judge(check);
+    return std::exchange(hangs_, false);
   }
 
- private:
   /// Bytes at the end of `piece` that may be the beginning of `word`.
   static std::size_t begun(std::string_view piece, std::string_view word) {
     for (std::size_t length = std::min(piece.size(), word.size() - 1); length > 0; --length) {
@@ -83,6 +119,10 @@ class FakeGuard final : public Guard {
   std::vector<Seen> seen_;
   std::optional<Error> error_;
   std::optional<GuardVerdict> verdict_;
+  bool hangs_ = false;
+  std::atomic<bool> reads_answers_ = true;
+  std::atomic<int> hanging_ = 0;
+  std::atomic<int> given_up_ = 0;
 };
 
 }  // namespace tidegate::gateway::test

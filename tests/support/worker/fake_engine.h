@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +34,8 @@ class FakeEngine final : public Engine {
   std::int32_t prompt_tokens = 5;
   std::int32_t cached_tokens = 0;
   std::int64_t prompt_tokens_left = 0;
+  /// Before the engine is shared; called on whatever thread compile() is.
+  std::function<Result<std::shared_ptr<const grammar::Grammar>>(const ToolOffer&)> on_compile;
   /// While true, step() yields nothing and sequences stay where they are.
   bool frozen = false;
   void fail_next_submit(Error error) { submit_error_ = std::move(error); }
@@ -45,6 +49,10 @@ class FakeEngine final : public Engine {
   const EngineFacts& facts() const override { return facts_; }
   EngineFacts& mutable_facts() { return facts_; }
 
+  Result<std::shared_ptr<const grammar::Grammar>> compile(const ToolOffer& offer) override {
+    if (on_compile) return on_compile(offer);
+    return std::shared_ptr<const grammar::Grammar>();
+  }
   Status submit(GenerateRequest request) override {
     if (submit_error_) return fail(*std::exchange(submit_error_, std::nullopt));
     live_.push_back({.handle = request.handle});

@@ -28,6 +28,19 @@ TEST(KeyRules, SourcesAreCanonicalBoundedAndEachOnce) {
   EXPECT_EQ(read_sources(std::vector<std::string>(33, "10.0.0.0/8")).error().field, "sources");
 }
 
+TEST(KeyRules, ATenantHasAndMakesSoManyKeys) {
+  const KeyLimits limits{.alive_max = 5, .created_day_max = 3};
+  EXPECT_TRUE(check_key_counts({.alive = 4, .created_day = 2}, limits));
+  const auto alive = check_key_counts({.alive = 5, .created_day = 0}, limits);
+  ASSERT_FALSE(alive);
+  EXPECT_EQ(alive.error().code, Code::kResourceExhausted);
+  EXPECT_EQ(alive.error().reason, "too_many_keys");
+  EXPECT_NE(alive.error().message.find("keys.of_tenant"), std::string::npos);
+  const auto made = check_key_counts({.alive = 0, .created_day = 3}, limits);
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message.find("keys.created_per_day"), std::string::npos);
+}
+
 TEST(KeyRules, RotationLetsTheOldKeyEndAfterTheOverlap) {
   const auto plan = plan_rotation({}, hours(24), std::nullopt, kNow);
   ASSERT_TRUE(plan);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "base/net/http_client.h"
 #include "tests/support/log_capture.h"
 
@@ -70,19 +72,29 @@ TEST(AdminReload, PostAsksAndTellsWhatChangedOrWhyNothingDid) {
   Result<std::vector<std::string>> next = std::vector<std::string>{"log.level", "limits.idle_ms"};
   std::string config = "a = 1\n";
   AdminActions actions;
-  actions.reload = [&next] { return next; };
+  std::atomic<int> reloads = 0;
+  actions.reload = [&next, &reloads] {
+    ++reloads;
+    return next;
+  };
   actions.config = [&config] { return config; };
   auto admin = AdminServer::start("127.0.0.1:0", registry, readiness, "", clock, log, std::move(actions)).value();
-  const auto ask = [&](const std::string& method, const std::string& path) {
-    return http_fetch("http://" + admin->address() + path, HttpClientRequest(method, ""), std::chrono::seconds(20)).value();
+  const auto ask = [&](const std::string& method, const std::string& path, const HttpHeaders& headers = {}) {
+    HttpClientRequest request(method, "");
+    request.headers = headers;
+    return http_fetch("http://" + admin->address() + path, std::move(request), std::chrono::seconds(20)).value();
   };
+  const HttpHeaders meant{{"X-Tidegate-Reload", "1"}};
   EXPECT_EQ(ask("GET", "/reload").status, 405) << "a link must not reload";
-  const auto changed = ask("POST", "/reload");
+  EXPECT_EQ(ask("POST", "/reload").status, 403) << "a page in somebody's browser must not reload";
+  EXPECT_EQ(ask("POST", "/reload", {{"x-tidegate-reload", "0"}}).status, 403);
+  EXPECT_EQ(reloads.load(), 0);
+  const auto changed = ask("POST", "/reload", meant);
   EXPECT_EQ(changed.status, 200);
   EXPECT_EQ(changed.body, "{\"changed\":[\"log.level\",\"limits.idle_ms\"]}\n");
   EXPECT_EQ(ask("GET", "/configz").body, "a = 1\n");
   next = fail(Code::kInvalidArgument, "not_reloadable", "region: cannot change");
-  const auto refused = ask("POST", "/reload");
+  const auto refused = ask("POST", "/reload", meant);
   EXPECT_EQ(refused.status, 409);
   EXPECT_NE(refused.body.find("region: cannot change"), std::string::npos) << refused.body;
 }

@@ -255,16 +255,21 @@ TEST(FairQueue, WhatIsGivenBackAfterIdlenessIsNoCredit) {
   EXPECT_NEAR(first, 10, 1);
 }
 
-TEST(FairQueue, RestoredRequestIsServedNextAndCostsOnce) {
+TEST(FairQueue, APlaceBehindMoreThanIsLookedAtIsToldByTheMean) {
   FairQueue queue({});
-  ASSERT_TRUE(queue.push(1, ask(1, 10), at({})));
-  ASSERT_TRUE(queue.push(2, ask(1, 10), at({})));
-  ASSERT_TRUE(queue.push(3, ask(2, 15), at({})));
-  const auto first = queue.pop(at({}));
-  queue.restore(*first, at({}));
-  EXPECT_EQ(queue.size(), 3U);
-  EXPECT_EQ(queue.pop(at({}))->ticket, 1U);
-  EXPECT_EQ(queue.pop(at({}))->ticket, 3U);
+  constexpr QueueTicket kEach = 1'000;
+  for (QueueTicket t = 1; t <= kEach; ++t) {
+    ASSERT_TRUE(queue.push(t, ask(1, 10), at({})));
+    ASSERT_TRUE(queue.push(kEach + t, ask(2, 10), at({})));
+  }
+  static_assert(kEach > FairQueue::kPlaceLooks);
+  constexpr double kBoth = 2'000;
+  EXPECT_EQ(queue.place(1, at({}))->position, 1U);
+  EXPECT_NEAR(static_cast<double>(queue.place(kEach, at({}))->position), kBoth, 2);
+  EXPECT_NEAR(static_cast<double>(queue.place(2 * kEach, at({}))->position), kBoth, 2);
+  ASSERT_TRUE(queue.remove(500, at({})));
+  EXPECT_FALSE(queue.place(500, at({})));
+  EXPECT_NEAR(static_cast<double>(queue.place(kEach, at({}))->position), kBoth - 2, 3);
 }
 
 TEST(FairQueue, RemovedRequestIsNeverServed) {
@@ -388,12 +393,14 @@ TEST_F(DrainedQueueTest, FlexIsRefusedFirstAndPriorityLast) {
   EXPECT_FALSE(queue_.refuse(ask(4, 100, ServiceTier::kPriority), now_));
 }
 
-TEST_F(DrainedQueueTest, OneThatComesBackFindsRoomThatOthersDoNot) {
+TEST_F(DrainedQueueTest, OneThatComesBackWhenItWasToldFindsRoomThatOthersDoNot) {
   keep(milliseconds(1'500));
-  QueueAsk again = ask(1, 100);
-  EXPECT_TRUE(queue_.refuse(again, now_));
-  again.is_return = true;
-  EXPECT_FALSE(queue_.refuse(again, now_));
+  const auto refused = queue_.refuse(ask(1, 100), now_);
+  ASSERT_TRUE(refused);
+  EXPECT_TRUE(queue_.refuse(ask(1, 100), now_)) << "too early";
+  keep(refused->retry_after.value());
+  EXPECT_FALSE(queue_.refuse(ask(1, 100), now_));
+  EXPECT_TRUE(queue_.refuse(ask(1, 100), now_)) << "one promise is one return";
 }
 
 TEST_F(DrainedQueueTest, WhatWouldBeLateIsRefusedAtOnce) {

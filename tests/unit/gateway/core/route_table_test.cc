@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace tidegate::gateway {
 namespace {
 
@@ -44,6 +47,22 @@ TEST(RouteTable, AnOfferedPoolWithoutAWorkerIsWhereItsRequestsWait) {
   // A worker's own facts are better than the offer's.
   ASSERT_TRUE(table.apply({1, 2, {route("a", "m", "local", "gpu")}, {"m", "n"}, {{"m", "local", "gpu", 8'192}}}));
   EXPECT_EQ(table.pool_for("m")->context_max, 4'096);
+}
+
+TEST(RouteTable, AFleetOfThousandsIsComparedInNoTime) {
+  RouteTable table("local");
+  RouteSnapshot snapshot{1, 1, {}, {"m"}};
+  constexpr std::size_t kWorkers = 20'000;
+  for (std::size_t i = 0; i < kWorkers; ++i) snapshot.routes.push_back(route("worker-" + std::to_string(i), "m"));
+  EXPECT_EQ(table.apply(snapshot)->added.size(), kWorkers);
+  ++snapshot.version;
+  snapshot.routes[7].draining = true;
+  snapshot.routes.pop_back();
+  const auto change = table.apply(snapshot);  // by pairs it would be minutes with sanitizers
+  ASSERT_TRUE(change);
+  EXPECT_EQ(change->changed.size(), 1U);
+  EXPECT_EQ(change->removed, std::vector<std::string>{"worker-19999"});
+  EXPECT_TRUE(change->added.empty());
 }
 
 TEST(RouteTable, SamePictureAgainChangesNothing) {

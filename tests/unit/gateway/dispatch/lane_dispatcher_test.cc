@@ -109,17 +109,18 @@ class LaneDispatcherTest : public testing::Test {
       return open == n;
     }));
   }
-  SequenceRequest next_request(std::uint64_t tenant) {
+  SequenceRequest next_request(std::uint64_t tenant, const std::string& pool = "cpu") {
     SequenceRequest request;
     request.request = RequestId{SequentialIds::make(++requests_)};
     request.tenant = TenantId{SequentialIds::make(tenant)};
-    request.pool = {"m", "local", "cpu", 4'096};
+    request.pool = {"m", "local", pool, 4'096};
     request.plan = &plan_;
     request.max_tokens = 16;
     return request;
   }
-  DispatchTicket submit(Ear& ear, std::uint64_t tenant = 1, const std::string& avoid_worker = {}) {
-    SequenceRequest request = next_request(tenant);
+  DispatchTicket submit(Ear& ear, std::uint64_t tenant = 1, const std::string& avoid_worker = {},
+                        const std::string& pool = "cpu") {
+    SequenceRequest request = next_request(tenant, pool);
     request.avoid_worker = avoid_worker;
     DispatchTicket ticket = 0;
     threads_.run_on(0, [&] {
@@ -344,6 +345,27 @@ TEST_F(LaneDispatcherTest, AWorkerThatLeftTheRoutesFinishesWhatItHas) {
   old.send(event_frame(old.started(0).sequence(), "end", 2, 9, v1::FINISH_REASON_STOP));
   EXPECT_TRUE(ear.waits_for("dispatched:old end:end "));
   wait_sessions(0);
+}
+
+TEST_F(LaneDispatcherTest, AWorkerThatComesBackInAnotherPoolServesThatOne) {
+  auto& a = worker("a", 4);
+  set_routes({route("a")});
+  wait_sessions(1);
+  Ear& before = new_ear();
+  submit(before);
+  ASSERT_TRUE(before.waits_for("dispatched:a "));
+  Route moved = route("a");
+  moved.pool = "gpu";
+  moved.context_max = 8'192;
+  set_routes({moved});
+  ASSERT_TRUE(eventually([&] { return a.hello_count() == 2; })) << "a session for its new pool";
+  Ear& here = new_ear();
+  Ear& there = new_ear();
+  submit(here);
+  submit(there, 1, {}, "gpu");
+  EXPECT_TRUE(there.waits_for("dispatched:a "));
+  EXPECT_EQ(here.heard(), "") << "nobody serves the old one";
+  EXPECT_EQ(before.heard(), "dispatched:a ") << "what ran goes on";
 }
 
 TEST_F(LaneDispatcherTest, AnotherWorkerAtTheAddressGetsNoWork) {

@@ -16,7 +16,8 @@ namespace tidegate::gateway::test {
 namespace {
 
 struct Answer {
-  explicit Answer(GuardPolicy policy = {}) : desk(guard, policy, metrics, log, clock), answer(desk, subject_of()) {}
+  explicit Answer(GuardPolicy policy = {}, AnswerGuard::Content content = AnswerGuard::Content::kText)
+      : desk(guard, policy, metrics, log, clock), answer(desk, subject_of(), content) {}
   /// What comes out; whether the guard ended it is in `is_cut`.
   SequenceDelta pass(SequenceDelta delta) {
     is_cut = tidegate::test::run_coro(answer.pass(delta));
@@ -121,7 +122,7 @@ TEST(AnswerGuard, ACallIsReadWholeAndHandedOverWhole) {
   EXPECT_EQ(next.tool_calls[0].id, "c0");
   EXPECT_EQ(next.tool_calls[0].arguments, R"({"q":"[x]"})");
   EXPECT_EQ(next.usage.completion, 3);
-  EXPECT_EQ(answer.guard.seen().back().roles, (std::vector<std::string>{"call"}));
+  EXPECT_EQ(answer.guard.seen().back().roles, (std::vector<std::string>{"name", "call"}));
   const SequenceDelta last = answer.pass(end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 5}));
   ASSERT_EQ(last.tool_calls.size(), 1U);
   EXPECT_EQ(last.tool_calls[0].arguments, "{}");
@@ -137,6 +138,57 @@ TEST(AnswerGuard, EscapesInACallHideNothing) {
   const SequenceDelta out = answer.pass(end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 4}));
   EXPECT_TRUE(answer.is_cut);
   EXPECT_TRUE(out.tool_calls.empty());
+}
+
+TEST(AnswerGuard, TheNameOfACallWithoutArgumentsIsReadToo) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  SequenceDelta call = call_delta(0, "c0", "", 2);
+  call.tool_calls[0].name = "forbidden_tool";
+  answer.pass(std::move(call));
+  const SequenceDelta out = answer.pass(end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 3}));
+  EXPECT_TRUE(answer.is_cut);
+  EXPECT_TRUE(out.tool_calls.empty());
+  EXPECT_EQ(out.usage.completion, 0);
+}
+
+TEST(AnswerGuard, AMaskInANameIsHandedOverAndTheArgumentsStay) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  SequenceDelta call = call_delta(0, "c0", R"({"q":1})", 2);
+  call.tool_calls[0].name = "tell_secret";
+  answer.pass(std::move(call));
+  const SequenceDelta out = answer.pass(end_delta(SequenceEnd::kToolCalls, {.prompt = 10, .completion = 3}));
+  ASSERT_EQ(out.tool_calls.size(), 1U);
+  EXPECT_EQ(out.tool_calls[0].name, "tell_[x]");
+  EXPECT_EQ(out.tool_calls[0].arguments, R"({"q":1})");
+}
+
+TEST(AnswerGuard, EscapesInContentThatIsJsonHideNothingHoweverTheyAreCut) {
+  const std::string said = R"({"q":"a \u0073ecret \n \\u0073 \ud83c\udf19"})";
+  for (std::size_t cut = 0; cut <= said.size(); ++cut) {
+    Answer answer({}, AnswerGuard::Content::kJson);
+    answer.pass(accepted_delta(10));
+    const SequenceDelta first = answer.text(said.substr(0, cut), 1);
+    const SequenceDelta last = answer.end(said.substr(cut), 2);
+    EXPECT_EQ(first.content + last.content, R"({"q":"a [x] \n \\u0073 🌙"})") << cut;
+    EXPECT_EQ(last.usage.completion, 2);
+  }
+  Answer text;
+  EXPECT_EQ(text.end(said, 1).content, said) << "only JSON reads escapes so";
+}
+
+TEST(AnswerGuard, AnEscapeThatHasBegunIsNeitherHandedOverNorCharged) {
+  Answer answer({}, AnswerGuard::Content::kJson);
+  answer.pass(accepted_delta(10));
+  EXPECT_EQ(answer.text(R"({"a)", 1).usage.completion, 1);
+  const SequenceDelta held = answer.text(R"(\u00)", 2);
+  EXPECT_EQ(held.content, "");
+  EXPECT_EQ(held.usage.completion, 1);
+  const SequenceDelta told = answer.text("62", 3);
+  EXPECT_EQ(told.content, "b");
+  EXPECT_EQ(told.usage.completion, 3);
+  EXPECT_EQ(answer.end(R"(\u0)", 4).content, R"(\u0)") << "an end leaves nothing behind";
 }
 
 TEST(AnswerGuard, ADeniedCallIsNotRun) {

@@ -16,9 +16,9 @@
 #include "base/core/clock.h"
 #include "base/rpc/server.h"
 #include "gateway/adapters/guard_service.h"
+#include "gateway/adapters/pooled_guard.h"
 #include "gateway/adapters/remote_guard.h"
 #include "gateway/guard/guard_text.h"
-#include "gateway/guard/rule_guard.h"
 #include "tests/support/run_coro.h"
 #include "tests/unit/gateway/guard/guard_world.h"
 
@@ -48,7 +48,8 @@ struct Served {
 };
 struct Local final : Served {
   Guard& guard() override { return rules; }
-  RuleGuard rules{book()};
+  rpc::WorkPool pool{1, 8, "guard"};
+  PooledGuard rules{book(), pool};
 };
 struct Remote final : Served {
   Remote() {

@@ -6,7 +6,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/metrics.h"
-#include "gateway/guard/rule_guard.h"
+#include "gateway/adapters/pooled_guard.h"
 #include "tests/support/gateway/fake_guard.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/run_coro.h"
@@ -151,8 +151,10 @@ TEST(GuardDesk, TheLogNamesRulesAndNothingOfTheText) {
   GuardMetrics metrics(registry);
   tidegate::test::LogCapture log;
   SystemClock clock;
-  RuleGuard guard(book_of({pii_rule("mail", "email", GuardAction::kMask), rule_of("moon", "moon", GuardAction::kLog),
-                           rule_of("stop", "forbidden", GuardAction::kDeny)}));
+  rpc::WorkPool pool(1, 8, "guard");
+  PooledGuard guard(book_of({pii_rule("mail", "email", GuardAction::kMask), rule_of("moon", "moon", GuardAction::kLog),
+                             rule_of("stop", "forbidden", GuardAction::kDeny)}),
+                    pool);
   GuardDesk desk(guard, {}, metrics, log, clock);
   const GuardSubject subject = subject_of();
   Plan plan = plan_of("li.wei@example.com saw the moon; forbidden things");
@@ -170,7 +172,8 @@ TEST(GuardDesk, MaskingDoesNotMakeAPromptOfAnySize) {
   GuardMetrics metrics(registry);
   tidegate::test::LogCapture log;
   SystemClock clock;
-  RuleGuard guard(book_of({rule_of("a", "a", GuardAction::kMask)}));
+  rpc::WorkPool pool(1, 8, "guard");
+  PooledGuard guard(book_of({rule_of("a", "a", GuardAction::kMask)}), pool);
   GuardDesk desk(guard, {}, metrics, log, clock);
   const GuardSubject subject = subject_of();
   Plan plan = plan_of(std::string(20'000, 'a'));

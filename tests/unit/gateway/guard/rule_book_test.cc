@@ -77,6 +77,17 @@ TEST(RuleBook, AMatchThatFailsItsCheckDigitHidesNoneBehindIt) {
   EXPECT_EQ(read(book, "22 4111111111111111"), "22 [card]") << "18 digits look like one number, and are none";
 }
 
+TEST(RuleBook, KnowsWhereNoRuleOfItsCouldMatch) {
+  GuardRule rule = rule_of("r", "moon", kMask);
+  rule.is_for_output = false;
+  EXPECT_TRUE(book_of({rule}).reads(subject_of(), GuardDirection::kInput));
+  EXPECT_FALSE(book_of({rule}).reads(subject_of(), GuardDirection::kOutput));
+  rule.is_for_output = true;
+  rule.tenants = {"globex"};
+  EXPECT_FALSE(book_of({rule}).reads(subject_of(), GuardDirection::kOutput));
+  EXPECT_TRUE(book_of({rule}).reads(subject_of("globex"), GuardDirection::kOutput));
+}
+
 TEST(RuleBook, TheLongestRuleForOutputIsTheLeastWindow) {
   EXPECT_EQ(book_of({rule_of("a", "a{3,7}", kMask), rule_of("b", "bb", kMask)}).output_bytes_max(), 7U);
   EXPECT_FALSE(RuleBook::compile({rule_of("a", "a{3,90}", kMask)}, 64));

@@ -1,9 +1,13 @@
 // The policy on content as HTTP clients of every dialect see it, and what it leaves to pay.
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdint>
 #include <initializer_list>
 #include <iterator>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gateway/guard/guard_desk.h"
 #include "tests/support/gateway/fake_guard.h"
@@ -63,7 +67,7 @@ std::string body_of(const Ask& ask, const std::string& words, const char* ending
   return ask.begin + words + ask.end + ending;
 }
 
-TEST(GuardApi, ADeniedRequestIs400InEveryDialectBeforeRatesAndMoney) {
+TEST(GuardApi, ADeniedRequestIs400InEveryDialectBeforeMoneyAndGivesItsTokensBack) {
   GuardedApi guarded;
   for (const Ask& ask : kAsks) {
     for (const char* ending : {"}", R"(,"stream":true})"}) {
@@ -74,11 +78,58 @@ TEST(GuardApi, ADeniedRequestIs400InEveryDialectBeforeRatesAndMoney) {
     }
   }
   EXPECT_TRUE(guarded.api.meter.entries().empty());
-  EXPECT_TRUE(guarded.rates.entries().empty());
+  ASSERT_EQ(guarded.rates.entries().size(), 8U) << "each counts as a request";
+  for (std::size_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(guarded.rates.entry(i).settled, std::vector<std::int64_t>{0});
+    EXPECT_TRUE(eventually([&] { return !guarded.rates.entry(i).is_open; }));
+  }
   EXPECT_EQ(guarded.api.dispatcher.submitted_count(), 0U);
   EXPECT_TRUE(eventually([&] {
     return guarded.api.registry.value("tidegate_gateway_refusals_total", {{"reason", "content_policy"}}) == 8;
   }));
+}
+
+TEST(GuardApi, WhoIsOverItsLimitsDoesNotMakeThePolicyReadItsText) {
+  GuardedApi guarded;
+  guarded.rates.refuse_next(Refusal(Error(Code::kResourceExhausted, "rate_limit_exceeded", "m")));
+  EXPECT_EQ(guarded.api.fetch("POST", "/v1/chat/completions", chat_body(false)).status, 429);
+  EXPECT_TRUE(guarded.guard.seen().empty());
+}
+
+TEST(GuardApi, AClientThatLeavesWhileThePolicyIsAskedIsNotWaitedFor) {
+  GuardedApi guarded;
+  guarded.guard.hang_next_check();
+  HttpClientRequest request("POST", "/v1/chat/completions", chat_body(false));
+  request.headers = {{"Authorization", "Bearer good-key"}};
+  const auto left = http_fetch(guarded.api.url("/v1/chat/completions"), std::move(request), std::chrono::seconds(1));
+  ASSERT_FALSE(left) << "nothing is answered while the policy is asked";
+  EXPECT_TRUE(eventually([&] { return guarded.guard.given_up() == 1; }));
+  const Labels admitting{{"phase", "admitting"}};
+  EXPECT_TRUE(eventually([&] { return guarded.api.registry.value("tidegate_gateway_cancelled_requests_total", admitting) == 1; }));
+  EXPECT_TRUE(guarded.api.meter.entries().empty());
+  EXPECT_EQ(guarded.rates.entry(0).settled, std::vector<std::int64_t>{0});
+  EXPECT_EQ(guarded.registry.value("tidegate_gateway_guard_failures_total", {{"direction", "input"}}), 0)
+      << "that is no failure of the guard";
+}
+
+TEST(GuardApi, AClientThatLeavesWhileItsAnswerIsLookedAtStopsTheWorkerAtOnce) {
+  GuardedApi guarded;
+  auto answer = guarded.api.post_chat(chat_body(true));
+  guarded.api.submitted(0);
+  guarded.api.dispatch(0);
+  guarded.api.tell(0, accepted_delta(10));
+  ASSERT_TRUE(eventually([&] { return guarded.guard.seen().size() == 1; }));
+  guarded.guard.hang_next_check();
+  guarded.api.tell(0, text_delta("", "one ", {.prompt = 10, .completion = 1}));
+  ASSERT_TRUE(eventually([&] { return guarded.guard.hanging() == 1; }));
+  guarded.api.on_lane([&] {
+    if (auto* inbox = dynamic_cast<FlowInbox*>(guarded.api.dispatcher.submitted(0).listener)) inbox->on_client_gone();
+  });
+  EXPECT_TRUE(eventually([&] { return guarded.api.dispatcher.has_left(1); }));
+  ASSERT_TRUE(eventually([&] { return guarded.api.meter.settled_count() == 1; }));
+  EXPECT_EQ(guarded.api.meter.entry(0).settled.at(0).usage.completion, 0) << "nothing of it was delivered";
+  EXPECT_EQ(guarded.guard.given_up(), 1);
+  answer.wait();
 }
 
 TEST(GuardApi, TheWorkerReadsTheMaskedPromptAndItIsTheOneThatIsHeldFor) {
@@ -88,6 +139,25 @@ TEST(GuardApi, TheWorkerReadsTheMaskedPromptAndItIsTheOneThatIsHeldFor) {
   ASSERT_EQ(answer.get().status, 200);
   EXPECT_EQ(guarded.api.dispatcher.submitted(0).plan.messages.at(0).content, "my [x]");
   EXPECT_EQ(guarded.api.meter.entry(0).request.prompt_tokens_max, 64 + 8 + 6);
+}
+
+TEST(GuardApi, WhereNoRuleIsForAnswersNothingOfThemIsLookedAtOrHeld) {
+  GuardedApi guarded;
+  guarded.guard.read_no_answers();
+  auto answer = guarded.api.post_chat(chat_body(false));
+  guarded.answer(0, {"a s", "ecret"});
+  EXPECT_NE(answer.get().body.find("a secret"), std::string::npos);
+  EXPECT_EQ(guarded.guard.seen().size(), 1U) << "the prompt alone";
+}
+
+TEST(GuardApi, EscapesHideNothingInAnAnswerThatIsToBeJson) {
+  GuardedApi guarded;
+  auto answer = guarded.api.post_chat(
+      R"({"model":"tang-moe","messages":[{"role":"user","content":"as json"}],"response_format":{"type":"json_object"}})");
+  guarded.answer(0, {R"({"a":"s\u00)", R"(65cret"})"});
+  const auto response = answer.get();
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_NE(response.body.find("[x]"), std::string::npos) << response.body;
 }
 
 TEST(GuardApi, ASecretSplitOverEventsIsMaskedInAStreamAndOutsideOfOne) {

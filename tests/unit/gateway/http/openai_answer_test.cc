@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "base/core/json_text.h"
 #include "base/json/json.h"
 #include "gateway/http/chat_answer.h"
-#include "gateway/http/json_text.h"
 #include "tests/support/sequential_ids.h"
 
 namespace tidegate::gateway {

@@ -96,17 +96,6 @@ TEST(QueueApi, ADeadlineThatIsNoNumberIsNamed) {
   EXPECT_EQ(api.dispatcher.submitted_count(), 0U);
 }
 
-TEST(QueueApi, ARetryIsKnownByTheHeaderThatSdksSend) {
-  ApiHarness api;
-  api.dispatcher.refuse_all(full_queue());
-  api.fetch("POST", "/v1/chat/completions", chat_body(false), with("x-stainless-retry-count", "0"));
-  api.fetch("POST", "/v1/chat/completions", chat_body(false), with("x-stainless-retry-count", "1"));
-  api.fetch("POST", "/v1/chat/completions", chat_body(false), with("x-stainless-retry-count", "x"));
-  EXPECT_FALSE(api.dispatcher.asked(0).is_return);
-  EXPECT_TRUE(api.dispatcher.asked(1).is_return);
-  EXPECT_FALSE(api.dispatcher.asked(2).is_return);
-}
-
 TEST(QueueApi, TheAnswerSaysWhichTierReallyServed) {
   ApiHarness api;
   const auto serve = [&](std::size_t n, const std::string& path, const std::string& body) {

@@ -87,18 +87,41 @@ TEST_F(AccountsFeedTest, LimitsOnRatesAreAddedChangedRemovedAndOutliveABrokenStr
   rule.set_requests_per_minute(7);
   billing.set_limit(rule);
   EXPECT_TRUE(eventually([&] { return numbers("tang-moe") == 5'007; }));
-  v1::RateLimitRule unreadable;
+  v1::RateLimitRule unreadable = rule;  // a scope of a newer billing
   unreadable.set_limit_id(SequentialBytes(82));
+  unreadable.set_scope(v1::LIMIT_SCOPE_UNSPECIFIED);
   billing.set_limit(unreadable);
-  EXPECT_TRUE(eventually([&] { return log.has("limits_refused"); }));
-  EXPECT_EQ(numbers("tang-moe"), 5'007) << "one that cannot be read costs no other";
+  EXPECT_TRUE(eventually([&] { return metric("tidegate_gateway_limit_refusals_total") == 1; }));
+  EXPECT_TRUE(log.has("limits_refused"));
+  EXPECT_EQ(numbers("tang-moe"), 5'007) << "the last good ones stay";
+  EXPECT_TRUE(treasury->principals().authenticate(key_text, {})) << "and whoever was served is";
+  billing.remove_limit(unreadable.limit_id());
+  rule.set_requests_per_minute(8);
+  billing.set_limit(rule);
+  EXPECT_TRUE(eventually([&] { return numbers("tang-moe") == 5'008; }));
 
   billing.set_down(true);
   ASSERT_TRUE(eventually([&] { return log.has("accounts_watch_lost"); }));
-  EXPECT_EQ(numbers("tang-moe"), 5'007);
+  EXPECT_EQ(numbers("tang-moe"), 5'008);
   billing.set_down(false);
   billing.remove_limit(rule.limit_id());
   EXPECT_TRUE(eventually([&] { return numbers("tang-moe") == 0; }));
+}
+
+TEST_F(AccountsFeedTest, WithoutLimitsThatCouldBeReadNoKeyIsKnown) {
+  v1::RateLimitRule negative;
+  negative.set_limit_id(SequentialBytes(81));
+  negative.set_tenant_id(SequentialBytes(71));
+  negative.set_subject(SequentialBytes(72));
+  negative.set_scope(v1::LIMIT_SCOPE_PROJECT);
+  negative.set_requests_per_minute(-1);
+  billing.set_limit(negative);
+  begin();
+  ASSERT_TRUE(eventually([&] { return log.has("limits_refused"); }));
+  EXPECT_FALSE(treasury->principals().authenticate(key_text, {}));
+  EXPECT_TRUE(eventually([&] { return treasury->ready().error().reason == "limits_not_loaded"; }));
+  billing.remove_limit(negative.limit_id());
+  EXPECT_TRUE(eventually([&] { return treasury->principals().authenticate(key_text, {}).has_value(); }));
 }
 
 TEST_F(AccountsFeedTest, ScopesAndSourcesComeWithTheKeyAndAnUnreadableLimitShutsItOut) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -63,7 +64,7 @@ ServedModel calling_model() {
 TEST(RequestedGrammar, WhatIsLeftToTheModelHasNone) {
   for (const GenerateRequest& request :
        {user_request(1, "x"), asking(ToolChoice::Mode::kAuto), asking(ToolChoice::Mode::kNone)}) {
-    const auto none = constraint_of(request, ToolSyntax::kDeepSeekPlain);
+    const auto none = constraint_of(request.offer, ToolSyntax::kDeepSeekPlain);
     ASSERT_TRUE(none);
     EXPECT_EQ(*none, nullptr);
   }
@@ -71,7 +72,7 @@ TEST(RequestedGrammar, WhatIsLeftToTheModelHasNone) {
 
 TEST(RequestedGrammar, AForcedCallIsOneInTheModelsOwnMarks) {
   using grammar::TokenKind;
-  const auto one = constraint_of(asking(ToolChoice::Mode::kFunction, "pick"), ToolSyntax::kHermes);
+  const auto one = constraint_of(asking(ToolChoice::Mode::kFunction, "pick").offer, ToolSyntax::kHermes);
   ASSERT_TRUE(one) << one.error().to_string();
   grammar::Matcher matcher(*one);
   EXPECT_FALSE(matcher.accept("Well, "));
@@ -83,7 +84,7 @@ TEST(RequestedGrammar, AForcedCallIsOneInTheModelsOwnMarks) {
   EXPECT_TRUE(matcher.can_end());
   EXPECT_FALSE(matcher.accept("\n")) << "one function is one call";
 
-  const auto any = constraint_of(asking(ToolChoice::Mode::kRequired), ToolSyntax::kDeepSeekPlain);
+  const auto any = constraint_of(asking(ToolChoice::Mode::kRequired).offer, ToolSyntax::kDeepSeekPlain);
   ASSERT_TRUE(any) << any.error().to_string();
   grammar::Matcher calls(*any);
   EXPECT_TRUE(calls.accept("<｜tool▁calls▁begin｜>", TokenKind::kControl));
@@ -92,7 +93,7 @@ TEST(RequestedGrammar, AForcedCallIsOneInTheModelsOwnMarks) {
 }
 
 TEST(RequestedGrammar, WhatCannotBeKeptIsRefusedByFieldPlaceAndKeyword) {
-  const auto format = constraint_of(formatted(R"({"properties":{"x":{"not":{}}}})"), ToolSyntax::kNone);
+  const auto format = constraint_of(formatted(R"({"properties":{"x":{"not":{}}}})").offer, ToolSyntax::kNone);
   ASSERT_FALSE(format);
   EXPECT_EQ(format.error().code, Code::kInvalidArgument);
   EXPECT_EQ(format.error().reason, "unsupported_response_format");
@@ -101,32 +102,76 @@ TEST(RequestedGrammar, WhatCannotBeKeptIsRefusedByFieldPlaceAndKeyword) {
 
   GenerateRequest request = asking(ToolChoice::Mode::kRequired);
   request.offer.tools[1].parameters = R"({"properties":{"x":{"not":{}}}})";
-  const auto tools = constraint_of(request, ToolSyntax::kHermes);
+  const auto tools = constraint_of(request.offer, ToolSyntax::kHermes);
   ASSERT_FALSE(tools);
   EXPECT_EQ(tools.error().field, "tools");
   EXPECT_NE(tools.error().message.find("tools[1].parameters"), std::string::npos) << tools.error().message;
 
-  const auto nothing = constraint_of(asking(ToolChoice::Mode::kRequired), ToolSyntax::kNone);
+  const auto nothing = constraint_of(asking(ToolChoice::Mode::kRequired).offer, ToolSyntax::kNone);
   ASSERT_FALSE(nothing);
   EXPECT_EQ(nothing.error().field, "tool_choice");
 }
 
 TEST(RequestedGrammar, EqualFormsShareOne) {
   RequestedGrammars grammars;
-  const auto first = grammars.find(formatted(kNumber), ToolSyntax::kNone);
+  const auto first = grammars.find(formatted(kNumber).offer, ToolSyntax::kNone);
   ASSERT_TRUE(first);
-  EXPECT_EQ(*grammars.find(formatted(kNumber), ToolSyntax::kNone), *first);
-  EXPECT_NE(*grammars.find(formatted("{}"), ToolSyntax::kNone), *first);
-  const auto calls = grammars.find(asking(ToolChoice::Mode::kRequired), ToolSyntax::kHermes);
+  EXPECT_EQ(*grammars.find(formatted(kNumber).offer, ToolSyntax::kNone), *first);
+  EXPECT_NE(*grammars.find(formatted("{}").offer, ToolSyntax::kNone), *first);
+  const auto calls = grammars.find(asking(ToolChoice::Mode::kRequired).offer, ToolSyntax::kHermes);
   ASSERT_TRUE(calls);
   GenerateRequest alone = asking(ToolChoice::Mode::kRequired);
   alone.offer.is_parallel = false;
-  EXPECT_NE(*grammars.find(alone, ToolSyntax::kHermes), *calls);
-  EXPECT_EQ(*grammars.find(user_request(1, "x"), ToolSyntax::kHermes), nullptr);
+  EXPECT_NE(*grammars.find(alone.offer, ToolSyntax::kHermes), *calls);
+  EXPECT_EQ(*grammars.find(user_request(1, "x").offer, ToolSyntax::kHermes), nullptr);
   for (std::size_t i = 0; i < RequestedGrammars::kKeptMax; ++i) {
-    ASSERT_TRUE(grammars.find(formatted(R"({"const":)" + std::to_string(i) + "}"), ToolSyntax::kNone));
+    ASSERT_TRUE(grammars.find(formatted(R"({"const":)" + std::to_string(i) + "}").offer, ToolSyntax::kNone));
   }
-  EXPECT_NE(*grammars.find(formatted(kNumber), ToolSyntax::kNone), *first) << "the oldest was dropped";
+  EXPECT_NE(*grammars.find(formatted(kNumber).offer, ToolSyntax::kNone), *first) << "the oldest was dropped";
+}
+
+TEST(RequestedGrammar, WhoAsksForOneFormFromManyThreadsGetsOneGrammar) {
+  RequestedGrammars grammars;
+  std::vector<std::shared_ptr<const grammar::Grammar>> found(4);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    threads.emplace_back([&grammars, &found, i] {
+      for (int round = 0; round < 20; ++round) {
+        // Others' forms come and go meanwhile.
+        const std::string own = R"({"const":)" + std::to_string(i * 100 + static_cast<std::size_t>(round)) + "}";
+        if (!grammars.find(formatted(own).offer, ToolSyntax::kNone)) return;
+        const auto shared = grammars.find(formatted(kNumber).offer, ToolSyntax::kNone);
+        if (!shared || (found[i] != nullptr && found[i] != *shared)) return found[i].reset();
+        found[i] = *shared;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_NE(found[0], nullptr);
+  for (const auto& one : found) EXPECT_EQ(one, found[0]);
+}
+
+TEST(RequestedGrammar, AFormTooLongToKeepIsCompiledEachTimeAndDropsNoOther) {
+  RequestedGrammars grammars;
+  const auto first = grammars.find(formatted(kNumber).offer, ToolSyntax::kNone);
+  ASSERT_TRUE(first);
+  GenerateRequest huge = asking(ToolChoice::Mode::kFunction, "now");  // the other tool is no part of its grammar
+  huge.offer.tools[1].parameters = std::string(RequestedGrammars::kKeptBytesMax + 1, ' ');
+  const auto one = grammars.find(huge.offer, ToolSyntax::kHermes);
+  ASSERT_TRUE(one) << one.error().to_string();
+  EXPECT_NE(*grammars.find(huge.offer, ToolSyntax::kHermes), *one);
+  EXPECT_EQ(*grammars.find(formatted(kNumber).offer, ToolSyntax::kNone), *first);
+}
+
+TEST(RequestedGrammar, TheEngineCompilesBesideItsThreadWhatItWouldRefuse) {
+  EngineHarness h(roomy());
+  const auto made = h.engine->compile(formatted(kNumber).offer);
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_NE(*made, nullptr);
+  const auto refused = h.engine->compile(formatted(R"({"not":{}})").offer);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "unsupported_response_format");
+  EXPECT_EQ(refused.error().field, "response_format");
 }
 
 TEST(RequestedGrammar, TheEngineKeepsAFormatAndRefusesOneThatItCannotKeep) {

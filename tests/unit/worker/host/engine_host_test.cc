@@ -76,6 +76,38 @@ TEST_F(EngineHostTest, AnAnswerNobodyReadsBeforeItsEndComesInFewEventsAndWhole) 
   EXPECT_EQ(text, 150u);
 }
 
+TEST_F(EngineHostTest, TheFirstTokenOfACollectedAnswerIsToldAlsoWhenItHasNoText) {
+  engine.script = {{"", ""}, {"", "月"}, {"", "x"}, {"", "x"}};
+  const auto sink = attach(1);
+  host.start(1, {.sequence = 7, .messages = {{}}, .collect = true, .budget = 60s}, clock.mono());
+  turns(2);
+  auto events = sink->events_of(7);
+  ASSERT_EQ(events.size(), 2u) << "accepted, and the first token";
+  EXPECT_EQ(events[1].usage.completion_tokens, 1);
+  EXPECT_EQ(events[1].content, "");
+  turns(4);
+  events = sink->events_of(7);
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[2].content, "月xx");
+}
+
+TEST_F(EngineHostTest, AFormThatCouldNotBeCompiledEndsItsSequenceWithoutTheEngine) {
+  const auto sink = attach(1);
+  host.start(1,
+             {.sequence = 7,
+              .messages = {{}},
+              .constraint = fail(Code::kInvalidArgument, "unsupported_response_format", "no", "response_format"),
+              .budget = 60s},
+             clock.mono());
+  turn();
+  const auto events = sink->events_of(7);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].finish, FinishReason::kError);
+  EXPECT_EQ(events[0].error.reason, "unsupported_response_format");
+  EXPECT_EQ(events[0].error.field, "response_format");
+  EXPECT_TRUE(engine.submitted.empty());
+}
+
 TEST_F(EngineHostTest, WhatIsCollectedIsToldInTimeAlsoWhenTheModelIsSlow) {
   engine.script.assign(20, {"", "x"});
   const auto sink = attach(1);

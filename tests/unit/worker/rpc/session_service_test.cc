@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+
 #include "base/net/io_threads.h"
 #include "base/rpc/client.h"
 #include "base/rpc/server.h"
@@ -9,6 +11,7 @@
 #include "tests/support/log_capture.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/worker/fake_engine.h"
+#include "worker/engine/grammar/grammar.h"
 #include "worker/rpc/frame_codec.h"
 
 namespace tidegate::worker {
@@ -132,6 +135,35 @@ TEST_F(SessionServiceTest, BadStartEndsThatSequenceAndNotTheStream) {
   EXPECT_EQ(finish_of(stream, 1).error_field(), "messages[0].role");
   ASSERT_TRUE(stream.write(start_frame(2)));
   EXPECT_EQ(finish_of(stream, 2).finish(), v1::FINISH_REASON_STOP);
+}
+
+TEST_F(SessionServiceTest, ASchemaIsCompiledWhereFramesAreReadAndNotByTheEngine) {
+  FakeEngine& fake = serve();
+  const grammar::Grammar::Pointer made = grammar::Grammar::json_object();
+  std::atomic<int> compiled_here = 0;
+  fake.on_compile = [&](const ToolOffer& offer) -> Result<grammar::Grammar::Pointer> {
+    if (offer.format.kind == ResponseFormat::Kind::kText) return grammar::Grammar::Pointer();
+    if (io.is_current(0)) ++compiled_here;
+    if (offer.format.kind == ResponseFormat::Kind::kJsonObject) return made;
+    return fail(Code::kInvalidArgument, "unsupported_response_format", "not this one", "response_format");
+  };
+  Stream stream = greet_and_wait_for_credit();
+  auto asked = start_frame(1);
+  asked.mutable_start(0)->mutable_response_format()->set_kind(v1::ResponseFormat::KIND_JSON_OBJECT);
+  ASSERT_TRUE(stream.write(asked));
+  EXPECT_EQ(finish_of(stream, 1).finish(), v1::FINISH_REASON_STOP);
+  asked = start_frame(2);
+  asked.mutable_start(0)->mutable_response_format()->set_kind(v1::ResponseFormat::KIND_JSON_SCHEMA);
+  asked.mutable_start(0)->mutable_response_format()->set_schema_json("{}");
+  ASSERT_TRUE(stream.write(asked));
+  const auto refused = finish_of(stream, 2);
+  EXPECT_EQ(refused.finish(), v1::FINISH_REASON_ERROR);
+  EXPECT_EQ(refused.error_reason(), "unsupported_response_format");
+  EXPECT_EQ(refused.error_field(), "response_format");
+  EXPECT_EQ(compiled_here.load(), 2);
+  engine->stop();  // what it was given may be looked at
+  ASSERT_EQ(fake.submitted.size(), 1u);
+  EXPECT_EQ(fake.submitted[0].constraint, made);
 }
 
 TEST_F(SessionServiceTest, BrokenStreamCancelsItsSequences) {

@@ -3,10 +3,11 @@
 #include <string>
 #include <string_view>
 
-namespace tidegate::gateway {
+namespace tidegate {
 
 /// Appends `text` as a quoted JSON string by copying runs: 10x faster on answer text than checking each byte for the
-/// log's stricter rules. `text` must be valid UTF-8, as everything from a worker is.
+/// log's stricter rules (append_json_string() in log.h, for text that may be anything). `text` must be valid UTF-8, as
+/// everything from a worker and from a JSON parser is.
 inline void append_json_text(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
@@ -22,6 +23,8 @@ inline void append_json_text(std::string& out, std::string_view text) {
       case '\n': out += "\\n"; break;
       case '\r': out += "\\r"; break;
       case '\t': out += "\\t"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
       default:
         out += "\\u00";
         out += kHex[byte >> 4];
@@ -32,4 +35,4 @@ inline void append_json_text(std::string& out, std::string_view text) {
   out += '"';
 }
 
-}  // namespace tidegate::gateway
+}  // namespace tidegate
