@@ -79,7 +79,7 @@ grpc::ServerWriteReactor<v1::Routes>* FleetService::WatchRoutes(grpc::CallbackSe
 grpc::ServerUnaryReactor* FleetService::ReportDemand(grpc::CallbackServerContext* context, const v1::DemandReport* request,
                                                      v1::DemandAck*) {
   auto* reactor = context->DefaultReactor();
-  if (const Status admitted = gate_.check(*context); !admitted) {
+  if (const Status admitted = gateway_gate_.check(*context); !admitted) {
     reactor->Finish(rpc::to_grpc(*context, admitted.error()));
     return reactor;
   }

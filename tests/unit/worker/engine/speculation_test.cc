@@ -22,7 +22,7 @@ EngineLimits guessing(std::int32_t batch_max = 16) {
 
 auto with_chance(std::uint32_t draft_chance) {
   return [draft_chance](FakeBackend& backend) {
-    backend.end_chance = 2;
+    backend.end_chance = 1;
     backend.draft_chance = draft_chance;
   };
 }
@@ -191,7 +191,7 @@ TEST(SpeculationProperty, OnAndOffSayTheSame) {
     EngineHarness off({.schedule = {1, 512}, .waiting_max = 1, .kv_blocks = 8}, with_chance(256));
     std::map<SequenceHandle, GenerateRequest> requests;
     for (SequenceHandle handle = 1; handle <= 8; ++handle) {
-      auto request = seeded(handle, static_cast<std::int32_t>(1 + rng.below(200)), rng.below(3) == 0 ? 0 : 0.8);
+      auto request = seeded(handle, static_cast<std::int32_t>(1 + rng.below(450)), rng.below(3) == 0 ? 0 : 0.8);
       if (rng.below(4) == 0) request.sampling.stop = {"a", "\xEF\xBF\xBD\xEF\xBF\xBD"};
       if (rng.below(4) == 0) request.sampling.frequency_penalty = 0.7;
       if (rng.below(3) == 0) request.sampling.logprobs = 1;
