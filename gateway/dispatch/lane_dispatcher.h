@@ -7,13 +7,13 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/crypto/sha256.h"
 #include "base/net/signal.h"
 #include "gateway/core/fair_queue.h"
 #include "gateway/core/worker_health.h"
 #include "gateway/core/worker_picker.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/dispatch/prefix_store.h"
+#include "gateway/dispatch/tenant_salts.h"
 #include "gateway/dispatch/worker_session.h"
 
 namespace tidegate::gateway {
@@ -116,7 +116,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void refuse_expired();
 
   const SessionOptions options_;
-  const HmacKey salts_;  ///< of the tenants' caches
+  TenantSalts salts_;
   FairQueueLimits limits_;
   const RoutingOptions routing_;
   Executor executor_;
