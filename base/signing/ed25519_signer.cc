@@ -1,6 +1,8 @@
 #include "base/signing/ed25519_signer.h"
 
-#include <sodium.h>
+#include <sodium/core.h>
+#include <sodium/crypto_sign_ed25519.h>
+#include <sodium/utils.h>
 
 #include <tuple>
 
