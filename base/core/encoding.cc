@@ -62,12 +62,12 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(const unsigned char
 
 std::string hex_encode(std::string_view raw) {
   static constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(raw.size() * 2);
+  std::string text(raw.size() * 2, '\0');
+  char* to = text.data();
   for (const char c : raw) {
     const auto byte = static_cast<unsigned char>(c);
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
+    *to++ = kDigits[byte >> 4];
+    *to++ = kDigits[byte & 15];
   }
   return text;
 }
@@ -85,15 +85,23 @@ std::optional<std::string> hex_decode(std::string_view text) {
 }
 
 std::string base64url_encode(std::string_view raw) {
-  std::string out;
-  out.reserve((raw.size() * 4 + 2) / 3);
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char byte : raw) {
-    bits = bits << 8 | static_cast<std::uint8_t>(byte);
-    for (count += 8; count >= 6; count -= 6) out += kBase64[bits >> (count - 6) & 63];
+  std::string out((raw.size() * 4 + 2) / 3, '\0');
+  char* to = out.data();
+  const auto* from = reinterpret_cast<const unsigned char*>(raw.data());
+  std::size_t left = raw.size();
+  for (; left >= 3; left -= 3, from += 3, to += 4) {
+    const std::uint32_t bits = std::uint32_t{from[0]} << 16 | std::uint32_t{from[1]} << 8 | from[2];
+    to[0] = kBase64[bits >> 18];
+    to[1] = kBase64[bits >> 12 & 63];
+    to[2] = kBase64[bits >> 6 & 63];
+    to[3] = kBase64[bits & 63];
   }
-  if (count > 0) out += kBase64[bits << (6 - count) & 63];
+  if (left > 0) {
+    const std::uint32_t bits = std::uint32_t{from[0]} << 16 | (left == 2 ? std::uint32_t{from[1]} << 8 : 0U);
+    to[0] = kBase64[bits >> 18];
+    to[1] = kBase64[bits >> 12 & 63];
+    if (left == 2) to[2] = kBase64[bits >> 6 & 63];
+  }
   return out;
 }
 

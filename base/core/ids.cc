@@ -7,9 +7,15 @@
 namespace tidegate {
 
 std::string Uuid::to_string() const {
-  std::string hex = hex_encode(raw());
-  for (const std::size_t dash : {8U, 13U, 18U, 23U}) hex.insert(dash, 1, '-');
-  return hex;
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text(36, '-');
+  char* to = text.data();
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) ++to;
+    *to++ = kDigits[bytes[i] >> 4];
+    *to++ = kDigits[bytes[i] & 15];
+  }
+  return text;
 }
 
 std::int64_t Uuid::unix_millis() const {
@@ -44,7 +50,15 @@ Result<Uuid> Uuid::from_bytes(std::string_view raw) {
 
 Uuid UuidV7Source::next() {
   Uuid uuid;
-  entropy_.fill(uuid.bytes.data() + 6, 10);
+  {
+    const std::lock_guard lock(mutex_);
+    if (used_ == pool_.size()) {
+      entropy_.fill(pool_.data(), pool_.size());
+      used_ = 0;
+    }
+    std::memcpy(uuid.bytes.data() + 6, pool_.data() + used_, kRandomBytes);
+    used_ += kRandomBytes;
+  }
   const auto millis = static_cast<std::uint64_t>(unix_micros(clock_.wall()) / 1000);
   for (std::size_t i = 0; i < 6; ++i) uuid.bytes[i] = static_cast<std::uint8_t>(millis >> (40 - 8 * i));
   uuid.bytes[6] = static_cast<std::uint8_t>(0x70 | (uuid.bytes[6] & 0x0f));

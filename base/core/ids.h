@@ -2,8 +2,10 @@
 
 #include <array>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -42,8 +44,14 @@ class UuidV7Source final : public IdSource {
   Uuid next() override;
 
  private:
+  static constexpr std::size_t kRandomBytes = 10;  ///< of an id; the version and the variant take six bits of them
+
   const Clock& clock_;
   EntropySource& entropy_;
+  std::mutex mutex_;
+  /// Bytes for the next ids: the kernel's generator is asked for many at once.
+  std::array<std::uint8_t, 64 * kRandomBytes> pool_{};  // guarded by mutex_
+  std::size_t used_ = pool_.size();                     // guarded by mutex_
 };
 
 /// A Uuid that names one kind of thing.

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <iterator>
+#include <type_traits>
 
 #include "base/core/encoding.h"
 
@@ -11,6 +14,12 @@ namespace tidegate {
 
 namespace {
 constexpr std::string_view kLevelNames[] = {"debug", "info", "warn", "error"};
+/// A request's line is some 600 bytes.
+constexpr std::size_t kLineBytesUsual = 1'024;
+
+/// Stands in a JSON string as it is.
+bool is_plain(char c) { return c >= 0x20 && c != 0x7f && c != '"' && c != '\\'; }  // bytes from 0x80 on are negative
+static_assert(std::is_signed_v<char>);
 }  // namespace
 
 std::optional<LogLevel> parse_log_level(std::string_view name) {
@@ -20,7 +29,19 @@ std::optional<LogLevel> parse_log_level(std::string_view name) {
   return std::nullopt;
 }
 
+LogField::LogField(std::string_view key, double value) : key_(key) {
+  const auto written = std::snprintf(digits_, sizeof digits_, "%f", value);
+  const auto fits = [](int size) { return size > 0 && static_cast<std::size_t>(size) < sizeof digits_; };
+  size_ = static_cast<std::size_t>(fits(written) ? written : std::snprintf(digits_, sizeof digits_, "%g", value));
+}
+
 void append_json_string(std::string& out, std::string_view text) {
+  if (std::ranges::all_of(text, is_plain)) {  // nearly all of them
+    out += '"';
+    out += text;
+    out += '"';
+    return;
+  }
   const bool utf8 = is_valid_utf8(text);
   out += '"';
   for (const char c : text) {
@@ -44,8 +65,13 @@ void append_json_string(std::string& out, std::string_view text) {
 
 std::string render_log_line(Wall now, std::string_view service, LogLevel level, std::string_view event,
                             LogFields fields) {
-  std::string line = fmt::format(R"({{"ts":"{}","level":"{}","service":)", format_rfc3339(now),
-                                 kLevelNames[static_cast<std::size_t>(level)]);
+  std::string line;
+  line.reserve(kLineBytesUsual);
+  line += R"({"ts":")";
+  line += format_rfc3339(now);
+  line += R"(","level":")";
+  line += kLevelNames[static_cast<std::size_t>(level)];
+  line += R"(","service":)";
   append_json_string(line, service);
   line += ",\"event\":";
   append_json_string(line, event);

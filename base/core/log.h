@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
@@ -18,24 +20,31 @@ enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError };
 std::optional<LogLevel> parse_log_level(std::string_view name);
 
 /// One key/value of a log line. Keys are literals; values are ids, counts and names, never prompts or keys.
+///
+/// A field keeps no copy of a text: it is made in the call that logs it and dies with it.
 class LogField {
  public:
   LogField(std::string_view key, std::string_view value) : key_(key), text_(value), quoted_(true) {}
   LogField(std::string_view key, const char* value) : LogField(key, std::string_view(value)) {}
   LogField(std::string_view key, const std::string& value) : LogField(key, std::string_view(value)) {}
-  LogField(std::string_view key, bool value) : key_(key), text_(value ? "true" : "false"), quoted_(false) {}
+  LogField(std::string_view key, bool value) : key_(key), text_(value ? "true" : "false") {}
+  LogField(std::string_view key, double value);
   template <typename T>
-    requires std::is_arithmetic_v<T>
-  LogField(std::string_view key, T value) : key_(key), text_(std::to_string(value)), quoted_(false) {}
+    requires std::is_integral_v<T>
+  LogField(std::string_view key, T value) : key_(key) {
+    size_ = static_cast<std::size_t>(std::to_chars(digits_, digits_ + sizeof digits_, value).ptr - digits_);
+  }
 
   std::string_view key() const { return key_; }
-  std::string_view text() const { return text_; }
+  std::string_view text() const { return size_ > 0 ? std::string_view(digits_, size_) : text_; }
   bool is_quoted() const { return quoted_; }
 
  private:
   std::string_view key_;
-  std::string text_;
-  bool quoted_;
+  std::string_view text_;  ///< unless it is a number
+  char digits_[32];        ///< of a number, `size_` of them
+  std::size_t size_ = 0;
+  bool quoted_ = false;
 };
 
 using LogFields = std::initializer_list<LogField>;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <openssl/bio.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
@@ -39,6 +40,15 @@ std::string raw_public(EVP_PKEY* key) {
   std::size_t size = raw.size();
   TG_CHECK(EVP_PKEY_get_raw_public_key(key, reinterpret_cast<unsigned char*>(raw.data()), &size) == 1);
   return raw;
+}
+
+Ed25519Signer signer_of(EVP_PKEY* key) {
+  std::array<std::uint8_t, Ed25519Signer::kSeedBytes> seed;
+  std::size_t size = seed.size();
+  TG_CHECK(EVP_PKEY_get_raw_private_key(key, seed.data(), &size) == 1 && size == seed.size());
+  Ed25519Signer signer(seed);
+  OPENSSL_cleanse(seed.data(), seed.size());
+  return signer;
 }
 
 /// No passphrase prompt: a service has nobody to ask.
@@ -85,7 +95,7 @@ std::string Ed25519PublicKey::pem() const {
 }
 
 Ed25519Key::Ed25519Key(std::shared_ptr<void> key, Ed25519PublicKey public_key)
-    : key_(std::move(key)), public_(std::move(public_key)) {}
+    : key_(std::move(key)), signer_(signer_of(pkey(key_))), public_(std::move(public_key)) {}
 
 Ed25519Key Ed25519Key::mint(EntropySource& entropy) {
   std::array<std::uint8_t, kKeyBytes> seed;
@@ -106,12 +116,7 @@ Result<Ed25519Key> Ed25519Key::from_pem(std::string_view pem, std::string_view n
 }
 
 Signature Ed25519Key::sign(std::string_view message) const {
-  const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  TG_CHECK(context != nullptr && EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, pkey(key_)) == 1);
-  Signature signature;
-  std::size_t size = signature.size();
-  TG_CHECK(EVP_DigestSign(context.get(), signature.data(), &size, bytes(message), message.size()) == 1);
-  return signature;
+  return signer_.sign(message);
 }
 
 std::string Ed25519Key::pem() const {

@@ -17,8 +17,11 @@ const unsigned char* bytes(std::string_view text) { return reinterpret_cast<cons
 }  // namespace
 
 Digest sha256(std::string_view data) {
+  // Fetched once: EVP_sha256() is looked up again by every call.
+  static EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, OSSL_DIGEST_NAME_SHA2_256, nullptr);  // lives as long as the process
+  TG_CHECK(kSha256 != nullptr);
   Digest digest;
-  TG_CHECK(EVP_Digest(data.data(), data.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1);
+  TG_CHECK(EVP_Digest(data.data(), data.size(), digest.data(), nullptr, kSha256, nullptr) == 1);
   return digest;
 }
 

@@ -44,6 +44,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   awaitable<Status> respond(HttpResponse response);
   void begin_stream(int status, std::string_view content_type, const HttpHeaders& headers);
   awaitable<Status> write(std::string_view chunk);
+  HttpExchange::Written write_now(std::string_view chunk);
   awaitable<Status> end_stream(std::string_view last);
   void on_gone(std::function<void()> callback);
   bool is_gone() const { return is_gone_; }
@@ -95,7 +96,11 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   // Writing (http_exchange.cc).
   void append_head(int status, std::string_view content_type, const HttpHeaders& headers, BodyLength length);
   void append_chunk(std::string_view chunk);
+  /// Everything of out_ is sent.
+  void empty_out();
   awaitable<Status> send(std::string_view bytes);
+  /// The client is gone: a write said so.
+  void on_write_failed();
   /// What the kernel takes at once; `wait` is what to wait for when it takes nothing (error: would_block).
   std::size_t write_some(std::string_view bytes, asio::ip::tcp::socket::wait_type& wait, boost::system::error_code& error);
 

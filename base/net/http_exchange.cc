@@ -34,6 +34,10 @@ awaitable<Status> HttpExchange::write(std::string_view chunk) {
   if (tap_ == nullptr) return connection_.write(chunk);
   return write_tapped(chunk);
 }
+HttpExchange::Written HttpExchange::write_now(std::string_view chunk) {
+  TG_CHECK(can_write_now());
+  return connection_.write_now(chunk);
+}
 awaitable<Status> HttpExchange::end_stream(std::string_view last) {
   if (tap_ == nullptr) return connection_.end_stream(last);
   return end_tapped(last);
@@ -132,9 +136,42 @@ awaitable<Status> HttpConnection::write(std::string_view chunk) {
   TG_CHECK(answer_ == Answer::kStreaming);
   if (!chunk.empty()) append_chunk(chunk);  // an empty chunk would be the end of the body
   const Status status = co_await send(out_);
+  empty_out();
+  co_return status;
+}
+
+HttpExchange::Written HttpConnection::write_now(std::string_view chunk) {
+  TG_CHECK(answer_ == Answer::kStreaming);
+  if (!chunk.empty()) append_chunk(chunk);
+  std::size_t sent = 0;
+  while (sent < out_.size()) {
+    if (is_cut_) return HttpExchange::Written::kFailed;
+    boost::system::error_code error;
+    auto ignored = asio::ip::tcp::socket::wait_write;
+    const std::size_t taken = write_some(std::string_view(out_).substr(sent), ignored, error);
+    if (error == asio::error::would_block || error == asio::error::try_again) {
+      out_.erase(0, sent);
+      return HttpExchange::Written::kPart;
+    }
+    if (error) {
+      on_write_failed();
+      return HttpExchange::Written::kFailed;
+    }
+    sent += taken;
+  }
+  empty_out();
+  return HttpExchange::Written::kAll;
+}
+
+void HttpConnection::empty_out() {
   out_.clear();
   if (out_.capacity() > kKeptBufferBytesMax) out_.shrink_to_fit();
-  co_return status;
+}
+
+void HttpConnection::on_write_failed() {
+  is_ended_ = true;
+  keep_alive_ = false;
+  mark_gone();
 }
 
 awaitable<Status> HttpConnection::end_stream(std::string_view last) {
@@ -174,9 +211,7 @@ awaitable<Status> HttpConnection::send(std::string_view bytes) {
       continue;
     }
     if (error != asio::error::would_block && error != asio::error::try_again) {
-      is_ended_ = true;
-      keep_alive_ = false;
-      mark_gone();
+      on_write_failed();
       break;
     }
     write_deadline_ = core_->clock.mono() + lane_.limits.write_stall;

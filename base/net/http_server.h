@@ -59,6 +59,12 @@ class HttpExchange {
   /// Sends one chunk at once. Returns when the kernel took all of it: that is the back-pressure. A client that takes
   /// nothing for HttpLimits::write_stall is cut off. Fails as respond().
   awaitable<Status> write(std::string_view chunk);
+  enum class Written : std::uint8_t { kAll, kPart, kFailed };
+  /// Whether write_now() may be called; false with a tap.
+  bool can_write_now() const { return tap_ == nullptr; }
+  /// As write(), for a caller that is no coroutine. kPart: the kernel did not take all of it; the rest stays here and
+  /// must be followed by a write(), of nothing if need be, which waits for it. kFailed: as a write() that failed.
+  Written write_now(std::string_view chunk);
   /// Sends `last` (may be empty) and the end of the body in one segment. Fails as respond().
   awaitable<Status> end_stream(std::string_view last = {});
 

@@ -1,14 +1,20 @@
 #include "base/net/response_head.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <fmt/format.h>
 
 namespace tidegate {
 
 namespace {
 
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
 void append_clean(std::string& out, std::string_view value) {
-  for (const char c : value) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+  const std::size_t from = out.size();
+  out += value;
+  std::replace_if(out.begin() + static_cast<std::ptrdiff_t>(from), out.end(), is_control, ' ');
 }
 
 void append_number(std::string& out, std::uint64_t value) {

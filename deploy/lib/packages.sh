@@ -2,7 +2,7 @@
 
 TG_PACKAGES_build="g++ cmake ninja-build ccache pkg-config
   libboost1.81-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev
-  libfmt-dev libssl-dev libpqxx-dev libpq-dev libhiredis-dev libre2-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev
+  libfmt-dev libssl-dev libpqxx-dev libpq-dev libhiredis-dev libre2-dev libsodium-dev libjemalloc-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev
   libgtest-dev libgmock-dev libbenchmark-dev libpango1.0-dev"
 TG_PACKAGES_run="postgresql redis-server curl ca-certificates util-linux procps
   fonts-open-sans fonts-droid-fallback"

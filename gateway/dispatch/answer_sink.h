@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,13 @@
 #include "gateway/ports.h"
 
 namespace tidegate::gateway {
+
+/// What became of a delivery that does not wait.
+enum class Delivery : std::uint8_t {
+  kDone,
+  kHeldUp,  ///< taken, but the client is slow: AnswerSink::flush() waits for it
+  kFailed,  ///< the client is gone
+};
 
 /// One dialect's way of answering one request. Called by the request driver on the io thread, one call at a time.
 /// A failed write means that the client is gone.
@@ -37,6 +45,15 @@ class AnswerSink {
   virtual void on_place(const std::optional<QueuePlace>&) {}
   /// What to hand over; at least one of the three is not empty.
   virtual awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) = 0;
+  /// Whether deliver_now() may stand in for deliver() at the moment.
+  virtual bool can_deliver_now() const { return false; }
+  /// As deliver(), from where the event came in, without a coroutine that wakes for it. After kHeldUp flush() comes next.
+  virtual Delivery deliver_now(std::string_view /*reasoning*/, std::string_view /*content*/,
+                               ToolCallDeltas /*tool_calls*/) {
+    return Delivery::kFailed;
+  }
+  /// Returns once the client took what a delivery left behind.
+  virtual awaitable<Status> flush() { co_return Status(); }
   /// The worker was lost and another one begins from the start: what a collecting edge was given is void. Those that
   /// hand text on at once are asked before the first text only, and have nothing to forget.
   virtual void restart() {}

@@ -10,6 +10,7 @@ void FlowInbox::on_dispatched(const WorkerFacts& worker) {
 }
 
 void FlowInbox::on_delta(SequenceDelta delta) {
+  if (taker_ != nullptr && is_empty() && taker_->take_now(delta)) return;
   if (!delta_) {
     delta_ = std::move(delta);
   } else {
@@ -45,11 +46,21 @@ void FlowInbox::on_shutdown() {
   signal_.notify();
 }
 
+void FlowInbox::nudge() {
+  is_nudged_ = true;
+  signal_.notify();
+}
+
+bool FlowInbox::is_empty() const {
+  return !delta_ && !worker_ && !refused_ && !lost_ && !is_nudged_ && gone_ != Flag::kPending && shutdown_ != Flag::kPending;
+}
+
 std::optional<FlowInbox::Message> FlowInbox::take() {
   if (take_flag(gone_)) return ClientGone{};
   if (take_flag(shutdown_)) return Shutdown{};
   if (refused_) return *std::exchange(refused_, std::nullopt);
   if (worker_) return *std::exchange(worker_, std::nullopt);
+  if (std::exchange(is_nudged_, false)) return Nudge{};
   if (delta_) return *std::exchange(delta_, std::nullopt);
   if (std::exchange(lost_, false)) return WorkerLost{};
   return std::nullopt;

@@ -9,6 +9,14 @@
 
 namespace tidegate::gateway {
 
+/// Stands in for a request's coroutine while that waits, for events that need no waiting.
+class DeltaTaker {
+ public:
+  virtual ~DeltaTaker() = default;
+  /// False: `delta` is as it was, and goes the usual way.
+  virtual bool take_now(SequenceDelta& delta) = 0;
+};
+
 /// What happened to a request since its coroutine last looked. Events of a worker are merged, so that a slow client
 /// costs the text it has not read yet and no more. One io thread.
 class FlowInbox final : public SequenceListener {
@@ -16,7 +24,8 @@ class FlowInbox final : public SequenceListener {
   struct ClientGone {};
   struct Shutdown {};
   struct WorkerLost {};
-  using Message = std::variant<ClientGone, Shutdown, Refusal, WorkerFacts, SequenceDelta, WorkerLost>;
+  struct Nudge {};  ///< the taker has left something to do
+  using Message = std::variant<ClientGone, Shutdown, Refusal, WorkerFacts, Nudge, SequenceDelta, WorkerLost>;
 
   explicit FlowInbox(Executor executor) : signal_(std::move(executor)) {}
 
@@ -26,6 +35,10 @@ class FlowInbox final : public SequenceListener {
   void on_queue_refused(Refusal refusal) override;
   void on_client_gone();
   void on_shutdown();
+  /// From the taker: wakes the coroutine.
+  void nudge();
+  /// While it is set, an event that finds nothing before it is offered to it. Null: none.
+  void set_taker(DeltaTaker* taker) { taker_ = taker; }
 
   /// The most urgent message: a client that left comes before text it would never read.
   std::optional<Message> take();
@@ -41,11 +54,14 @@ class FlowInbox final : public SequenceListener {
  private:
   enum class Flag : std::uint8_t { kNo, kPending, kTaken };
   static bool take_flag(Flag& flag);
+  bool is_empty() const;
 
   AsyncSignal signal_;
   Flag gone_ = Flag::kNo;
   Flag shutdown_ = Flag::kNo;
   bool lost_ = false;
+  bool is_nudged_ = false;
+  DeltaTaker* taker_ = nullptr;
   std::optional<Refusal> refused_;
   std::optional<WorkerFacts> worker_;
   std::optional<SequenceDelta> delta_;

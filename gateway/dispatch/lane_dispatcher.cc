@@ -101,7 +101,7 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   pending.request = request;
   pending.listener = &listener;
   if (routing_.prefixes != nullptr) {
-    const Digest salt = salts_.of(request.tenant.raw());
+    const Digest& salt = salts_.of(request.tenant);
     pending.prefix = prompt_prefix(*request.plan, as_view(salt));
   } else {
     pending.prefix.bytes = prompt_tokens_bound(*request.plan);
@@ -164,7 +164,8 @@ void LaneDispatcher::pump(PoolQueue& pool) {
     running_.emplace(next->ticket, std::move(sent));
     pool.health.on_start(session.number(), now);
     pending.listener->on_dispatched(session.facts());
-    session.begin(next->ticket, pending.request, *pending.listener, choice->tokens_uncached);
+    const Digest& salt = salts_.of(pending.request.tenant);
+    session.begin(next->ticket, pending.request, as_view(salt), *pending.listener, choice->tokens_uncached);
   }
   publish_fairness(pool);
 }

@@ -7,7 +7,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/crypto/sha256.h"
 #include "base/net/signal.h"
 #include "gateway/core/fair_queue.h"
 #include "gateway/core/worker_health.h"
@@ -15,6 +14,7 @@
 #include "gateway/dispatch/demand_board.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/dispatch/prefix_store.h"
+#include "gateway/dispatch/tenant_salts.h"
 #include "gateway/dispatch/worker_session.h"
 
 namespace tidegate::gateway {
@@ -120,7 +120,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void write_demand();
 
   const SessionOptions options_;
-  const HmacKey salts_;  ///< of the tenants' caches
+  TenantSalts salts_;
   FairQueueLimits limits_;
   const RoutingOptions routing_;
   Executor executor_;

@@ -61,9 +61,14 @@ awaitable<void> RequestDriver::run() {
   co_await perform(flow_.on_checked(refused));
   while (!flow_.is_done()) {
     const Deadline keep_alive = Deadline::after(last_write_, serving_.limits.keep_alive);
+    has_taken_ = false;
+    inbox_.set_taker(this);
     auto message = co_await inbox_.next(keep_alive.earlier(deadline_));
+    inbox_.set_taker(nullptr);
     FlowActions actions;
-    if (message) {
+    if (message && std::holds_alternative<FlowInbox::Nudge>(*message)) {
+      actions = co_await take_over();
+    } else if (message) {
       bool is_cut = false;
       auto* delta = std::get_if<SequenceDelta>(&*message);
       if (answer_guard_ && delta != nullptr) is_cut = co_await pass_answer(*delta);
@@ -141,11 +146,7 @@ awaitable<void> RequestDriver::perform(FlowActions actions) {
           if (flow_.is_client_gone()) count_cancel();
           leave_worker();
           break;
-        case FlowAction::kReportAccepted:
-          if (permit_) permit_->shrink(flow_.usage().prompt + max_tokens_);
-          charge_->on_accepted(flow_.usage(), worker_.worker_id);
-          sink_.on_accepted(flow_.usage());
-          break;
+        case FlowAction::kReportAccepted: report_accepted(); break;
         case FlowAction::kReportProgress: more = co_await report_progress(); break;
         case FlowAction::kDeliver: more = co_await deliver(); break;
         case FlowAction::kSettle: more = co_await settle(); break;
@@ -293,6 +294,10 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
   } else if (delta_.end) {
     ticket_.reset();
   }
+  return on_event();
+}
+
+FlowActions RequestDriver::on_event() {
   FlowEvent event;
   event.accepted = delta_.accepted;
   event.has_text = !delta_.reasoning.empty() || !delta_.content.empty() || !delta_.tool_calls.empty();
@@ -302,9 +307,66 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
   return flow_.on_worker_event(event);
 }
 
+/// An event in the middle of an answer that nobody has to be asked about. Its end, a guard's word and a store's are
+/// waited for, so those go to the coroutine.
+bool RequestDriver::take_now(SequenceDelta& delta) {
+  const bool is_fenced = context_.fence != nullptr && !is_fence_passed_;
+  if (delta.end || answer_guard_ != nullptr || is_fenced || !sink_.can_deliver_now()) return false;
+  if (deadline_.is_expired(serving_.clock.mono())) return false;
+  delta_ = std::move(delta);
+  has_taken_ = true;
+  perform_now(on_event());
+  return true;
+}
+
+void RequestDriver::perform_now(const FlowActions& actions) {
+  for (const FlowAction action : actions) {
+    if (left_over_.size() > 0) {  // they follow one that has to wait
+      left_over_.add(action);
+      continue;
+    }
+    switch (action) {
+      case FlowAction::kReportAccepted: report_accepted(); break;
+      case FlowAction::kReportProgress: charge_->on_progress(flow_.usage()); break;
+      case FlowAction::kDeliver:
+        note_tokens();
+        switch (sink_.deliver_now(delta_.reasoning, delta_.content, std::move(delta_.tool_calls))) {
+          case Delivery::kDone: break;
+          case Delivery::kHeldUp: is_held_up_ = true; break;
+          case Delivery::kFailed: left_over_ = flow_.on_client_gone(); break;
+        }
+        break;
+      case FlowAction::kAdmit:
+      case FlowAction::kEnqueue:
+      case FlowAction::kLeaveWorker:
+      case FlowAction::kSettle:
+      case FlowAction::kReplyFinal:
+      case FlowAction::kReplyError:
+      case FlowAction::kClose: left_over_.add(action); break;
+    }
+  }
+  if (is_held_up_ || left_over_.size() > 0) inbox_.nudge();
+}
+
+/// What perform_now() could not do.
+awaitable<FlowActions> RequestDriver::take_over() {
+  if (std::exchange(is_held_up_, false)) {
+    const Status taken = co_await sink_.flush();
+    if (!taken) co_return flow_.on_client_gone();
+  }
+  co_return std::exchange(left_over_, FlowActions());
+}
+
+void RequestDriver::report_accepted() {
+  if (permit_) permit_->shrink(flow_.usage().prompt + max_tokens_);
+  charge_->on_accepted(flow_.usage(), worker_.worker_id);
+  sink_.on_accepted(flow_.usage());
+}
+
 awaitable<FlowActions> RequestDriver::on_silence() {
   const Mono now = serving_.clock.mono();
   if (deadline_.is_expired(now)) co_return flow_.on_deadline();
+  if (has_taken_) co_return FlowActions();  // the silence begins later
   last_write_ = now;
   serving_.metrics.keep_alives.add();
   std::optional<QueuePlace> place;
@@ -332,6 +394,14 @@ awaitable<FlowActions> RequestDriver::report_progress() {
 
 awaitable<FlowActions> RequestDriver::deliver() {
   if (flow_.phase() != FlowPhase::kStreaming) co_return FlowActions();  // the fence held it back
+  note_tokens();
+  const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content),
+                                                std::move(delta_.tool_calls));
+  if (!written) co_return flow_.on_client_gone();
+  co_return FlowActions();
+}
+
+void RequestDriver::note_tokens() {
   const Mono now = serving_.clock.mono();
   if (!first_token_) {
     first_token_ = now;
@@ -343,10 +413,6 @@ awaitable<FlowActions> RequestDriver::deliver() {
   // An answer that does not stream only collects: on the wire it is as silent as before, and its events come as seldom
   // as its worker pleases.
   if (context_.plan.is_stream) last_write_ = now;
-  const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content),
-                                                std::move(delta_.tool_calls));
-  if (!written) co_return flow_.on_client_gone();
-  co_return FlowActions();
 }
 
 awaitable<FlowActions> RequestDriver::settle() {

@@ -68,10 +68,10 @@ struct RequestContext {
 
 /// Performs what RequestFlow decides: the only place where a request's I/O and its decisions meet. Lives inside the
 /// handler's coroutine on one io thread; whoever sees the client leave calls inbox().on_client_gone().
-class RequestDriver {
+class RequestDriver final : private DeltaTaker {
  public:
   RequestDriver(Serving& serving, RequestContext context, AnswerSink& sink, Executor executor);
-  ~RequestDriver();
+  ~RequestDriver() override;
   RequestDriver(const RequestDriver&) = delete;
   RequestDriver& operator=(const RequestDriver&) = delete;
 
@@ -99,6 +99,14 @@ class RequestDriver {
   FlowActions enqueue();
   void leave_worker();
   FlowActions on_message(FlowInbox::Message message, bool is_cut);
+  FlowActions on_event();
+  /// Most events of a stream end here, in the turn of the loop that brought them, with one write and no coroutine woken.
+  bool take_now(SequenceDelta& delta) override;
+  /// What of `actions` needs no waiting; the rest is left to the coroutine.
+  void perform_now(const FlowActions& actions);
+  awaitable<FlowActions> take_over();
+  void report_accepted();
+  void note_tokens();
   awaitable<FlowActions> on_silence();
   void count_cancel();
   void write_summary();
@@ -122,6 +130,9 @@ class RequestDriver {
   Settlement settlement_;
 
   Mono last_write_;
+  FlowActions left_over_;     ///< by perform_now()
+  bool is_held_up_ = false;   ///< a delivery of perform_now() waits for the client
+  bool has_taken_ = false;    ///< take_now() had something while run() waited: no silence
   std::optional<Mono> queued_at_;
   Duration queue_wait_{};
   std::optional<Mono> first_token_;

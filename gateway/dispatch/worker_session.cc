@@ -1,10 +1,11 @@
 #include "gateway/dispatch/worker_session.h"
 
+#include <boost/asio/post.hpp>
+
 #include <algorithm>
 #include <utility>
 
 #include "base/core/check.h"
-#include "base/crypto/sha256.h"
 #include "base/rpc/tls.h"
 #include "gateway/dispatch/session_codec.h"
 
@@ -30,7 +31,6 @@ WorkerSession::WorkerSession(std::uint64_t number, const SessionOptions& options
                              PoolMetrics& metrics, const Clock& clock, Log& log, Executor executor)
     : number_(number),
       options_(options),
-      salts_(options.cache_secret),
       route_(std::move(route)),
       pool_{route_.model, route_.region, route_.pool, route_.context_max},
       owner_(owner),
@@ -39,7 +39,8 @@ WorkerSession::WorkerSession(std::uint64_t number, const SessionOptions& options
       log_(log),
       backoff_(options.reconnect_least, options.reconnect_most, std::hash<std::string>()(route_.worker_id) + options.thread),
       is_draining_(route_.draining),
-      wake_(std::move(executor)) {}
+      wake_(executor),
+      executor_(std::move(executor)) {}
 
 WorkerSession::~WorkerSession() { TG_CHECK(running_.empty()); }
 
@@ -195,13 +196,13 @@ void WorkerSession::stop() {
   if (stream_) stream_->cancel();
 }
 
-void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request, SequenceListener& listener,
-                          std::int64_t tokens) {
+void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request, std::string_view salt,
+                          SequenceListener& listener, std::int64_t tokens) {
   TG_CHECK(can_take());
   const std::uint64_t sequence = next_sequence_++;
-  const Digest salt = salts_.of(request.tenant.raw());
-  v1::GatewayFrame frame;
-  *frame.add_start() = encode_start(sequence, request, as_view(salt), request.deadline.remaining(clock_.mono()));
+  v1::StartSequence start = encode_start(sequence, request, salt, request.deadline.remaining(clock_.mono()));
+  const std::size_t bytes = start.ByteSizeLong();
+  *frame_for(bytes).add_start() = std::move(start);
   Running running;
   running.ticket = ticket;
   running.listener = &listener;
@@ -212,7 +213,6 @@ void WorkerSession::begin(DispatchTicket ticket, const SequenceRequest& request,
   running_.emplace(sequence, running);
   sequence_of_.emplace(ticket, sequence);
   publish();
-  send(std::move(frame));
 }
 
 void WorkerSession::cancel(DispatchTicket ticket) {
@@ -223,14 +223,34 @@ void WorkerSession::cancel(DispatchTicket ticket) {
   const auto running = running_.find(sequence);
   load_.release(running->second.start);
   running_.erase(running);
-  v1::GatewayFrame frame;
-  frame.add_cancel(sequence);
-  send(std::move(frame));
-  if (is_retired_ && running_.empty() && stream_) stream_->cancel();
+  frame_for(0).add_cancel(sequence);
+  if (is_retired_ && running_.empty() && stream_) {
+    flush();
+    stream_->cancel();
+  }
 }
 
-void WorkerSession::send(v1::GatewayFrame frame) {
+/// A write to gRPC costs more than a start does, and starts come together: a journal's commit, or a frame with credits,
+/// lets many requests go on in one turn of the loop. So they leave together, right behind what is ready to run now.
+v1::GatewayFrame& WorkerSession::frame_for(std::size_t bytes) {
+  if (outgoing_bytes_ > 0 && outgoing_bytes_ + bytes > kFrameBytesMax) flush();
+  outgoing_bytes_ += bytes;
+  if (!std::exchange(is_flush_posted_, true)) {
+    asio::post(executor_, [self = shared_from_this()] {
+      self->is_flush_posted_ = false;
+      self->flush();
+    });
+  }
+  return outgoing_;
+}
+
+void WorkerSession::flush() {
+  outgoing_bytes_ = 0;
+  if (outgoing_.start().empty() && outgoing_.cancel().empty()) return;
+  v1::GatewayFrame frame;
+  frame.Swap(&outgoing_);
   // A stream that takes nothing is broken: the reader finds out why and its sequences are lost.
+  if (!stream_) return;
   if (const Status sent = stream_->write(std::move(frame)); !sent) stream_->cancel();
 }
 
@@ -241,6 +261,8 @@ void WorkerSession::lose_all() {
   is_draining_ = route_.draining;
   publish();
   stream_.reset();
+  outgoing_.Clear();  // for sequences that are lost, and the next stream numbers on
+  outgoing_bytes_ = 0;
   const auto lost = std::exchange(running_, {});
   sequence_of_.clear();
   if (was_open) owner_.on_broken(*this, !lost.empty() && !is_stopped_);

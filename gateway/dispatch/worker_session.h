@@ -3,11 +3,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "base/core/backoff.h"
 #include "base/core/log.h"
-#include "base/crypto/sha256.h"
 #include "base/net/signal.h"
 #include "base/rpc/client.h"
 #include "gateway/core/prefix_index.h"
@@ -24,7 +24,7 @@ struct SessionOptions {
   std::uint32_t thread = 0;
   std::string cluster_token;
   RpcTlsOptions tls;
-  std::string cache_secret;  ///< root of the tenants' cache salts
+  std::string cache_secret;  ///< root of the tenants' cache salts; the dispatcher's
   Duration reconnect_least = std::chrono::milliseconds(50);
   Duration reconnect_most = std::chrono::seconds(2);
   Duration hello_timeout = std::chrono::seconds(5);
@@ -85,8 +85,10 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   bool is_serving() const { return is_greeted_ && !is_stopped_ && !is_retired_ && !is_draining_; }
   bool can_take() const { return is_serving() && credits_total_ > load_.starts(); }
 
-  /// Spends one credit. can_take() must hold. `tokens` of the prompt are probably not in the worker's cache.
-  void begin(DispatchTicket ticket, const SequenceRequest& request, SequenceListener& listener, std::int64_t tokens);
+  /// Spends one credit. can_take() must hold. `tokens` of the prompt are probably not in the worker's cache, whose
+  /// blocks are the tenant's own by `salt`. Leaves with what else this turn of the loop has for the worker.
+  void begin(DispatchTicket ticket, const SequenceRequest& request, std::string_view salt, SequenceListener& listener,
+             std::int64_t tokens);
   /// The listener hears nothing more.
   void cancel(DispatchTicket ticket);
 
@@ -131,12 +133,13 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void on_event(v1::SequenceEvent event);
   void note_output(Running& running);
   void lose_all();
-  void send(v1::GatewayFrame frame);
+  /// Room in the frame that leaves at the end of this turn of the loop.
+  v1::GatewayFrame& frame_for(std::size_t bytes);
+  void flush();
   void publish();
 
   const std::uint64_t number_;
   const SessionOptions& options_;
-  const HmacKey salts_;  ///< of the tenants' caches
   Route route_;
   ServingPool pool_;
   SessionOwner& owner_;
@@ -153,6 +156,11 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   bool is_draining_ = false;
   int refusals_in_a_row_ = 0;  ///< only the first is logged
   AsyncSignal wake_;  ///< ends a back-off early
+  const Executor executor_;
+
+  v1::GatewayFrame outgoing_;         ///< starts and cancels of this turn of the loop
+  std::size_t outgoing_bytes_ = 0;    ///< of its starts, about
+  bool is_flush_posted_ = false;
 
   std::uint64_t credits_total_ = 0;
   std::uint64_t next_sequence_ = 1;

@@ -80,6 +80,19 @@ awaitable<Status> HttpStreamSink::deliver(std::string reasoning, std::string con
   co_return co_await exchange_.write(buffer_);
 }
 
+Delivery HttpStreamSink::deliver_now(std::string_view reasoning, std::string_view content,
+                                     ToolCallDeltas tool_calls) {
+  begin();
+  dialect_->append_text(buffer_, head_, reasoning, content);
+  dialect_->append_calls(buffer_, head_, tool_calls);
+  switch (exchange_.write_now(buffer_)) {
+    case HttpExchange::Written::kAll: return Delivery::kDone;
+    case HttpExchange::Written::kPart: return Delivery::kHeldUp;
+    case HttpExchange::Written::kFailed: return Delivery::kFailed;
+  }
+  return Delivery::kFailed;
+}
+
 awaitable<Status> HttpStreamSink::keep_alive() {
   begin();
   dialect_->append_keep_alive(buffer_, head_);
@@ -103,10 +116,15 @@ awaitable<Status> HttpStreamSink::refuse(Refusal refusal) {
 }
 
 awaitable<Status> HttpBodySink::deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
+  deliver_now(reasoning, content, std::move(tool_calls));
+  co_return Status();
+}
+
+Delivery HttpBodySink::deliver_now(std::string_view reasoning, std::string_view content, ToolCallDeltas tool_calls) {
   reasoning_ += reasoning;
   content_ += content;
   append_calls(calls_, std::move(tool_calls));
-  co_return Status();
+  return Delivery::kDone;
 }
 
 void HttpBodySink::restart() {

@@ -60,6 +60,9 @@ class HttpStreamSink final : public HttpSink {
  public:
   using HttpSink::HttpSink;
   awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override;
+  bool can_deliver_now() const override { return exchange_.can_write_now(); }
+  Delivery deliver_now(std::string_view reasoning, std::string_view content, ToolCallDeltas tool_calls) override;
+  awaitable<Status> flush() override { return exchange_.write({}); }
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
   awaitable<Status> refuse(Refusal refusal) override;
@@ -84,6 +87,8 @@ class HttpBodySink final : public HttpSink {
                std::unique_ptr<AnswerDialect> dialect, Duration blank_lines_after)
       : HttpSink(exchange, clock, shape, std::move(head), std::move(dialect)), blank_lines_after_(blank_lines_after) {}
   awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override;
+  bool can_deliver_now() const override { return true; }
+  Delivery deliver_now(std::string_view reasoning, std::string_view content, ToolCallDeltas tool_calls) override;
   void restart() override;
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;

@@ -219,6 +219,14 @@ void LiveCharge::fill(v1::UsageEvent& event, const Rated& rated) const {
 }
 
 Record LiveCharge::admit_record(const AdmittedRequest& admitted, const ReceiptIssuer& issuer) {
+  const v1::UsageEvent event = admit_event(admitted, issuer);
+  return {.type = RecordType::kAdmit,
+          .sequence = 0,
+          .request = admitted.request.request,
+          .payload = event.SerializeAsString()};
+}
+
+v1::UsageEvent LiveCharge::admit_event(const AdmittedRequest& admitted, const ReceiptIssuer& issuer) {
   const AdmissionRequest& request = admitted.request;
   v1::UsageEvent event;
   event.set_request_id(std::string(request.request.raw()));
@@ -239,21 +247,20 @@ Record LiveCharge::admit_record(const AdmittedRequest& admitted, const ReceiptIs
   receipt->set_deployment(issuer.deployment);
   receipt->set_caller(request.principal->public_id);
   receipt->set_currency(request.principal->currency);
-  return {.type = RecordType::kAdmit, .sequence = 0, .request = request.request, .payload = event.SerializeAsString()};
+  return event;
 }
 
 LiveCharge::Closed LiveCharge::final_record(const Rated& rated, v1::UsageStatus status,
                                             const FinalReport& report) const {
   Closed closed;
-  closed.record = admit_record(admitted_, context_->receipts.issuer());
-  v1::UsageEvent event;
-  TG_CHECK(event.ParseFromString(closed.record.payload));
+  v1::UsageEvent event = admit_event(admitted_, context_->receipts.issuer());
   fill(event, rated);
   event.set_status(status);
   event.set_finish_reason(report.finish_reason);
   event.set_variant(report.variant);
   event.set_weights_digest(report.weights_digest);
   closed.record.type = RecordType::kFinal;
+  closed.record.request = request();
   closed.record.payload = event.SerializeAsString();
   auto receipt = context_->receipts.attach(closed.record, event);
   TG_CHECK(receipt.has_value());  // everything in it was made above

@@ -79,6 +79,7 @@ class LiveCharge final : public Charge {
 
   /// The ADMIT record: whose request it is. Also the beginning of its FINAL.
   static Record admit_record(const AdmittedRequest& admitted, const ReceiptIssuer& issuer);
+  static v1::UsageEvent admit_event(const AdmittedRequest& admitted, const ReceiptIssuer& issuer);
 
  private:
   struct Rated {

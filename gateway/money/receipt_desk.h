@@ -1,11 +1,12 @@
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/receipt/receipt.h"
 #include "gateway/journal/record.h"
@@ -40,7 +41,7 @@ class ReceiptDesk {
   /// has no ReceiptPart (it was journalled by an older program): then the record stays as it is. The desk
   /// outlives the journal. Fails: invalid_argument/bad_receipt for an event that cannot be read.
   Result<DraftPtr> attach(Record& record, const v1::UsageEvent& event);
-  /// The client's receipt. Any thread, after the FINAL is on disk. About 40 us.
+  /// The client's receipt. Any thread, after the FINAL is on disk. About 20 us.
   std::string sign(const Draft& draft);
   /// Adds key id and signature to an event that is being shipped. Fails: invalid_argument/bad_receipt.
   Status complete(v1::UsageEvent& event);
@@ -50,12 +51,13 @@ class ReceiptDesk {
   std::uint64_t epoch() const { return epoch_; }
 
  private:
-  /// Signatures made for clients or for billing, whoever came first, kept for the other: as a rule 20 ms.
+  /// Signatures made for clients or for billing, whoever came first, kept for the other: as a rule 20 ms, and as many as
+  /// a busy gateway makes in some ten seconds for a billing that is behind. 4.7 MB.
   struct Kept {
     std::uint64_t sequence = 0;
     Signature signature{};
   };
-  static constexpr std::size_t kKeptMax = 4096;
+  static constexpr std::size_t kKeptMax = 65'536;
 
   std::optional<Signature> kept(std::uint64_t sequence);
   void keep(std::uint64_t sequence, const Signature& signature);
@@ -65,7 +67,7 @@ class ReceiptDesk {
   const std::uint64_t epoch_;
   Digest head_;  // the journal's writer thread only
   std::mutex mutex_;
-  std::array<Kept, kKeptMax> kept_{};  // guarded by mutex_
+  std::vector<Kept> kept_ = std::vector<Kept>(kKeptMax);  // guarded by mutex_
 };
 
 /// The link after `event`, the last FINAL found in a journal. nullopt: it has no receipt.

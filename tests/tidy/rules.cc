@@ -79,6 +79,7 @@ Complaints check_vendor_headers(const std::vector<SourceFile>& files) {
       {"prometheus/", {"base/obs/"}},
       {"boost/beast", {"base/net/"}},
       {"openssl/", {"base/crypto/", "base/net/"}},
+      {"sodium/", {"base/signing/"}},
       {"absl/", {"base/price/"}},
       {"grpcpp/", {"base/rpc/", "/rpc/", "/adapters/", "/dispatch/", "/wiring.", "cli/"}},
       {"boost/json", {"base/json/"}},

@@ -17,6 +17,7 @@ namespace tidegate::test {
 
 /// A server on a free port with two lanes and a small site:
 ///   GET /hello   POST /echo   GET /stream?n=   GET /endless (chunks until the client is gone)
+///   GET /now (10 MB by writes that do not wait, until one is held up; then a flush, and on)
 ///   GET /wait (holds the request until release() or the client is gone)   GET /throw   GET /silent   GET /half
 class HttpFixture : public testing::Test {
  protected:
@@ -48,6 +49,9 @@ class HttpFixture : public testing::Test {
   std::atomic<int> gone_{0};      ///< clients whose leaving a handler was told about
   std::atomic<int> waiting_{0};   ///< handlers inside /wait
   std::atomic<int> failed_writes_{0};
+  std::atomic<int> held_up_{0};  ///< writes of /now that the kernel did not take whole
+  static constexpr int kNowChunks = 100;
+  static constexpr std::size_t kNowChunkBytes = 100'000;
   std::atomic<std::size_t> chunks_written_{0};
   std::atomic<bool> released_{false};
   std::string last_write_reason_;  ///< read after failed_writes_
@@ -72,6 +76,8 @@ class HttpFixture : public testing::Test {
       co_await stream(exchange, std::stoi("0" + query_value(request.query, "n")));
     } else if (request.path == "/endless") {
       co_await endless(exchange);
+    } else if (request.path == "/now") {
+      co_await now(exchange);
     } else if (request.path == "/wait") {
       co_await wait(exchange);
     } else if (request.path == "/throw") {
@@ -105,6 +111,23 @@ class HttpFixture : public testing::Test {
       ++chunks_written_;
       co_await test::turn();
     }
+  }
+
+  awaitable<void> now(HttpExchange& exchange) {
+    exchange.begin_stream(200, "text/plain");
+    for (int i = 0; i < kNowChunks; ++i) {
+      const std::string chunk(kNowChunkBytes, static_cast<char>('a' + i % 26));
+      const HttpExchange::Written written = exchange.write_now(chunk);
+      if (written == HttpExchange::Written::kFailed) {
+        ++failed_writes_;
+        co_return;
+      }
+      if (written == HttpExchange::Written::kAll) continue;
+      ++held_up_;
+      const Status flushed = co_await exchange.write({});
+      if (!flushed) co_return;
+    }
+    co_await exchange.end_stream("end\n");
   }
 
   awaitable<void> wait(HttpExchange& exchange) {

@@ -19,6 +19,30 @@ TEST_F(HttpStream, ChunksArriveFramedAndTheConnectionGoesOn) {
   EXPECT_TRUE(client->read_until("hello"));
 }
 
+TEST_F(HttpStream, WritesThatDoNotWaitArriveWholeAndInOrderAlsoAtASlowClient) {
+  start();
+  auto client = connect(16 * 1024);
+  client->send("GET /now HTTP/1.0\r\nHost: t\r\n\r\n");
+  ASSERT_TRUE(test::eventually([&] { return held_up_ > 0; })) << "nobody reads";
+  ASSERT_TRUE(client->read_to_end());
+  std::string_view got = client->received();
+  got.remove_prefix(got.find("\r\n\r\n") + 4);
+  ASSERT_EQ(got.size(), kNowChunks * kNowChunkBytes + 4);
+  for (int i = 0; i < kNowChunks; ++i) {
+    const std::string_view chunk = got.substr(static_cast<std::size_t>(i) * kNowChunkBytes, kNowChunkBytes);
+    ASSERT_EQ(chunk.find_first_not_of(static_cast<char>('a' + i % 26)), std::string_view::npos) << i;
+  }
+}
+
+TEST_F(HttpStream, AWriteThatDoesNotWaitSaysThatTheClientIsGone) {
+  start();
+  auto client = connect(16 * 1024);
+  client->send(get("/now"));
+  ASSERT_TRUE(test::eventually([&] { return held_up_ > 0; }));
+  client->reset();
+  ASSERT_TRUE(test::eventually([&] { return server_->open_connections() == 0; }));
+}
+
 TEST_F(HttpStream, Http10GetsTheBodyUntilTheEndOfTheConnection) {
   start();
   auto client = connect();

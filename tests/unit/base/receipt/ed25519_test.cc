@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/core/encoding.h"
 #include "tests/unit/base/receipt/receipt_maker.h"
 
@@ -19,6 +22,38 @@ TEST(Ed25519, AcceptsTheVectorOfTheRfc) {
   EXPECT_TRUE(key->verify("\x72", signature));
   EXPECT_FALSE(key->verify("\x73", signature));
   EXPECT_FALSE(key->verify("\x72", signature.substr(1)));
+}
+
+TEST(Ed25519, SignsAsTheRfcDoes) {
+  // RFC 8032, 7.1, tests 1 and 2.
+  struct Case {
+    const char* seed;
+    std::string_view message;
+    const char* signature;
+  };
+  for (const auto& [seed, message, signature] :
+       {Case{"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", "",
+             "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46b"
+             "d25bf5f0595bbe24655141438e7a100b"},
+        Case{"4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb", "\x72",
+             "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c"
+             "387b2eaeb4302aeeb00d291612bb0c00"}}) {
+    const std::string raw = *hex_decode(seed);
+    std::array<std::uint8_t, Ed25519Signer::kSeedBytes> bytes;
+    std::ranges::copy(raw, bytes.begin());
+    const Ed25519Signer signer(bytes);
+    EXPECT_EQ(hex_encode(as_view(signer.sign(message))), signature);
+  }
+}
+
+TEST(Ed25519, WhatItSignsItsPublicKeyVerifies) {
+  const Ed25519Key key = receipt::test::make_key(7);
+  for (const std::size_t size : {0U, 1U, 63U, 700U, 100'000U}) {
+    const std::string message(size, 'm');
+    const Signature signature = key.sign(message);
+    EXPECT_TRUE(key.public_key().verify(message, as_view(signature))) << size;
+    EXPECT_FALSE(key.public_key().verify(message + "m", as_view(signature))) << size;
+  }
 }
 
 TEST(Ed25519, KeysSurviveTheirFiles) {

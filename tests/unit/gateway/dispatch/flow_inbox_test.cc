@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "tests/support/gateway/fake_dispatcher.h"
 #include "tests/support/run_coro.h"
 
@@ -80,6 +82,66 @@ TEST(FlowInbox, ResetForgetsTheLostWorker) {
   box.inbox.on_dispatched(fake_worker());
   box.inbox.on_worker_lost();
   box.inbox.reset_worker();
+  EXPECT_FALSE(box.inbox.take());
+}
+
+struct FakeTaker final : DeltaTaker {
+  bool take_now(SequenceDelta& delta) override {
+    if (!is_willing) return false;
+    taken.push_back(std::move(delta));
+    return true;
+  }
+  bool is_willing = true;
+  std::vector<SequenceDelta> taken;
+};
+
+TEST(FlowInbox, ATakerGetsWhatFindsNothingBeforeIt) {
+  Box box;
+  FakeTaker taker;
+  box.inbox.set_taker(&taker);
+  box.inbox.on_delta(text_delta("", "a", {.prompt = 10, .completion = 1}));
+  box.inbox.on_delta(text_delta("", "b", {.prompt = 10, .completion = 2}));
+  ASSERT_EQ(taker.taken.size(), 2U);
+  EXPECT_EQ(taker.taken[1].content, "b");
+  EXPECT_FALSE(box.inbox.take());
+}
+
+TEST(FlowInbox, WhatATakerRefusesGoesTheUsualWayAndSoDoesWhatFollows) {
+  Box box;
+  FakeTaker taker;
+  taker.is_willing = false;
+  box.inbox.set_taker(&taker);
+  box.inbox.on_delta(text_delta("", "a", {.prompt = 10, .completion = 1}));
+  taker.is_willing = true;
+  box.inbox.on_delta(text_delta("", "b", {.prompt = 10, .completion = 2}));
+  EXPECT_TRUE(taker.taken.empty()) << "text keeps its order";
+  EXPECT_EQ(std::get<SequenceDelta>(*box.inbox.take()).content, "ab");
+}
+
+TEST(FlowInbox, NoTakerIsAskedBehindAClientThatLeftOrAWorkerNotYetSeen) {
+  Box box;
+  FakeTaker taker;
+  box.inbox.set_taker(&taker);
+  box.inbox.on_dispatched(fake_worker());
+  box.inbox.on_delta(text_delta("", "a", {}));
+  EXPECT_TRUE(std::holds_alternative<WorkerFacts>(*box.inbox.take()));
+  EXPECT_TRUE(std::holds_alternative<SequenceDelta>(*box.inbox.take()));
+  box.inbox.on_client_gone();
+  box.inbox.on_delta(text_delta("", "b", {}));
+  EXPECT_TRUE(taker.taken.empty());
+  EXPECT_TRUE(std::holds_alternative<FlowInbox::ClientGone>(*box.inbox.take()));
+}
+
+TEST(FlowInbox, ANudgeWakesOnceAndComesBeforeTextThatCameLater) {
+  Box box;
+  FakeTaker taker;
+  box.inbox.set_taker(&taker);
+  box.inbox.nudge();
+  box.inbox.nudge();
+  box.inbox.on_delta(text_delta("", "a", {}));
+  EXPECT_TRUE(taker.taken.empty());
+  EXPECT_TRUE(std::holds_alternative<FlowInbox::Nudge>(*box.inbox.take()));
+  EXPECT_TRUE(std::holds_alternative<SequenceDelta>(*box.inbox.take()));
   EXPECT_FALSE(box.inbox.take());
 }
 
