@@ -117,8 +117,6 @@ void copy_between_keys(pqxx::work& tx, const char* copy, ChangeKind kind, ApiKey
   append_changes(tx, kind, ids);
 }
 
-std::string after_text(const PageOf& page) { return page.after ? page.after->to_string() : std::string(); }
-
 template <typename Read>
 auto read_all(const pqxx::result& rows, Read read) {
   std::vector<decltype(read(rows[0]))> out;

@@ -19,6 +19,8 @@ struct PageOf {
   std::optional<Uuid> after;  ///< the last id of the page before
   int limit = 100;
 };
+/// Of the first page: "".
+inline std::string after_text(const PageOf& page) { return page.after ? page.after->to_string() : std::string(); }
 
 struct TenantRow {
   TenantId id;
