@@ -31,7 +31,7 @@ void add_text(Turn& turn, std::string_view piece) {
 
 /// Members of a block without effect: cache_control and citations, mostly. The prefix cache is always on, and nothing is
 /// cited.
-void count_rest(const json::object& block, std::initializer_list<std::string_view> known, std::int32_t& ignored) {
+void count_rest_of_block(const json::object& block, std::initializer_list<std::string_view> known, std::int32_t& ignored) {
   for (const auto& member : block) {
     const std::string_view key = member.key();
     bool is_known = key == "type";
@@ -54,7 +54,7 @@ Result<std::string> parse_plain(const json::value& content, const std::string& p
     TG_ASSIGN(const std::string type, json::get_string(block, "type", here));
     if (type != "text") return refuse_feature(here + ".type", "send blocks of type 'text' only");
     TG_ASSIGN(const std::string piece, json::get_string(block, "text", here));
-    count_rest(block, {"text"}, ignored);
+    count_rest_of_block(block, {"text"}, ignored);
     add_text(turn, piece);
   }
   return std::move(turn.text);
@@ -68,7 +68,7 @@ Status parse_tool_use(const json::object& block, const std::string& path, Turn& 
   if (input != nullptr && !input->is_null() && !input->is_object()) return refuse_type(path + ".input", "an object");
   const bool is_given = input != nullptr && input->is_object();
   call.arguments = is_given ? json::dump(*input) : std::string("{}");
-  count_rest(block, {"id", "name", "input"}, ignored);
+  count_rest_of_block(block, {"id", "name", "input"}, ignored);
   turn.calls.push_back(std::move(call));
   return {};
 }
@@ -88,7 +88,7 @@ Status parse_tool_result(const json::object& block, const std::string& path, Tur
   TG_ASSIGN(const auto is_error, json::find_bool(block, "is_error", path));
   // The text says what went wrong: templates have no other place for it.
   if (is_error.value_or(false)) ++ignored;
-  count_rest(block, {"tool_use_id", "content", "is_error"}, ignored);
+  count_rest_of_block(block, {"tool_use_id", "content", "is_error"}, ignored);
   turn.results.push_back(std::move(result));
   return {};
 }
@@ -97,7 +97,7 @@ Status parse_block(const json::object& block, const std::string& path, Role role
   TG_ASSIGN(const std::string type, json::get_string(block, "type", path));
   if (type == "text") {
     TG_ASSIGN(const std::string piece, json::get_string(block, "text", path));
-    count_rest(block, {"text"}, ignored);
+    count_rest_of_block(block, {"text"}, ignored);
     add_text(turn, piece);
     return {};
   }
@@ -119,7 +119,7 @@ Status parse_block(const json::object& block, const std::string& path, Role role
   return refuse_feature(path + ".type", "send blocks of type 'text' only");
 }
 
-Result<Turn> parse_content(const json::value& content, const std::string& path, Role role, std::int32_t& ignored) {
+Result<Turn> parse_turn(const json::value& content, const std::string& path, Role role, std::int32_t& ignored) {
   Turn turn;
   if (content.is_string()) {
     add_text(turn, std::string_view(content.get_string()));
@@ -165,7 +165,7 @@ Status parse_anthropic_turns(const json::value& value, Plan& plan) {
     const json::object& from = turns[i].get_object();
     TG_ASSIGN(const Role role, parse_turn_role(from, path));
     TG_ASSIGN(const json::value* content, json::member(from, "content", path));
-    TG_ASSIGN(Turn turn, parse_content(*content, path + ".content", role, plan.fields_ignored));
+    TG_ASSIGN(Turn turn, parse_turn(*content, path + ".content", role, plan.fields_ignored));
     for (const auto& member : from) plan.fields_ignored += member.key() == "role" || member.key() == "content" ? 0 : 1;
     const bool is_only_results = !turn.results.empty() && !turn.has_text;
     for (PlanMessage& result : turn.results) plan.messages.push_back(std::move(result));

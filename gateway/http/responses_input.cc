@@ -14,7 +14,7 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 3> kPartTypes = {"input_text", "output_text", "text"};
+constexpr std::array<std::string_view, 3> kItemParts = {"input_text", "output_text", "text"};
 
 /// What an item is; one without a type is a message.
 Result<std::string> parse_kind(const json::object& item, const std::string& path) {
@@ -23,7 +23,7 @@ Result<std::string> parse_kind(const json::object& item, const std::string& path
 }
 
 /// Members of an item that nobody reads. id and status come with items that a client sends back as it got them.
-void count_rest(const json::object& item, std::initializer_list<std::string_view> known, std::int32_t& ignored) {
+void count_rest_of_item(const json::object& item, std::initializer_list<std::string_view> known, std::int32_t& ignored) {
   for (const auto& member : item) {
     const std::string_view key = member.key();
     bool is_known = key == "type" || key == "id" || key == "status";
@@ -37,8 +37,8 @@ Status parse_message(const json::object& item, const std::string& path, Plan& pl
   const auto role = parse_role(name);
   if (!role) return refuse_value(path + ".role", "must be one of system, developer, user, assistant");
   TG_ASSIGN(const json::value* content, json::member(item, "content", path));
-  TG_ASSIGN(std::string text, parse_text(*content, path + ".content", kPartTypes));
-  count_rest(item, {"role", "content"}, plan.fields_ignored);
+  TG_ASSIGN(std::string text, parse_text(*content, path + ".content", kItemParts));
+  count_rest_of_item(item, {"role", "content"}, plan.fields_ignored);
   plan.messages.push_back(PlanMessage{*role, std::move(text)});
   return {};
 }
@@ -49,7 +49,7 @@ Status parse_call(const json::object& item, const std::string& path, Plan& plan)
   TG_ASSIGN(call.id, json::get_string(item, "call_id", path));
   TG_ASSIGN(call.name, json::get_string(item, "name", path));
   TG_ASSIGN(call.arguments, json::get_string(item, "arguments", path));
-  count_rest(item, {"call_id", "name", "arguments"}, plan.fields_ignored);
+  count_rest_of_item(item, {"call_id", "name", "arguments"}, plan.fields_ignored);
   if (plan.messages.empty() || plan.messages.back().role != Role::kAssistant) {
     plan.messages.push_back(PlanMessage{Role::kAssistant, {}});
   }
@@ -62,8 +62,8 @@ Status parse_result(const json::object& item, const std::string& path, Plan& pla
   result.role = Role::kTool;
   TG_ASSIGN(result.tool_call_id, json::get_string(item, "call_id", path));
   TG_ASSIGN(const json::value* output, json::member(item, "output", path));
-  TG_ASSIGN(result.content, parse_text(*output, path + ".output", kPartTypes));
-  count_rest(item, {"call_id", "output"}, plan.fields_ignored);
+  TG_ASSIGN(result.content, parse_text(*output, path + ".output", kItemParts));
+  count_rest_of_item(item, {"call_id", "output"}, plan.fields_ignored);
   plan.messages.push_back(std::move(result));
   return {};
 }
