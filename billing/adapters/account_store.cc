@@ -133,6 +133,12 @@ Result<TenantRow> find_tenant(pqxx::work& tx, const std::string& tenant) {
   return fail(Code::kNotFound, "unknown_tenant", fmt::format("there is no tenant \"{}\"", tenant), "tenant");
 }
 
+Result<std::optional<TenantId>> tenant_filter(pqxx::work& tx, const std::string& tenant) {
+  if (tenant.empty()) return std::optional<TenantId>();
+  TG_ASSIGN(const auto row, find_tenant(tx, tenant));
+  return std::optional(row.id);
+}
+
 Result<ProjectRow> find_project(pqxx::work& tx, TenantId tenant, const std::string& project) {
   static const std::string kFind = std::string("SELECT ") + kProjectColumns +
                                    " FROM projects p WHERE p.tenant_id = $1 AND (p.id::text = $2 OR p.name = $2)";

@@ -53,6 +53,8 @@ struct KeyRow {
 
 /// `tenant` is an id or a name. Fails: not_found/unknown_tenant.
 Result<TenantRow> find_tenant(pqxx::work& tx, const std::string& tenant);
+/// Of a listing: "" is every tenant. Fails as find_tenant().
+Result<std::optional<TenantId>> tenant_filter(pqxx::work& tx, const std::string& tenant);
 /// `project` is an id or a name within the tenant. Fails: not_found/unknown_project.
 Result<ProjectRow> find_project(pqxx::work& tx, TenantId tenant, const std::string& project);
 
