@@ -11,7 +11,7 @@
 #include "tests/support/worker/fake_engine.h"
 #include "worker/rpc/frame_codec.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::session_service_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -196,4 +196,4 @@ TEST_F(SessionServiceTest, FinishAllEndsStreamsWell) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::session_service_test
