@@ -27,7 +27,7 @@ std::string id_of(const Arguments& arguments) {
   return UuidV7Source(clock, entropy).next().to_string();
 }
 
-Status show(const Arguments& arguments, const v1::AdjustResponse& answer) {
+Status show_adjusted(const Arguments& arguments, const v1::AdjustResponse& answer) {
   if (arguments.wants_json()) {
     fmt::print("{}\n", message_json(answer));
   } else {
@@ -49,7 +49,7 @@ Status adjust(const Arguments& arguments, v1::AdjustmentKind kind) {
   request.set_request_id(id_of(arguments));
   request.set_actor(actor_of(arguments));
   TG_ASSIGN(const auto answer, connection.call(&Ledger::Adjust, connection.ledger(), request));
-  return show(arguments, answer);
+  return show_adjusted(arguments, answer);
 }
 
 Status refund(const Arguments& arguments) { return adjust(arguments, v1::ADJUSTMENT_KIND_REFUND); }
@@ -64,10 +64,10 @@ Status reverse(const Arguments& arguments) {
   request.set_request_id(id_of(arguments));
   request.set_actor(actor_of(arguments));
   TG_ASSIGN(const auto answer, connection.call(&Ledger::Reverse, connection.ledger(), request));
-  return show(arguments, answer);
+  return show_adjusted(arguments, answer);
 }
 
-Result<std::int64_t> instant_option(const Arguments& arguments, const char* name) {
+Result<std::int64_t> required_instant(const Arguments& arguments, const char* name) {
   TG_ASSIGN(const std::string text, arguments.required_option(name));
   const auto at = parse_rfc3339(text);
   if (!at) {
@@ -79,8 +79,8 @@ Result<std::int64_t> instant_option(const Arguments& arguments, const char* name
 Status rerate(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::RerateRequest request;
-  TG_ASSIGN(const auto from, instant_option(arguments, "from"));
-  TG_ASSIGN(const auto to, instant_option(arguments, "to"));
+  TG_ASSIGN(const auto from, required_instant(arguments, "from"));
+  TG_ASSIGN(const auto to, required_instant(arguments, "to"));
   request.set_from_us(from);
   request.set_to_us(to);
   request.set_model(arguments.option("model"));

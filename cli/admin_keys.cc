@@ -17,14 +17,14 @@ struct RoleName {
   v1::AdminRole role;
   const char* name;
 };
-constexpr RoleName kRoles[] = {{v1::ADMIN_ROLE_OPERATOR, "operator"},
+constexpr RoleName kAdminRoles[] = {{v1::ADMIN_ROLE_OPERATOR, "operator"},
                                {v1::ADMIN_ROLE_OWNER, "owner"},
                                {v1::ADMIN_ROLE_BILLING, "billing"},
                                {v1::ADMIN_ROLE_DEVELOPER, "developer"},
                                {v1::ADMIN_ROLE_VIEWER, "viewer"}};
 
 Result<v1::AdminRole> parse_role(const std::string& text) {
-  for (const RoleName& one : kRoles) {
+  for (const RoleName& one : kAdminRoles) {
     if (text == one.name) return one.role;
   }
   return fail(Code::kInvalidArgument, "bad_usage",
@@ -32,7 +32,7 @@ Result<v1::AdminRole> parse_role(const std::string& text) {
 }
 
 std::string role_text(v1::AdminRole role) {
-  for (const RoleName& one : kRoles) {
+  for (const RoleName& one : kAdminRoles) {
     if (role == one.role) return one.name;
   }
   return "-";
@@ -62,7 +62,7 @@ Status create(const Arguments& arguments) {
   return {};
 }
 
-Status list(const Arguments& arguments) {
+Status list_admin_keys(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::ListAdminKeysRequest request;
   request.set_tenant(arguments.option("tenant"));
@@ -116,7 +116,7 @@ std::vector<Command> admin_key_commands() {
        "  tidegate admin-key list\n",
        {"tenant"},
        {},
-       list},
+       list_admin_keys},
       {"admin-key revoke",
        "Revoke a person's key for good.",
        "KEY_OR_PUBLIC_ID",

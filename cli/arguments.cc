@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/core/clock.h"
+
 namespace tidegate::cli {
 
 namespace {
@@ -78,6 +80,12 @@ Result<std::int64_t> Arguments::integer_option(std::string_view name, std::int64
                 std::string(name));
   }
   return number;
+}
+
+Result<std::int64_t> Arguments::instant_option(std::string_view name) const {
+  if (!has(name)) return 0;
+  TG_ASSIGN(const Wall instant, parse_rfc3339(option(name)));
+  return unix_micros(instant);
 }
 
 }  // namespace tidegate::cli

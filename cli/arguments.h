@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@ class Arguments {
   std::string option(std::string_view name, std::string_view fallback = "") const;
   Result<std::string> required_option(std::string_view name) const;
   Result<std::int64_t> integer_option(std::string_view name, std::int64_t fallback) const;
+  /// Microseconds since 1970 of an instant as 2026-11-01T00:00:00Z; 0 without the option. Fails: as parse_rfc3339().
+  Result<std::int64_t> instant_option(std::string_view name) const;
   bool has(std::string_view name) const { return options_.contains(std::string(name)); }
   bool wants_json() const { return has("json"); }
 

@@ -21,7 +21,7 @@ namespace {
 using Audit = v1::AuditLog::Stub;
 constexpr std::int32_t kPage = 1000;
 
-Status list(const Arguments& arguments) {
+Status list_audit(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::ListAuditRequest request;
   TG_ASSIGN(const auto from, arguments.integer_option("from", 0));
@@ -82,7 +82,7 @@ Result<receipt::KeyRing> load_keys(const Arguments& arguments) {
 
 /// Everything from the entries' own words; only the signature and, with --since, an older checkpoint are taken on
 /// trust.
-Status verify(const Arguments& arguments) {
+Status verify_audit(const Arguments& arguments) {
   TG_ASSIGN(const auto keys, load_keys(arguments));
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   TG_ASSIGN(const auto newest,
@@ -135,7 +135,7 @@ std::vector<Command> audit_commands() {
        "  tidegate audit list --from 120\n",
        {"from", "limit"},
        {},
-       list},
+       list_audit},
       {"audit verify",
        "Prove the log of administrative changes; exit code 1 when something was rewritten.",
        "--key KEYS [--since FILE] [--save FILE]",
@@ -144,7 +144,7 @@ std::vector<Command> audit_commands() {
        "  tidegate audit verify --key keys.json --since checkpoint --save checkpoint\n",
        {"key", "since", "save"},
        {},
-       verify},
+       verify_audit},
   };
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 using Budgets = v1::Budgets::Stub;
 
-std::string subject_text(const v1::Cap& cap) {
+std::string cap_subject(const v1::Cap& cap) {
   if (!cap.subject_name().empty()) return cap.subject_name();
   return cap.subject().empty() ? "-" : cap.subject();
 }
@@ -31,7 +31,7 @@ Status cap_set(const Arguments& arguments) {
   if (arguments.wants_json()) {
     fmt::print("{}\n", message_json(cap));
   } else {
-    fmt::print("{} {} cap of {} {}: {} {}\n", cap.cap_id(), cap.period(), cap.scope(), subject_text(cap),
+    fmt::print("{} {} cap of {} {}: {} {}\n", cap.cap_id(), cap.period(), cap.scope(), cap_subject(cap),
                cap.amount(), cap.currency());
   }
   return {};
@@ -52,7 +52,7 @@ Status cap_list(const Arguments& arguments) {
   TextTable table({"CAP", "TENANT", "SCOPE", "SUBJECT", "PERIOD", "LIMIT", "SPENT", "LEASED", "RESETS"});
   for (const auto& cap : list.caps()) {
     const auto& spend = cap.current();
-    table.add({cap.cap_id(), cap.tenant_name(), cap.scope(), subject_text(cap), cap.period(), cap.amount(),
+    table.add({cap.cap_id(), cap.tenant_name(), cap.scope(), cap_subject(cap), cap.period(), cap.amount(),
                spend.spent().empty() ? "0" : spend.spent(), spend.leased().empty() ? "0" : spend.leased(),
                cap.removed_us() != 0 ? "removed" : time_text(spend.ends_us())});
   }

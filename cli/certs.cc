@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kDaysDefault = 90;
 constexpr std::int64_t kDaysMax = 825;  // what browsers accept of a private authority
 constexpr std::chrono::hours kAuthorityLife{24 * 3650};
-constexpr const char* kRoles[] = {"gateway", "billing", "scheduler", "worker", "cli"};
+constexpr const char* kCertRoles[] = {"gateway", "billing", "scheduler", "worker", "cli"};
 
 /// Whole or not at all, readable by the owner only, also when an older file was not.
 Status write_private(const fs::path& path, const std::string& text) {
@@ -109,7 +109,7 @@ Status certs_mint(const Arguments& arguments) {
   TG_ASSIGN(const auto authority, open_authority(folder, entropy, now));
   CertificateOrder order;
   order.life = std::chrono::hours(24 * days);
-  for (const char* role : kRoles) {
+  for (const char* role : kCertRoles) {
     order.common_name = fmt::format("tidegate {}", role);
     order.uris = {fmt::format("tidegate://{}", role)};
     TG_TRY(issue(authority, folder, role, order, arguments.has("new-keys"), entropy, now));

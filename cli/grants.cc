@@ -18,7 +18,7 @@ std::string join(const google::protobuf::RepeatedPtrField<std::string>& words) {
   return out.empty() ? "all" : out;
 }
 
-Status print(const Arguments& arguments, const v1::Grant& grant) {
+Status print_grant(const Arguments& arguments, const v1::Grant& grant) {
   if (arguments.wants_json()) {
     fmt::print("{}\n", message_json(grant));
   } else {
@@ -45,7 +45,7 @@ Status grant_create(const Arguments& arguments) {
   if (!arguments.option("model").empty()) request.add_models(arguments.option("model"));
   request.set_grant_id(arguments.option("id"));
   TG_ASSIGN(const v1::Grant grant, connection.call(&Budgets::CreateGrant, connection.budgets(), request));
-  return print(arguments, grant);
+  return print_grant(arguments, grant);
 }
 
 Status grant_void(const Arguments& arguments) {
@@ -53,7 +53,7 @@ Status grant_void(const Arguments& arguments) {
   v1::VoidGrantRequest request;
   TG_ASSIGN(*request.mutable_grant_id(), arguments.word(0, "GRANT"));
   TG_ASSIGN(const v1::Grant grant, connection.call(&Budgets::VoidGrant, connection.budgets(), request));
-  return print(arguments, grant);
+  return print_grant(arguments, grant);
 }
 
 Status grant_list(const Arguments& arguments) {

@@ -250,18 +250,12 @@ Status invoice_issuer(const Arguments& arguments) {
   return {};
 }
 
-Result<std::int64_t> instant_option(const Arguments& arguments, std::string_view name) {
-  if (!arguments.has(name)) return 0;
-  TG_ASSIGN(const Wall instant, parse_rfc3339(arguments.option(name)));
-  return unix_micros(instant);
-}
-
 Status focus_export(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::ExportFocusRequest request;
   request.set_tenant(arguments.option("tenant"));
-  TG_ASSIGN(const auto from, instant_option(arguments, "from"));
-  TG_ASSIGN(const auto to, instant_option(arguments, "to"));
+  TG_ASSIGN(const auto from, arguments.instant_option("from"));
+  TG_ASSIGN(const auto to, arguments.instant_option("to"));
   request.set_from_us(from);
   request.set_to_us(to);
   std::string all;

@@ -11,7 +11,7 @@ namespace {
 
 using Limits = v1::Limits::Stub;
 
-std::string subject_text(const v1::RateLimit& limit) {
+std::string limit_subject(const v1::RateLimit& limit) {
   if (!limit.subject_name().empty()) return limit.subject_name();
   return limit.subject().empty() ? "-" : limit.subject();
 }
@@ -38,7 +38,7 @@ Status limit_set(const Arguments& arguments) {
     fmt::print("{}\n", message_json(limit));
   } else {
     fmt::print("{} {} {} of {}, {}: rpm {}, tpm {}, tpd {}, concurrency {}\n", limit.limit_id(), limit.scope(),
-               subject_text(limit), limit.tenant_name(), limit.model().empty() ? "all models" : limit.model(),
+               limit_subject(limit), limit.tenant_name(), limit.model().empty() ? "all models" : limit.model(),
                number_text(limit.requests_per_minute()), number_text(limit.tokens_per_minute()),
                number_text(limit.tokens_per_day()), number_text(limit.concurrency()));
   }
@@ -59,7 +59,7 @@ Status limit_list(const Arguments& arguments) {
   }
   TextTable table({"LIMIT", "TENANT", "SCOPE", "SUBJECT", "MODEL", "RPM", "TPM", "TPD", "CONCURRENCY", "STATE"});
   for (const auto& limit : list.limits()) {
-    table.add({limit.limit_id(), limit.tenant_name(), limit.scope(), subject_text(limit),
+    table.add({limit.limit_id(), limit.tenant_name(), limit.scope(), limit_subject(limit),
                limit.model().empty() ? "all" : limit.model(), number_text(limit.requests_per_minute()),
                number_text(limit.tokens_per_minute()), number_text(limit.tokens_per_day()),
                number_text(limit.concurrency()), limit.removed_us() != 0 ? "removed" : "in force"});

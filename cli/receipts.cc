@@ -62,7 +62,7 @@ void print_report(const VerifyReport& report, bool as_json) {
              report.receipts, report.links, report.proofs, report.is_complete ? "; the chains are whole" : "");
 }
 
-Status verify(const Arguments& arguments) {
+Status verify_receipts(const Arguments& arguments) {
   TG_ASSIGN(const std::string key_files, arguments.required_option("key"));
   receipt::KeyRing keys;
   for (const std::string& path : split(key_files)) {
@@ -84,7 +84,7 @@ Status verify(const Arguments& arguments) {
   return {};
 }
 
-Status show(const Arguments& arguments) {
+Status show_receipt(const Arguments& arguments) {
   TG_ASSIGN(const auto receipts, read_receipt_files(arguments));
   for (const auto& found : receipts) {
     if (!found.receipt)
@@ -199,14 +199,14 @@ std::vector<Command> receipt_commands() {
        "  curl -sD headers.txt ... && tidegate receipt verify headers.txt --key gateway.pem\n",
        {"key", "proof"},
        {"chain", "require-proof"},
-       verify},
+       verify_receipts},
       {"receipt show",
        "Print what receipts say, without proving it.",
        "FILE...",
        "  tidegate receipt show headers.txt\n  tidegate receipt show - --json < receipts.jsonl\n",
        {},
        {},
-       show},
+       show_receipt},
       {"receipt get", "Fetch a request's receipt.", "REQUEST_ID",
        "  tidegate receipt get 0192f0c4-7c00-7000-8000-000000000001 --json\n", {}, {}, get},
       {"receipt export", "Write all receipts of a tenant, one a line, newest first.", "--tenant TENANT",

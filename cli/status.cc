@@ -45,7 +45,7 @@ Picture look(Connection& connection) {
 
 std::string state(const Status& status) { return status ? "ok" : status.error().to_string(); }
 
-void print(const Connection& connection, const Picture& picture) {
+void print_status(const Connection& connection, const Picture& picture) {
   const auto& endpoint = connection.endpoint();
   const auto as_status = [](const auto& result) { return result ? Status() : Status(std::unexpected(result.error())); };
   TextTable processes({"PROCESS", "ADDRESS", "STATE"});
@@ -88,7 +88,7 @@ Status status(const Arguments& arguments) {
     fmt::print(R"({{"ready":{},"deployments":{},"workers":{}}})" "\n", picture.is_ready(),
                picture.deployments ? message_json(*picture.deployments) : "null", picture.workers ? message_json(*picture.workers) : "null");
   } else {
-    print(connection, picture);
+    print_status(connection, picture);
   }
   if (!picture.is_ready()) return fail(Code::kUnavailable, "not_ready", "not everything is ready");
   return {};

@@ -14,7 +14,7 @@ namespace {
 
 using Billing = v1::BillingAdmin::Stub;
 
-Status show(const Arguments& arguments, const v1::Tenant& tenant) {
+Status show_tenant(const Arguments& arguments, const v1::Tenant& tenant) {
   if (arguments.wants_json()) {
     fmt::print("{}\n", message_json(tenant));
   } else {
@@ -33,7 +33,7 @@ Status tenant_create(const Arguments& arguments) {
   request.set_currency(arguments.option("currency"));
   request.set_credit_limit(arguments.option("credit-limit"));
   TG_ASSIGN(const v1::Tenant tenant, connection.call(&Billing::CreateTenant, connection.billing(), request));
-  return show(arguments, tenant);
+  return show_tenant(arguments, tenant);
 }
 
 Status tenant_list(const Arguments& arguments) {
@@ -61,7 +61,7 @@ Status set_suspended(const Arguments& arguments, bool is_suspended) {
   TG_ASSIGN(*request.mutable_tenant_id(), arguments.word(0, "TENANT"));
   request.set_is_suspended(is_suspended);
   TG_ASSIGN(const v1::Tenant tenant, connection.call(&Billing::SuspendTenant, connection.billing(), request));
-  return show(arguments, tenant);
+  return show_tenant(arguments, tenant);
 }
 Status tenant_suspend(const Arguments& arguments) { return set_suspended(arguments, true); }
 Status tenant_resume(const Arguments& arguments) { return set_suspended(arguments, false); }
@@ -75,7 +75,7 @@ Status tenant_regions(const Arguments& arguments) {
     for (auto& region : split_list(allowed)) request.add_regions(std::move(region));
   }
   TG_ASSIGN(const v1::Tenant tenant, connection.call(&Billing::SetTenantRegions, connection.billing(), request));
-  return show(arguments, tenant);
+  return show_tenant(arguments, tenant);
 }
 
 Status tenant_share(const Arguments& arguments) {
@@ -90,7 +90,7 @@ Status tenant_share(const Arguments& arguments) {
     fmt::print("tenant {}: weight {}, up to tier {}\n", tenant.name(), tenant.queue_weight(), tenant.tier_max());
     return {};
   }
-  return show(arguments, tenant);
+  return show_tenant(arguments, tenant);
 }
 
 Status project_create(const Arguments& arguments) {

@@ -14,12 +14,6 @@ namespace {
 
 using Billing = v1::BillingAdmin::Stub;
 
-Result<std::int64_t> instant_option(const Arguments& arguments, std::string_view name) {
-  if (!arguments.has(name)) return 0;
-  TG_ASSIGN(const Wall instant, parse_rfc3339(arguments.option(name)));
-  return unix_micros(instant);
-}
-
 std::string status_name(v1::UsageStatus status) {
   // "USAGE_STATUS_COMPLETED" -> "completed"
   std::string name = v1::UsageStatus_Name(status).substr(13);
@@ -31,8 +25,8 @@ Status usage_sum(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::SumUsageRequest request;
   request.set_tenant(arguments.option("tenant"));
-  TG_ASSIGN(const auto from, instant_option(arguments, "from"));
-  TG_ASSIGN(const auto to, instant_option(arguments, "to"));
+  TG_ASSIGN(const auto from, arguments.instant_option("from"));
+  TG_ASSIGN(const auto to, arguments.instant_option("to"));
   request.set_from_us(from);
   request.set_to_us(to);
   TG_ASSIGN(const auto list, connection.call(&Billing::SumUsage, connection.billing(), request));
@@ -55,8 +49,8 @@ Status usage(const Arguments& arguments) {
   v1::ListUsageRequest request;
   request.set_tenant(arguments.option("tenant"));
   request.set_request_id(arguments.option("request"));
-  TG_ASSIGN(const auto from, instant_option(arguments, "from"));
-  TG_ASSIGN(const auto to, instant_option(arguments, "to"));
+  TG_ASSIGN(const auto from, arguments.instant_option("from"));
+  TG_ASSIGN(const auto to, arguments.instant_option("to"));
   request.set_from_us(from);
   request.set_to_us(to);
   TG_ASSIGN(const auto limit, arguments.integer_option("limit", 20));

@@ -5,10 +5,21 @@
 #   adapter  may link anything but another service
 #   app      wiring and mains
 #
-# tg_library(name LAYER layer [OPTIMISED] SOURCES ... [LINK ...])   OPTIMISED: -O2 in every preset, for what computes a model
-# tg_binary(name OUTPUT file SOURCES ... [LINK ...])
-# tg_test(name SOURCES ... [LINK ...] [LABELS unit|integration|golden|tidy, tsan beside one of them for the concurrent cores
+# tg_library(name LAYER layer [OPTIMISED] SOURCES ... [LINK ...] [ALONE ...])   OPTIMISED: -O2 in every preset, for what
+#         computes a model
+# tg_binary(name OUTPUT file SOURCES ... [LINK ...] [ALONE ...])
+# tg_test(name SOURCES ... [LINK ...] [ALONE ...] [LABELS unit|integration|golden|tidy, tsan beside one of them for the concurrent cores
 #         without gRPC: Debian's is not instrumented, so every message it hands over looks like a race] [TIMEOUT s])
+
+# Headers are most of a file's time. The sources of a target are compiled together, some six in one translation unit, which
+# halves a cold build and asks two things of them:
+#   - A name in an anonymous namespace is the only one of its target. Say what it is of (kInsertGrant, not kInsert), share what
+#     is the same in a header, or put a test into a namespace named as its file.
+#   - A file includes what it uses, although nobody notices here when it does not: -DTG_UNITY=OFF compiles each on its own and
+#     does. It is also the faster way for who edits one file again and again.
+# ALONE names the sources of a target that stay out of it, or every one if it names none. Sources with COMPILE_OPTIONS or
+# COMPILE_DEFINITIONS of their own stay out by themselves.
+option(TG_UNITY "Compile the sources of a target together, some six in one translation unit" ON)
 
 set(TG_SERVICES gateway scheduler worker billing)
 
@@ -25,8 +36,31 @@ function(tg_check_layer name layer links)
   endforeach()
 endfunction()
 
+# Reads the ARG_ variables of the function that calls it.
+function(tg_unite name)
+  # The fuzz targets are built by Clang, and few.
+  if(TG_UNITY AND NOT TG_FUZZ AND NOT "ALONE" IN_LIST ARG_KEYWORDS_MISSING_VALUES)
+    set(united ${ARG_SOURCES})
+    list(FILTER united INCLUDE REGEX "\\.cc$")
+    if(ARG_ALONE)
+      list(REMOVE_ITEM united ${ARG_ALONE})
+      set_source_files_properties(${ARG_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+    endif()
+    list(LENGTH united count)
+    if(count GREATER 1)
+      # Six, give or take two, and the units of a target alike: eight sources are one unit, nine are five and four.
+      math(EXPR units "(${count} + 3) / 6")
+      if(units EQUAL 0)
+        set(units 1)
+      endif()
+      math(EXPR batch "(${count} + ${units} - 1) / ${units}")
+      set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${batch})
+    endif()
+  endif()
+endfunction()
+
 function(tg_library name)
-  cmake_parse_arguments(ARG "OPTIMISED" "LAYER" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "OPTIMISED" "LAYER" "SOURCES;LINK;ALONE" ${ARGN})
   tg_check_layer(${name} "${ARG_LAYER}" "${ARG_LINK}")
   set(has_source FALSE)
   foreach(source ${ARG_SOURCES})
@@ -41,6 +75,7 @@ function(tg_library name)
     if(ARG_OPTIMISED)
       target_compile_options(${name} PRIVATE -O2 ${TG_OPTIMISED_FLAGS})
     endif()
+    tg_unite(${name})
   else()
     add_library(${name} INTERFACE)
     target_include_directories(${name} INTERFACE ${CMAKE_SOURCE_DIR})
@@ -49,22 +84,24 @@ function(tg_library name)
 endfunction()
 
 function(tg_binary name)
-  cmake_parse_arguments(ARG "" "OUTPUT" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "OUTPUT" "SOURCES;LINK;ALONE" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} tg_warnings)
   if(ARG_OUTPUT)
     set_target_properties(${name} PROPERTIES OUTPUT_NAME ${ARG_OUTPUT})
   endif()
+  tg_unite(${name})
 endfunction()
 
 function(tg_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;ALONE;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} tg_warnings GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE TG_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TG_BINARY_DIR="${CMAKE_BINARY_DIR}")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  tg_unite(${name})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()

@@ -30,6 +30,9 @@ class SystemClock final : public Clock {
   Wall wall() const override;
 };
 
+/// For figures and rates: a span itself stays a Duration.
+inline double in_seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
+
 /// Microseconds since 1970-01-01T00:00:00Z.
 inline std::int64_t unix_micros(Wall wall) { return wall.time_since_epoch().count(); }
 inline Wall wall_from_unix_micros(std::int64_t micros) { return Wall(std::chrono::microseconds(micros)); }

@@ -15,22 +15,17 @@
 #include <sstream>
 
 #include "base/core/encoding.h"
+#include "base/crypto/openssl_types.h"
 
 namespace tidegate {
 namespace {
+
+using namespace openssl;
 
 constexpr int kRsaBitsMin = 2048;
 constexpr int kEcBitsMin = 256;
 constexpr std::size_t kFileBytesMax = 1 << 20;
 constexpr std::string_view kMintFix = "; make a set with: tidegate certs mint --dir DIR";
-
-using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
-using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
-using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
-
-Bio reader(std::string_view text) { return {BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free}; }
-/// No passphrase prompt: a service has nobody to ask.
-int no_passphrase(char*, int, int, void*) { return 0; }
 
 std::unexpected<Error> refuse(std::string_view option, std::string_view file, std::string_view why) {
   ERR_clear_error();  // a later look at this thread's queue must not find what was said here

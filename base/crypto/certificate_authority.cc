@@ -14,8 +14,12 @@
 #include <ctime>
 #include <utility>
 
+#include "base/crypto/openssl_types.h"
+
 namespace tidegate {
 namespace {
+
+using namespace openssl;
 
 constexpr std::size_t kCommonNameBytesMax = 64;
 constexpr std::size_t kNamesMax = 32;
@@ -23,25 +27,13 @@ constexpr std::size_t kNameBytesMax = 253;
 /// Clocks of one installation differ; a certificate minted here must not be "not yet valid" there.
 constexpr std::chrono::minutes kBackdated{5};
 
-using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
-using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
-using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 using Number = std::unique_ptr<BIGNUM, decltype(&BN_free)>;
 
 X509* x509(const std::shared_ptr<void>& certificate) { return static_cast<X509*>(certificate.get()); }
-EVP_PKEY* pkey(const std::shared_ptr<void>& key) { return static_cast<EVP_PKEY*>(key.get()); }
-Bio reader(std::string_view text) { return {BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free}; }
-int no_passphrase(char*, int, int, void*) { return 0; }
 
 std::unexpected<Error> refuse(std::string message) {
   ERR_clear_error();
   return fail(Code::kInvalidArgument, "bad_certificate", std::move(message));
-}
-
-std::string content(BIO* bio) {
-  char* data = nullptr;
-  const auto size = BIO_get_mem_data(bio, &data);
-  return {data, static_cast<std::size_t>(size)};
 }
 
 /// From OpenSSL's own generator: an EntropySource cannot drive the making of an EC key.

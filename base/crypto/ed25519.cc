@@ -10,30 +10,22 @@
 
 #include "base/core/check.h"
 #include "base/core/encoding.h"
+#include "base/crypto/openssl_types.h"
 #include "base/crypto/sha256.h"
 
 namespace tidegate {
 namespace {
 
+using namespace openssl;
+
 constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kIdDigits = 16;
 
-const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-EVP_PKEY* pkey(const std::shared_ptr<void>& key) { return static_cast<EVP_PKEY*>(key.get()); }
 std::shared_ptr<void> own(EVP_PKEY* key) {
   return {key, [](void* owned) { EVP_PKEY_free(static_cast<EVP_PKEY*>(owned)); }};
 }
 
-using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
-using Context = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
-
-Bio reader(std::string_view text) { return {BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free}; }
-
-std::string content(BIO* bio) {
-  char* data = nullptr;
-  const auto size = BIO_get_mem_data(bio, &data);
-  return {data, static_cast<std::size_t>(size)};
-}
+using DigestContext = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
 
 std::string raw_public(EVP_PKEY* key) {
   std::string raw(kKeyBytes, '\0');
@@ -50,9 +42,6 @@ Ed25519Signer signer_of(EVP_PKEY* key) {
   OPENSSL_cleanse(seed.data(), seed.size());
   return signer;
 }
-
-/// No passphrase prompt: a service has nobody to ask.
-int no_passphrase(char*, int, int, void*) { return 0; }
 
 std::unexpected<Error> bad_key(std::string_view name, std::string_view wanted) {
   return fail(Code::kInvalidArgument, "bad_key",
@@ -83,7 +72,7 @@ Result<Ed25519PublicKey> Ed25519PublicKey::from_pem(std::string_view pem, std::s
 }
 
 bool Ed25519PublicKey::verify(std::string_view message, std::string_view signature) const {
-  const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  const DigestContext context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   TG_CHECK(context != nullptr && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey(key_)) == 1);
   return EVP_DigestVerify(context.get(), bytes(signature), signature.size(), bytes(message), message.size()) == 1;
 }

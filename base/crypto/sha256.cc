@@ -9,12 +9,11 @@
 #include <openssl/rand.h>
 
 #include "base/core/check.h"
+#include "base/crypto/openssl_types.h"
 
 namespace tidegate {
 
-namespace {
-const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-}  // namespace
+using openssl::bytes;
 
 Digest sha256(std::string_view data) {
   // Fetched once: EVP_sha256() is looked up again by every call.

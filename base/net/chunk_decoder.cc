@@ -16,7 +16,7 @@ int hex_digit(char c) {
   return -1;
 }
 
-std::unexpected<Error> bad(const char* message) { return fail(Code::kInvalidArgument, "bad_chunk", message); }
+std::unexpected<Error> bad_chunk(const char* message) { return fail(Code::kInvalidArgument, "bad_chunk", message); }
 
 }  // namespace
 
@@ -24,22 +24,22 @@ Status ChunkDecoder::take_framing_byte(char c) {
   switch (state_) {
     case State::kSize: {
       if (const int digit = hex_digit(c); digit >= 0) {
-        if (++size_digits_ > kSizeDigitsMax) return bad("a chunk size has at most 8 hex digits");
+        if (++size_digits_ > kSizeDigitsMax) return bad_chunk("a chunk size has at most 8 hex digits");
         chunk_left_ = chunk_left_ * 16 + static_cast<std::uint64_t>(digit);
         return {};
       }
-      if (c != '\r' || size_digits_ == 0) return bad("a chunk starts with its size in hex and CR LF, nothing else");
+      if (c != '\r' || size_digits_ == 0) return bad_chunk("a chunk starts with its size in hex and CR LF, nothing else");
       state_ = State::kSizeLf;
       return {};
     }
     case State::kSizeLf:
-      if (c != '\n') return bad("a chunk size ends with CR LF");
+      if (c != '\n') return bad_chunk("a chunk size ends with CR LF");
       size_digits_ = 0;
       if (chunk_left_ == 0) {
         state_ = State::kEndCr;
         return {};
       }
-      if (++chunks_ > kChunksMax) return bad("the body comes in too many chunks; send larger ones");
+      if (++chunks_ > kChunksMax) return bad_chunk("the body comes in too many chunks; send larger ones");
       total_ += chunk_left_;
       if (total_ > body_max_) {
         return fail(Code::kOutOfRange, "body_too_large",
@@ -48,26 +48,26 @@ Status ChunkDecoder::take_framing_byte(char c) {
       state_ = State::kData;
       return {};
     case State::kDataCr:
-      if (c != '\r') return bad("chunk data ends with CR LF");
+      if (c != '\r') return bad_chunk("chunk data ends with CR LF");
       state_ = State::kDataLf;
       return {};
     case State::kDataLf:
-      if (c != '\n') return bad("chunk data ends with CR LF");
+      if (c != '\n') return bad_chunk("chunk data ends with CR LF");
       state_ = State::kSize;
       return {};
     case State::kEndCr:
-      if (c != '\r') return bad("trailers are not taken");
+      if (c != '\r') return bad_chunk("trailers are not taken");
       state_ = State::kEndLf;
       return {};
     case State::kEndLf:
-      if (c != '\n') return bad("the body ends with CR LF");
+      if (c != '\n') return bad_chunk("the body ends with CR LF");
       state_ = State::kDone;
       return {};
     case State::kData:
     case State::kDone:
       break;
   }
-  return bad("no framing byte is due");
+  return bad_chunk("no framing byte is due");
 }
 
 Result<std::size_t> ChunkDecoder::feed(std::string_view input, ByteBuffer& body) {

@@ -1,15 +1,14 @@
 #include "base/net/http_client.h"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 
+#include "base/net/quiet.h"
 #include "base/net/timer.h"
 
 namespace tidegate {
@@ -18,7 +17,6 @@ namespace {
 
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
-constexpr auto kQuiet = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kBodyBytesMax = 64 * 1024 * 1024;
 
 std::string render_request(const HttpClientRequest& request, const std::string& host) {

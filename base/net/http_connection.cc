@@ -1,8 +1,6 @@
 #include "base/net/http_connection.h"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <netinet/tcp.h>
 
 #include "base/net/chunk_decoder.h"
@@ -12,7 +10,6 @@ namespace tidegate {
 
 namespace {
 
-constexpr auto kQuiet = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = 4 * 1024;        ///< least room offered to a read
 constexpr std::size_t kBodyReadBytes = 64 * 1024;   ///< the same for a body, and what is kept between requests
 constexpr std::size_t kChunkedReadBytes = 16 * 1024;

@@ -28,7 +28,7 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-std::unexpected<Error> bad(const char* reason, const char* message) {
+std::unexpected<Error> bad_head(const char* reason, const char* message) {
   return fail(Code::kInvalidArgument, reason, message);
 }
 
@@ -36,46 +36,46 @@ Status parse_request_line(std::string_view line, HeaderView& out) {
   const auto first = line.find(' ');
   const auto last = line.rfind(' ');
   if (first == std::string_view::npos || last == first) {
-    return bad("bad_request_line", "the request line must be METHOD TARGET HTTP/1.1, parted by single spaces");
+    return bad_head("bad_request_line", "the request line must be METHOD TARGET HTTP/1.1, parted by single spaces");
   }
   out.method = line.substr(0, first);
   out.target = line.substr(first + 1, last - first - 1);
   const std::string_view version = line.substr(last + 1);
   for (const char c : out.method) {
-    if (c < 'A' || c > 'Z') return bad("bad_request_line", "a method is written in capital letters");
+    if (c < 'A' || c > 'Z') return bad_head("bad_request_line", "a method is written in capital letters");
   }
   for (const char c : out.target) {
-    if (!is_visible(c)) return bad("bad_request_line", "the target must be visible ASCII without spaces");
+    if (!is_visible(c)) return bad_head("bad_request_line", "the target must be visible ASCII without spaces");
   }
-  if (out.method.empty() || out.target.empty()) return bad("bad_request_line", "method or target is missing");
+  if (out.method.empty() || out.target.empty()) return bad_head("bad_request_line", "method or target is missing");
   if (version == "HTTP/1.1") {
     out.version_minor = 1;
   } else if (version == "HTTP/1.0") {
     out.version_minor = 0;
   } else {
-    return bad("http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here");
+    return bad_head("http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here");
   }
   return {};
 }
 
 Status parse_field(std::string_view line, HeaderField& out) {
   if (line.front() == ' ' || line.front() == '\t') {
-    return bad("obs_fold", "a header line must not start with a blank (folded headers are obsolete)");
+    return bad_head("obs_fold", "a header line must not start with a blank (folded headers are obsolete)");
   }
   const auto colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) {
-    return bad("bad_header", "a header line must be NAME: VALUE");
+    return bad_head("bad_header", "a header line must be NAME: VALUE");
   }
   out.name = line.substr(0, colon);
   for (const char c : out.name) {
     if (!kIsNameChar[static_cast<unsigned char>(c)]) {
-      return bad("bad_header", "a header name has a character that is not allowed in it");
+      return bad_head("bad_header", "a header name has a character that is not allowed in it");
     }
   }
   out.value = trim(line.substr(colon + 1));
   for (const char c : out.value) {
     if (!is_visible(c) && c != ' ' && c != '\t') {
-      return bad("bad_header", "a header value has a byte outside visible ASCII");
+      return bad_head("bad_header", "a header value has a byte outside visible ASCII");
     }
   }
   return {};
@@ -120,28 +120,28 @@ std::optional<std::size_t> find_head_end(std::string_view bytes, std::size_t& se
 }
 
 Status parse_head(std::string_view raw, HeaderView& out) {
-  if (raw.size() > kHeadBytesMax) return bad("headers_too_large", "request line and headers exceed 16 KiB");
+  if (raw.size() > kHeadBytesMax) return bad_head("headers_too_large", "request line and headers exceed 16 KiB");
   out.field_count = 0;
   bool is_first = true;
   while (!raw.empty()) {
     const auto end = raw.find('\r');
     if (end == std::string_view::npos || end + 1 >= raw.size() || raw[end + 1] != '\n') {
-      return bad("bad_header", "lines must end with CR LF");
+      return bad_head("bad_header", "lines must end with CR LF");
     }
     const std::string_view line = raw.substr(0, end);
     raw.remove_prefix(end + 2);
-    if (line.find('\n') != std::string_view::npos) return bad("bad_header", "lines must end with CR LF");
+    if (line.find('\n') != std::string_view::npos) return bad_head("bad_header", "lines must end with CR LF");
     if (is_first) {
       TG_TRY(parse_request_line(line, out));
       is_first = false;
       continue;
     }
     if (line.empty()) break;  // find_head_end() cut right behind it
-    if (out.field_count == kHeaderFieldsMax) return bad("headers_too_large", "a request may have 64 header fields");
+    if (out.field_count == kHeaderFieldsMax) return bad_head("headers_too_large", "a request may have 64 header fields");
     TG_TRY(parse_field(line, out.field_array[out.field_count]));
     ++out.field_count;
   }
-  if (is_first) return bad("bad_request_line", "the request line is missing");
+  if (is_first) return bad_head("bad_request_line", "the request line is missing");
   return {};
 }
 

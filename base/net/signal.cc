@@ -1,18 +1,13 @@
 #include "base/net/signal.h"
 
 #include <atomic>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
+#include "base/net/quiet.h"
 #include "base/net/timer.h"
 
 namespace tidegate {
-
-namespace {
-constexpr auto kQuiet = asio::as_tuple(asio::use_awaitable);
-}
 
 // A timer that never fires is Asio's condition variable: cancelling it wakes the waiter. The atomic carries the
 // state, so a wake-up without a notification (or a notification without a waiter) changes nothing.

@@ -10,7 +10,7 @@ namespace tidegate::pg {
 namespace {
 
 // The term of a first holder is 1: 0 means "no term yet" everywhere.
-constexpr const char* kCreateTable = R"(
+constexpr const char* kCreateLeaseTable = R"(
   CREATE TABLE IF NOT EXISTS tidegate_lease (
     name text PRIMARY KEY,
     holder text NOT NULL,
@@ -55,7 +55,7 @@ Status LeaderLease::create_table(Deadline deadline) {
     // Who serves may lack the right to make tables: then the owner has made this one.
     if (!tx.exec1("SELECT to_regclass('tidegate_lease')")[0].is_null()) return {};
     tx.exec(kTableLock);
-    tx.exec(kCreateTable);
+    tx.exec(kCreateLeaseTable);
     return {};
   });
 }

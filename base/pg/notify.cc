@@ -16,12 +16,11 @@
 #include "base/core/check.h"
 #include "base/core/clock.h"
 #include "base/pg/connect.h"
+#include "base/pg/steady_now.h"
 
 namespace tidegate::pg {
 
 namespace {
-
-Mono now() { return std::chrono::steady_clock::now(); }
 
 class Receiver final : public pqxx::notification_receiver {
  public:
@@ -42,7 +41,7 @@ class Listener::Impl {
         callback_(std::move(callback)),
         stop_event_(::eventfd(0, EFD_CLOEXEC)),
         backoff_(options_.reconnect_least, options_.reconnect_most,
-                 static_cast<std::uint64_t>(now().time_since_epoch().count())) {
+                 static_cast<std::uint64_t>(steady_now().time_since_epoch().count())) {
     TG_CHECK(stop_event_ >= 0);
     thread_ = std::thread([this] { run(); });
     ::pthread_setname_np(thread_.native_handle(), "pg-listen");
@@ -70,8 +69,8 @@ class Listener::Impl {
         // A lost connection: the poll goes on while we try again.
       }
       is_connected_ = false;
-      wait(-1, now() + backoff_.next());
-      if (!is_stopping_ && now() >= next_poll_) poll_table();
+      wait(-1, steady_now() + backoff_.next());
+      if (!is_stopping_ && steady_now() >= next_poll_) poll_table();
     }
   }
 
@@ -90,19 +89,19 @@ class Listener::Impl {
     poll_table();
     while (!is_stopping_) {
       if (wait(connection->sock(), next_poll_)) connection->get_notifs();
-      if (!is_stopping_ && now() >= next_poll_) poll_table();
+      if (!is_stopping_ && steady_now() >= next_poll_) poll_table();
     }
   }
 
   void poll_table() {
-    next_poll_ = now() + options_.poll;
+    next_poll_ = steady_now() + options_.poll;
     callback_({}, {});
   }
 
   /// Until the instant, stop() or data on `fd` (-1: none); true for data.
   bool wait(int fd, Mono until) {
     pollfd watched[2] = {{stop_event_, POLLIN, 0}, {fd, POLLIN, 0}};
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now()).count();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_now()).count();
     ::poll(watched, 2, static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000)));
     return watched[1].revents != 0;
   }

@@ -14,12 +14,11 @@
 #include "base/core/check.h"
 #include "base/pg/connect.h"
 #include "base/pg/sql_error.h"
+#include "base/pg/steady_now.h"
 
 namespace tidegate::pg {
 
 namespace {
-
-Mono now() { return std::chrono::steady_clock::now(); }
 
 double seconds_between(Mono from, Mono to) { return std::chrono::duration<double>(to - from).count(); }
 
@@ -43,7 +42,7 @@ class Pool::Impl {
   }
 
   void submit(Deadline deadline, Body body, Done done) {
-    Job job{deadline, now(), std::move(body), std::move(done)};
+    Job job{deadline, steady_now(), std::move(body), std::move(done)};
     if (auto refused = try_enqueue(job)) return job.done(fail(*std::move(refused)));
     job_or_stop_.notify_one();
   }
@@ -81,7 +80,7 @@ class Pool::Impl {
   struct Session {
     explicit Session(const PoolOptions& options, std::size_t index)
         : backoff(options.reconnect_least, options.reconnect_most,
-                  static_cast<std::uint64_t>(now().time_since_epoch().count()) + index) {}
+                  static_cast<std::uint64_t>(steady_now().time_since_epoch().count()) + index) {}
     std::unique_ptr<pqxx::connection> connection;
     Backoff backoff;
     Mono next_attempt{};
@@ -111,10 +110,10 @@ class Pool::Impl {
       jobs_.pop_front();
       show_queued();
       lock.unlock();
-      const Mono started = now();
+      const Mono started = steady_now();
       if (metrics_.wait_seconds) metrics_.wait_seconds->observe(seconds_between(job.queued_at, started));
       Status outcome = perform(session, job);
-      if (metrics_.run_seconds) metrics_.run_seconds->observe(seconds_between(started, now()));
+      if (metrics_.run_seconds) metrics_.run_seconds->observe(seconds_between(started, steady_now()));
       job.body = nullptr;  // what it captured dies before the caller goes on
       job.done(std::move(outcome));
       lock.lock();
@@ -127,7 +126,7 @@ class Pool::Impl {
     while (!is_stopping_) {
       earliest_ = Mono::max();
       std::deque<Job> expired;
-      const Mono instant = now();
+      const Mono instant = steady_now();
       for (auto it = jobs_.begin(); it != jobs_.end();) {
         if (it->deadline.is_expired(instant)) {
           expired.push_back(std::move(*it));
@@ -153,9 +152,9 @@ class Pool::Impl {
   Status perform(Session& session, Job& job) {
     Backoff retry(std::chrono::milliseconds(1), std::chrono::milliseconds(50),
                   static_cast<std::uint64_t>(job.queued_at.time_since_epoch().count()));
-    const Deadline give_up = job.deadline.earlier(Deadline::after(now(), options_.reconnect_wait));
+    const Deadline give_up = job.deadline.earlier(Deadline::after(steady_now(), options_.reconnect_wait));
     for (int attempt = 1;; ++attempt) {
-      if (job.deadline.is_expired(now())) return fail(deadline_passed());
+      if (job.deadline.is_expired(steady_now())) return fail(deadline_passed());
       if (!session.connection) TG_TRY(reconnect(session, give_up));
 
       std::optional<Fault> fault;
@@ -163,7 +162,7 @@ class Pool::Impl {
       if (!fault) return outcome;
       if (fault->remedy == Fault::Remedy::kGiveUp || attempt == kAttemptsMax) return fail(std::move(fault->error));
       if (metrics_.retries) metrics_.retries->add();
-      if (fault->remedy == Fault::Remedy::kRetry && !pause(now() + retry.next(), job.deadline)) {
+      if (fault->remedy == Fault::Remedy::kRetry && !pause(steady_now() + retry.next(), job.deadline)) {
         return fail(std::move(fault->error));
       }
     }
@@ -194,7 +193,7 @@ class Pool::Impl {
 
   void bound_statements(pqxx::work& tx, Deadline deadline) {
     if (deadline.is_never()) return;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining(now()));
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining(steady_now()));
     if (left >= options_.statement_timeout) return;
     tx.exec0("SET LOCAL statement_timeout = " + std::to_string(std::max<std::int64_t>(1, left.count())));
   }
@@ -228,14 +227,14 @@ class Pool::Impl {
       } catch (...) {
         Fault fault = fault_of_current_exception(Phase::kBody, false);
         session.last_error = std::move(fault.error);
-        session.next_attempt = now() + session.backoff.next();
+        session.next_attempt = steady_now() + session.backoff.next();
       }
     }
   }
 
   /// Waits until the instant. False, at once, when the deadline is sooner or the pool stops.
   bool pause(Mono until, Deadline deadline) {
-    if (until <= now()) return true;
+    if (until <= steady_now()) return true;
     if (deadline.instant() <= until) return false;
     std::unique_lock lock(mutex_);
     return !stopping_.wait_until(lock, until, [this] { return is_stopping_; });

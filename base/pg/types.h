@@ -36,6 +36,8 @@ Int128 read_int128(const pqxx::field& field);  ///< numeric without decimals
 
 // timestamptz: `$1::timestamptz` takes the text; select micros_of("column") to read one.
 inline std::string to_sql(Wall wall) { return format_rfc3339(wall); }
+/// None: "". `nullif($1, '')::timestamptz` takes it.
+inline std::string to_sql_if(const std::optional<Wall>& wall) { return wall ? to_sql(*wall) : std::string(); }
 /// "(extract(epoch from <column>) * 1000000)::bigint": exact in PostgreSQL 14 and later, where extract is numeric.
 std::string micros_of(std::string_view column);
 /// A bigint of microseconds since the epoch.

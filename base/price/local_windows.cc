@@ -8,7 +8,7 @@ namespace tidegate::price {
 
 namespace {
 
-constexpr std::int64_t kDaySeconds = 86400;
+constexpr std::int64_t kLocalDaySeconds = 86400;
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
@@ -35,8 +35,8 @@ Result<absl::TimeZone> load_zone(std::string_view name) {
 LocalMoment local_moment(const absl::TimeZone& zone, Wall instant) {
   const std::int64_t utc_s = floor_div(unix_micros(instant), 1'000'000);
   const std::int64_t local_s = utc_s + zone.At(absl::FromUnixSeconds(utc_s)).offset;
-  const std::int64_t day = floor_div(local_s, kDaySeconds);
-  return {day, static_cast<std::int32_t>(local_s - day * kDaySeconds)};
+  const std::int64_t day = floor_div(local_s, kLocalDaySeconds);
+  return {day, static_cast<std::int32_t>(local_s - day * kLocalDaySeconds)};
 }
 
 LocalWindows::LocalWindows(const Schedule& schedule, absl::TimeZone zone, const Calendar* calendar)
@@ -95,7 +95,7 @@ void LocalWindows::append_boundaries(Wall from, Wall until, std::vector<Wall>& o
     for (const auto& window : windows_) {
       const bool is_whole_day = window.start_s == window.end_s;
       keep_local(is_whole_day ? 0 : window.start_s);
-      keep_local(is_whole_day ? static_cast<std::int32_t>(kDaySeconds) : window.end_s);
+      keep_local(is_whole_day ? static_cast<std::int32_t>(kLocalDaySeconds) : window.end_s);
     }
   }
   absl::TimeZone::CivilTransition transition;

@@ -1,12 +1,11 @@
 #include "base/redis/redis_client.h"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/core/backoff.h"
+#include "base/net/quiet.h"
 #include "base/net/timer.h"
 #include "base/redis/redis_connection.h"
 
@@ -14,7 +13,6 @@ namespace tidegate {
 
 namespace {
 
-constexpr auto kQuiet = asio::as_tuple(asio::use_awaitable);
 using ConnectionPtr = std::shared_ptr<RedisConnection>;
 
 struct Address {

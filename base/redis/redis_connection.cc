@@ -1,16 +1,14 @@
 #include "base/redis/redis_connection.h"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "base/net/quiet.h"
 #include "base/net/timer.h"
 
 namespace tidegate {
 
 namespace {
-constexpr auto kQuiet = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = 16 * 1024;
 }  // namespace
 

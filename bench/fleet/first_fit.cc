@@ -14,8 +14,6 @@ using namespace scheduler::placement;
 
 namespace {
 
-std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
-
 struct Taken {
   const Option* option = nullptr;
   bool is_kept = false;

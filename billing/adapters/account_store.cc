@@ -123,8 +123,6 @@ void copy_between_keys(pqxx::work& tx, const char* copy, ChangeKind kind, ApiKey
   append_changes(tx, kind, ids);
 }
 
-std::string after_text(const PageOf& page) { return page.after ? page.after->to_string() : std::string(); }
-
 /// `ending`: keys of the tenant that end with this one's beginning.
 Result<KeyRow> insert_key_beside(pqxx::work& tx, const KeyRow& key, std::string_view mac, const KeyLimits& limits,
                                  std::int64_t ending) {
@@ -153,6 +151,12 @@ Result<TenantRow> find_tenant(pqxx::work& tx, const std::string& tenant) {
   const auto rows = tx.exec_params(kFind, tenant);
   if (!rows.empty()) return read_tenant(rows[0]);
   return fail(Code::kNotFound, "unknown_tenant", fmt::format("there is no tenant \"{}\"", tenant), "tenant");
+}
+
+Result<std::optional<TenantId>> tenant_filter(pqxx::work& tx, const std::string& tenant) {
+  if (tenant.empty()) return std::optional<TenantId>();
+  TG_ASSIGN(const auto row, find_tenant(tx, tenant));
+  return std::optional(row.id);
 }
 
 Result<ProjectRow> find_project(pqxx::work& tx, TenantId tenant, const std::string& project) {

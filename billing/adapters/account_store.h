@@ -20,6 +20,8 @@ struct PageOf {
   std::optional<Uuid> after;  ///< the last id of the page before
   int limit = 100;
 };
+/// Of the first page: "".
+inline std::string after_text(const PageOf& page) { return page.after ? page.after->to_string() : std::string(); }
 
 struct TenantRow {
   TenantId id;
@@ -52,6 +54,8 @@ struct KeyRow {
 
 /// `tenant` is an id or a name. Fails: not_found/unknown_tenant.
 Result<TenantRow> find_tenant(pqxx::work& tx, const std::string& tenant);
+/// Of a listing: "" is every tenant. Fails as find_tenant().
+Result<std::optional<TenantId>> tenant_filter(pqxx::work& tx, const std::string& tenant);
 /// `project` is an id or a name within the tenant. Fails: not_found/unknown_project.
 Result<ProjectRow> find_project(pqxx::work& tx, TenantId tenant, const std::string& project);
 

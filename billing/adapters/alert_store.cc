@@ -21,7 +21,7 @@ constexpr const char* kDue = R"sql(
    WHERE NOT EXISTS (SELECT FROM alerts a WHERE (a.subject_id, a.end_user, a.period, a.threshold)
                                               = (d.subject_id, d.end_user, d.period, d.threshold))
    ORDER BY threshold, subject_id LIMIT $2)sql";
-constexpr const char* kInsert = R"sql(
+constexpr const char* kInsertAlert = R"sql(
   INSERT INTO alerts (id, tenant_id, kind, subject_id, end_user, period, threshold, limit_amount, used_amount, raised_at, next_try_at)
   VALUES ($1, $2, $3, $4, $5, $6, $7, $8::numeric, $9::numeric, $10, $10)
   ON CONFLICT (subject_id, end_user, period, threshold) DO NOTHING)sql";
@@ -61,9 +61,9 @@ AlertRow read_alert(const pqxx::row& row) {
 std::size_t raise_alerts(pqxx::work& tx, IdSource& ids, int limit, Wall now) {
   const auto due = tx.exec_params(kDue, pg::to_sql(now), limit);
   for (const auto& row : due) {
-    tx.exec_params0(kInsert, pg::to_sql(ids.next()), pg::read_text(row[0]), pg::read_text(row[1]), pg::read_text(row[2]),
-                    pg::read_text(row[3]), pg::read_text(row[4]), pg::read_int64(row[5]), pg::read_text(row[6]),
-                    pg::read_text(row[7]), pg::to_sql(now));
+    tx.exec_params0(kInsertAlert, pg::to_sql(ids.next()), pg::read_text(row[0]), pg::read_text(row[1]),
+                    pg::read_text(row[2]), pg::read_text(row[3]), pg::read_text(row[4]), pg::read_int64(row[5]),
+                    pg::read_text(row[6]), pg::read_text(row[7]), pg::to_sql(now));
   }
   return due.size();
 }

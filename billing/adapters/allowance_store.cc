@@ -24,7 +24,7 @@ constexpr const char* kInsertPlan = R"sql(
   INSERT INTO allowance_plans (name, kind, tenant, model, currency, meters, free_tokens, effective)
   VALUES ($1, $2, $3, $4, $5, $6::text[], $7, tstzrange($8::timestamptz, nullif($9, '')::timestamptz)) RETURNING id)sql";
 constexpr const char* kInsertTier = "INSERT INTO allowance_tiers (plan, over_tokens, micro_per_1m) VALUES ($1, $2, $3)";
-constexpr const char* kMoveEnd = R"sql(
+constexpr const char* kMovePlanEnd = R"sql(
   UPDATE allowance_plans SET effective = tstzrange(lower(effective), nullif($2, '')::timestamptz) WHERE id = $1)sql";
 constexpr const char* kZones = "SELECT id, billing_tz FROM tenants WHERE id = ANY ($1::uuid[])";
 constexpr const char* kCounts = R"sql(
@@ -36,7 +36,7 @@ constexpr const char* kAddCounts = R"sql(
   SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[], $5::numeric[])
   ON CONFLICT (plan, wallet_id, month) DO UPDATE SET counted = c.counted + EXCLUDED.counted, given = c.given + EXCLUDED.given)sql";
 
-AllowancePlan read_plan(const pqxx::row& row) {
+AllowancePlan read_plan_row(const pqxx::row& row) {
   AllowancePlan plan;
   plan.id = pg::read_int64(row[0]);
   plan.name = pg::read_text(row[1]);
@@ -56,8 +56,6 @@ AllowancePlan read_plan(const pqxx::row& row) {
   }
   return plan;
 }
-
-std::string end_text(const std::optional<Wall>& end) { return end ? pg::to_sql(*end) : std::string(); }
 
 /// One plan's month of one wallet.
 using CountKey = std::tuple<std::int64_t, WalletId, std::string>;
@@ -131,7 +129,7 @@ void save_counts(pqxx::work& tx, const std::map<CountKey, Count>& counts) {
 
 std::vector<AllowancePlan> load_allowances(pqxx::work& tx) {
   std::vector<AllowancePlan> out;
-  for (const auto& row : tx.exec(kLoadPlans)) out.push_back(read_plan(row));
+  for (const auto& row : tx.exec(kLoadPlans)) out.push_back(read_plan_row(row));
   return out;
 }
 
@@ -150,13 +148,13 @@ Result<AllowancePublication> publish_allowances(pqxx::work& tx, std::vector<Allo
     for (const auto meter : plan.meters) meters.add(std::string(price::meter_name(meter)));
     const auto row = tx.exec_params1(kInsertPlan, plan.name, std::string(allowance_kind_name(plan.kind)), plan.tenant, plan.model,
                                      plan.currency, meters.text(), plan.free_tokens, pg::to_sql(plan.effective_from),
-                                     end_text(plan.effective_to));
+                                     pg::to_sql_if(plan.effective_to));
     plan.id = pg::read_int64(row[0]);
     for (const QuantityTier& tier : plan.tiers) {
       tx.exec_params0(kInsertTier, plan.id, tier.over, tier.rate.micro_per_million());
     }
   }
-  for (const AllowanceEnd& end : publication.ends) tx.exec_params0(kMoveEnd, end.id, end_text(end.effective_to));
+  for (const AllowanceEnd& end : publication.ends) tx.exec_params0(kMovePlanEnd, end.id, pg::to_sql_if(end.effective_to));
   tx.exec0("UPDATE price_state SET revision = revision + 1");
   return publication;
 }

@@ -9,7 +9,7 @@
 namespace tidegate::billing {
 namespace {
 
-constexpr const char* kList = R"sql(
+constexpr const char* kListAudit = R"sql(
   SELECT number, (extract(epoch FROM at) * 1000000)::bigint, actor, origin, changes, leaf FROM audit_entries
    WHERE number >= $1 ORDER BY number LIMIT $2)sql";
 constexpr const char* kLeaves = "SELECT leaf FROM audit_entries WHERE number < $1 ORDER BY number";
@@ -35,7 +35,7 @@ void attribute(pqxx::work& tx, const std::string& actor, const std::string& orig
 
 std::vector<AuditRow> list_audit(pqxx::work& tx, std::int64_t from, int limit) {
   std::vector<AuditRow> out;
-  for (const auto& row : tx.exec_params(kList, from, limit)) {
+  for (const auto& row : tx.exec_params(kListAudit, from, limit)) {
     out.push_back({pg::read_int64(row[0]), pg::read_wall(row[1]), pg::read_text(row[2]), pg::read_text(row[3]),
                    pg::read_text(row[4]), pg::read_bytea(row[5])});
   }

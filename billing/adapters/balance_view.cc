@@ -8,7 +8,7 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr const char* kFind = R"sql(
+constexpr const char* kFindBalance = R"sql(
   SELECT w.currency, coalesce(g.in_force, 0), w.balance - coalesce(g.all_left, 0), w.credit_limit
     FROM wallets w
     LEFT JOIN LATERAL (
@@ -20,7 +20,7 @@ constexpr const char* kFind = R"sql(
 }  // namespace
 
 Result<BalanceView> find_balance(pqxx::work& tx, TenantId tenant, WalletId wallet, Wall now) {
-  const auto rows = tx.exec_params(kFind, pg::to_sql(wallet), pg::to_sql(tenant), pg::to_sql(now));
+  const auto rows = tx.exec_params(kFindBalance, pg::to_sql(wallet), pg::to_sql(tenant), pg::to_sql(now));
   if (rows.empty()) {
     return fail(Code::kNotFound, "unknown_wallet", fmt::format("there is no wallet {}", wallet.to_string()),
                 "wallet_id");

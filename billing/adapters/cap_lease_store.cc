@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/pg/types.h"
+#include "billing/adapters/open_epochs.h"
 #include "billing/core/cap_rules.h"
 #include "billing/core/lease_sizing.h"
 
@@ -13,9 +14,6 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr const char* kEpochIsOpen = R"sql(
-  SELECT closed_at IS NULL FROM epochs WHERE gateway_id = $1 AND epoch = $2 FOR KEY SHARE)sql";
-constexpr const char* kGateways = "SELECT count(DISTINCT gateway_id) FROM epochs WHERE closed_at IS NULL";
 constexpr const char* kFindCap = R"sql(
   SELECT c.scope, c.scope = 'user' AND c.subject = '00000000-0000-0000-0000-000000000000', c.period,
          p.starts_at::text, p.ends_at::text
@@ -35,34 +33,34 @@ constexpr const char* kRoom = R"sql(
     LEFT JOIN projects pr ON c.scope = 'project' AND pr.id = c.subject
     LEFT JOIN api_keys k ON c.scope = 'key' AND k.id = c.subject
    WHERE p.id = $1)sql";
-constexpr const char* kGrowLease = R"sql(
+constexpr const char* kGrowCapLease = R"sql(
   INSERT INTO cap_leases (id, cap_period_id, gateway_id, epoch, amount, state, expires_at)
   VALUES ($1, $2, $3, $4, $5::numeric, 'open', $6)
   ON CONFLICT (gateway_id, epoch, cap_period_id) DO UPDATE
      SET amount = cap_leases.amount + EXCLUDED.amount, expires_at = greatest(cap_leases.expires_at, EXCLUDED.expires_at)
   RETURNING id, amount, (extract(epoch FROM expires_at) * 1000000)::bigint)sql";
 /// `allowed` follows the limit, but never below what is out.
-constexpr const char* kReserve = R"sql(
+constexpr const char* kReserveOfCap = R"sql(
   UPDATE cap_periods p SET leased = p.leased + $2::numeric,
          allowed = greatest(c.amount, p.spent + p.leased + $2::numeric)
     FROM caps c WHERE c.id = p.cap_id AND p.id = $1 RETURNING c.amount - p.spent - p.leased)sql";
-constexpr const char* kInsertMove = R"sql(
+constexpr const char* kInsertCapMove = R"sql(
   INSERT INTO cap_lease_moves (id, cap_lease_id, kind, amount) VALUES ($1, $2, $3, $4::numeric))sql";
-constexpr const char* kFindMove = R"sql(
+constexpr const char* kFindCapMove = R"sql(
   SELECT m.kind, m.amount, l.id, l.amount, (extract(epoch FROM l.expires_at) * 1000000)::bigint,
          c.amount - p.spent - p.leased,
          CASE WHEN isfinite(p.ends_at) THEN (extract(epoch FROM p.ends_at) * 1000000)::bigint END,
          l.gateway_id, l.epoch, p.cap_id, p.end_user
     FROM cap_lease_moves m JOIN cap_leases l ON l.id = m.cap_lease_id JOIN cap_periods p ON p.id = l.cap_period_id
     JOIN caps c ON c.id = p.cap_id WHERE m.id = $1)sql";
-constexpr const char* kFindLease = R"sql(
+constexpr const char* kFindCapLease = R"sql(
   SELECT cap_period_id FROM cap_leases WHERE id = $1 AND gateway_id = $2 AND epoch = $3)sql";
 constexpr const char* kLockPeriodById = R"sql(
   SELECT CASE WHEN isfinite(ends_at) THEN (extract(epoch FROM ends_at) * 1000000)::bigint END
     FROM cap_periods WHERE id = $1 FOR NO KEY UPDATE)sql";
-constexpr const char* kLockLease =
+constexpr const char* kLockCapLease =
     "SELECT state, amount - consumed FROM cap_leases WHERE id = $1 FOR NO KEY UPDATE";
-constexpr const char* kShrinkLease = R"sql(
+constexpr const char* kShrinkCapLease = R"sql(
   UPDATE cap_leases SET amount = amount - $2::numeric WHERE id = $1
   RETURNING amount, (extract(epoch FROM expires_at) * 1000000)::bigint)sql";
 
@@ -70,22 +68,22 @@ constexpr const char* kLockPeriodsOfEpoch = R"sql(
   SELECT p.id FROM cap_periods p WHERE p.id IN (
     SELECT cap_period_id FROM cap_leases WHERE gateway_id = $1 AND epoch = $2 AND state = 'open')
    ORDER BY p.id FOR NO KEY UPDATE)sql";
-constexpr const char* kGiveBack = R"sql(
+constexpr const char* kGiveBackCaps = R"sql(
   UPDATE cap_periods p SET leased = p.leased - l.amount + l.consumed,
          allowed = greatest(c.amount, p.spent + p.leased - l.amount + l.consumed)
     FROM cap_leases l, caps c
    WHERE l.cap_period_id = p.id AND c.id = p.cap_id AND l.gateway_id = $1 AND l.epoch = $2 AND l.state = 'open')sql";
-constexpr const char* kClose = R"sql(
+constexpr const char* kCloseCapLeases = R"sql(
   UPDATE cap_leases SET state = 'closed', amount = consumed WHERE gateway_id = $1 AND epoch = $2 AND state = 'open')sql";
 
 constexpr const char* kLockPeriodsOfLeases = R"sql(
   SELECT p.id FROM cap_periods p WHERE p.id IN (SELECT cap_period_id FROM cap_leases WHERE id = ANY ($1::uuid[]))
    ORDER BY p.id FOR NO KEY UPDATE)sql";
-constexpr const char* kLeases = R"sql(
+constexpr const char* kCapLeases = R"sql(
   SELECT l.id, l.state, l.amount - l.consumed, c.tenant_id
     FROM cap_leases l JOIN cap_periods p ON p.id = l.cap_period_id JOIN caps c ON c.id = p.cap_id
    WHERE l.id = ANY ($1::uuid[]) AND l.gateway_id = $2 AND l.epoch = $3 ORDER BY l.id FOR NO KEY UPDATE OF l)sql";
-constexpr const char* kConsume = R"sql(
+constexpr const char* kConsumeCaps = R"sql(
   UPDATE cap_leases l SET consumed = l.consumed + a.amount
     FROM unnest($1::uuid[], $2::numeric[]) AS a(lease, amount) WHERE l.id = a.lease)sql";
 constexpr const char* kSpend = R"sql(
@@ -93,20 +91,20 @@ constexpr const char* kSpend = R"sql(
     FROM (SELECT l.cap_period_id, sum(a.amount) AS amount
             FROM unnest($1::uuid[], $2::numeric[]) AS a(lease, amount) JOIN cap_leases l ON l.id = a.lease GROUP BY 1) a
    WHERE p.id = a.cap_period_id)sql";
-constexpr const char* kInsertUses = R"sql(
+constexpr const char* kInsertCapUses = R"sql(
   INSERT INTO usage_caps (event_id, cap_lease_id) SELECT * FROM unnest($1::uuid[], $2::uuid[]))sql";
 
-struct PastMove {
+struct PastCapMove {
   std::string kind, gateway;
   std::int64_t epoch = 0;
   Uuid cap, end_user;
   CapLeaseRow row;
 };
-std::optional<PastMove> find_move(pqxx::work& tx, const Uuid& id) {
-  const auto rows = tx.exec_params(kFindMove, pg::to_sql(id));
+std::optional<PastCapMove> find_cap_move(pqxx::work& tx, const Uuid& id) {
+  const auto rows = tx.exec_params(kFindCapMove, pg::to_sql(id));
   if (rows.empty()) return std::nullopt;
   const auto& row = rows[0];
-  PastMove move;
+  PastCapMove move;
   move.kind = pg::read_text(row[0]);
   move.row.lease = {pg::read_id<LeaseId>(row[2]), WalletId(),
                     pg::read_money(row[3]),       pg::read_money(row[1]),
@@ -156,7 +154,7 @@ Result<CapLeaseRow> acquire_cap_lease(pqxx::work& tx, const AcquireCapLease& req
       tx.exec_params1(kLockPeriod, pg::to_sql(request.cap), pg::to_sql(request.end_user), starts);
   const std::string period = pg::read_text(locked[0]);
   // Under the period's lock, so that the same grant twice at the same time is one grant.
-  if (const auto past = find_move(tx, request.grant)) {
+  if (const auto past = find_cap_move(tx, request.grant)) {
     if (past->kind != "grant" || past->cap != request.cap || past->end_user != request.end_user ||
         past->gateway != request.gateway || past->epoch != request.epoch) {
       return fail(Code::kInvalidArgument, "grant_differs", "this grant id was used for another lease",
@@ -170,16 +168,16 @@ Result<CapLeaseRow> acquire_cap_lease(pqxx::work& tx, const AcquireCapLease& req
   }
   const auto room = tx.exec_params1(kRoom, period);
   LeaseRequest sizing{pg::read_money(room[0]), request.want, request.least};
-  sizing.gateways = pg::read_int64(tx.exec1(kGateways)[0]);
+  sizing.gateways = pg::read_int64(tx.exec1(kOpenGateways)[0]);
   const auto granted = size_lease(sizing);
   if (!granted) {
     if (granted.error().code != Code::kResourceExhausted) return fail(granted.error());
     return reached(pg::read_text(cap[0][0]), pg::read_text(cap[0][2]), room);
   }
-  const auto lease = tx.exec_params1(kGrowLease, pg::to_sql(request.new_lease), period, request.gateway,
+  const auto lease = tx.exec_params1(kGrowCapLease, pg::to_sql(request.new_lease), period, request.gateway,
                                      request.epoch, pg::to_sql(*granted), pg::to_sql(request.expires));
-  const auto left = tx.exec_params1(kReserve, period, pg::to_sql(*granted));
-  tx.exec_params0(kInsertMove, pg::to_sql(request.grant), pg::read_text(lease[0]), "grant",
+  const auto left = tx.exec_params1(kReserveOfCap, period, pg::to_sql(*granted));
+  tx.exec_params0(kInsertCapMove, pg::to_sql(request.grant), pg::read_text(lease[0]), "grant",
                   pg::to_sql(*granted));
   return CapLeaseRow{{pg::read_id<LeaseId>(lease[0]), WalletId(), pg::read_money(lease[1]), *granted,
                       pg::read_wall(lease[2]), pg::read_money(left[0])},
@@ -189,7 +187,7 @@ Result<CapLeaseRow> acquire_cap_lease(pqxx::work& tx, const AcquireCapLease& req
 Result<CapLeaseRow> return_cap_lease(pqxx::work& tx, const ReturnLease& request) {
   if (request.amount <= Money())
     return fail(Code::kInvalidArgument, "bad_amount", "a return is greater than zero", "amount");
-  const auto found = tx.exec_params(kFindLease, pg::to_sql(request.lease), request.gateway, request.epoch);
+  const auto found = tx.exec_params(kFindCapLease, pg::to_sql(request.lease), request.gateway, request.epoch);
   if (found.empty()) {
     return fail(Code::kNotFound, "unknown_lease",
                 fmt::format("epoch {} of {} has no cap lease {}", request.epoch, request.gateway,
@@ -198,7 +196,7 @@ Result<CapLeaseRow> return_cap_lease(pqxx::work& tx, const ReturnLease& request)
   }
   const std::string period = pg::read_text(found[0][0]);
   const auto locked = tx.exec_params1(kLockPeriodById, period);
-  if (auto past = find_move(tx, request.return_id)) {
+  if (auto past = find_cap_move(tx, request.return_id)) {
     if (past->kind != "return" || past->row.lease.id != request.lease ||
         past->row.lease.granted != request.amount) {
       return fail(Code::kInvalidArgument, "return_differs", "this return id was used for another return",
@@ -207,7 +205,7 @@ Result<CapLeaseRow> return_cap_lease(pqxx::work& tx, const ReturnLease& request)
     past->row.lease.granted = -past->row.lease.granted;
     return past->row;
   }
-  const auto lease = tx.exec_params1(kLockLease, pg::to_sql(request.lease));
+  const auto lease = tx.exec_params1(kLockCapLease, pg::to_sql(request.lease));
   if (pg::read_text(lease[0]) != "open") {
     return fail(Code::kFailedPrecondition, "lease_closed",
                 "the lease is closed: what it held is back already", "lease_id");
@@ -218,9 +216,9 @@ Result<CapLeaseRow> return_cap_lease(pqxx::work& tx, const ReturnLease& request)
                             pg::read_money(lease[1]).to_string(), request.amount.to_string()),
                 "amount");
   }
-  const auto shrunk = tx.exec_params1(kShrinkLease, pg::to_sql(request.lease), pg::to_sql(request.amount));
-  const auto left = tx.exec_params1(kReserve, period, pg::to_sql(-request.amount));
-  tx.exec_params0(kInsertMove, pg::to_sql(request.return_id), pg::to_sql(request.lease), "return",
+  const auto shrunk = tx.exec_params1(kShrinkCapLease, pg::to_sql(request.lease), pg::to_sql(request.amount));
+  const auto left = tx.exec_params1(kReserveOfCap, period, pg::to_sql(-request.amount));
+  tx.exec_params0(kInsertCapMove, pg::to_sql(request.return_id), pg::to_sql(request.lease), "return",
                   pg::to_sql(request.amount));
   return CapLeaseRow{{request.lease, WalletId(), pg::read_money(shrunk[0]), -request.amount,
                       pg::read_wall(shrunk[1]), pg::read_money(left[0])},
@@ -229,8 +227,8 @@ Result<CapLeaseRow> return_cap_lease(pqxx::work& tx, const ReturnLease& request)
 
 void close_cap_leases(pqxx::work& tx, const std::string& gateway, std::int64_t epoch) {
   tx.exec_params(kLockPeriodsOfEpoch, gateway, epoch);
-  tx.exec_params0(kGiveBack, gateway, epoch);
-  tx.exec_params0(kClose, gateway, epoch);
+  tx.exec_params0(kGiveBackCaps, gateway, epoch);
+  tx.exec_params0(kCloseCapLeases, gateway, epoch);
 }
 
 Status charge_caps(pqxx::work& tx, const std::string& gateway, std::int64_t epoch,
@@ -253,7 +251,7 @@ Status charge_caps(pqxx::work& tx, const std::string& gateway, std::int64_t epoc
   }
   tx.exec_params(kLockPeriodsOfLeases, leases.text());
   std::map<LeaseId, TenantId> tenants;
-  for (const auto& row : tx.exec_params(kLeases, leases.text(), gateway, epoch)) {
+  for (const auto& row : tx.exec_params(kCapLeases, leases.text(), gateway, epoch)) {
     const auto lease = pg::read_id<LeaseId>(row[0]);
     const Money room = pg::read_money(row[2]);
     if (pg::read_text(row[1]) != "open" || room < charges.at(lease)) {
@@ -275,9 +273,9 @@ Status charge_caps(pqxx::work& tx, const std::string& gateway, std::int64_t epoc
                   "events.cap_lease_ids");
     }
   }
-  tx.exec_params0(kConsume, leases.text(), amounts.text());
+  tx.exec_params0(kConsumeCaps, leases.text(), amounts.text());
   tx.exec_params0(kSpend, leases.text(), amounts.text());
-  tx.exec_params0(kInsertUses, event_ids.text(), lease_of_event.text());
+  tx.exec_params0(kInsertCapUses, event_ids.text(), lease_of_event.text());
   return {};
 }
 

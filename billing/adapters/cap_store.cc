@@ -9,21 +9,21 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr const char* kSelect = R"sql(
+constexpr const char* kSelectCaps = R"sql(
   SELECT c.id, c.tenant_id, t.name, t.currency, c.scope, c.subject, coalesce(p.name, k.name), c.period, c.amount,
          (extract(epoch FROM c.created_at) * 1000000)::bigint, (extract(epoch FROM c.removed_at) * 1000000)::bigint
     FROM caps c JOIN tenants t ON t.id = c.tenant_id
     LEFT JOIN projects p ON c.scope = 'project' AND p.id = c.subject
     LEFT JOIN api_keys k ON c.scope = 'key' AND k.id = c.subject )sql";
-constexpr const char* kUpsert = R"sql(
+constexpr const char* kUpsertCap = R"sql(
   INSERT INTO caps (id, tenant_id, scope, subject, period, amount, created_at) VALUES ($1, $2, $3, $4, $5, $6::numeric, $7)
   ON CONFLICT (tenant_id, scope, subject, period) WHERE removed_at IS NULL DO UPDATE SET amount = EXCLUDED.amount
   RETURNING id)sql";
-constexpr const char* kCount = "SELECT count(*) FROM caps WHERE tenant_id = $1 AND removed_at IS NULL";
+constexpr const char* kCountCaps = "SELECT count(*) FROM caps WHERE tenant_id = $1 AND removed_at IS NULL";
 /// Leases see the new limit under the period's lock, so none of them is granted beyond it from here on.
 constexpr const char* kAllow = R"sql(
   UPDATE cap_periods SET allowed = greatest($2::numeric, spent + leased) WHERE cap_id = $1 AND ends_at > $3::timestamptz)sql";
-constexpr const char* kRemove = R"sql(
+constexpr const char* kRemoveCap = R"sql(
   UPDATE caps SET removed_at = coalesce(removed_at, $2::timestamptz) WHERE id = $1 RETURNING id)sql";
 constexpr const char* kSpendColumns = R"sql(
   SELECT s.id, s.end_user, isfinite(s.starts_at),
@@ -58,10 +58,6 @@ std::vector<CapRow> read_caps(const pqxx::result& rows) {
   return out;
 }
 
-std::string after_text(const PageOf& page) {
-  return page.after ? page.after->to_string() : std::string();
-}
-
 std::unexpected<Error> unknown_cap(const Uuid& cap) {
   return fail(Code::kNotFound, "unknown_cap", fmt::format("there is no cap {}", cap.to_string()), "cap_id");
 }
@@ -76,11 +72,11 @@ Result<CapRow> find_cap(pqxx::work& tx, const Uuid& cap) {
 
 Result<CapRow> set_cap(pqxx::work& tx, const SetCap& cap, Wall now) {
   const auto made =
-      tx.exec_params1(kUpsert, pg::to_sql(cap.id), pg::to_sql(cap.tenant),
+      tx.exec_params1(kUpsertCap, pg::to_sql(cap.id), pg::to_sql(cap.tenant),
                       std::string(cap_scope_name(cap.scope)), pg::to_sql(cap.subject),
                       std::string(cap_period_name(cap.period)), pg::to_sql(cap.amount), pg::to_sql(now));
   const Uuid id = pg::read_uuid(made[0]);
-  if (pg::read_int64(tx.exec_params1(kCount, pg::to_sql(cap.tenant))[0]) > kCapsOfTenantMax) {
+  if (pg::read_int64(tx.exec_params1(kCountCaps, pg::to_sql(cap.tenant))[0]) > kCapsOfTenantMax) {
     return fail(Code::kResourceExhausted, "too_many_caps",
                 fmt::format("a tenant has at most {} caps: use every_user, or remove some", kCapsOfTenantMax),
                 "tenant");
@@ -91,14 +87,14 @@ Result<CapRow> set_cap(pqxx::work& tx, const SetCap& cap, Wall now) {
 }
 
 Result<CapRow> remove_cap(pqxx::work& tx, const Uuid& cap, Wall now) {
-  if (tx.exec_params(kRemove, pg::to_sql(cap), pg::to_sql(now)).empty()) return unknown_cap(cap);
+  if (tx.exec_params(kRemoveCap, pg::to_sql(cap), pg::to_sql(now)).empty()) return unknown_cap(cap);
   append_changes(tx, ChangeKind::kCap, {cap.to_string()});
   return find_cap(tx, cap);
 }
 
 std::vector<CapRow> list_caps(pqxx::work& tx, const std::optional<TenantId>& tenant, bool with_removed,
                               const PageOf& page, Wall now) {
-  static const std::string kList = std::string(kSelect) + R"sql(
+  static const std::string kList = std::string(kSelectCaps) + R"sql(
     WHERE ($1 = '' OR c.tenant_id = nullif($1, '')::uuid) AND ($2 = '' OR c.id > nullif($2, '')::uuid)
       AND ($4::boolean OR c.removed_at IS NULL) ORDER BY c.id LIMIT $3)sql";
   static const std::string kCurrent = std::string(kSpendColumns) + R"sql(
@@ -138,13 +134,13 @@ Result<ApiKeyId> find_key_of(pqxx::work& tx, TenantId tenant, const std::string&
 }
 
 std::vector<CapRow> caps_in_force(pqxx::work& tx, const std::optional<Uuid>& after, int limit) {
-  static const std::string kList = std::string(kSelect) + R"sql(
+  static const std::string kList = std::string(kSelectCaps) + R"sql(
     WHERE c.removed_at IS NULL AND ($1 = '' OR c.id > nullif($1, '')::uuid) ORDER BY c.id LIMIT $2)sql";
   return read_caps(tx.exec_params(kList, after ? after->to_string() : "", limit));
 }
 
 std::vector<CapRow> caps_of(pqxx::work& tx, const std::vector<std::string>& ids) {
-  static const std::string kFind = std::string(kSelect) + "WHERE c.id = ANY ($1::uuid[]) ORDER BY c.id";
+  static const std::string kFind = std::string(kSelectCaps) + "WHERE c.id = ANY ($1::uuid[]) ORDER BY c.id";
   return read_caps(tx.exec_params(kFind, pg::array_of(ids)));
 }
 

@@ -11,7 +11,7 @@ namespace tidegate::billing {
 namespace {
 
 constexpr std::size_t kEntriesMax = 10'000;
-constexpr std::size_t kNameMax = 128;
+constexpr std::size_t kCostNameMax = 128;
 constexpr auto kRangeMax = std::chrono::hours(24 * 400);
 constexpr std::int64_t kRowsMax = 500'000;
 
@@ -35,7 +35,7 @@ constexpr const char* kInsertUse = R"sql(
   VALUES ($1, $2, $3, tstzrange($4::timestamptz, $5::timestamptz), $6))sql";
 
 /// From the rollup. Meters that are not tokens are discounts: they lower the revenue, not the list price.
-constexpr const char* kUsage = R"sql(
+constexpr const char* kUsageByModel = R"sql(
   SELECT (extract(epoch FROM hour) * 1000000)::bigint, region, pool, model, band,
          coalesce(sum(quantity) FILTER (WHERE meter IN ('input_cache_hit', 'input_cache_miss', 'output')), 0),
          coalesce(sum(quantity) FILTER (WHERE meter IN ('input_cache_miss', 'output')), 0), sum(amount),
@@ -60,8 +60,8 @@ Result<std::string> name_of(const json::object& from, std::string_view key, cons
                             bool may_be_empty) {
   TG_ASSIGN(const auto text, json::find_string(from, key, path));
   const std::string name = text.value_or("");
-  if (name.size() <= kNameMax && (may_be_empty || !name.empty())) return name;
-  return bad(fmt::format("'{}' must be text of 1 to {} bytes", json::join_path(path, key), kNameMax),
+  if (name.size() <= kCostNameMax && (may_be_empty || !name.empty())) return name;
+  return bad(fmt::format("'{}' must be text of 1 to {} bytes", json::join_path(path, key), kCostNameMax),
              json::join_path(path, key));
 }
 
@@ -188,7 +188,7 @@ Result<MarginReport> load_margin(pqxx::work& tx, const MarginFilter& filter, Mar
                 "from and to must be whole hours, at most 400 days apart, to after from", "to_us");
   }
   const auto from = pg::to_sql(filter.from), to = pg::to_sql(filter.to);
-  const auto usage_rows = tx.exec_params(kUsage, from, to, filter.currency, filter.model, kRowsMax + 1);
+  const auto usage_rows = tx.exec_params(kUsageByModel, from, to, filter.currency, filter.model, kRowsMax + 1);
   const auto cost_rows = tx.exec_params(kCosts, from, to, filter.currency, filter.model, kRowsMax + 1);
   if (static_cast<std::int64_t>(std::max(usage_rows.size(), cost_rows.size())) > kRowsMax) {
     return fail(Code::kResourceExhausted, "too_many_rows",

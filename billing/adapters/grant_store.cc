@@ -15,19 +15,19 @@ namespace tidegate::billing {
 namespace {
 
 constexpr std::int64_t kPriorityMax = 1000;
-constexpr std::size_t kNameMax = 128, kModelsMax = 64;
+constexpr std::size_t kGrantNameMax = 128, kModelsMax = 64;
 /// With money in them, per wallet: each batch of usage reads them.
 constexpr std::int64_t kGrantsMax = 100;
 /// A request lasts ten minutes at most, and its usage is shipped within seconds unless a gateway is down.
 constexpr auto kLapseAfter = std::chrono::minutes(30);
 
-constexpr const char* kSelect = R"sql(
+constexpr const char* kSelectGrants = R"sql(
   SELECT g.id, g.wallet_id, t.name, w.currency, g.name, g.amount, g.consumed, g.lapsed, g.priority,
          (extract(epoch FROM g.effective_at) * 1000000)::bigint, (extract(epoch FROM g.expires_at) * 1000000)::bigint,
          (extract(epoch FROM g.created_at) * 1000000)::bigint, array_to_string(g.models, E'\n'),
          (extract(epoch FROM g.voided_at) * 1000000)::bigint
     FROM grants g JOIN wallets w ON w.id = g.wallet_id JOIN tenants t ON t.id = w.tenant_id )sql";
-constexpr const char* kInsert = R"sql(
+constexpr const char* kInsertGrant = R"sql(
   INSERT INTO grants (id, wallet_id, name, amount, priority, effective_at, expires_at, models, created_at)
   VALUES ($1, $2, $3, $4::numeric, $5, $6, $7, $8::text[], $6) ON CONFLICT (id) DO NOTHING RETURNING id)sql";
 constexpr const char* kInsertAccounts = R"sql(
@@ -35,10 +35,10 @@ constexpr const char* kInsertAccounts = R"sql(
   VALUES ($1::uuid, $2::uuid, 'grant', $3), (NULL, NULL, 'promo_expense', $3), (NULL, NULL, 'breakage', $3)
   ON CONFLICT DO NOTHING)sql";
 constexpr const char* kCountOpen = "SELECT count(*) FROM grants WHERE wallet_id = $1 AND consumed + lapsed < amount";
-constexpr const char* kCredit = R"sql(
+constexpr const char* kCreditWallet = R"sql(
   UPDATE wallets SET balance = balance + $2::numeric, credits = credits + 1,
          full_mark = balance + $2::numeric + credit_limit WHERE id = $1)sql";
-constexpr const char* kVoid = R"sql(
+constexpr const char* kVoidGrant = R"sql(
   UPDATE grants SET voided_at = coalesce(voided_at, $2::timestamptz), expires_at = least(expires_at, $3::timestamptz)
    WHERE id = $1)sql";
 constexpr const char* kUnleasable = R"sql(
@@ -49,13 +49,13 @@ constexpr const char* kOpenGrants = R"sql(
   SELECT id, wallet_id, amount - consumed - lapsed, priority, (extract(epoch FROM effective_at) * 1000000)::bigint,
          (extract(epoch FROM expires_at) * 1000000)::bigint, array_to_string(models, E'\n')
     FROM grants WHERE wallet_id = ANY ($1::uuid[]) AND consumed + lapsed < amount)sql";
-constexpr const char* kConsume = R"sql(
+constexpr const char* kConsumeGrants = R"sql(
   UPDATE grants g SET consumed = g.consumed + u.amount
     FROM unnest($1::uuid[], $2::numeric[]) AS u(id, amount) WHERE g.id = u.id)sql";
-constexpr const char* kInsertUses = R"sql(
+constexpr const char* kInsertGrantUses = R"sql(
   INSERT INTO grant_uses (grant_id, tx, amount, used_at)
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::numeric[], $4::timestamptz[]))sql";
-constexpr const char* kExpired = R"sql(
+constexpr const char* kExpiredGrants = R"sql(
   SELECT id FROM grants WHERE consumed + lapsed < amount AND expires_at <= $1::timestamptz ORDER BY expires_at, id LIMIT $2)sql";
 constexpr const char* kLapseRoom = R"sql(
   SELECT least(g.amount - g.consumed - g.lapsed, w.balance + w.credit_limit - w.leased), w.currency, g.lapsed
@@ -82,7 +82,7 @@ GrantRow read_grant(const pqxx::row& row) {
 }
 
 Result<GrantRow> find_grant(pqxx::work& tx, const Uuid& grant) {
-  static const std::string kFind = std::string(kSelect) + "WHERE g.id = $1";
+  static const std::string kFind = std::string(kSelectGrants) + "WHERE g.id = $1";
   const auto rows = tx.exec_params(kFind, pg::to_sql(grant));
   if (!rows.empty()) return read_grant(rows[0]);
   return fail(Code::kNotFound, "unknown_grant", fmt::format("there is no grant {}", grant.to_string()), "grant_id");
@@ -97,7 +97,8 @@ Status check_grant(const CreateGrant& grant, Wall now) {
     return bad(fmt::format("priority must be between 0, used first, and {}", kPriorityMax), "priority");
   }
   if (grant.expires <= now) return bad("the grant would have expired already", "expires_us");
-  if (grant.name.size() > kNameMax) return bad(fmt::format("name must be at most {} bytes", kNameMax), "name");
+  if (grant.name.size() > kGrantNameMax)
+    return bad(fmt::format("name must be at most {} bytes", kGrantNameMax), "name");
   if (grant.models.size() > kModelsMax) return bad(fmt::format("a grant names at most {} models", kModelsMax), "models");
   for (const auto& model : grant.models) {
     if (model.empty() || model.find('\n') != model.npos) return bad("a model's name is empty or has a line break", "models");
@@ -155,7 +156,7 @@ std::map<WalletId, std::vector<GrantState>> open_grants(pqxx::work& tx, const Ba
 Result<GrantRow> create_grant(pqxx::work& tx, const CreateGrant& grant, Wall now) {
   TG_TRY(check_grant(grant, now));
   lock_wallets(tx, {grant.wallet});
-  const auto made = tx.exec_params(kInsert, pg::to_sql(grant.id), pg::to_sql(grant.wallet), grant.name,
+  const auto made = tx.exec_params(kInsertGrant, pg::to_sql(grant.id), pg::to_sql(grant.wallet), grant.name,
                                    pg::to_sql(grant.amount), grant.priority, pg::to_sql(now), pg::to_sql(grant.expires),
                                    pg::array_of(grant.models));
   if (made.empty()) {
@@ -179,7 +180,7 @@ Result<GrantRow> create_grant(pqxx::work& tx, const CreateGrant& grant, Wall now
   posting.note = grant.name;
   posting.entries = {{AccountKind::kPromoExpense, grant.amount, {}}, {AccountKind::kGrant, -grant.amount, grant.id}};
   write_one(tx, std::move(posting), now);
-  tx.exec_params0(kCredit, pg::to_sql(grant.wallet), pg::to_sql(grant.amount));
+  tx.exec_params0(kCreditWallet, pg::to_sql(grant.wallet), pg::to_sql(grant.amount));
   append_changes(tx, ChangeKind::kWallet, {grant.wallet.to_string()});
   return find_grant(tx, grant.id);
 }
@@ -187,13 +188,13 @@ Result<GrantRow> create_grant(pqxx::work& tx, const CreateGrant& grant, Wall now
 Result<GrantRow> void_grant(pqxx::work& tx, const Uuid& id, const Uuid& tx_id, Wall lease_end, Wall now) {
   TG_ASSIGN(const auto grant, find_grant(tx, id));
   lock_wallets(tx, {grant.wallet});
-  tx.exec_params0(kVoid, pg::to_sql(id), pg::to_sql(now), pg::to_sql(lease_end));
+  tx.exec_params0(kVoidGrant, pg::to_sql(id), pg::to_sql(now), pg::to_sql(lease_end));
   lapse(tx, grant, tx_id, "grant_void", now);
   return find_grant(tx, id);
 }
 
 std::vector<GrantRow> list_grants(pqxx::work& tx, const std::optional<TenantId>& tenant, const PageOf& page) {
-  static const std::string kList = std::string(kSelect) + R"sql(
+  static const std::string kList = std::string(kSelectGrants) + R"sql(
     WHERE ($1 = '' OR w.tenant_id = nullif($1, '')::uuid) AND ($2 = '' OR g.id > nullif($2, '')::uuid)
     ORDER BY g.id LIMIT $3)sql";
   std::vector<GrantRow> out;
@@ -251,14 +252,14 @@ void record_grant_uses(pqxx::work& tx, const BatchEffects& effects, const std::m
     }
   }
   if (grants.size() == 0) return;
-  tx.exec_params0(kConsume, grants.text(), amounts.text());
-  tx.exec_params0(kInsertUses, grants.text(), txs.text(), amounts.text(), instants.text());
+  tx.exec_params0(kConsumeGrants, grants.text(), amounts.text());
+  tx.exec_params0(kInsertGrantUses, grants.text(), txs.text(), amounts.text(), instants.text());
 }
 
 std::size_t lapse_grants(pqxx::work& tx, IdSource& ids, int limit, Wall now) {
   std::vector<GrantRow> expired;
   std::vector<WalletId> wallets;
-  for (const auto& row : tx.exec_params(kExpired, pg::to_sql(now - kLapseAfter), limit)) {
+  for (const auto& row : tx.exec_params(kExpiredGrants, pg::to_sql(now - kLapseAfter), limit)) {
     auto grant = find_grant(tx, pg::read_uuid(row[0]));
     TG_CHECK(grant.has_value());
     wallets.push_back(grant->wallet);

@@ -20,10 +20,10 @@ constexpr const char* kWalletsToClose = R"sql(
     FROM wallets w JOIN tenants t ON t.id = w.tenant_id LEFT JOIN wallet_closings c ON c.wallet_id = w.id
    WHERE $1 = '' OR t.id = nullif($1, '')::uuid ORDER BY w.id)sql";
 /// Usage and grants lock the wallet before they post, so whoever comes after this lock sees the close.
-constexpr const char* kLockWallet = "SELECT id FROM wallets WHERE id = $1 FOR NO KEY UPDATE";
+constexpr const char* kLockInvoicedWallet = "SELECT id FROM wallets WHERE id = $1 FOR NO KEY UPDATE";
 constexpr const char* kClosedThrough = R"sql(
   SELECT (extract(epoch FROM closed_through) * 1000000)::bigint FROM wallet_closings WHERE wallet_id = $1)sql";
-constexpr const char* kClose = R"sql(
+constexpr const char* kCloseMonth = R"sql(
   INSERT INTO wallet_closings (wallet_id, closed_through) VALUES ($1, $2)
   ON CONFLICT (wallet_id) DO UPDATE SET closed_through = EXCLUDED.closed_through)sql";
 constexpr const char* kInsertInvoice = R"sql(
@@ -47,7 +47,7 @@ constexpr const char* kNextNumber = R"sql(
 constexpr const char* kLockInvoice = "SELECT wallet_id FROM invoices WHERE id = $1 FOR UPDATE";
 constexpr const char* kIssue = R"sql(
   UPDATE invoices SET status = 'issued', number = $2, issued_at = $3, issue_tx = nullif($4, '')::uuid WHERE id = $1)sql";
-constexpr const char* kVoid = R"sql(
+constexpr const char* kVoidInvoice = R"sql(
   UPDATE invoices SET status = 'void', credit_note = nullif($2, ''), voided_at = $3, void_tx = nullif($4, '')::uuid,
          void_reason = $5 WHERE id = $1)sql";
 constexpr const char* kIsReplaced = "SELECT 1 FROM invoices WHERE replaces = $1 AND status <> 'void'";
@@ -55,11 +55,11 @@ constexpr const char* kIsReplaced = "SELECT 1 FROM invoices WHERE replaces = $1 
 constexpr const char* kMakeAccounts = R"sql(
   INSERT INTO ledger_accounts (wallet_id, kind, currency)
   VALUES (NULL, 'tax', $2), (NULL, 'rounding', $2), (NULL, 'revenue', $2), ($1::uuid, 'receivable', $2) ON CONFLICT DO NOTHING)sql";
-constexpr const char* kInsertTx = R"sql(
+constexpr const char* kInsertInvoiceTx = R"sql(
   INSERT INTO ledger_tx (id, source_type, source_id, wallet_id, effective_at, posted_at, note, reverses)
   SELECT $1::uuid, $2::text, i.id::text, i.wallet_id, upper(i.period), $3::timestamptz, $4::text, CASE WHEN $2 = 'invoice_void' THEN i.issue_tx END
     FROM invoices i WHERE i.id = $5)sql";
-constexpr const char* kInsertEntries = R"sql(
+constexpr const char* kInsertInvoiceEntries = R"sql(
   INSERT INTO ledger_entries (tx, line, account, currency, amount)
   SELECT $1::uuid, e.line, a.id, a.currency, e.amount
     FROM unnest($2::text[], $3::numeric[]) WITH ORDINALITY AS e(kind, amount, line)
@@ -156,18 +156,18 @@ Result<std::string> next_number(pqxx::work& tx, const std::string& issuer_id, bo
 }
 
 /// The id of the transaction as text, or "" when there is nothing to post.
-std::string post(pqxx::work& tx, const InvoiceRow& invoice, const char* source,
-                 const std::vector<InvoiceEntry>& entries, const Uuid& tx_id, const std::string& note, Wall now) {
+std::string post_invoice(pqxx::work& tx, const InvoiceRow& invoice, const char* source,
+                         const std::vector<InvoiceEntry>& entries, const Uuid& tx_id, const std::string& note, Wall now) {
   if (entries.empty()) return "";
   tx.exec_params0(kMakeAccounts, pg::to_sql(invoice.wallet), invoice.currency);
-  tx.exec_params0(kInsertTx, pg::to_sql(tx_id), source, pg::to_sql(now), note, pg::to_sql(invoice.id));
+  tx.exec_params0(kInsertInvoiceTx, pg::to_sql(tx_id), source, pg::to_sql(now), note, pg::to_sql(invoice.id));
   pg::ArrayLiteral kinds, amounts;
   for (const auto& entry : entries) {
     kinds.add(entry.account);
     amounts.add(entry.amount);
   }
-  const auto done = tx.exec_params(kInsertEntries, pg::to_sql(tx_id), kinds.text(), amounts.text(), invoice.currency,
-                                   pg::to_sql(invoice.wallet));
+  const auto done = tx.exec_params(kInsertInvoiceEntries, pg::to_sql(tx_id), kinds.text(), amounts.text(),
+                                   invoice.currency, pg::to_sql(invoice.wallet));
   TG_CHECK(static_cast<std::size_t>(done.affected_rows()) == entries.size());
   return pg::to_sql(tx_id);
 }
@@ -195,7 +195,7 @@ std::vector<DueWallet> list_wallets_to_close(pqxx::work& tx, const std::optional
 
 Result<std::optional<ClosedMonth>> close_next_month(pqxx::work& tx, const DueWallet& wallet,
                                                     const CloseOptions& options, Wall now) {
-  tx.exec_params1(kLockWallet, pg::to_sql(wallet.wallet));
+  tx.exec_params1(kLockInvoicedWallet, pg::to_sql(wallet.wallet));
   // Another replica may have closed it since the wallet was listed.
   const auto closed = tx.exec_params(kClosedThrough, pg::to_sql(wallet.wallet));
   const Wall begin = closed.empty() ? wallet.closed_through : pg::read_wall(closed[0][0]);
@@ -204,7 +204,7 @@ Result<std::optional<ClosedMonth>> close_next_month(pqxx::work& tx, const DueWal
   month.begin = begin;
   if (now < month.end + options.grace) return std::optional<ClosedMonth>();
   TG_ASSIGN(auto draft, draw_up(tx, wallet, month, now));
-  tx.exec_params0(kClose, pg::to_sql(wallet.wallet), pg::to_sql(month.end));
+  tx.exec_params0(kCloseMonth, pg::to_sql(wallet.wallet), pg::to_sql(month.end));
   ClosedMonth out{month.label, std::nullopt};
   if (draft.lines.empty()) return std::optional(std::move(out));
   draft.row.id = options.invoice;
@@ -235,7 +235,7 @@ Result<InvoiceRow> issue_invoice(pqxx::work& tx, const Uuid& invoice, const Uuid
                 "invoice");
   }
   TG_ASSIGN(const auto number, next_number(tx, row.issuer, false, now));
-  const auto posted = post(tx, row, "invoice", issue_entries(row.totals), tx_id, number, now);
+  const auto posted = post_invoice(tx, row, "invoice", issue_entries(row.totals), tx_id, number, now);
   tx.exec_params0(kIssue, pg::to_sql(invoice), number, pg::to_sql(now), posted);
   return find_invoice(tx, invoice.to_string());
 }
@@ -247,9 +247,9 @@ Result<InvoiceRow> void_invoice(pqxx::work& tx, const Uuid& invoice, const std::
   std::string number, posted;
   if (row.status == "issued") {
     TG_ASSIGN(number, next_number(tx, row.issuer, true, now));
-    posted = post(tx, row, "invoice_void", void_entries(row.totals), tx_id, number, now);
+    posted = post_invoice(tx, row, "invoice_void", void_entries(row.totals), tx_id, number, now);
   }
-  tx.exec_params0(kVoid, pg::to_sql(invoice), number, pg::to_sql(now), posted, reason);
+  tx.exec_params0(kVoidInvoice, pg::to_sql(invoice), number, pg::to_sql(now), posted, reason);
   return find_invoice(tx, invoice.to_string());
 }
 
@@ -263,7 +263,7 @@ Result<InvoiceRow> replace_invoice(pqxx::work& tx, const Uuid& voided, const Uui
     return fail(Code::kFailedPrecondition, "already_replaced",
                 fmt::format("invoice {} has a replacement", voided.to_string()), "invoice");
   }
-  tx.exec_params1(kLockWallet, pg::to_sql(old.wallet));
+  tx.exec_params1(kLockInvoicedWallet, pg::to_sql(old.wallet));
   DueWallet wallet{old.wallet, old.tenant, old.tenant_name, old.tz, old.currency, old.begin};
   TG_ASSIGN(auto draft, draw_up(tx, wallet, {old.month, old.begin, old.end}, now));
   draft.row.id = new_id;

@@ -55,7 +55,7 @@ std::size_t take_body(char* data, std::size_t size, std::size_t count, void* use
   return bytes;
 }
 
-struct CurlFree {
+struct EasyHandleFree {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
 };
 
@@ -66,7 +66,7 @@ class KeyAddress final : public KeySource {
   Result<std::string> load() override {
     static std::once_flag once;
     std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-    const std::unique_ptr<CURL, CurlFree> handle(curl_easy_init());
+    const std::unique_ptr<CURL, EasyHandleFree> handle(curl_easy_init());
     CURL* curl = handle.get();
     if (curl == nullptr) return unreachable("curl could not be started");
     std::string body;

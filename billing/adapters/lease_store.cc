@@ -8,6 +8,7 @@
 #include "billing/adapters/cap_lease_store.h"
 #include "billing/adapters/change_log.h"
 #include "billing/adapters/grant_store.h"
+#include "billing/adapters/open_epochs.h"
 #include "billing/core/lease_sizing.h"
 
 namespace tidegate::billing {
@@ -39,11 +40,8 @@ constexpr const char* kGiveBack = R"sql(
     FROM leases l WHERE l.wallet_id = w.id AND l.gateway_id = $1 AND l.epoch = $2 AND l.state = 'open')sql";
 
 /// KEY SHARE: a closing epoch waits for us and we for it, but batches of usage (NO KEY UPDATE) do not.
-constexpr const char* kEpochIsOpen = R"sql(
-  SELECT closed_at IS NULL FROM epochs WHERE gateway_id = $1 AND epoch = $2 FOR KEY SHARE)sql";
 constexpr const char* kLockWallet = "SELECT balance + credit_limit - leased FROM wallets WHERE id = $1 FOR NO KEY UPDATE";
 constexpr const char* kAvailable = "SELECT balance + credit_limit - leased FROM wallets WHERE id = $1";
-constexpr const char* kGateways = "SELECT count(DISTINCT gateway_id) FROM epochs WHERE closed_at IS NULL";
 constexpr const char* kGrowLease = R"sql(
   INSERT INTO leases (id, wallet_id, gateway_id, epoch, amount, state, opened_at, expires_at)
   VALUES ($1, $2, $3, $4, $5::numeric, 'open', $6, $7)
@@ -144,7 +142,7 @@ Result<LeaseRow> acquire_lease(pqxx::work& tx, const AcquireLease& request, Wall
   }
   const Money leasable = pg::read_money(wallet[0][0]) - unleasable(tx, request.wallet, request.expires);
   LeaseRequest sizing{leasable, request.want, request.least};
-  sizing.gateways = pg::read_int64(tx.exec1(kGateways)[0]);
+  sizing.gateways = pg::read_int64(tx.exec1(kOpenGateways)[0]);
   TG_ASSIGN(const Money granted, size_lease(sizing));
 
   const auto lease = tx.exec_params1(kGrowLease, pg::to_sql(request.new_lease), pg::to_sql(request.wallet), request.gateway,

@@ -132,8 +132,6 @@ std::vector<price::Modifier> load_modifiers(pqxx::work& tx) {
   return out;
 }
 
-std::string end_text(const std::optional<Wall>& end) { return end ? pg::to_sql(*end) : std::string(); }
-
 }  // namespace
 
 std::string price_sha256(const PriceVersion& version) {
@@ -143,7 +141,7 @@ std::string price_sha256(const PriceVersion& version) {
 std::int64_t insert_price_version(pqxx::work& tx, const PriceVersion& version) {
   const auto inserted =
       tx.exec_params1(kInsertVersion, version.book, version.model, version.currency, version.region, version.pool,
-                      pg::to_sql(version.effective_from), end_text(version.effective_to),
+                      pg::to_sql(version.effective_from), pg::to_sql_if(version.effective_to),
                       std::string(price::basis_name(version.basis)), pg::to_bytea(price_sha256(version)),
                       version.tenant, version.minimum_charge.to_string());
   const std::int64_t id = pg::read_int64(inserted[0]);
@@ -175,7 +173,7 @@ std::int64_t insert_price_version(pqxx::work& tx, const PriceVersion& version) {
 std::int64_t insert_modifier(pqxx::work& tx, const price::Modifier& modifier) {
   const auto inserted = tx.exec_params1(kInsertModifier, modifier.name, modifier.factor.num, modifier.factor.den,
                                         modifier.tenant, modifier.model, pg::to_sql(modifier.effective_from),
-                                        end_text(modifier.effective_to));
+                                        pg::to_sql_if(modifier.effective_to));
   return pg::read_int64(inserted[0]);
 }
 
@@ -227,7 +225,7 @@ Result<PublishedPrices> lock_prices(pqxx::work& tx) {
 void move_end(pqxx::work& tx, const price::PriceBook& book, const PriceEnd& end) {
   PriceVersion version = *book.find(end.id);
   version.effective_to = end.effective_to;
-  tx.exec_params0(kMoveEnd, end.id, end_text(end.effective_to), pg::to_bytea(price_sha256(version)));
+  tx.exec_params0(kMoveEnd, end.id, pg::to_sql_if(end.effective_to), pg::to_bytea(price_sha256(version)));
 }
 
 void announce(pqxx::work& tx, const std::vector<std::string>& changed) {
@@ -270,7 +268,7 @@ Result<PricePlan> publish_prices(pqxx::work& tx, const price::PriceFile& file, W
     version.id = insert_price_version(tx, version);
     changed.push_back(std::to_string(version.id));
   }
-  for (const auto& end : plan.modifier_ends) tx.exec_params0(kMoveModifierEnd, end.id, end_text(end.effective_to));
+  for (const auto& end : plan.modifier_ends) tx.exec_params0(kMoveModifierEnd, end.id, pg::to_sql_if(end.effective_to));
   for (auto& modifier : plan.add_modifiers) modifier.id = insert_modifier(tx, modifier);
   if (!plan.modifier_ends.empty() || !plan.add_modifiers.empty()) changed.push_back("modifiers");
   announce(tx, changed);

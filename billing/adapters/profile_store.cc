@@ -11,7 +11,7 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr std::size_t kNameMax = 200;
+constexpr std::size_t kLegalNameMax = 200;
 constexpr std::size_t kAddressMax = 500;
 constexpr std::size_t kTaxIdMax = 64;
 
@@ -43,7 +43,7 @@ Status check_text(const std::string& text, std::size_t most, bool has_lines, con
 
 template <typename Row>
 Status check_party(const Row& row) {
-  TG_TRY(check_text(row.legal_name, kNameMax, false, "legal_name"));
+  TG_TRY(check_text(row.legal_name, kLegalNameMax, false, "legal_name"));
   TG_TRY(check_text(row.address, kAddressMax, true, "address"));
   return check_text(row.tax_id, kTaxIdMax, false, "tax_id");
 }

@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kBefore = R"sql(
   SELECT id, gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures FROM receipt_batches
    WHERE gateway_id = $1 AND epoch = $2 AND last_seq = $3)sql";
-constexpr pg::Statement kEvents{"receipt_audit_events", R"sql(
+constexpr pg::Statement kAuditedEvents{"receipt_audit_events", R"sql(
   SELECT a.id, u.amount, u.hit, u.miss, u.output, u.reasoning, (extract(epoch FROM u.completed_at) * 1000000)::bigint,
          uuid_instant(a.id) < (SELECT kept_from FROM usage_retention)
     FROM unnest($1::uuid[]) AS a(id) LEFT JOIN LATERAL (SELECT * FROM usage_log u WHERE u.id = a.id OFFSET 0) u ON true)sql"};
@@ -91,7 +91,7 @@ void ReceiptAudit::check_bodies(const ReceiptPack& pack, const std::vector<Unpac
 void ReceiptAudit::check_events(pqxx::work& tx, const std::map<Uuid, receipt::Receipt>& by_request) {
   pg::BinaryArray ids(pg::ElementType::kUuid, by_request.size());
   for (const auto& [id, receipt] : by_request) ids.add(id);
-  for (const auto& row : pg::run(tx, kEvents, ids.param())) {
+  for (const auto& row : pg::run(tx, kAuditedEvents, ids.param())) {
     const Uuid id = pg::read_uuid(row[0]);
     const receipt::Receipt& r = by_request.at(id);
     if (pg::is_null(row[1])) {

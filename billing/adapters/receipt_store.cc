@@ -14,7 +14,7 @@ namespace tidegate::billing {
 namespace {
 
 /// The lock is taken before the ids are: who cuts a day waits for us, and no lower id becomes visible after.
-constexpr pg::Statement kInsert{"receipt_insert", R"sql(
+constexpr pg::Statement kInsertBatches{"receipt_insert", R"sql(
   INSERT INTO receipt_batches (gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures)
   SELECT $1::text, $2::bigint, p.first, p.last, p.key, p.previous, p.bodies, p.signatures
     FROM pg_advisory_xact_lock_shared($3::bigint) AS locked,
@@ -24,7 +24,7 @@ constexpr const char* kFindKey = "SELECT signer, valid_to IS NOT NULL FROM recei
 constexpr const char* kLockSigner = "SELECT pg_advisory_xact_lock(hashtext('receipt_keys/' || $1))";
 constexpr const char* kRetireKeys = R"sql(
   UPDATE receipt_keys SET valid_to = greatest(valid_from, $2::timestamptz) WHERE signer = $1 AND valid_to IS NULL)sql";
-constexpr const char* kInsertKey = R"sql(
+constexpr const char* kInsertReceiptKey = R"sql(
   INSERT INTO receipt_keys (key_id, signer, deployment, public_key, valid_from)
   VALUES ($1, $2, $3, $4::bytea, $5::timestamptz))sql";
 constexpr const char* kListKeys = R"sql(
@@ -122,7 +122,7 @@ void insert_receipts(pqxx::work& tx, const std::vector<ReceiptPack>& packs) {
     bodies.add_bytes(pack.bodies);
     signatures.add_bytes(pack.signatures);
   }
-  pg::run(tx, kInsert, packs.front().gateway, packs.front().epoch, kReceiptCutLock, first.param(), last.param(),
+  pg::run(tx, kInsertBatches, packs.front().gateway, packs.front().epoch, kReceiptCutLock, first.param(), last.param(),
           key.param(), previous.param(), bodies.param(), signatures.param());
 }
 
@@ -147,7 +147,7 @@ Status register_receipt_key(pqxx::work& tx, const std::string& signer, const std
     return {};
   }
   tx.exec_params0(kRetireKeys, signer, pg::to_sql(now));
-  tx.exec_params0(kInsertKey, key.id(), signer, deployment, pg::to_bytea(public_key), pg::to_sql(now));
+  tx.exec_params0(kInsertReceiptKey, key.id(), signer, deployment, pg::to_bytea(public_key), pg::to_sql(now));
   return {};
 }
 

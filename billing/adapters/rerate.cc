@@ -106,8 +106,8 @@ std::map<WalletId, Net> net_of(const std::vector<Changed>& changes, IdSource& id
   return out;
 }
 
-void post(pqxx::work& tx, const RerateRequest& request, const Uuid& first, const std::map<WalletId, Net>& nets,
-          const UsageContext& context) {
+void post_corrections(pqxx::work& tx, const RerateRequest& request, const Uuid& first,
+                      const std::map<WalletId, Net>& nets, const UsageContext& context) {
   std::vector<LedgerTx> transactions;
   std::vector<WalletMove> moves;
   std::vector<std::string> changed;
@@ -197,7 +197,7 @@ void apply_changes(pqxx::work& tx, const RerateRequest& request, const std::vect
   std::vector<WalletId> wallets;
   for (const auto& [wallet, net] : nets) wallets.push_back(wallet);
   lock_wallets(tx, wallets);
-  post(tx, request, changes.front().usage.id, nets, context);
+  post_corrections(tx, request, changes.front().usage.id, nets, context);
   store_ratings(tx, request, changes, tariffs, nets);
   add_hours(tx, hours, numbers);
 }

@@ -7,7 +7,7 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr const char* kEvents = R"sql(
+constexpr const char* kStoredEvents = R"sql(
   SELECT l.id, (extract(epoch FROM l.admitted_at) * 1000000)::bigint, (extract(epoch FROM l.started_at) * 1000000)::bigint,
          (extract(epoch FROM l.completed_at) * 1000000)::bigint, l.clock_err_us, l.hit, l.miss, l.output, r.model, r.region, r.pool,
          p.tenant_id, p.project_id, p.api_key_id, p.wallet_id, w.currency, t.band, t.hit_micro_per_1m, t.miss_micro_per_1m,
@@ -23,7 +23,7 @@ constexpr const char* kEvents = R"sql(
     JOIN usage_tariffs t ON t.id = coalesce(x.tariff, l.tariff)
    ORDER BY l.id)sql";
 
-StoredUsage read_row(const pqxx::row& row) {
+StoredUsage read_stored_usage(const pqxx::row& row) {
   StoredUsage out;
   out.id = pg::read_uuid(row[0]);
   out.instants = {pg::read_wall(row[1]), pg::read_wall(row[2]), pg::read_wall(row[3]),
@@ -50,9 +50,9 @@ std::vector<StoredUsage> load_stored_usage(pqxx::work& tx, const StoredRange& ra
                                            std::size_t limit) {
   prefer_indexes(tx);
   std::vector<StoredUsage> out;
-  for (const auto& row : tx.exec_params(kEvents, pg::to_sql(after), pg::to_sql(range.from), pg::to_sql(range.to),
+  for (const auto& row : tx.exec_params(kStoredEvents, pg::to_sql(after), pg::to_sql(range.from), pg::to_sql(range.to),
                                         range.model, static_cast<std::int64_t>(limit))) {
-    out.push_back(read_row(row));
+    out.push_back(read_stored_usage(row));
   }
   return out;
 }

@@ -17,7 +17,7 @@ constexpr const char* kWallets = R"sql(
   SELECT top.name, w.currency, w.balance, w.balance + w.credit_limit - w.leased
     FROM top JOIN wallets w ON w.tenant_id = top.id ORDER BY 1, 2)sql";
 
-constexpr const char* kUsage = R"sql(
+constexpr const char* kTopUsage = R"sql(
   SELECT top.name, h.model, h.meter, h.band, h.currency, sum(h.quantity)::bigint, sum(h.amount)
     FROM top JOIN usage_hourly h ON h.tenant_id = top.id WHERE h.hour > now() - interval '24 hours'
    GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5)sql";
@@ -26,7 +26,7 @@ constexpr const char* kUsage = R"sql(
 
 Result<TenantView> load_tenant_view(pqxx::work& tx, int tenants_max) {
   static const std::string kWalletsOfTop = std::string(kTop) + kWallets;
-  static const std::string kUsageOfTop = std::string(kTop) + kUsage;
+  static const std::string kUsageOfTop = std::string(kTop) + kTopUsage;
   TenantView view;
   for (const auto& row : tx.exec_params(kWalletsOfTop, tenants_max)) {
     view.wallets.push_back({pg::read_text(row[0]), pg::read_text(row[1]), pg::read_money(row[2]), pg::read_money(row[3])});

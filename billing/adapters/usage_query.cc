@@ -8,7 +8,7 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr const char* kList = R"sql(
+constexpr const char* kListUsage = R"sql(
   SELECT u.id, u.seq, u.tenant_id, u.project_id, u.api_key_id, u.wallet_id, u.lease_id, u.model, u.variant, u.region,
          u.pool, u.worker_id, u.weights_digest, u.status, u.finish_reason,
          (extract(epoch FROM u.admitted_at) * 1000000)::bigint, (extract(epoch FROM u.started_at) * 1000000)::bigint,
@@ -24,7 +24,7 @@ constexpr const char* kList = R"sql(
     JOIN usage_events u USING (id)
     JOIN tenants t ON t.id = u.tenant_id JOIN price_versions v ON v.id = u.price_version
    ORDER BY u.id DESC)sql";
-constexpr const char* kLines = R"sql(
+constexpr const char* kUsageLines = R"sql(
   SELECT event_id, meter, quantity::bigint, micro_per_1m, amount, posting FROM rated_lines
    WHERE event_id = ANY ($1::uuid[]) AND voided_by IS NULL ORDER BY event_id, meter)sql";
 constexpr const char* kSum = R"sql(
@@ -83,7 +83,7 @@ std::vector<UsageRow> list_usage(pqxx::work& tx, const UsageFilter& filter, cons
   std::map<Uuid, std::size_t> by_id;
   pg::ArrayLiteral ids;
   const auto rows =
-      tx.exec_params(kList, filter.tenant ? filter.tenant->to_string() : "",
+      tx.exec_params(kListUsage, filter.tenant ? filter.tenant->to_string() : "",
                      filter.request ? filter.request->to_string() : "", text_or_empty(filter.from),
                      text_or_empty(filter.to), page.after ? page.after->to_string() : "", page.limit);
   for (const auto& row : rows) {
@@ -91,7 +91,7 @@ std::vector<UsageRow> list_usage(pqxx::work& tx, const UsageFilter& filter, cons
     by_id[out.back().event.request.uuid] = out.size() - 1;
     ids.add(out.back().event.request);
   }
-  for (const auto& row : tx.exec_params(kLines, ids.text())) {
+  for (const auto& row : tx.exec_params(kUsageLines, ids.text())) {
     UsageRow& usage = out[by_id.at(pg::read_uuid(row[0]))];
     usage.lines.push_back(
         {pg::read_text(row[1]), pg::read_int64(row[2]), pg::read_int64(row[3]), pg::read_money(row[4])});

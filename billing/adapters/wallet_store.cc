@@ -14,14 +14,14 @@ constexpr const char* kWalletSelect = R"sql(
   SELECT w.id, w.tenant_id, t.name, w.currency, w.balance, w.leased, w.credit_limit
     FROM wallets w JOIN tenants t ON t.id = w.tenant_id )sql";
 
-constexpr const char* kInsertTx = R"sql(
+constexpr const char* kInsertTopUpTx = R"sql(
   INSERT INTO ledger_tx (id, source_type, source_id, wallet_id, effective_at, posted_at, note)
   VALUES ($1, 'top_up', $2, $3, $4, $4, $5) ON CONFLICT (source_type, source_id) DO NOTHING RETURNING id)sql";
 constexpr const char* kFindTopUp = R"sql(
   SELECT t.wallet_id, -e.amount FROM ledger_tx t
     JOIN ledger_entries e ON e.tx = t.id JOIN ledger_accounts a ON a.id = e.account AND a.kind = 'prepaid'
    WHERE t.source_type = 'top_up' AND t.source_id = $1)sql";
-constexpr const char* kInsertEntries = R"sql(
+constexpr const char* kInsertTopUpEntries = R"sql(
   INSERT INTO ledger_entries (tx, line, account, currency, amount)
   SELECT $1::uuid, e.line, a.id, a.currency, e.amount
     FROM unnest($2::text[], $3::numeric[]) WITH ORDINALITY AS e(kind, amount, line)
@@ -50,8 +50,6 @@ WalletRow read_wallet(const pqxx::row& row) {
           pg::read_money(row[4]),        pg::read_money(row[5]),        pg::read_money(row[6])};
 }
 
-std::string after_text(const PageOf& page) { return page.after ? page.after->to_string() : std::string(); }
-
 }  // namespace
 
 Result<WalletRow> find_wallet(pqxx::work& tx, WalletId wallet) {
@@ -77,7 +75,7 @@ Result<WalletRow> top_up(pqxx::work& tx, const TopUp& request, Wall now) {
     return fail(Code::kInvalidArgument, "bad_amount", "a top-up is greater than zero", "amount");
   }
   TG_ASSIGN(const auto wallet, find_wallet(tx, request.wallet));
-  const auto inserted = tx.exec_params(kInsertTx, pg::to_sql(request.tx_id), pg::to_sql(request.top_up_id),
+  const auto inserted = tx.exec_params(kInsertTopUpTx, pg::to_sql(request.tx_id), pg::to_sql(request.top_up_id),
                                        pg::to_sql(request.wallet), pg::to_sql(now), request.note);
   if (inserted.empty()) {
     const auto before = tx.exec_params1(kFindTopUp, pg::to_sql(request.top_up_id));
@@ -93,7 +91,7 @@ Result<WalletRow> top_up(pqxx::work& tx, const TopUp& request, Wall now) {
     kinds.add(account_kind_name(entry.account));
     amounts.add(entry.amount);
   }
-  tx.exec_params0(kInsertEntries, pg::to_sql(request.tx_id), kinds.text(), amounts.text(), wallet.currency,
+  tx.exec_params0(kInsertTopUpEntries, pg::to_sql(request.tx_id), kinds.text(), amounts.text(), wallet.currency,
                   pg::to_sql(request.wallet));
   tx.exec_params0(kCredit, pg::to_sql(request.wallet), pg::to_sql(request.amount));
   append_changes(tx, ChangeKind::kWallet, {request.wallet.to_string()});

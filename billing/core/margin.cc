@@ -11,7 +11,7 @@ namespace tidegate::billing {
 
 namespace {
 
-Int128 pow10(int exponent) {
+Int128 wide_pow10(int exponent) {
   Int128 out = 1;
   for (int i = 0; i < exponent; ++i) out *= 10;
   return out;
@@ -115,7 +115,7 @@ std::vector<Money> split_exactly(Money total, const std::vector<Int128>& weights
   const bool is_negative = total.is_negative();
   const Int128 amount = is_negative ? -total.pico() : total.pico();
   const Int128 sum = std::accumulate(weights.begin(), weights.end(), Int128(0));
-  TG_CHECK(sum > 0 && sum < pow10(14) && amount < pow10(24));
+  TG_CHECK(sum > 0 && sum < wide_pow10(14) && amount < wide_pow10(24));
   std::vector<Int128> parts, remainders;
   Int128 left = amount;
   for (const Int128 weight : weights) {

@@ -8,7 +8,7 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr const char* kRoles = "operator, owner, billing, developer or viewer";
+constexpr const char* kRoleNames = "operator, owner, billing, developer or viewer";
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -36,7 +36,7 @@ Result<RoleMap> RoleMap::parse(std::string_view text) {
     if (value.empty() || value.size() > kValueBytesMax) {
       return bad_map(fmt::format("holds '{}'; a value has 1 to {} bytes", entry, kValueBytesMax));
     }
-    if (!role) return bad_map(fmt::format("holds '{}'; a role is {}", entry, kRoles));
+    if (!role) return bad_map(fmt::format("holds '{}'; a role is {}", entry, kRoleNames));
     if (std::ranges::find(map.entries_, value, &Entry::value) != map.entries_.end()) {
       return bad_map(fmt::format("names '{}' twice", value));
     }

@@ -10,7 +10,7 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr std::size_t kTextMax = 256;
+constexpr std::size_t kEventTextMax = 256;
 
 std::string field_of(std::size_t index, std::string_view member) { return fmt::format("events[{}].{}", index, member); }
 
@@ -55,8 +55,8 @@ Status check_event(const UsageEvent& event, std::size_t index) {
       {"surface", &event.surface}};
   for (const auto& [member, text] : texts) {
     // PostgreSQL holds neither NUL nor broken UTF-8: refused here, by name, instead of as a database error.
-    if (text->size() > kTextMax || text->find('\0') != text->npos || !is_valid_utf8(*text)) {
-      return bad(member, fmt::format("{} must be UTF-8 of at most {} bytes without NUL", member, kTextMax));
+    if (text->size() > kEventTextMax || text->find('\0') != text->npos || !is_valid_utf8(*text)) {
+      return bad(member, fmt::format("{} must be UTF-8 of at most {} bytes without NUL", member, kEventTextMax));
     }
   }
   const auto counts = price::TokenCounts::from_usage(event.prompt_tokens, event.cached_tokens, event.completion_tokens,

@@ -6,7 +6,7 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr auto kRunLimit = std::chrono::minutes(30);
+constexpr auto kClosingRunLimit = std::chrono::minutes(30);
 
 }  // namespace
 
@@ -23,7 +23,7 @@ void ClosingJob::close_once() {
   request.is_draft = options_.is_draft;
   request.grace = options_.grace;
   const auto report = close_months(context_.pool, request, context_.ids, context_.clock,
-                                   Deadline::after(context_.clock.mono(), kRunLimit));
+                                   Deadline::after(context_.clock.mono(), kClosingRunLimit));
   if (!report) {
     context_.metrics.closing_failures.add();
     context_.log.error("closing_failed", {kv("error", report.error().to_string())});

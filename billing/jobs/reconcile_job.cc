@@ -6,7 +6,7 @@ namespace tidegate::billing {
 
 namespace {
 
-constexpr auto kRunLimit = std::chrono::minutes(5);
+constexpr auto kReconcileRunLimit = std::chrono::minutes(5);
 
 }  // namespace
 
@@ -18,7 +18,7 @@ ReconcileJob::ReconcileJob(const ServiceContext& context, const std::string& hol
 void ReconcileJob::reconcile_once() {
   if (!lease_.is_ours()) return;
   auto job = [](pqxx::work& tx) -> Result<ReconcileReport> { return reconcile(tx); };
-  const auto report = context_.pool.run_blocking(Deadline::after(context_.clock.mono(), kRunLimit), job);
+  const auto report = context_.pool.run_blocking(Deadline::after(context_.clock.mono(), kReconcileRunLimit), job);
   if (!report) {
     context_.log.warn("reconcile_failed", {kv("error", report.error().to_string())});
     return;

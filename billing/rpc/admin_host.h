@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string_view>
 #include <utility>
 
@@ -7,6 +8,9 @@
 #include "billing/rpc/admin_caller.h"
 
 namespace tidegate::billing {
+
+/// Left of a deadline, by work in steps, for the step under way and the answer.
+inline constexpr auto kStepReserve = std::chrono::seconds(5);
 
 /// A call whose caller is known and may make it.
 class AdminCall : public rpc::ServerCall {

@@ -13,12 +13,6 @@ namespace tidegate::billing {
 
 namespace {
 
-Result<std::optional<TenantId>> tenant_filter(pqxx::work& tx, const std::string& tenant) {
-  if (tenant.empty()) return std::optional<TenantId>();
-  TG_ASSIGN(const auto row, find_tenant(tx, tenant));
-  return std::optional(row.id);
-}
-
 std::optional<Wall> instant(std::int64_t micros) {
   if (micros == 0) return std::nullopt;
   return wall_from_unix_micros(micros);

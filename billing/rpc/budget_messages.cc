@@ -6,11 +6,7 @@ namespace tidegate::billing {
 
 namespace {
 
-std::int64_t micros_or_zero(const std::optional<Wall>& at) {
-  return at ? unix_micros(*at) : 0;
-}
-
-v1::CapScope scope_message(CapScope scope) {
+v1::CapScope cap_scope_message(CapScope scope) {
   switch (scope) {
     case CapScope::kTenant:
       return v1::CAP_SCOPE_TENANT;
@@ -109,7 +105,7 @@ v1::CapRule rule_message(const CapRow& row) {
   v1::CapRule out;
   out.set_cap_id(std::string(row.id.raw()));
   out.set_tenant_id(std::string(row.tenant.raw()));
-  out.set_scope(scope_message(row.scope));
+  out.set_scope(cap_scope_message(row.scope));
   out.set_subject(std::string(row.subject.raw()));
   out.set_period(period_message(row.period));
   out.set_amount(row.amount.to_string());

@@ -47,12 +47,6 @@ Result<SetCap> read_cap(pqxx::work& tx, const v1::SetCapRequest& request, std::s
   return cap;
 }
 
-Result<std::optional<TenantId>> tenant_filter(pqxx::work& tx, const std::string& tenant) {
-  if (tenant.empty()) return std::optional<TenantId>();
-  TG_ASSIGN(const auto row, find_tenant(tx, tenant));
-  return std::optional(row.id);
-}
-
 /// A grant's id is the caller's, or `fresh`.
 Result<Uuid> read_grant_id(const std::string& text, const Uuid& fresh) {
   if (text.empty() && !fresh.is_nil()) return fresh;

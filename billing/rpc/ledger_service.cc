@@ -8,9 +8,6 @@ namespace tidegate::billing {
 
 namespace {
 
-/// Left of a deadline for the step under way and the answer.
-constexpr auto kStepReserve = std::chrono::seconds(5);
-
 Result<AdjustmentKind> read_kind(v1::AdjustmentKind kind) {
   switch (kind) {
     case v1::ADJUSTMENT_KIND_REFUND: return AdjustmentKind::kRefund;

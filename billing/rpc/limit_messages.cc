@@ -4,7 +4,7 @@ namespace tidegate::billing {
 
 namespace {
 
-v1::LimitScope scope_message(CapScope scope) {
+v1::LimitScope limit_scope_message(CapScope scope) {
   switch (scope) {
     case CapScope::kTenant:
       return v1::LIMIT_SCOPE_TENANT;
@@ -42,7 +42,7 @@ v1::RateLimitRule rule_message(const RateLimitRow& row) {
   v1::RateLimitRule out;
   out.set_limit_id(std::string(row.id.raw()));
   out.set_tenant_id(std::string(row.tenant.raw()));
-  out.set_scope(scope_message(row.scope));
+  out.set_scope(limit_scope_message(row.scope));
   out.set_subject(std::string(row.subject.raw()));
   out.set_model(row.model);
   out.set_requests_per_minute(row.numbers.requests_per_minute);

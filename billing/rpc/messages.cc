@@ -13,8 +13,6 @@ namespace {
 constexpr int kPageDefault = 100;
 constexpr int kPageMax = 1000;
 
-std::int64_t micros_or_zero(const std::optional<Wall>& at) { return at ? unix_micros(*at) : 0; }
-
 template <typename IdType>
 Result<IdType> read_id(const std::string& raw, std::size_t index, std::string_view member) {
   auto id = IdType::from_bytes(raw);

@@ -13,6 +13,9 @@
 /// Our rows <-> proto/tidegate/v1. Reading fails as invalid_argument and names the field.
 namespace tidegate::billing {
 
+/// As most fields of an instant have it: 0 is none.
+inline std::int64_t micros_or_zero(const std::optional<Wall>& at) { return at ? unix_micros(*at) : 0; }
+
 v1::Tenant to_message(const TenantRow& row);
 v1::Project to_message(const ProjectRow& row);
 v1::ApiKey to_message(const KeyRow& row);

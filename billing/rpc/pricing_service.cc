@@ -11,9 +11,6 @@ namespace tidegate::billing {
 
 namespace {
 
-/// Left of a deadline for the batch under way and the answer.
-constexpr auto kStepReserve = std::chrono::seconds(5);
-
 v1::AllowancePlan to_message(const AllowancePlan& plan) {
   v1::AllowancePlan out;
   out.set_id(plan.id);

@@ -16,12 +16,6 @@ namespace tidegate::billing {
 
 namespace {
 
-Result<std::optional<TenantId>> tenant_filter(pqxx::work& tx, const std::string& tenant) {
-  if (tenant.empty()) return std::optional<TenantId>();
-  TG_ASSIGN(const auto row, find_tenant(tx, tenant));
-  return std::optional(row.id);
-}
-
 void read_one_state(pqxx::work& tx) { tx.exec0("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"); }
 
 Result<InvoiceContent> load_content(pqxx::work& tx, const std::string& invoice, bool with_parts) {

@@ -9,7 +9,7 @@
 namespace tidegate::gateway {
 namespace {
 
-using Async = class v1::Accounts::Stub::async;
+using AccountsApi = class v1::Accounts::Stub::async;
 
 class BillingStream final : public AccountsStream {
  public:
@@ -30,23 +30,23 @@ class BillingAccounts final : public Accounts {
       : client_(std::move(channel)), clock_(clock), call_limit_(call_limit) {}
 
   std::unique_ptr<AccountsStream> watch(v1::WatchAccountsRequest request) override {
-    auto reader = client_.read_stream(&Async::Watch, std::move(request), Deadline::never());
+    auto reader = client_.read_stream(&AccountsApi::Watch, std::move(request), Deadline::never());
     return std::make_unique<BillingStream>(std::move(reader));
   }
   awaitable<Result<v1::OpenEpochResponse>> open_epoch(v1::OpenEpochRequest request) override {
-    return client_.call(&Async::OpenEpoch, std::move(request), limit());
+    return client_.call(&AccountsApi::OpenEpoch, std::move(request), limit());
   }
   awaitable<Result<v1::CloseEpochResponse>> close_epoch(v1::CloseEpochRequest request) override {
-    return client_.call(&Async::CloseEpoch, std::move(request), limit());
+    return client_.call(&AccountsApi::CloseEpoch, std::move(request), limit());
   }
   awaitable<Result<v1::Lease>> acquire_lease(v1::AcquireLeaseRequest request) override {
-    return client_.call(&Async::AcquireLease, std::move(request), limit());
+    return client_.call(&AccountsApi::AcquireLease, std::move(request), limit());
   }
   awaitable<Result<v1::Lease>> return_lease(v1::ReturnLeaseRequest request) override {
-    return client_.call(&Async::ReturnLease, std::move(request), limit());
+    return client_.call(&AccountsApi::ReturnLease, std::move(request), limit());
   }
   awaitable<Result<v1::UsageAck>> submit_usage(v1::UsageBatch batch) override {
-    return client_.call(&Async::SubmitUsage, std::move(batch), limit());
+    return client_.call(&AccountsApi::SubmitUsage, std::move(batch), limit());
   }
 
  private:

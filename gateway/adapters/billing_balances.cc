@@ -8,7 +8,7 @@
 namespace tidegate::gateway {
 namespace {
 
-using Async = class v1::BalanceLookup::Stub::async;
+using BalancesApi = class v1::BalanceLookup::Stub::async;
 
 class BillingBalances final : public Balances {
  public:
@@ -20,7 +20,7 @@ class BillingBalances final : public Balances {
     request.set_tenant_id(std::string(tenant.raw()));
     request.set_wallet_id(std::string(wallet.raw()));
     const Deadline limit = Deadline::after(clock_.mono(), call_limit_);
-    auto call = client_.call(&Async::FindBalance, std::move(request), limit);
+    auto call = client_.call(&BalancesApi::FindBalance, std::move(request), limit);
     TG_CO_ASSIGN(const auto found, co_await std::move(call));
     Balance balance;
     balance.currency = found.currency();

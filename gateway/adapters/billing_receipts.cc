@@ -8,7 +8,7 @@
 namespace tidegate::gateway {
 namespace {
 
-using Async = class v1::ReceiptLookup::Stub::async;
+using ReceiptsApi = class v1::ReceiptLookup::Stub::async;
 
 class BillingReceipts final : public ReceiptArchive {
  public:
@@ -19,14 +19,14 @@ class BillingReceipts final : public ReceiptArchive {
     v1::FindReceiptRequest request;
     request.set_tenant_id(std::string(tenant.raw()));
     request.set_request_id(std::move(request_id));
-    auto call = client_.call(&Async::FindReceipt, std::move(request), limit());
+    auto call = client_.call(&ReceiptsApi::FindReceipt, std::move(request), limit());
     TG_CO_ASSIGN(auto item, co_await std::move(call));
     co_return std::move(*item.mutable_receipt());
   }
 
   awaitable<Result<std::vector<Key>>> keys() override {
     v1::ListReceiptKeysRequest request;
-    auto call = client_.call(&Async::ListKeys, std::move(request), limit());
+    auto call = client_.call(&ReceiptsApi::ListKeys, std::move(request), limit());
     TG_CO_ASSIGN(const auto list, co_await std::move(call));
     std::vector<Key> out;
     for (const v1::ReceiptKey& key : list.keys()) {

@@ -6,8 +6,6 @@
 namespace tidegate::gateway {
 namespace {
 
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
-
 Duration span_of(double count) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(count));
 }
@@ -35,21 +33,21 @@ Duration OverloadGate::wait_allowed(bool is_return) const {
 }
 
 Duration OverloadGate::refuse(Duration excess, Duration work, Mono now) {
-  const double debt = seconds(promised(now));
-  const double told = std::max(1.0, (seconds(excess) + debt / kReturnShare) * (1 + kSpread * next_spread()));
-  const Duration after = told < seconds(kToldMax) ? span_of(told) : kToldMax;
+  const double debt = in_seconds(promised(now));
+  const double told = std::max(1.0, (in_seconds(excess) + debt / kReturnShare) * (1 + kSpread * next_spread()));
+  const Duration after = told < in_seconds(kToldMax) ? span_of(told) : kToldMax;
   debt_at_ = now;
-  debt_seconds_ = after <= kPromiseMax ? debt + seconds(work) : debt;
+  debt_seconds_ = after <= kPromiseMax ? debt + in_seconds(work) : debt;
   return after;
 }
 
 Duration OverloadGate::refuse_blindly() {
-  return span_of(seconds(kPromiseUnknown) * (1 + next_spread()));
+  return span_of(in_seconds(kPromiseUnknown) * (1 + next_spread()));
 }
 
 Duration OverloadGate::promised(Mono now) const {
   if (debt_seconds_ <= 0) return Duration::zero();
-  return span_of(std::max(0.0, debt_seconds_ - kReturnShare * seconds(now - debt_at_)));
+  return span_of(std::max(0.0, debt_seconds_ - kReturnShare * in_seconds(now - debt_at_)));
 }
 
 double OverloadGate::next_spread() {

@@ -4,7 +4,7 @@ namespace tidegate::gateway {
 namespace {
 
 /// A limit nobody used for so long is forgotten here.
-constexpr Duration kForgetAfter = std::chrono::minutes(10);
+constexpr Duration kForgetShareAfter = std::chrono::minutes(10);
 
 }  // namespace
 
@@ -62,7 +62,7 @@ bool RateShare::has_surplus(const RateFleet& fleet, Mono now) const {
 }
 
 bool RateShare::is_forgettable(Mono now) const {
-  return !is_asking_ && free() == 0 && now - last_taken_ > kForgetAfter;
+  return !is_asking_ && free() == 0 && now - last_taken_ > kForgetShareAfter;
 }
 
 RateAsk RateShare::ask(std::int64_t need, const RateFleet& fleet, Mono now) {

@@ -6,7 +6,7 @@ namespace {
 /// Given up here before Redis gives it to others: what clocks and the way there may differ by.
 constexpr Duration kMargin = std::chrono::milliseconds(1'000);
 constexpr Duration kRenewBefore = kRateSlotsLife * 2 / 3;
-constexpr Duration kForgetAfter = std::chrono::minutes(10);
+constexpr Duration kForgetSlotsAfter = std::chrono::minutes(10);
 
 static_assert(kMargin < kRenewBefore && kRenewBefore < kRateSlotsLife);
 
@@ -83,7 +83,7 @@ bool RateSlots::wants_care(const RateFleet& fleet, Mono now) const {
 }
 
 bool RateSlots::is_forgettable(Mono now) const {
-  return !is_asking_ && in_use_ == 0 && held(now) == 0 && now - last_taken_ > kForgetAfter;
+  return !is_asking_ && in_use_ == 0 && held(now) == 0 && now - last_taken_ > kForgetSlotsAfter;
 }
 
 RateGauge RateSlots::gauge(const RateFleet& fleet, std::int64_t, Mono now) const {

@@ -9,8 +9,6 @@ namespace {
 /// Less than this is chance: one long piece of an answer more or less.
 constexpr double kSeenLeastSeconds = 0.25;
 
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
-
 }  // namespace
 
 void ServiceRate::pass(bool was_waiting, Mono now) {
@@ -25,9 +23,9 @@ void ServiceRate::pass(bool was_waiting, Mono now) {
   }
   idle_ = Duration::zero();
   silence_ += step;
-  const double kept = std::exp(-seconds(step) / seconds(kMemory));
+  const double kept = std::exp(-in_seconds(step) / in_seconds(kMemory));
   work_ *= kept;
-  waiting_seconds_ = waiting_seconds_ * kept + seconds(kMemory) * (1 - kept);
+  waiting_seconds_ = waiting_seconds_ * kept + in_seconds(kMemory) * (1 - kept);
 }
 
 void ServiceRate::serve(double work, bool is_waiting) {

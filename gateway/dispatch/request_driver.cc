@@ -9,8 +9,6 @@
 namespace tidegate::gateway {
 namespace {
 
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
-
 std::int64_t millis(Duration span) { return std::chrono::duration_cast<std::chrono::milliseconds>(span).count(); }
 
 /// The client's own deadline can only be the earlier one.
@@ -283,7 +281,7 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
   if (auto* worker = std::get_if<WorkerFacts>(&message)) {
     worker_ = std::move(*worker);
     queue_wait_ = serving_.clock.mono() - *queued_at_;
-    pool_metrics_->queue_wait_seconds->observe(seconds(queue_wait_));
+    pool_metrics_->queue_wait_seconds->observe(in_seconds(queue_wait_));
     sink_.on_waited(queue_wait_);
     sink_.on_dispatched(worker_);
     return flow_.on_dispatched();
@@ -405,9 +403,9 @@ void RequestDriver::note_tokens() {
   const Mono now = serving_.clock.mono();
   if (!first_token_) {
     first_token_ = now;
-    pool_metrics_->ttft_seconds->observe(seconds(now - context_.received));
+    pool_metrics_->ttft_seconds->observe(in_seconds(now - context_.received));
   } else if (context_.plan.is_stream) {
-    pool_metrics_->inter_token_seconds->observe(seconds(now - last_token_));
+    pool_metrics_->inter_token_seconds->observe(in_seconds(now - last_token_));
   }
   last_token_ = now;
   // An answer that does not stream only collects: on the wire it is as silent as before, and its events come as seldom
@@ -452,7 +450,7 @@ awaitable<FlowActions> RequestDriver::settle() {
 }
 
 awaitable<void> RequestDriver::reply_final() {
-  if (!first_token_) pool_metrics_->ttft_seconds->observe(seconds(serving_.clock.mono() - context_.received));
+  if (!first_token_) pool_metrics_->ttft_seconds->observe(in_seconds(serving_.clock.mono() - context_.received));
   AnswerEnd end;
   end.reasoning = std::move(delta_.reasoning);
   end.content = std::move(delta_.content);
@@ -490,7 +488,7 @@ void RequestDriver::write_summary() {
   }
   const std::string& model = pool_.model.empty() ? std::string(kOtherModel) : pool_.model;
   serving_.metrics.requests(model, context_.surface, status).add();
-  if (pool_metrics_ != nullptr) pool_metrics_->request_seconds->observe(seconds(took));
+  if (pool_metrics_ != nullptr) pool_metrics_->request_seconds->observe(in_seconds(took));
 
   const TokenUsage& usage = flow_.usage();
   serving_.log.info("request",

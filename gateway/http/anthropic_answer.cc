@@ -13,7 +13,6 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::string_view kEventEnd = "}\n\n";
 constexpr std::string_view kPing = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
 
 /// event: <type>, data: {"type":"<type>"

@@ -30,8 +30,8 @@ Result<std::size_t> read_limit(std::string_view query) {
   return limit;
 }
 
-void append_model(std::string& out, const RouteTable& routes, const Principal& principal, const Meter& meter,
-                  std::int64_t created_s, std::string_view id) {
+void append_anthropic_model(std::string& out, const RouteTable& routes, const Principal& principal, const Meter& meter,
+                            std::int64_t created_s, std::string_view id) {
   out += R"({"type":"model","id":)";
   append_json_text(out, id);
   out += R"(,"display_name":)";
@@ -76,7 +76,7 @@ Result<std::string> anthropic_model_list(const RouteTable& routes, const Princip
   std::string out = R"({"data":[)";
   for (auto id = first; id != last; ++id) {
     if (id != first) out += ',';
-    append_model(out, routes, principal, meter, created_s, *id);
+    append_anthropic_model(out, routes, principal, meter, created_s, *id);
   }
   out += has_more ? R"(],"has_more":true)" : R"(],"has_more":false)";
   append_edge(out, "first_id", first == last ? nullptr : &*first);
@@ -88,7 +88,7 @@ std::optional<std::string> anthropic_model(const RouteTable& routes, const Princ
                                            std::int64_t created_s, std::string_view id) {
   if (!routes.offers(id) || !principal.may_call(id)) return std::nullopt;
   std::string out;
-  append_model(out, routes, principal, meter, created_s, id);
+  append_anthropic_model(out, routes, principal, meter, created_s, id);
   return out;
 }
 

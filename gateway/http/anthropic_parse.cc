@@ -12,7 +12,7 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr PlanNames kNames = {
+constexpr PlanNames kAnthropicNames = {
     .messages = "messages", .user = "metadata.user_id", .max_tokens = "max_tokens", .stop = "stop_sequences",
     .tools = {.parameters = "input_schema"}};
 
@@ -20,7 +20,7 @@ bool is_usual_speed(const json::value& value) { return is_word(value, {"standard
 bool is_effort(const json::value& value) { return is_word(value, {"low", "medium", "high", "xhigh", "max"}); }
 bool shows_thinking(const json::value& value) { return is_word(value, {"summarized"}); }
 
-constexpr std::array kFields = {
+constexpr std::array kAnthropicFields = {
     FieldRule{"model"},
     FieldRule{"messages"},
     FieldRule{"system"},
@@ -46,7 +46,7 @@ constexpr std::array kFields = {
     FieldRule{"speed", FieldUse::kRefused, is_usual_speed},
 };
 
-constexpr std::array kThinkingFields = {
+constexpr std::array kAnthropicThinkingFields = {
     FieldRule{"type"},
     FieldRule{"budget_tokens"},
     FieldRule{"display", FieldUse::kRefused, shows_thinking},
@@ -58,10 +58,10 @@ constexpr std::array kOutputFields = {
 };
 
 /// Thinking can be switched off, and has no budget of its own.
-Status parse_thinking(const json::object& root, Plan& plan) {
+Status parse_anthropic_thinking(const json::object& root, Plan& plan) {
   TG_ASSIGN(const json::object* thinking, find_object(root, "thinking"));
   if (thinking == nullptr) return {};
-  TG_TRY(check_members(*thinking, kThinkingFields, "thinking", plan.fields_ignored));
+  TG_TRY(check_members(*thinking, kAnthropicThinkingFields, "thinking", plan.fields_ignored));
   TG_ASSIGN(const std::string type, json::get_string(*thinking, "type", "thinking"));
   if (type != "enabled" && type != "adaptive" && type != "disabled") {
     return refuse_value("thinking.type", "must be 'enabled', 'adaptive' or 'disabled'");
@@ -75,7 +75,7 @@ Status parse_thinking(const json::object& root, Plan& plan) {
 
 /// Functions of the caller's own. Those that Anthropic runs itself (web_search and the like) have a type; nobody runs
 /// them here.
-Status parse_tools(const json::object& root, Plan& plan) {
+Status parse_anthropic_tools(const json::object& root, Plan& plan) {
   TG_ASSIGN(const json::array* tools, find_tools(root, "tools"));
   if (tools == nullptr) return {};
   for (std::size_t i = 0; i < tools->size(); ++i) {
@@ -90,7 +90,7 @@ Status parse_tools(const json::object& root, Plan& plan) {
 }
 
 /// {"type":"auto"|"any"|"tool"|"none"}, with disable_parallel_tool_use.
-Status parse_tool_choice(const json::object& root, Plan& plan) {
+Status parse_anthropic_choice(const json::object& root, Plan& plan) {
   TG_ASSIGN(const json::object* choice, find_object(root, "tool_choice"));
   if (choice == nullptr || choice->empty()) return {};
   TG_ASSIGN(const std::string type, json::get_string(*choice, "type", "tool_choice"));
@@ -132,25 +132,25 @@ Status parse_tier_choice(const json::object& root, Plan& plan) {
 
 }  // namespace
 
-std::span<const FieldRule> anthropic_fields() { return kFields; }
+std::span<const FieldRule> anthropic_fields() { return kAnthropicFields; }
 
 Result<Plan> parse_anthropic_messages(std::string_view body) {
   TG_ASSIGN(const json::object root, parse_request_body(body));
   Plan plan;
-  TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
+  TG_TRY(check_members(root, kAnthropicFields, "", plan.fields_ignored));
   TG_ASSIGN(plan.model, json::get_string(root, "model"));
   TG_ASSIGN(plan.sampling.max_tokens, find_token_limit(root, "max_tokens"));
   if (plan.sampling.max_tokens == 0) {
     return fail(Code::kInvalidArgument, "missing_field",
                 "'max_tokens' is required: how many tokens the answer may have, its thinking included.", "max_tokens");
   }
-  TG_TRY(parse_thinking(root, plan));
+  TG_TRY(parse_anthropic_thinking(root, plan));
   TG_TRY(check_object(root, "output_config", kOutputFields, plan.fields_ignored));
   TG_TRY(parse_anthropic_system(root, plan));
   TG_ASSIGN(const json::value* messages, json::member(root, "messages"));
   TG_TRY(parse_anthropic_turns(*messages, plan));
-  TG_TRY(parse_tools(root, plan));
-  TG_TRY(parse_tool_choice(root, plan));
+  TG_TRY(parse_anthropic_tools(root, plan));
+  TG_TRY(parse_anthropic_choice(root, plan));
   TG_TRY(parse_sampling(root, plan.sampling));
   TG_ASSIGN(plan.sampling.stop, find_strings(root, "stop_sequences"));
   TG_ASSIGN(const auto is_stream, json::find_bool(root, "stream"));
@@ -158,7 +158,7 @@ Result<Plan> parse_anthropic_messages(std::string_view body) {
   plan.include_usage = true;
   TG_TRY(parse_metadata(root, plan));
   TG_TRY(parse_tier_choice(root, plan));
-  TG_TRY(check_plan(plan, "", kNames));
+  TG_TRY(check_plan(plan, "", kAnthropicNames));
   return plan;
 }
 

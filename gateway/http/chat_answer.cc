@@ -6,13 +6,13 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::string_view kIdPrefix = "chatcmpl-";
+constexpr std::string_view kChatIdPrefix = "chatcmpl-";
 
 }  // namespace
 
 void ChatDialect::open(std::string& out, const AnswerHead& head) {
   if (frame_.is_open()) return;
-  frame_.open(head, kIdPrefix, "chat.completion.chunk");
+  frame_.open(head, kChatIdPrefix, "chat.completion.chunk");
   prefix_ = frame_.start() + R"(,"choices":[{"index":0,"delta":{)";
   suffix_ = R"(},"logprobs":null,"finish_reason":null}])";
   suffix_ += frame_.close();
@@ -130,7 +130,7 @@ std::string ChatDialect::body(const AnswerHead& head, std::string_view reasoning
   std::string out;
   out.reserve(1'024 + reasoning.size() + content.size());
   out += '{';
-  append_openai_identity(out, head, kIdPrefix, "chat.completion");
+  append_openai_identity(out, head, kChatIdPrefix, "chat.completion");
   out += R"(,"variant":)";
   append_json_text(out, head.variant);
   out += R"(,"choices":[{"index":0,"message":{"role":"assistant","content":)";

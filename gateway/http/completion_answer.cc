@@ -6,7 +6,7 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::string_view kIdPrefix = "cmpl-";
+constexpr std::string_view kCompletionIdPrefix = "cmpl-";
 constexpr std::string_view kObject = "text_completion";
 
 /// {"text":...,"index":0,"logprobs":null,"finish_reason":...}
@@ -36,7 +36,7 @@ void CompletionDialect::append_chunk(std::string& out, std::string_view text, st
 void CompletionDialect::append_text(std::string& out, const AnswerHead& head, std::string_view,
                                     std::string_view content) {
   if (!frame_.is_open()) {
-    frame_.open(head, kIdPrefix, kObject);
+    frame_.open(head, kCompletionIdPrefix, kObject);
     if (!echo_.empty()) append_chunk(out, echo_, {});
   }
   if (!content.empty()) append_chunk(out, content, {});
@@ -60,7 +60,7 @@ std::string CompletionDialect::body(const AnswerHead& head, std::string_view, st
   std::string out;
   out.reserve(1'024 + text.size());
   out += '{';
-  append_openai_identity(out, head, kIdPrefix, kObject);
+  append_openai_identity(out, head, kCompletionIdPrefix, kObject);
   out += R"(,"variant":)";
   append_json_text(out, head.variant);
   out += R"(,"choices":[)";

@@ -12,7 +12,7 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::array kFields = {
+constexpr std::array kCompletionFields = {
     FieldRule{"model"},
     FieldRule{"prompt"},
     FieldRule{"suffix"},
@@ -60,13 +60,13 @@ Result<std::string> parse_prompt(const json::object& root) {
 
 }  // namespace
 
-std::span<const FieldRule> completion_fields() { return kFields; }
+std::span<const FieldRule> completion_fields() { return kCompletionFields; }
 
 Result<CompletionRequest> parse_completion(std::string_view body) {
   TG_ASSIGN(const json::object root, parse_request_body(body));
   CompletionRequest request;
   Plan& plan = request.plan;
-  TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
+  TG_TRY(check_members(root, kCompletionFields, "", plan.fields_ignored));
   TG_ASSIGN(plan.model, json::get_string(root, "model"));
   RawPrompt raw;
   TG_ASSIGN(raw.text, parse_prompt(root));

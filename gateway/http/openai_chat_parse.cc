@@ -12,14 +12,14 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr PlanNames kNames = {.tools = {.member = ".function"}};
+constexpr PlanNames kChatNames = {.tools = {.member = ".function"}};
 constexpr PlanNames kLegacyNames = {.tools = {.tools = "functions", .tool_choice = "function_call"}};
 
 bool is_only_text(const json::value& value) {
   return value.is_array() && value.get_array().size() == 1 && is_word(value.get_array().front(), {"text"});
 }
 
-constexpr std::array kFields = {
+constexpr std::array kChatFields = {
     FieldRule{"model"},
     FieldRule{"messages"},
     FieldRule{"stream"},
@@ -62,15 +62,15 @@ constexpr std::array kFields = {
     FieldRule{"moderation", FieldUse::kRefused},
 };
 
-constexpr std::array kThinkingFields = {FieldRule{"type"}};
+constexpr std::array kChatThinkingFields = {FieldRule{"type"}};
 
 /// DeepSeek's thinking.type says it outright, OpenAI's effort "none" says the same.
-Status parse_thinking(const json::object& root, Plan& plan) {
+Status parse_chat_thinking(const json::object& root, Plan& plan) {
   TG_ASSIGN(const bool is_none, is_effort_none(root, "reasoning_effort"));
   if (is_none) plan.thinking = false;
   TG_ASSIGN(const json::object* thinking, find_object(root, "thinking"));
   if (thinking == nullptr || thinking->empty()) return {};
-  TG_TRY(check_members(*thinking, kThinkingFields, "thinking", plan.fields_ignored));
+  TG_TRY(check_members(*thinking, kChatThinkingFields, "thinking", plan.fields_ignored));
   TG_ASSIGN(const std::string type, json::get_string(*thinking, "type", "thinking"));
   if (type != "enabled" && type != "disabled") return refuse_value("thinking.type", "must be 'enabled' or 'disabled'");
   if (is_none && type == "enabled") {
@@ -82,7 +82,7 @@ Status parse_thinking(const json::object& root, Plan& plan) {
 
 }  // namespace
 
-std::span<const FieldRule> openai_chat_fields() { return kFields; }
+std::span<const FieldRule> openai_chat_fields() { return kChatFields; }
 
 Result<Plan> parse_openai_chat(std::string_view body) {
   TG_ASSIGN(ChatRequest request, read_openai_chat(body));
@@ -93,7 +93,7 @@ Result<ChatRequest> read_openai_chat(std::string_view body) {
   TG_ASSIGN(const json::object root, parse_request_body(body));
   ChatRequest request;
   Plan& plan = request.plan;
-  TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
+  TG_TRY(check_members(root, kChatFields, "", plan.fields_ignored));
   TG_ASSIGN(plan.model, json::get_string(root, "model"));
   TG_ASSIGN(const json::value* messages, json::member(root, "messages"));
   TG_ASSIGN(plan.messages, parse_openai_messages(*messages, plan.fields_ignored));
@@ -103,13 +103,13 @@ Result<ChatRequest> read_openai_chat(std::string_view body) {
   plan.sampling.max_tokens = newer > 0 ? newer : older;
   TG_TRY(parse_sampling(root, plan.sampling));
   TG_TRY(check_penalties(root, plan.fields_ignored));
-  TG_TRY(parse_thinking(root, plan));
+  TG_TRY(parse_chat_thinking(root, plan));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
   TG_TRY(parse_service_tier(root, plan));
   TG_ASSIGN(plan.end_user, parse_end_user(root));
   TG_ASSIGN(request.is_legacy, parse_openai_tools(root, plan));
-  TG_TRY(check_plan(plan, "", request.is_legacy ? kLegacyNames : kNames));
+  TG_TRY(check_plan(plan, "", request.is_legacy ? kLegacyNames : kChatNames));
   TG_TRY(check_json_asked(plan, "response_format"));
   return request;
 }

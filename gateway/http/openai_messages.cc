@@ -13,7 +13,7 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 1> kPartTypes = {"text"};
+constexpr std::array<std::string_view, 1> kTextParts = {"text"};
 
 bool is_empty(const json::value& value) {
   return value.is_null() || (value.is_array() && value.get_array().empty());
@@ -25,14 +25,14 @@ const json::value* find_present(const json::object& message, std::string_view na
   return value == nullptr || is_empty(*value) ? nullptr : value;
 }
 
-Result<std::string> parse_content(const json::object& message, Role role, const std::string& path) {
+Result<std::string> parse_message_content(const json::object& message, Role role, const std::string& path) {
   const std::string here = path + ".content";
   const json::value* content = message.if_contains("content");
   if (content == nullptr || content->is_null()) {
     if (role == Role::kAssistant) return std::string();
     return fail(Code::kInvalidArgument, "missing_field", fmt::format("'{}' is required.", here), here);
   }
-  return parse_text(*content, here, kPartTypes);
+  return parse_text(*content, here, kTextParts);
 }
 
 Result<Role> parse_message_role(const json::object& message, const std::string& path) {
@@ -137,7 +137,7 @@ Result<std::vector<PlanMessage>> parse_openai_messages(const json::value& value,
     const json::object& message = array[i].get_object();
     TG_ASSIGN(const Role role, parse_message_role(message, path));
     TG_TRY(check_rest(message, role, path, ignored));
-    TG_ASSIGN(std::string content, parse_content(message, role, path));
+    TG_ASSIGN(std::string content, parse_message_content(message, role, path));
     PlanMessage taken;
     taken.role = role;
     taken.content = std::move(content);

@@ -31,8 +31,8 @@ void append_pricing(std::string& out, const Meter::Quote& quote) {
   out += '}';
 }
 
-void append_model(std::string& out, const RouteTable& routes, const Principal& principal, const Meter& meter,
-                  std::int64_t created_s, std::string_view id) {
+void append_openai_model(std::string& out, const RouteTable& routes, const Principal& principal, const Meter& meter,
+                         std::int64_t created_s, std::string_view id) {
   out += R"({"id":)";
   append_json_text(out, id);
   out += R"(,"object":"model","created":)" + std::to_string(created_s) + R"(,"owned_by":"tidegate")";
@@ -59,7 +59,7 @@ std::string openai_model_list(const RouteTable& routes, const Principal& princip
   for (const std::string& id : routes.models()) {
     if (!principal.may_call(id)) continue;
     if (!std::exchange(first, false)) out += ',';
-    append_model(out, routes, principal, meter, created_s, id);
+    append_openai_model(out, routes, principal, meter, created_s, id);
   }
   return out += "]}";
 }
@@ -68,7 +68,7 @@ std::optional<std::string> openai_model(const RouteTable& routes, const Principa
                                         std::int64_t created_s, std::string_view id) {
   if (!routes.offers(id) || !principal.may_call(id)) return std::nullopt;
   std::string out;
-  append_model(out, routes, principal, meter, created_s, id);
+  append_openai_model(out, routes, principal, meter, created_s, id);
   return out;
 }
 

@@ -12,7 +12,7 @@
 namespace tidegate::gateway {
 namespace {
 
-Status parse_tools(const json::object& root, Plan& plan) {
+Status parse_function_tools(const json::object& root, Plan& plan) {
   TG_ASSIGN(const json::array* tools, find_tools(root, "tools"));
   if (tools == nullptr) return {};
   for (std::size_t i = 0; i < tools->size(); ++i) {
@@ -72,7 +72,7 @@ Result<PlanToolChoice> parse_choice(const json::value& value, const std::string&
 }  // namespace
 
 Result<bool> parse_openai_tools(const json::object& root, Plan& plan) {
-  TG_TRY(parse_tools(root, plan));
+  TG_TRY(parse_function_tools(root, plan));
   const bool has_tools = !plan.tools.empty();
   TG_TRY(parse_functions(root, plan));
   const bool is_legacy = !has_tools && !plan.tools.empty();

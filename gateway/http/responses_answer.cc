@@ -14,7 +14,6 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::string_view kEventEnd = "}\n\n";
 constexpr std::string_view kFiltered = "content_filter";
 
 std::string_view status_of(const AnswerEnd& end) {

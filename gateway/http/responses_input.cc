@@ -14,7 +14,7 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 3> kPartTypes = {"input_text", "output_text", "text"};
+constexpr std::array<std::string_view, 3> kItemParts = {"input_text", "output_text", "text"};
 
 /// What an item is; one without a type is a message.
 Result<std::string> parse_kind(const json::object& item, const std::string& path) {
@@ -28,7 +28,7 @@ Status parse_message(const json::object& item, const std::string& path, Plan& pl
   const auto role = parse_role(name);
   if (!role) return refuse_value(path + ".role", "must be one of system, developer, user, assistant");
   TG_ASSIGN(const json::value* content, json::member(item, "content", path));
-  TG_ASSIGN(std::string text, parse_text(*content, path + ".content", kPartTypes));
+  TG_ASSIGN(std::string text, parse_text(*content, path + ".content", kItemParts));
   count_rest(item, {"id", "status", "role", "content"}, plan.fields_ignored);
   plan.messages.push_back(PlanMessage{*role, std::move(text)});
   return {};
@@ -53,7 +53,7 @@ Status parse_result(const json::object& item, const std::string& path, Plan& pla
   result.role = Role::kTool;
   TG_ASSIGN(result.tool_call_id, json::get_string(item, "call_id", path));
   TG_ASSIGN(const json::value* output, json::member(item, "output", path));
-  TG_ASSIGN(result.content, parse_text(*output, path + ".output", kPartTypes));
+  TG_ASSIGN(result.content, parse_text(*output, path + ".output", kItemParts));
   count_rest(item, {"id", "status", "call_id", "output"}, plan.fields_ignored);
   plan.messages.push_back(std::move(result));
   return {};

@@ -13,8 +13,8 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr PlanNames kNames = {.messages = "input", .user = "user", .max_tokens = "max_output_tokens", .stop = "stop",
-                              .tools = {.response_format = "text.format"}};
+constexpr PlanNames kResponsesNames = {.messages = "input", .user = "user", .max_tokens = "max_output_tokens",
+                                       .stop = "stop", .tools = {.response_format = "text.format"}};
 
 bool is_usual_truncation(const json::value& value) { return is_word(value, {"disabled"}); }
 /// What may be included belongs to tools that nobody runs here, or is thinking kept sealed by the client:
@@ -30,7 +30,7 @@ bool includes_nothing(const json::value& value) {
 /// Nothing is kept between requests: a client that thinks otherwise must hear of it now, not at its next request.
 constexpr std::string_view kSendAll = "nothing is kept between requests: send the whole history in 'input'";
 
-constexpr std::array kFields = {
+constexpr std::array kResponsesFields = {
     FieldRule{"model"},
     FieldRule{"input"},
     FieldRule{"instructions"},
@@ -79,7 +79,7 @@ constexpr std::array kTextFields = {
 };
 
 /// The flat form: name and parameters beside the type.
-Status parse_tools(const json::object& root, Plan& plan) {
+Status parse_responses_tools(const json::object& root, Plan& plan) {
   TG_ASSIGN(const json::array* tools, find_tools(root, "tools"));
   if (tools == nullptr) return {};
   for (std::size_t i = 0; i < tools->size(); ++i) {
@@ -93,7 +93,7 @@ Status parse_tools(const json::object& root, Plan& plan) {
   return {};
 }
 
-Status parse_tool_choice(const json::object& root, Plan& plan) {
+Status parse_responses_choice(const json::object& root, Plan& plan) {
   const json::value* choice = root.if_contains("tool_choice");
   if (choice == nullptr || choice->is_null() || is_word(*choice, {"auto"})) return {};
   if (is_word(*choice, {"none"})) {
@@ -129,12 +129,12 @@ Status parse_reasoning(const json::object& root, Plan& plan) {
 
 }  // namespace
 
-std::span<const FieldRule> responses_fields() { return kFields; }
+std::span<const FieldRule> responses_fields() { return kResponsesFields; }
 
 Result<Plan> parse_responses(std::string_view body) {
   TG_ASSIGN(const json::object root, parse_request_body(body));
   Plan plan;
-  TG_TRY(check_members(root, kFields, "", plan.fields_ignored));
+  TG_TRY(check_members(root, kResponsesFields, "", plan.fields_ignored));
   TG_TRY(check_object(root, "reasoning", kReasoningFields, plan.fields_ignored));
   TG_TRY(parse_reasoning(root, plan));
   TG_TRY(check_object(root, "text", kTextFields, plan.fields_ignored));
@@ -147,8 +147,8 @@ Result<Plan> parse_responses(std::string_view body) {
   }
   TG_ASSIGN(const json::value* input, json::member(root, "input"));
   TG_TRY(parse_responses_input(*input, plan));
-  TG_TRY(parse_tools(root, plan));
-  TG_TRY(parse_tool_choice(root, plan));
+  TG_TRY(parse_responses_tools(root, plan));
+  TG_TRY(parse_responses_choice(root, plan));
   TG_ASSIGN(plan.parallel_tool_calls, json::find_bool(root, "parallel_tool_calls"));
   TG_TRY(parse_text_format(root, plan));
   TG_ASSIGN(plan.sampling.max_tokens, find_token_limit(root, "max_output_tokens"));
@@ -158,7 +158,7 @@ Result<Plan> parse_responses(std::string_view body) {
   plan.include_usage = true;
   TG_TRY(parse_service_tier(root, plan));
   TG_ASSIGN(plan.end_user, parse_end_user(root));
-  TG_TRY(check_plan(plan, "", kNames));
+  TG_TRY(check_plan(plan, "", kResponsesNames));
   TG_TRY(check_json_asked(plan, "text.format"));
   return plan;
 }

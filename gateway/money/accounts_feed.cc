@@ -10,8 +10,8 @@ namespace {
 
 // Billing sends a heartbeat every second; three missed ones and the keys we hold may be out of date.
 constexpr Duration kSilenceMax = std::chrono::seconds(3);
-constexpr Duration kRetryLeast = std::chrono::milliseconds(50);
-constexpr Duration kRetryMost = std::chrono::seconds(1);
+constexpr Duration kFeedRetryLeast = std::chrono::milliseconds(50);
+constexpr Duration kFeedRetryMost = std::chrono::seconds(1);
 constexpr std::int64_t kQueueWeightMax = 1'000;
 
 /// nullopt when a range cannot be read: a limit that is not understood must not become no limit.
@@ -45,7 +45,7 @@ AccountsFeed::AccountsFeed(Accounts& accounts, std::string gateway_id, Principal
       log_(log),
       on_top_up_(std::move(on_top_up)),
       on_cap_changed_(std::move(on_cap_changed)),
-      backoff_(kRetryLeast, kRetryMost, std::hash<std::string>()(gateway_id_)),
+      backoff_(kFeedRetryLeast, kFeedRetryMost, std::hash<std::string>()(gateway_id_)),
       stopped_(executor),
       heard_(clock.mono()),
       prices_(std::make_shared<const price::PriceBook>()),

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::string_view kMarkerPrefix = "opening-";
 constexpr std::string_view kEpochPrefix = "epoch-";
-constexpr Duration kRetryLeast = std::chrono::milliseconds(50);
-constexpr Duration kRetryMost = std::chrono::seconds(1);
+constexpr Duration kRecoveryRetryLeast = std::chrono::milliseconds(50);
+constexpr Duration kRecoveryRetryMost = std::chrono::seconds(1);
 
 std::unexpected<Error> stopped() { return fail(Code::kCancelled, "stopping", "the gateway is shutting down"); }
 
@@ -276,7 +276,9 @@ awaitable<bool> EpochRecovery::pause(Backoff& backoff) {
   co_return !is_over;
 }
 
-Backoff EpochRecovery::make_backoff(std::uint64_t seed) const { return Backoff(kRetryLeast, kRetryMost, seed); }
+Backoff EpochRecovery::make_backoff(std::uint64_t seed) const {
+  return Backoff(kRecoveryRetryLeast, kRecoveryRetryMost, seed);
+}
 
 std::string EpochRecovery::epoch_folder(std::uint64_t epoch) const {
   return fmt::format("{}/{}{}", site_.folder, kEpochPrefix, epoch);

@@ -9,8 +9,8 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr Duration kRetryLeast = std::chrono::milliseconds(20);
-constexpr Duration kRetryMost = std::chrono::seconds(1);
+constexpr Duration kLeaseRetryLeast = std::chrono::milliseconds(20);
+constexpr Duration kLeaseRetryMost = std::chrono::seconds(1);
 
 std::unexpected<Error> stopping() {
   return fail(Code::kUnavailable, "billing_unreachable", "this gateway is shutting down; try again on another one");
@@ -231,7 +231,8 @@ void LeaseKeeper::call_ended() {
 }
 
 awaitable<void> LeaseKeeper::acquire(WalletId wallet, LeaseTree::Acquire what) {
-  Backoff backoff(kRetryLeast, kRetryMost, epoch_ ^ static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count()));
+  Backoff backoff(kLeaseRetryLeast, kLeaseRetryMost,
+                  epoch_ ^ static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count()));
   const std::string grant_id = new_id();
   for (;;) {
     auto request = acquire_request(wallet, what, grant_id);
@@ -267,7 +268,8 @@ awaitable<void> LeaseKeeper::acquire(WalletId wallet, LeaseTree::Acquire what) {
 }
 
 awaitable<void> LeaseKeeper::give_back(WalletId wallet, LeaseTree::Return what) {
-  Backoff backoff(kRetryLeast, kRetryMost, epoch_ ^ static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count()));
+  Backoff backoff(kLeaseRetryLeast, kLeaseRetryMost,
+                  epoch_ ^ static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count()));
   const std::string return_id = new_id();
   for (;;) {
     v1::ReturnLeaseRequest request;

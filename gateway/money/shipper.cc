@@ -5,8 +5,8 @@
 namespace tidegate::gateway {
 namespace {
 
-constexpr Duration kRetryLeast = std::chrono::milliseconds(50);
-constexpr Duration kRetryMost = std::chrono::seconds(2);
+constexpr Duration kShipRetryLeast = std::chrono::milliseconds(50);
+constexpr Duration kShipRetryMost = std::chrono::seconds(2);
 /// Waiting this long makes one transaction of what finishes together; the caller has its answer already.
 constexpr Duration kLinger = std::chrono::milliseconds(20);
 /// The age gauge moves while nothing else does.
@@ -21,7 +21,7 @@ Shipper::Shipper(Journal& journal, EpochShipper epoch, ShipperMetrics& metrics, 
       metrics_(metrics),
       clock_(clock),
       log_(log),
-      backoff_(kRetryLeast, kRetryMost, journal.epoch()),
+      backoff_(kShipRetryLeast, kShipRetryMost, journal.epoch()),
       wake_(executor),
       progress_(executor) {
   journal_.on_change([this] { wake_.notify(); });

@@ -16,12 +16,12 @@ namespace {
 
 constexpr std::size_t kKindsMax = 256;
 constexpr std::size_t kNamesMax = 16;
-constexpr std::array<std::string_view, 13> kMembers = {
+constexpr std::array<std::string_view, 13> kAcceleratorMembers = {
     "name",       "title", "aliases",   "memory_gib", "bandwidth_gb_s",           "bf16_tflops",
     "fp8_tflops", "link",  "link_gb_s", "per_node",   "price_micro_usd_per_hour", "engines",
     "sources"};
 
-std::unexpected<Error> bad(std::string message, std::string field) {
+std::unexpected<Error> bad_accelerator(std::string message, std::string field) {
   return fail(Code::kInvalidArgument, "bad_accelerator", std::move(message), std::move(field));
 }
 
@@ -33,7 +33,7 @@ Result<std::int64_t> amount(const json::object& from, std::string_view key, cons
   const std::string field = json::join_path(path, key);
   // Written so that NaN fails.
   if (!(*number > 0 && *number <= most)) {
-    return bad(fmt::format("'{}' must be above 0 and at most {}; leave it away when it is not known", field, most),
+    return bad_accelerator(fmt::format("'{}' must be above 0 and at most {}; leave it away when it is not known", field, most),
                field);
   }
   return static_cast<std::int64_t>(std::llround(*number * unit));
@@ -44,7 +44,7 @@ Result<std::int64_t> whole(const json::object& from, std::string_view key, const
   if (!number) return 0;
   const std::string field = json::join_path(path, key);
   if (*number < 1 || *number > most) {
-    return bad(fmt::format("'{}' must be 1 to {}; leave it away when it is not known", field, most), field);
+    return bad_accelerator(fmt::format("'{}' must be 1 to {}; leave it away when it is not known", field, most), field);
   }
   return *number;
 }
@@ -54,9 +54,9 @@ Result<std::vector<std::string>> names(const json::object& from, std::string_vie
   if (!from.contains(key)) return all;
   TG_ASSIGN(const json::array* list, json::get_array(from, key, path));
   const std::string field = json::join_path(path, key);
-  if (list->size() > kNamesMax) return bad(fmt::format("'{}' must hold at most {} entries", field, kNamesMax), field);
+  if (list->size() > kNamesMax) return bad_accelerator(fmt::format("'{}' must hold at most {} entries", field, kNamesMax), field);
   for (const json::value& each : *list) {
-    if (!each.is_string()) return bad(fmt::format("'{}' must hold texts", field), field);
+    if (!each.is_string()) return bad_accelerator(fmt::format("'{}' must hold texts", field), field);
     all.emplace_back(each.get_string().data(), each.get_string().size());
   }
   return all;
@@ -70,9 +70,9 @@ Result<std::string> text_or_empty(const json::object& from, std::string_view key
 Result<AcceleratorKind> read_kind(const json::object& from, const std::string& path) {
   for (const auto& member : from) {
     const std::string_view key(member.key().data(), member.key().size());
-    if (std::find(kMembers.begin(), kMembers.end(), key) != kMembers.end()) continue;
+    if (std::find(kAcceleratorMembers.begin(), kAcceleratorMembers.end(), key) != kAcceleratorMembers.end()) continue;
     const std::string field = json::join_path(path, key);
-    return bad(fmt::format("'{}' is not a member of an accelerator", field), field);
+    return bad_accelerator(fmt::format("'{}' is not a member of an accelerator", field), field);
   }
   AcceleratorKind kind;
   TG_ASSIGN(kind.name, json::get_string(from, "name", path));
@@ -93,15 +93,15 @@ Result<AcceleratorKind> read_kind(const json::object& from, const std::string& p
 }
 
 Status read_document(const json::value& document, AcceleratorTable& table) {
-  if (!document.is_object()) return bad("a file of accelerators is a JSON object", "");
+  if (!document.is_object()) return bad_accelerator("a file of accelerators is a JSON object", "");
   TG_ASSIGN(const json::array* list, json::get_array(document.get_object(), "accelerators"));
-  if (document.get_object().size() != 1) return bad("'accelerators' is the only member of the file", "");
+  if (document.get_object().size() != 1) return bad_accelerator("'accelerators' is the only member of the file", "");
   if (list->empty() || list->size() > kKindsMax) {
-    return bad(fmt::format("'accelerators' must hold 1 to {} entries", kKindsMax), "accelerators");
+    return bad_accelerator(fmt::format("'accelerators' must hold 1 to {} entries", kKindsMax), "accelerators");
   }
   for (std::size_t i = 0; i < list->size(); ++i) {
     const std::string path = fmt::format("accelerators[{}]", i);
-    if (!(*list)[i].is_object()) return bad(fmt::format("'{}' must be an object", path), path);
+    if (!(*list)[i].is_object()) return bad_accelerator(fmt::format("'{}' must be an object", path), path);
     TG_ASSIGN(AcceleratorKind kind, read_kind((*list)[i].get_object(), path));
     TG_TRY(table.add(std::move(kind)));
   }

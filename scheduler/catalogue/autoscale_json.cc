@@ -11,7 +11,7 @@ namespace tidegate::scheduler {
 
 namespace {
 
-constexpr std::array<std::string_view, 13> kMembers = {"replicas_min",
+constexpr std::array<std::string_view, 13> kPolicyMembers = {"replicas_min",
                                                        "replicas_max",
                                                        "target_utilisation_percent",
                                                        "queue_wait_ms",
@@ -86,11 +86,11 @@ Result<AutoscalePolicy> read_autoscale(const json::object& from, std::string_vie
   if (from.empty()) return policy;
   for (const auto& member : from) {
     const std::string_view key(member.key().data(), member.key().size());
-    if (std::find(kMembers.begin(), kMembers.end(), key) != kMembers.end()) continue;
+    if (std::find(kPolicyMembers.begin(), kPolicyMembers.end(), key) != kPolicyMembers.end()) continue;
     const std::string field = json::join_path(path, key);
     return fail(
         Code::kInvalidArgument, "unknown_field",
-        fmt::format("'{}' is not a member of an autoscale policy; known are {}", field, fmt::join(kMembers, ", ")),
+        fmt::format("'{}' is not a member of an autoscale policy; known are {}", field, fmt::join(kPolicyMembers, ", ")),
         field);
   }
   policy.is_on = true;

@@ -51,7 +51,7 @@ bool has_row(const Rows& rows, std::string_view key) {
   return false;
 }
 
-std::unexpected<Error> bad(std::string message, std::string field) {
+std::unexpected<Error> bad_shape(std::string message, std::string field) {
   return fail(Code::kInvalidArgument, "bad_catalogue", std::move(message), std::move(field));
 }
 
@@ -62,7 +62,7 @@ Result<ModelShape> read_shape(const json::object& from, const std::string& path)
     const std::string_view key(member.key().data(), member.key().size());
     if (has_row(kNumbers, key) || has_row(kFlags, key)) continue;
     const std::string field = json::join_path(path, key);
-    return bad(fmt::format("'{}' is not a member of a shape", field), field);
+    return bad_shape(fmt::format("'{}' is not a member of a shape", field), field);
   }
   ModelShape shape;
   for (const Number& row : kNumbers) {
@@ -70,7 +70,7 @@ Result<ModelShape> read_shape(const json::object& from, const std::string& path)
     const std::int64_t value = number.value_or(0);
     if (value < 0 || value > std::numeric_limits<std::int32_t>::max()) {
       const std::string field = json::join_path(path, row.name);
-      return bad(fmt::format("'{}' must be zero or more and fit in 32 bits", field), field);
+      return bad_shape(fmt::format("'{}' must be zero or more and fit in 32 bits", field), field);
     }
     shape.*row.member = static_cast<std::int32_t>(value);
   }

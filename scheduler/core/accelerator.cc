@@ -7,13 +7,13 @@
 
 namespace tidegate::scheduler {
 
-namespace {
-
-std::string lower(std::string_view text) {
+std::string lower_case(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return out;
 }
+
+namespace {
 
 bool is_good_name(std::string_view name) {
   const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'; };
@@ -42,7 +42,7 @@ Status AcceleratorTable::add(AcceleratorKind kind) {
 }
 
 Result<const AcceleratorKind*> AcceleratorTable::find(std::string_view name) const {
-  const auto found = names_.find(lower(name));
+  const auto found = names_.find(lower_case(name));
   if (found != names_.end()) return &kinds_.at(found->second);
   std::string known;
   for (const auto& [each, kind] : kinds_) known += known.empty() ? each : ", " + each;

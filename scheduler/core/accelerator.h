@@ -10,6 +10,9 @@
 
 namespace tidegate::scheduler {
 
+/// Of a name: A to Z only.
+std::string lower_case(std::string_view text);
+
 /// One kind of device. 0 in a number means: not known. Nothing is guessed for it.
 struct AcceleratorKind {
   std::string name;  ///< "h20-96"; lower case, as pools and the command line have it

@@ -20,8 +20,6 @@ constexpr double kFullUse = 0.97;
 /// A replica is kept awake for this much of itself.
 constexpr double kAwakeLoad = 0.05;
 
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
-
 void smooth(double& mean, double value, double elapsed, double memory) {
   mean += (1 - std::exp(-elapsed / memory)) * (value - mean);
 }
@@ -116,7 +114,7 @@ std::int32_t reactive_floor(const AutoscaleState& state, const AutoscalePolicy& 
   double backlog = 0;
   if (state.slots_per_replica > 0) {
     backlog = static_cast<double>(seen.waiting) * slot_seconds(state) /
-              (state.slots_per_replica * seconds(settings.drain_backlog));
+              (state.slots_per_replica * in_seconds(settings.drain_backlog));
   }
   const std::int32_t enough = whole(load + backlog);
   if (enough > seen.ready) return enough;
@@ -127,7 +125,7 @@ std::int32_t reactive_floor(const AutoscaleState& state, const AutoscalePolicy& 
 Ask least(const AutoscaleState& state, const AutoscalePolicy& policy, const AutoscaleObservation& seen, Duration lead,
           Mono now) {
   Ask ask;
-  const auto minutes = static_cast<std::int32_t>(seconds(lead) / 60) + 1;
+  const auto minutes = static_cast<std::int32_t>(in_seconds(lead) / 60) + 1;
   ask.raise(replicas_floor_until(policy, seen.week_minute, minutes), AutoscaleCause::kWindow);
   if (ask.replicas > 0) return ask;
   if (state.replicas == 0) {
@@ -159,7 +157,7 @@ std::string sentence(const AutoscaleDecision& made, const AutoscaleState& state,
       text = "the load needs more";
       break;
     case AutoscaleCause::kQueue:
-      text = fmt::format("{} requests wait, the oldest for {:.1f} s", seen.waiting, seconds(seen.oldest_wait));
+      text = fmt::format("{} requests wait, the oldest for {:.1f} s", seen.waiting, in_seconds(seen.oldest_wait));
       break;
     case AutoscaleCause::kWindow:
       text = "its least number at this time of day";
@@ -171,7 +169,7 @@ std::string sentence(const AutoscaleDecision& made, const AutoscaleState& state,
       text = fmt::format("fewer were enough for {} s", policy.down_after_s);
       break;
     case AutoscaleCause::kSleep:
-      text = fmt::format("no request for {:.0f} s", seconds(state.decided_at - state.busy_at));
+      text = fmt::format("no request for {:.0f} s", in_seconds(state.decided_at - state.busy_at));
       break;
     case AutoscaleCause::kReclaim:
       text = "others of the pool need what it had";
@@ -185,7 +183,7 @@ std::string sentence(const AutoscaleDecision& made, const AutoscaleState& state,
   }
   if (made.replicas != before) text = fmt::format("{} -> {}: {}", before, made.replicas, text);
   text += fmt::format("; load {:.2f}, {:.2f} in {:.0f} s, at {} % of each {:.2f} needed; {} ready, {} on their way",
-                      made.load, made.forecast, seconds(lead), policy.target_utilisation_percent, made.needed,
+                      made.load, made.forecast, in_seconds(lead), policy.target_utilisation_percent, made.needed,
                       seen.ready, seen.pending);
   if (!seen.is_demand_known) text += "; no gateway reports";
   return text;
@@ -292,7 +290,7 @@ AutoscaleDecision autoscale(AutoscaleState& state, const AutoscalePolicy& policy
                             const AutoscaleObservation& seen, Mono now) {
   if (!state.is_started) begin_autoscale(state, policy, seen.ready + seen.pending, seen.week_minute, now);
   const std::int32_t before = state.replicas;
-  const double elapsed = std::max(seconds(now - state.decided_at), 1e-3);
+  const double elapsed = std::max(in_seconds(now - state.decided_at), 1e-3);
   state.decided_at = now;
   const Duration lead = autoscale_lead(policy, settings, seen.time_to_ready);
   // A replica that is still loading has not been idle: its first request may wait for it.

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::array<std::string_view, 7> kDays = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
 
-Status check_range(std::int64_t value, std::int64_t least, std::int64_t most, std::string_view name) {
+Status check_policy_range(std::int64_t value, std::int64_t least, std::int64_t most, std::string_view name) {
   if (value >= least && value <= most) return {};
   const std::string field = fmt::format("autoscale.{}", name);
   return fail(Code::kInvalidArgument, "out_of_range",
@@ -87,16 +87,16 @@ bool is_open(const AutoscaleWindow& window, std::int32_t week_minute) {
 
 Status check_autoscale(const AutoscalePolicy& policy, std::int32_t replicas_limit) {
   if (!policy.is_on) return {};
-  TG_TRY(check_range(policy.replicas_max, 1, replicas_limit, "replicas_max"));
-  TG_TRY(check_range(policy.replicas_min, 0, policy.replicas_max, "replicas_min"));
-  TG_TRY(check_range(policy.target_utilisation_percent, 10, 95, "target_utilisation_percent"));
-  TG_TRY(check_range(policy.queue_wait_ms, 10, 600'000, "queue_wait_ms"));
-  TG_TRY(check_range(policy.down_after_s, 60, 86'400, "down_after_s"));
-  TG_TRY(check_range(policy.idle_s, 60, 604'800, "idle_s"));
-  TG_TRY(check_range(policy.time_to_ready_s, 1, 3'600, "time_to_ready_s"));
-  TG_TRY(check_range(policy.prompt_tokens_per_s, 0, 1'000'000'000, "prompt_tokens_per_s"));
-  TG_TRY(check_range(policy.price_micros_per_hour, 0, 1'000'000'000'000, "price_micros_per_hour"));
-  TG_TRY(check_range(policy.budget_micros_per_hour, 0, 1'000'000'000'000'000, "budget_micros_per_hour"));
+  TG_TRY(check_policy_range(policy.replicas_max, 1, replicas_limit, "replicas_max"));
+  TG_TRY(check_policy_range(policy.replicas_min, 0, policy.replicas_max, "replicas_min"));
+  TG_TRY(check_policy_range(policy.target_utilisation_percent, 10, 95, "target_utilisation_percent"));
+  TG_TRY(check_policy_range(policy.queue_wait_ms, 10, 600'000, "queue_wait_ms"));
+  TG_TRY(check_policy_range(policy.down_after_s, 60, 86'400, "down_after_s"));
+  TG_TRY(check_policy_range(policy.idle_s, 60, 604'800, "idle_s"));
+  TG_TRY(check_policy_range(policy.time_to_ready_s, 1, 3'600, "time_to_ready_s"));
+  TG_TRY(check_policy_range(policy.prompt_tokens_per_s, 0, 1'000'000'000, "prompt_tokens_per_s"));
+  TG_TRY(check_policy_range(policy.price_micros_per_hour, 0, 1'000'000'000'000, "price_micros_per_hour"));
+  TG_TRY(check_policy_range(policy.budget_micros_per_hour, 0, 1'000'000'000'000'000, "budget_micros_per_hour"));
   if (policy.budget_micros_per_hour > 0) {
     if (policy.price_micros_per_hour == 0) {
       return fail(Code::kInvalidArgument, "budget_without_price",
@@ -110,14 +110,14 @@ Status check_autoscale(const AutoscalePolicy& policy, std::int32_t replicas_limi
                   "autoscale.budget_micros_per_hour");
     }
   }
-  TG_TRY(check_range(static_cast<std::int64_t>(policy.windows.size()), 0, kAutoscaleWindowsMax, "windows"));
+  TG_TRY(check_policy_range(static_cast<std::int64_t>(policy.windows.size()), 0, kAutoscaleWindowsMax, "windows"));
   for (std::size_t i = 0; i < policy.windows.size(); ++i) {
     const AutoscaleWindow& window = policy.windows[i];
     const std::string at = fmt::format("windows[{}].", i);
-    TG_TRY(check_range(window.weekdays, 1, 0x7f, at + "weekdays"));
-    TG_TRY(check_range(window.start_minute, 0, kMinutesPerDay - 1, at + "start_minute"));
-    TG_TRY(check_range(window.end_minute, 1, kMinutesPerDay, at + "end_minute"));
-    TG_TRY(check_range(window.replicas_min, 0, policy.replicas_max, at + "replicas_min"));
+    TG_TRY(check_policy_range(window.weekdays, 1, 0x7f, at + "weekdays"));
+    TG_TRY(check_policy_range(window.start_minute, 0, kMinutesPerDay - 1, at + "start_minute"));
+    TG_TRY(check_policy_range(window.end_minute, 1, kMinutesPerDay, at + "end_minute"));
+    TG_TRY(check_policy_range(window.replicas_min, 0, policy.replicas_max, at + "replicas_min"));
   }
   return {};
 }

@@ -51,12 +51,6 @@ Status check_option(std::string_view option, std::size_t index) {
   return fail(Code::kInvalidArgument, "bad_option", fmt::format("the value of '{}' must be a whole number", key), field);
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
-
 // Of an option "key=value" that has passed check_option.
 std::optional<std::int64_t> option_number(const Deployment& deployment, std::string_view key) {
   for (const std::string& option : deployment.options) {
@@ -89,7 +83,7 @@ const CatalogueVariant* Catalogue::find(const std::string& model, const std::str
 }
 
 Result<const CatalogueModel*> Catalogue::find_model(std::string_view name) const {
-  const std::string wanted = lower(name);
+  const std::string wanted = lower_case(name);
   const auto found = models_.find(wanted);
   if (found != models_.end()) return &found->second;
   std::string alike, all;

@@ -24,7 +24,6 @@ constexpr auto kGap = std::chrono::minutes(5);
 
 enum Expert : std::size_t { kLevel, kTrend, kSeason };
 
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
 double share(double elapsed, double memory) { return 1 - std::exp(-elapsed / memory); }
 
 }  // namespace
@@ -32,7 +31,7 @@ double share(double elapsed, double memory) { return 1 - std::exp(-elapsed / mem
 void DemandForecast::observe(double load, std::int32_t week_minute, Duration lead, Mono now) {
   week_minute_ = week_minute;
   const bool is_gap = !is_started_ || now - last_ > kGap;
-  const double elapsed = is_gap ? 0 : seconds(now - last_);
+  const double elapsed = is_gap ? 0 : in_seconds(now - last_);
   if (!is_gap && elapsed <= 0) return;
   last_ = now;
   learn(load, week_minute);
@@ -87,7 +86,7 @@ void DemandForecast::judge(Mono now) {
   while (!guesses_.empty() && guesses_.front().due <= now) {
     const Guess guess = guesses_.front();
     guesses_.pop_front();
-    const double memory = share(seconds(kGuessEvery), kErrorMemory);
+    const double memory = share(in_seconds(kGuessEvery), kErrorMemory);
     for (std::size_t i = 0; i < guess.values.size(); ++i) {
       const double missed = guess.values[i] - level_;
       squared_error_[i] =
@@ -130,7 +129,7 @@ DemandForecast::Season DemandForecast::season_at(std::int32_t minutes_ahead) con
 }
 
 std::array<double, 3> DemandForecast::guesses(Duration ahead) const {
-  const double far = seconds(ahead);
+  const double far = in_seconds(ahead);
   std::array<double, 3> out{};
   out[kLevel] = level_;
   const double bent = kTrendHorizon * (1 - std::exp(-far / kTrendHorizon));

@@ -18,8 +18,6 @@ constexpr std::int64_t kMemoryBytesMax = std::int64_t{1} << 46;
 // Weights of an e4m3 matrix that one 4-byte scale covers, over the scale's bytes.
 constexpr std::int64_t kWeightsPerScaleByte = 128 * 128 / 4;
 
-std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
-
 std::string gib(std::int64_t bytes) { return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1 << 30)); }
 
 /// One kind of rank: what it must hold.
@@ -97,17 +95,17 @@ std::vector<RankLoad> stage_loads(const ModelShape& shape, const ModelSizes& siz
   return loads;
 }
 
-Status in_range(std::string_view field, std::int64_t value, std::int64_t low, std::int64_t high) {
+Status check_fit_range(std::string_view field, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value >= low && value <= high) return {};
   return fail(Code::kInvalidArgument, "out_of_range",
               fmt::format("{} must be {} to {}, not {}", field, low, high, value), std::string(field));
 }
 
 Status check_options(const FitOptions& options, const ModelShape& shape, std::int64_t model_context_max) {
-  TG_TRY(in_range("utilisation", options.utilisation_permille, 1, 1000));
-  TG_TRY(in_range("slack", options.slack_bytes, 0, kSlackBytesMax));
-  TG_TRY(in_range("context", options.context, 0, kContextMax));
-  TG_TRY(in_range("context_max", model_context_max, 1, kContextMax));
+  TG_TRY(check_fit_range("utilisation", options.utilisation_permille, 1, 1000));
+  TG_TRY(check_fit_range("slack", options.slack_bytes, 0, kSlackBytesMax));
+  TG_TRY(check_fit_range("context", options.context, 0, kContextMax));
+  TG_TRY(check_fit_range("context_max", model_context_max, 1, kContextMax));
   if (options.with_draft && shape.mtp_layers == 0) {
     return fail(Code::kInvalidArgument, "no_draft", "the model has no draft layers (num_nextn_predict_layers)",
                 "draft");
@@ -257,7 +255,7 @@ Result<Fit> nearest_fit(const ModelShape& shape, Precision precision, std::int32
                         const AcceleratorKind& accelerator, std::int64_t model_context_max, const FitOptions& options) {
   TG_TRY(check_options(options, shape, model_context_max));
   TG_TRY(check_memory(accelerator));
-  TG_TRY(in_range("ranks", ranks, 1, kRanksMax));
+  TG_TRY(check_fit_range("ranks", ranks, 1, kRanksMax));
   auto nearest = find_nearest(shape, precision, ranks, accelerator.memory_bytes, model_context_max, options);
   if (nearest) return *std::move(nearest);
   return fail(Code::kNotFound, "nothing_fits",

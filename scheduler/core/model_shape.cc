@@ -34,8 +34,6 @@ constexpr std::array<PrecisionName, 4> kPrecisions = {{{Precision::kBf16, "bf16"
                                                        {Precision::kFp8Block, "fp8_e4m3_128x128"},
                                                        {Precision::kInt4, "int4_g128"}}};
 
-std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
-
 /// Counts tensors of one precision.
 class Tally {
  public:
@@ -142,27 +140,27 @@ std::unexpected<Error> bad(std::string_view field, std::string what) {
   return fail(Code::kInvalidArgument, "bad_shape", fmt::format("'{}' {}", field, what), std::string(field));
 }
 
-Status in_range(std::string_view field, std::int64_t value, std::int64_t low, std::int64_t high) {
+Status check_shape_range(std::string_view field, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value >= low && value <= high) return {};
   return bad(field, fmt::format("is {}; {} to {} is allowed", value, low, high));
 }
 
 Status check_attention(const ModelShape& s) {
   if (!s.is_latent()) {
-    TG_TRY(in_range("num_key_value_heads", s.kv_heads, 1, s.heads));
-    TG_TRY(in_range("head_dim", s.head_dim, 1, kHeadDimMax));
+    TG_TRY(check_shape_range("num_key_value_heads", s.kv_heads, 1, s.heads));
+    TG_TRY(check_shape_range("head_dim", s.head_dim, 1, kHeadDimMax));
     if (s.heads % s.kv_heads != 0) return bad("num_key_value_heads", "does not divide num_attention_heads");
     if (s.q_lora_rank != 0) return bad("q_lora_rank", "is for latent attention, which kv_lora_rank turns on");
     if (s.index_heads != 0) return bad("index_n_heads", "is for latent attention, which kv_lora_rank turns on");
-    return in_range("index_head_dim", s.index_head_dim, 0, 0);
+    return check_shape_range("index_head_dim", s.index_head_dim, 0, 0);
   }
-  TG_TRY(in_range("kv_lora_rank", s.kv_lora_rank, 1, kRankMax));
-  TG_TRY(in_range("q_lora_rank", s.q_lora_rank, 0, kRankMax));
-  TG_TRY(in_range("qk_nope_head_dim", s.nope_dim, 1, kHeadDimMax));
-  TG_TRY(in_range("qk_rope_head_dim", s.rope_dim, 1, kHeadDimMax));
-  TG_TRY(in_range("v_head_dim", s.value_dim, 1, kHeadDimMax));
-  TG_TRY(in_range("index_n_heads", s.index_heads, 0, kHeadsMax));
-  TG_TRY(in_range("index_head_dim", s.index_head_dim, s.index_heads > 0 ? 1 : 0, s.index_heads > 0 ? kHeadDimMax : 0));
+  TG_TRY(check_shape_range("kv_lora_rank", s.kv_lora_rank, 1, kRankMax));
+  TG_TRY(check_shape_range("q_lora_rank", s.q_lora_rank, 0, kRankMax));
+  TG_TRY(check_shape_range("qk_nope_head_dim", s.nope_dim, 1, kHeadDimMax));
+  TG_TRY(check_shape_range("qk_rope_head_dim", s.rope_dim, 1, kHeadDimMax));
+  TG_TRY(check_shape_range("v_head_dim", s.value_dim, 1, kHeadDimMax));
+  TG_TRY(check_shape_range("index_n_heads", s.index_heads, 0, kHeadsMax));
+  TG_TRY(check_shape_range("index_head_dim", s.index_head_dim, s.index_heads > 0 ? 1 : 0, s.index_heads > 0 ? kHeadDimMax : 0));
   if (s.index_heads > 0 && s.q_lora_rank == 0)
     return bad("q_lora_rank", "must be set: the indexer reads the query's latent");
   return {};
@@ -171,20 +169,20 @@ Status check_attention(const ModelShape& s) {
 }  // namespace
 
 Status check_shape(const ModelShape& s) {
-  TG_TRY(in_range("num_hidden_layers", s.layers, 1, kLayersMax));
-  TG_TRY(in_range("hidden_size", s.hidden, 1, kHiddenMax));
-  TG_TRY(in_range("vocab_size", s.vocab, 1, kVocabMax));
-  TG_TRY(in_range("num_attention_heads", s.heads, 1, kHeadsMax));
+  TG_TRY(check_shape_range("num_hidden_layers", s.layers, 1, kLayersMax));
+  TG_TRY(check_shape_range("hidden_size", s.hidden, 1, kHiddenMax));
+  TG_TRY(check_shape_range("vocab_size", s.vocab, 1, kVocabMax));
+  TG_TRY(check_shape_range("num_attention_heads", s.heads, 1, kHeadsMax));
   TG_TRY(check_attention(s));
-  TG_TRY(in_range("n_routed_experts", s.experts, 0, kExpertsMax));
-  TG_TRY(in_range("num_nextn_predict_layers", s.mtp_layers, 0, kMtpLayersMax));
+  TG_TRY(check_shape_range("n_routed_experts", s.experts, 0, kExpertsMax));
+  TG_TRY(check_shape_range("num_nextn_predict_layers", s.mtp_layers, 0, kMtpLayersMax));
   if (s.is_moe()) {
-    TG_TRY(in_range("num_experts_per_tok", s.experts_per_token, 1, s.experts));
-    TG_TRY(in_range("n_shared_experts", s.shared_experts, 0, 64));
-    TG_TRY(in_range("moe_intermediate_size", s.moe_intermediate, 1, kIntermediateMax));
-    TG_TRY(in_range("first_k_dense_replace", s.first_moe_layer, 0, s.layers));
+    TG_TRY(check_shape_range("num_experts_per_tok", s.experts_per_token, 1, s.experts));
+    TG_TRY(check_shape_range("n_shared_experts", s.shared_experts, 0, 64));
+    TG_TRY(check_shape_range("moe_intermediate_size", s.moe_intermediate, 1, kIntermediateMax));
+    TG_TRY(check_shape_range("first_k_dense_replace", s.first_moe_layer, 0, s.layers));
   }
-  TG_TRY(in_range("intermediate_size", s.dense_intermediate, s.dense_layers() > 0 ? 1 : 0, kIntermediateMax));
+  TG_TRY(check_shape_range("intermediate_size", s.dense_intermediate, s.dense_layers() > 0 ? 1 : 0, kIntermediateMax));
   // The one product of many limits: layers x experts x hidden x intermediate. In floating point, since it may be huge.
   const double routed = 3.0 * s.moe_layers() * s.experts * static_cast<double>(s.hidden) * s.moe_intermediate;
   const double dense =

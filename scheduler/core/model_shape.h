@@ -9,6 +9,8 @@
 /// Integers only. The source of every formula is the list of tensors a checkpoint of that class holds.
 namespace tidegate::scheduler {
 
+inline std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
+
 /// The fields of config.json that decide sizes, by their Hugging Face names in comments. Checked by check_shape:
 /// afterwards every product below fits in int64.
 struct ModelShape {

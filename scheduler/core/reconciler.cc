@@ -16,8 +16,6 @@ auto find_or_null(const Map& map, const std::string& key) -> const typename Map:
   return found == map.end() ? nullptr : &found->second;
 }
 
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
-
 }  // namespace
 
 void Reconciler::begin_term(Mono now, Wall newer_than) {
@@ -191,7 +189,7 @@ DeploymentStatus Reconciler::status_of(const DesiredDeployment& desired, Mono no
     any_failed = any_failed || slot->failures_in_row >= settings_.crash_loop_failures;
     status.message = fmt::format("{} {}; {} failures in a row", spec.replica, slot->last_failure, slot->failures_in_row);
     if (slot->not_before > now) {
-      status.message += fmt::format(", next start in {:.1f} s", seconds(slot->not_before - now));
+      status.message += fmt::format(", next start in {:.1f} s", in_seconds(slot->not_before - now));
     }
   }
   if (status.replicas_ready == desired.deployment.replicas) {

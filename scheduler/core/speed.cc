@@ -93,7 +93,7 @@ double prefill_rate(const ModelShape& shape, Precision precision, const ModelSiz
   return 1 / (arithmetic + link_seconds(accelerator, sent));
 }
 
-Status in_range(std::string_view field, std::int64_t value, std::int64_t most) {
+Status check_most(std::string_view field, std::int64_t value, std::int64_t most) {
   if (value >= 0 && value <= most) return {};
   return fail(Code::kInvalidArgument, "out_of_range", fmt::format("{} must be 0 to {}, not {}", field, most, value),
               std::string(field));
@@ -111,12 +111,12 @@ Result<SpeedEstimate> estimate_speed(const ModelShape& shape, Precision precisio
                     accelerator.name),
         "accelerator");
   }
-  TG_TRY(in_range("context", context, fit.context_max));
+  TG_TRY(check_most("context", context, fit.context_max));
   SpeedEstimate out;
   out.context = context > 0 ? context : std::min(kContextUsual, std::max<std::int64_t>(1, fit.context_max));
   const std::int64_t groups = fit.layout.attention_groups();
   const std::int64_t most = std::max<std::int64_t>(1, fit.kv_tokens_per_group / out.context) * groups;
-  TG_TRY(in_range("batch", batch, most));
+  TG_TRY(check_most("batch", batch, most));
   out.batch = batch > 0 ? batch : std::min(most, kBatchPerGroupMax * groups);
   const ModelSizes sizes = model_sizes(shape, precision);
   const double step = decode_seconds(shape, precision, sizes, fit, accelerator, static_cast<double>(out.context),

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/core/clock.h"
@@ -26,6 +27,11 @@ class Grammar;
 }
 
 namespace tidegate::worker {
+
+/// What both kinds refuse a request with; `field` as the request names it.
+inline std::unexpected<Error> invalid(std::string reason, std::string message, std::string field) {
+  return fail(Code::kInvalidArgument, std::move(reason), std::move(message), std::move(field));
+}
 
 /// Chosen by the host, unique among live sequences. Never reused within a process.
 using SequenceHandle = std::uint64_t;

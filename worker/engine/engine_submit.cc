@@ -22,10 +22,6 @@ constexpr double kRepetitionMax = 10;
 constexpr double kBiasMax = 100;
 constexpr std::size_t kBiasesMax = 1024;
 
-std::unexpected<Error> invalid(std::string reason, std::string message, std::string field) {
-  return fail(Code::kInvalidArgument, std::move(reason), std::move(message), std::move(field));
-}
-
 Status check_stops(const std::vector<std::string>& stops) {
   if (stops.size() > kStopsMax) return invalid("out_of_range", "'stop' takes at most 16 strings", "stop");
   for (const std::string& stop : stops) {

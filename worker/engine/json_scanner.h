@@ -5,6 +5,9 @@
 
 namespace tidegate::worker {
 
+/// What JSON allows between its tokens.
+inline bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
 /// Follows one JSON value byte by byte, as a model writes it: says where it ends, and the first byte that cannot belong to
 /// it. Keeps nothing of the value but the brackets that are open.
 class JsonScanner {

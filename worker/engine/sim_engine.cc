@@ -15,7 +15,7 @@
 namespace tidegate::worker {
 namespace {
 
-constexpr std::array<std::string_view, 16> kWords = {"moon", "tide", "gate", "river", "autumn", "snow",
+constexpr std::array<std::string_view, 16> kSimWords = {"moon", "tide", "gate", "river", "autumn", "snow",
                                                      "wine", "pine", "月",   "潮",    "门",     "江",
                                                      "秋",   "雪",   "酒",   "松"};
 
@@ -38,8 +38,8 @@ std::int32_t prompt_tokens(const GenerateRequest& request) {
 }
 
 std::string_view word(std::uint64_t seed, std::int32_t position) {
-  return kWords[static_cast<std::size_t>(philox_unit(seed, static_cast<std::uint64_t>(position)) *
-                                         kWords.size())];
+  return kSimWords[static_cast<std::size_t>(philox_unit(seed, static_cast<std::uint64_t>(position)) *
+                                         kSimWords.size())];
 }
 
 /// One token of an answer that is known beforehand.
@@ -71,10 +71,6 @@ std::vector<SimToken> script_of(const GenerateRequest& request, std::uint64_t se
     add_text(sim_json_object(seed));
   }
   return script;
-}
-
-std::unexpected<Error> invalid(std::string reason, std::string message, std::string field) {
-  return fail(Code::kInvalidArgument, std::move(reason), std::move(message), std::move(field));
 }
 
 }  // namespace

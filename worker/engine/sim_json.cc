@@ -10,9 +10,9 @@
 namespace tidegate::worker {
 namespace {
 
-constexpr std::array<std::string_view, 8> kWords = {"moon", "tide", "gate", "river", "月", "潮", "门", "江"};
+constexpr std::array<std::string_view, 8> kJsonWords = {"moon", "tide", "gate", "river", "月", "潮", "门", "江"};
 constexpr int kDepthShallow = 6;  ///< from here on only what must be there
-constexpr int kDepthMax = 16;
+constexpr int kJsonDepthMax = 16;
 constexpr int kNodesMax = 256;
 constexpr std::int64_t kItemsMax = 8;
 constexpr std::int64_t kTextMax = 64;  ///< characters, unless minLength asks for more
@@ -38,7 +38,7 @@ class Maker {
   Maker(const json::value& root, std::uint64_t seed) : root_(root), seed_(seed) {}
 
   json::value make(const json::value& schema, int depth) {
-    if (!schema.is_object() || depth > kDepthMax || ++nodes_ > kNodesMax) return nullptr;
+    if (!schema.is_object() || depth > kJsonDepthMax || ++nodes_ > kNodesMax) return nullptr;
     const json::object& from = schema.get_object();
     if (const json::value* target = reference(from)) return make(*target, depth + 1);
     if (const json::value* only = from.if_contains("const")) return *only;
@@ -70,7 +70,7 @@ class Maker {
   const json::value& pick(const json::array& values) {
     return values[static_cast<std::size_t>(draw() * static_cast<double>(values.size()))];
   }
-  std::string_view word() { return kWords[static_cast<std::size_t>(draw() * static_cast<double>(kWords.size()))]; }
+  std::string_view word() { return kJsonWords[static_cast<std::size_t>(draw() * static_cast<double>(kJsonWords.size()))]; }
 
   const json::value* reference(const json::object& from) const {
     const json::value* name = from.if_contains("$ref");

@@ -13,8 +13,6 @@ namespace {
 constexpr std::string_view kFenceEnd = "\n```";
 constexpr std::size_t kNameBytesMax = 64;
 
-bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-
 bool is_name(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax) return false;
   return std::ranges::all_of(name, [](char c) {

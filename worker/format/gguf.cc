@@ -32,9 +32,9 @@ constexpr TensorType kTensorTypes[] = {
 constexpr std::uint64_t kAlignmentDefault = 32;
 
 /// A cursor over the file. Each read_ consumes one element or fails where it stands.
-class Scanner {
+class GgufScanner {
  public:
-  explicit Scanner(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  explicit GgufScanner(std::span<const std::byte> bytes) : bytes_(bytes) {}
 
   [[nodiscard]] std::size_t at() const { return at_; }
   [[nodiscard]] std::size_t left() const { return bytes_.size() - at_; }
@@ -84,7 +84,7 @@ class Scanner {
 
 bool is_known(std::uint32_t type) { return type <= static_cast<std::uint32_t>(ValueType::kF64); }
 
-Result<std::int64_t> read_whole_of(Scanner& in, ValueType type) {
+Result<std::int64_t> read_whole_of(GgufScanner& in, ValueType type) {
   switch (type) {
     case ValueType::kU8: return in.read_whole<std::uint8_t>();
     case ValueType::kI8: return in.read_whole<std::int8_t>();
@@ -106,7 +106,7 @@ Result<std::int64_t> read_whole_of(Scanner& in, ValueType type) {
   return in.error("not a whole number");
 }
 
-Result<double> read_float_of(Scanner& in, ValueType type) {
+Result<double> read_float_of(GgufScanner& in, ValueType type) {
   if (type == ValueType::kF64) return in.read<double>();
   TG_ASSIGN(const float value, in.read<float>());
   return static_cast<double>(value);
@@ -123,7 +123,7 @@ Result<GgufValue> read_list_of(std::uint64_t count, ReadOne read_one) {
   return GgufValue(std::move(out));
 }
 
-Result<GgufValue> read_list(Scanner& in) {
+Result<GgufValue> read_list(GgufScanner& in) {
   TG_ASSIGN(const auto number, in.read<std::uint32_t>());
   if (!is_known(number)) return in.error(fmt::format("list of unknown type {}", number));
   const auto type = static_cast<ValueType>(number);
@@ -154,7 +154,7 @@ Result<GgufValue> read_list(Scanner& in) {
   return read_list_of<std::int64_t>(count, [&] { return read_whole_of(in, type); });
 }
 
-Result<GgufValue> read_value(Scanner& in) {
+Result<GgufValue> read_value(GgufScanner& in) {
   TG_ASSIGN(const auto number, in.read<std::uint32_t>());
   if (!is_known(number)) return in.error(fmt::format("value of unknown type {}", number));
   const auto type = static_cast<ValueType>(number);
@@ -195,7 +195,7 @@ struct TensorInfo {
   std::uint64_t bytes = 0;
 };
 
-Result<std::uint64_t> checked_bytes(const Scanner& in, const TensorInfo& info) {
+Result<std::uint64_t> checked_gguf_bytes(const GgufScanner& in, const TensorInfo& info) {
   std::int64_t elements = 1;
   for (const std::int64_t size : info.shape) {
     if (__builtin_mul_overflow(elements, size, &elements)) {
@@ -215,7 +215,7 @@ Result<std::uint64_t> checked_bytes(const Scanner& in, const TensorInfo& info) {
   return static_cast<std::uint64_t>(bytes);
 }
 
-Result<TensorInfo> read_info(Scanner& in) {
+Result<TensorInfo> read_info(GgufScanner& in) {
   TensorInfo info;
   TG_ASSIGN(const std::string_view name, in.read_text(GgufFile::kTensorNameBytesMax));
   if (name.empty()) return in.error("a tensor without a name");
@@ -241,7 +241,7 @@ Result<TensorInfo> read_info(Scanner& in) {
   }
   info.dtype = known->dtype;
   TG_ASSIGN(info.offset, in.read<std::uint64_t>());
-  TG_ASSIGN(info.bytes, checked_bytes(in, info));
+  TG_ASSIGN(info.bytes, checked_gguf_bytes(in, info));
   return info;
 }
 
@@ -259,7 +259,7 @@ Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
 }
 
 Status GgufFile::read() {
-  Scanner in(file_.bytes());
+  GgufScanner in(file_.bytes());
   TG_ASSIGN(const auto magic, in.read<std::uint32_t>());
   if (magic != 0x46554747) return in.error("the file does not begin with GGUF");
   TG_ASSIGN(const auto version, in.read<std::uint32_t>());

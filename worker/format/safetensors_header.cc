@@ -10,9 +10,9 @@ namespace tidegate::worker {
 namespace {
 
 /// A cursor over the header. Each read_ consumes one grammar element or fails where it stands.
-class Scanner {
+class HeaderScanner {
  public:
-  explicit Scanner(std::string_view text) : text_(text) {}
+  explicit HeaderScanner(std::string_view text) : text_(text) {}
 
   [[nodiscard]] std::unexpected<Error> error(std::string_view what) const {
     return fail(Code::kInvalidArgument, "bad_safetensors", fmt::format("header, byte {}: {}", at_, what));
@@ -103,7 +103,7 @@ class Scanner {
   std::size_t at_ = 0;
 };
 
-Result<std::vector<std::int64_t>> read_counts(Scanner& in, std::size_t count_max) {
+Result<std::vector<std::int64_t>> read_counts(HeaderScanner& in, std::size_t count_max) {
   std::vector<std::int64_t> out;
   TG_TRY(in.expect('['));
   if (in.accept(']')) return out;
@@ -116,7 +116,7 @@ Result<std::vector<std::int64_t>> read_counts(Scanner& in, std::size_t count_max
   return out;
 }
 
-Result<SafetensorsEntry> read_entry(Scanner& in, std::string name) {
+Result<SafetensorsEntry> read_entry(HeaderScanner& in, std::string name) {
   SafetensorsEntry entry{.name = std::move(name)};
   bool has_dtype = false;
   bool has_shape = false;
@@ -145,7 +145,7 @@ Result<SafetensorsEntry> read_entry(Scanner& in, std::string name) {
   return entry;
 }
 
-Status skip_metadata(Scanner& in) {
+Status skip_metadata(HeaderScanner& in) {
   TG_TRY(in.expect('{'));
   if (in.accept('}')) return {};
   do {
@@ -159,7 +159,7 @@ Status skip_metadata(Scanner& in) {
 }  // namespace
 
 Result<std::vector<SafetensorsEntry>> parse_safetensors_header(std::string_view text) {
-  Scanner in(text);
+  HeaderScanner in(text);
   std::vector<SafetensorsEntry> entries;
   std::set<std::string, std::less<>> seen;
   TG_TRY(in.expect('{'));

@@ -5,9 +5,9 @@
 namespace tidegate::worker {
 namespace {
 
-constexpr std::string_view kRopeKinds[] = {"default"};
+constexpr std::string_view kMoeRopeKinds[] = {"default"};
 
-Status read_routing(const ConfigReader& in, ModelSpec& spec) {
+Status read_moe_routing(const ConfigReader& in, ModelSpec& spec) {
   TG_TRY(read_experts(in, spec));
   MoeSpec& moe = spec.moe;
   if (moe.experts == 0) return {};
@@ -26,8 +26,8 @@ Result<ModelSpec> read_deepseek_moe(const ConfigReader& in) {
   TG_TRY(read_stack(in, spec));
   TG_TRY(read_grouped_attention(in, spec));
   TG_TRY(in.only_flag("attention_bias", false));
-  TG_TRY(read_rope(in, kRopeKinds, spec));
-  TG_TRY(read_routing(in, spec));
+  TG_TRY(read_rope(in, kMoeRopeKinds, spec));
+  TG_TRY(read_moe_routing(in, spec));
   TG_TRY(read_quantization(in, spec));
   return spec;
 }

@@ -7,11 +7,11 @@
 namespace tidegate::worker {
 namespace {
 
-constexpr std::string_view kRopeKinds[] = {"yarn"};
+constexpr std::string_view kV2RopeKinds[] = {"yarn"};
 constexpr std::string_view kGrouped = "group_limited_greedy";
 constexpr std::string_view kTopkMethods[] = {"greedy", kGrouped};
 
-Status read_routing(const ConfigReader& in, ModelSpec& spec) {
+Status read_v2_routing(const ConfigReader& in, ModelSpec& spec) {
   TG_TRY(read_experts(in, spec));
   MoeSpec& moe = spec.moe;
   if (moe.experts == 0) return {};
@@ -33,8 +33,8 @@ Result<ModelSpec> read_deepseek_v2(const ConfigReader& in) {
   ModelSpec spec;
   TG_TRY(read_stack(in, spec));
   TG_TRY(read_latent_attention(in, spec));
-  TG_TRY(read_rope(in, kRopeKinds, spec));
-  TG_TRY(read_routing(in, spec));
+  TG_TRY(read_rope(in, kV2RopeKinds, spec));
+  TG_TRY(read_v2_routing(in, spec));
   TG_TRY(read_quantization(in, spec));
   return spec;
 }

@@ -5,9 +5,9 @@
 namespace tidegate::worker {
 namespace {
 
-constexpr std::string_view kRopeKinds[] = {"yarn"};
+constexpr std::string_view kV3RopeKinds[] = {"yarn"};
 
-Status read_routing(const ConfigReader& in, ModelSpec& spec) {
+Status read_v3_routing(const ConfigReader& in, ModelSpec& spec) {
   TG_TRY(read_experts(in, spec));
   MoeSpec& moe = spec.moe;
   if (moe.experts == 0) return {};
@@ -26,8 +26,8 @@ Result<ModelSpec> read_deepseek_v3(const ConfigReader& in) {
   TG_TRY(read_stack(in, spec));
   TG_ASSIGN(spec.mtp_layers, in.integer_or("num_nextn_predict_layers", 0, 8, 0));
   TG_TRY(read_latent_attention(in, spec));
-  TG_TRY(read_rope(in, kRopeKinds, spec));
-  TG_TRY(read_routing(in, spec));
+  TG_TRY(read_rope(in, kV3RopeKinds, spec));
+  TG_TRY(read_v3_routing(in, spec));
   TG_TRY(read_quantization(in, spec));
   return spec;
 }

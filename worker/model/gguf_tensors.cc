@@ -54,7 +54,7 @@ constexpr std::string_view kFusedExperts = "ffn_gate_up_exps.weight";
 constexpr std::string_view kKeyHalf = "attn_k_b.weight";
 constexpr std::string_view kValueHalf = "attn_v_b.weight";
 
-std::unexpected<Error> bad(const std::string& tensor, std::string_view what) {
+std::unexpected<Error> bad_tensor(const std::string& tensor, std::string_view what) {
   return fail(Code::kInvalidArgument, "bad_gguf", fmt::format("tensor '{}' {}", tensor, what), tensor);
 }
 
@@ -91,12 +91,12 @@ class Exposer {
         }
       }
     }
-    return bad(name, "belongs to no part of this architecture");
+    return bad_tensor(name, "belongs to no part of this architecture");
   }
 
  private:
   Status expose(const std::string& source, std::string name, const TensorView& tensor) {
-    if (!checkpoint_.expose(std::move(name), tensor)) return bad(source, "appears twice");
+    if (!checkpoint_.expose(std::move(name), tensor)) return bad_tensor(source, "appears twice");
     return {};
   }
 
@@ -114,12 +114,12 @@ class Exposer {
     if (rest == kFusedExperts) return add_fused(p, name, tensor);
     if (rest == kKeyHalf) return add_kv_b(layer, p, name, tensor);
     if (rest == kValueHalf) return require_key_half(layer, name);
-    return bad(name, "belongs to no part of this architecture");
+    return bad_tensor(name, "belongs to no part of this architecture");
   }
 
   Status check_stack(const std::string& name, const TensorView& tensor) const {
     if (tensor.shape.size() == 3 && tensor.shape[0] == spec_.moe.experts) return {};
-    return bad(name, fmt::format("has shape {}; a stack of {} experts is expected", shape_text(tensor.shape),
+    return bad_tensor(name, fmt::format("has shape {}; a stack of {} experts is expected", shape_text(tensor.shape),
                                  spec_.moe.experts));
   }
 
@@ -127,7 +127,7 @@ class Exposer {
   Status add_fused(const std::string& p, const std::string& name, const TensorView& tensor) {
     TG_TRY(check_stack(name, tensor));
     const std::int64_t rows = tensor.shape[1] / 2;
-    if (rows * 2 != tensor.shape[1]) return bad(name, "has an odd number of rows for gate and up");
+    if (rows * 2 != tensor.shape[1]) return bad_tensor(name, "has an odd number of rows for gate and up");
     for (std::int64_t e = 0; e < tensor.shape[0]; ++e) {
       const std::string expert = fmt::format("{}mlp.experts.{}.", p, e);
       TG_TRY(expose(name, expert + "gate_proj.weight", rows_of(tensor, 2 * e * rows, rows)));
@@ -146,7 +146,7 @@ class Exposer {
   }
 
   Status require_key_half(std::int32_t layer, const std::string& name) const {
-    if (find(layer, kKeyHalf) == nullptr) return bad(name, "is there without its attn_k_b");
+    if (find(layer, kKeyHalf) == nullptr) return bad_tensor(name, "is there without its attn_k_b");
     return {};
   }
 
@@ -155,14 +155,14 @@ class Exposer {
   Status add_kv_b(std::int32_t layer, const std::string& p, const std::string& name, const TensorView& keys) {
     if (find(layer, "attn_kv_b.weight") != nullptr) return {};  // some files hold both forms of the same numbers
     const TensorView* values = find(layer, kValueHalf);
-    if (values == nullptr) return bad(name, "is there without its attn_v_b");
+    if (values == nullptr) return bad_tensor(name, "is there without its attn_v_b");
     const std::int64_t heads = spec_.heads;
     const std::int64_t latent = spec_.kv_lora_rank;
     const std::int64_t nope = spec_.nope_dim;
     const std::int64_t value = spec_.value_dim;
     if (spec_.attention != AttentionKind::kLatent || keys.shape != std::vector<std::int64_t>{heads, latent, nope} ||
         values->shape != std::vector<std::int64_t>{heads, value, latent}) {
-      return bad(name, fmt::format("has shape {} beside {}; [{}, {}, {}] and [{}, {}, {}] are expected",
+      return bad_tensor(name, fmt::format("has shape {} beside {}; [{}, {}, {}] and [{}, {}, {}] are expected",
                                    shape_text(keys.shape), shape_text(values->shape), heads, latent, nope, heads, value,
                                    latent));
     }
@@ -198,12 +198,12 @@ Status adjust_to_gguf(const Checkpoint& checkpoint, ModelSpec& spec) {
     const TensorView& tensor = found->second;
     const std::string name(kRopeDivisors);
     if (tensor.dtype != Dtype::kF32 || tensor.shape != std::vector<std::int64_t>{spec.rope_dim / 2}) {
-      return bad(name, fmt::format("is {} of {}; F32 of [{}] is expected", shape_text(tensor.shape),
+      return bad_tensor(name, fmt::format("is {} of {}; F32 of [{}] is expected", shape_text(tensor.shape),
                                    dtype_name(tensor.dtype), spec.rope_dim / 2));
     }
     spec.rope_divisors = to_floats(tensor);
     for (const float divisor : spec.rope_divisors) {
-      if (!std::isfinite(divisor) || divisor <= 0) return bad(name, fmt::format("holds {}, not a divisor", divisor));
+      if (!std::isfinite(divisor) || divisor <= 0) return bad_tensor(name, fmt::format("holds {}, not a divisor", divisor));
     }
   }
   return {};

@@ -5,7 +5,7 @@
 namespace tidegate::worker {
 namespace {
 
-constexpr std::string_view kRopeKinds[] = {"llama3", "default"};
+constexpr std::string_view kLlamaRopeKinds[] = {"llama3", "default"};
 
 }  // namespace
 
@@ -15,7 +15,7 @@ Result<ModelSpec> read_llama(const ConfigReader& in) {
   TG_TRY(read_grouped_attention(in, spec));
   TG_TRY(in.only_flag("attention_bias", false));
   TG_TRY(in.only_flag("mlp_bias", false));
-  TG_TRY(read_rope(in, kRopeKinds, spec));
+  TG_TRY(read_rope(in, kLlamaRopeKinds, spec));
   TG_TRY(read_quantization(in, spec));
   return spec;
 }

@@ -5,7 +5,7 @@
 namespace tidegate::worker {
 namespace {
 
-constexpr std::string_view kRopeKinds[] = {"default"};
+constexpr std::string_view kQwenRopeKinds[] = {"default"};
 
 }  // namespace
 
@@ -15,7 +15,7 @@ Result<ModelSpec> read_qwen2(const ConfigReader& in) {
   TG_TRY(read_grouped_attention(in, spec));
   spec.qkv_bias = true;
   TG_TRY(in.only_flag("use_sliding_window", false));
-  TG_TRY(read_rope(in, kRopeKinds, spec));
+  TG_TRY(read_rope(in, kQwenRopeKinds, spec));
   TG_TRY(read_quantization(in, spec));
   return spec;
 }

@@ -13,7 +13,7 @@ namespace {
 
 using Shape = std::vector<std::int64_t>;
 
-std::unexpected<Error> bad(const std::string& name, std::string_view what) {
+std::unexpected<Error> bad_weight(const std::string& name, std::string_view what) {
   return fail(Code::kInvalidArgument, "bad_weights", fmt::format("tensor '{}' {}", name, what), name);
 }
 
@@ -180,16 +180,16 @@ bool has_non_finite(const TensorView& tensor) {
 
 Status check_scale(const PlannedWeight& weight, const TensorView* scale) {
   if (scale == nullptr)
-    return bad(weight.name, "is F8_E4M3 without its weight_scale_inv: its values mean nothing");
+    return bad_weight(weight.name, "is F8_E4M3 without its weight_scale_inv: its values mean nothing");
   const Shape blocks{(weight.shape[0] + 127) / 128, (weight.shape[1] + 127) / 128};
   const std::string name = weight.name + std::string(kScaleSuffix);
   if (scale->dtype != Dtype::kF32)
-    return bad(name, fmt::format("is {}; F32 expected", dtype_name(scale->dtype)));
+    return bad_weight(name, fmt::format("is {}; F32 expected", dtype_name(scale->dtype)));
   if (scale->shape != blocks) {
-    return bad(name, fmt::format("has shape {}; {} expected", shape_text(scale->shape), shape_text(blocks)));
+    return bad_weight(name, fmt::format("has shape {}; {} expected", shape_text(scale->shape), shape_text(blocks)));
   }
   for (const float value : to_floats(*scale)) {
-    if (!std::isfinite(value) || value < 0) return bad(name, fmt::format("holds {}, not a scale", value));
+    if (!std::isfinite(value) || value < 0) return bad_weight(name, fmt::format("holds {}, not a scale", value));
   }
   return {};
 }
@@ -197,17 +197,17 @@ Status check_scale(const PlannedWeight& weight, const TensorView* scale) {
 Status check_weight(const ModelSpec& spec, const Checkpoint& checkpoint, const PlannedWeight& weight,
                     WeightPlan& plan) {
   const TensorView* tensor = checkpoint.find(weight.name);
-  if (tensor == nullptr) return bad(weight.name, "is missing");
+  if (tensor == nullptr) return bad_weight(weight.name, "is missing");
   if (tensor->shape != weight.shape) {
-    return bad(weight.name, fmt::format("has shape {}; the config asks for {}", shape_text(tensor->shape),
+    return bad_weight(weight.name, fmt::format("has shape {}; the config asks for {}", shape_text(tensor->shape),
                                         shape_text(weight.shape)));
   }
   if (!dtype_allowed(weight.kind, tensor->dtype, spec.fp8)) {
-    return bad(weight.name,
+    return bad_weight(weight.name,
                fmt::format("may not be {}{}", dtype_name(tensor->dtype),
                            weight.kind == WeightKind::kRouterBias ? "; the router's bias must be F32" : ""));
   }
-  if (has_non_finite(*tensor)) return bad(weight.name, "holds NaN or infinity");
+  if (has_non_finite(*tensor)) return bad_weight(weight.name, "holds NaN or infinity");
   plan.parameters += tensor->elements();
   plan.weight_bytes += static_cast<std::int64_t>(tensor->bytes.size());
   if (tensor->dtype == Dtype::kF8E4m3) {
@@ -228,9 +228,9 @@ Status check_leftovers(const Checkpoint& checkpoint, const WeightPlan& plan) {
       const TensorView* base =
           checkpoint.find(std::string_view(name).substr(0, name.size() - kScaleSuffix.size()));
       if (base != nullptr && base->dtype == Dtype::kF8E4m3) continue;
-      return bad(name, "is a scale without an F8_E4M3 tensor");
+      return bad_weight(name, "is a scale without an F8_E4M3 tensor");
     }
-    return bad(name, "belongs to no part of this architecture");
+    return bad_weight(name, "belongs to no part of this architecture");
   }
   return {};
 }

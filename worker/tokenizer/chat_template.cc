@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kQwenSystem = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
 constexpr std::string_view kPlainSystem = "You are a helpful assistant.";
 
-std::unexpected<Error> unsupported(std::string message) {
+std::unexpected<Error> unsupported_template(std::string message) {
   return fail(Code::kInvalidArgument, "chat_template_unsupported", std::move(message), "chat_template");
 }
 
@@ -22,7 +22,7 @@ using Control = std::pair<std::string_view, TokenId*>;
 Status find_all(const Tokenizer& tokenizer, std::span<const Control> controls) {
   for (const auto& [text, id] : controls) {
     const auto found = tokenizer.control_id(text);
-    if (!found) return unsupported(fmt::format("the vocabulary has no added token \"{}\"", text));
+    if (!found) return unsupported_template(fmt::format("the vocabulary has no added token \"{}\"", text));
     *id = *found;
   }
   return {};
@@ -55,11 +55,11 @@ std::optional<ChatFamily> ChatTemplate::family_of(std::string_view jinja) {
 
 Result<ChatTemplate> ChatTemplate::load(const std::string& dir, const Tokenizer& tokenizer) {
   TG_ASSIGN(const json::value config, json::parse_file(dir + "/tokenizer_config.json"));
-  if (!config.is_object()) return unsupported("tokenizer_config.json is not an object");
+  if (!config.is_object()) return unsupported_template("tokenizer_config.json is not an object");
   TG_ASSIGN(const std::string text, json::get_string(config.get_object(), "chat_template"));
   const auto family = family_of(text);
   if (!family) {
-    return unsupported("the chat template is of no known family: DeepSeek-R1, DeepSeek-V3, DeepSeek-V3.1, Qwen2.5");
+    return unsupported_template("the chat template is of no known family: DeepSeek-R1, DeepSeek-V3, DeepSeek-V3.1, Qwen2.5");
   }
   TG_ASSIGN(ChatTemplate chat, build(*family, tokenizer));
   if (has(text, kQwenSystem)) chat.system_ = kQwenSystem;

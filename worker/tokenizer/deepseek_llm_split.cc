@@ -67,7 +67,7 @@ void split_all(std::vector<std::string_view>& pieces, Match match) {
 
 /// \s?[class]+
 template <typename Member>
-void split_words(std::vector<std::string_view>& pieces, Member is_member) {
+void split_members(std::vector<std::string_view>& pieces, Member is_member) {
   split_all(pieces, [&](std::string_view text, std::size_t at) {
     const Char first = char_at(text, at);
     if (is_space(first)) {
@@ -112,9 +112,9 @@ void split_last_space(std::vector<std::string_view>& pieces) {
 }
 
 bool is_line_break(const Char& c) { return is_newline(c.code_point); }
-bool is_number(const Char& c) { return c.char_class == CharClass::kNumber; }
+bool is_llm_number(const Char& c) { return c.char_class == CharClass::kNumber; }
 
-bool is_cjk(const Char& c) {
+bool is_llm_cjk(const Char& c) {
   static const CharSet set(kDeepseekLlmCjk);
   return set.contains(c.code_point);
 }
@@ -126,16 +126,16 @@ void split_deepseek_llm(std::string_view text, DigitPieces digits, std::vector<s
   static const CharSet puncts(kDeepseekLlmPuncts);
   add_piece(pieces, text, 0, text.size());
   split_single(pieces, is_line_break);
-  split_words(pieces, [](const Char& c) { return letters.contains(c.code_point); });
-  split_words(pieces, [](const Char& c) { return puncts.contains(c.code_point); });
+  split_members(pieces, [](const Char& c) { return letters.contains(c.code_point); });
+  split_members(pieces, [](const Char& c) { return puncts.contains(c.code_point); });
   split_last_space(pieces);
-  split_runs(pieces, is_cjk);
+  split_runs(pieces, is_llm_cjk);
   switch (digits) {
     case DigitPieces::kRuns:
-      split_runs(pieces, is_number);
+      split_runs(pieces, is_llm_number);
       break;
     case DigitPieces::kSingle:
-      split_single(pieces, is_number);
+      split_single(pieces, is_llm_number);
       break;
   }
 }
@@ -143,10 +143,10 @@ void split_deepseek_llm(std::string_view text, DigitPieces digits, std::vector<s
 void split_deepseek_coder(std::string_view text, std::vector<std::string_view>& pieces) {
   add_piece(pieces, text, 0, text.size());
   split_single(pieces, is_line_break);
-  split_words(pieces, [](const Char& c) { return c.char_class == CharClass::kLetter; });
-  split_words(pieces, [](const Char& c) { return c.char_class == CharClass::kPunct; });
-  split_runs(pieces, is_cjk);
-  split_single(pieces, is_number);
+  split_members(pieces, [](const Char& c) { return c.char_class == CharClass::kLetter; });
+  split_members(pieces, [](const Char& c) { return c.char_class == CharClass::kPunct; });
+  split_runs(pieces, is_llm_cjk);
+  split_single(pieces, is_llm_number);
 }
 
 }  // namespace tidegate::worker

@@ -10,13 +10,13 @@
 namespace tidegate::worker {
 namespace {
 
-struct Known {
+struct KnownTokenizer {
   std::string_view name;  ///< of tokenizer.ggml.pre
   PreTokenizerKind kind;
   bool nfc = false;
   bool whole_pieces = false;
 };
-constexpr Known kKnown[] = {
+constexpr KnownTokenizer kKnownTokenizers[] = {
     {"deepseek-v3", PreTokenizerKind::kDeepseekV3},
     {"deepseek-llm", PreTokenizerKind::kDeepseekLlm},
     {"deepseek-coder", PreTokenizerKind::kDeepseekCoder},
@@ -32,7 +32,7 @@ constexpr std::int64_t kNormal = 1;
 constexpr std::int64_t kControl = 3;
 constexpr std::int64_t kUserDefined = 4;
 
-std::unexpected<Error> unsupported(const GgufFile& file, std::string_view key, std::string_view what) {
+std::unexpected<Error> unsupported_gguf(const GgufFile& file, std::string_view key, std::string_view what) {
   return fail(Code::kInvalidArgument, "tokenizer_unsupported", fmt::format("{}: '{}' {}", file.name(), key, what),
               std::string(key));
 }
@@ -45,9 +45,9 @@ constexpr std::string_view kMergesKey = "tokenizer.ggml.merges";
 
 Status read_kind(const GgufFile& file, TokenizerFile& out) {
   TG_ASSIGN(const auto model, file.find_text(kModelKey));
-  if (model != "gpt2") return unsupported(file, kModelKey, "is not 'gpt2': only byte-level BPE is supported");
+  if (model != "gpt2") return unsupported_gguf(file, kModelKey, "is not 'gpt2': only byte-level BPE is supported");
   TG_ASSIGN(const auto pre, file.find_text(kPreKey));
-  for (const Known& known : kKnown) {
+  for (const KnownTokenizer& known : kKnownTokenizers) {
     if (pre != known.name) continue;
     out.pre_tokenizer = known.kind;
     out.nfc = known.nfc;
@@ -55,16 +55,16 @@ Status read_kind(const GgufFile& file, TokenizerFile& out) {
     return {};
   }
   std::string names;
-  for (const Known& known : kKnown) names += fmt::format("{}{}", names.empty() ? "" : ", ", known.name);
-  return unsupported(file, kPreKey, fmt::format("is '{}'; {} are supported", pre.value_or(""), names));
+  for (const KnownTokenizer& known : kKnownTokenizers) names += fmt::format("{}{}", names.empty() ? "" : ", ", known.name);
+  return unsupported_gguf(file, kPreKey, fmt::format("is '{}'; {} are supported", pre.value_or(""), names));
 }
 
 Status read_tokens(const GgufFile& file, TokenizerFile& out) {
   TG_ASSIGN(const auto* tokens, file.find_texts(kTokensKey));
-  if (tokens == nullptr || tokens->empty()) return unsupported(file, kTokensKey, "is missing");
+  if (tokens == nullptr || tokens->empty()) return unsupported_gguf(file, kTokensKey, "is missing");
   TG_ASSIGN(const auto* types, file.find_integers(kTypesKey));
   if (types != nullptr && types->size() != tokens->size()) {
-    return unsupported(file, kTypesKey, fmt::format("has {} elements for {} tokens", types->size(), tokens->size()));
+    return unsupported_gguf(file, kTypesKey, fmt::format("has {} elements for {} tokens", types->size(), tokens->size()));
   }
   out.vocab.reserve(tokens->size());
   for (std::size_t i = 0; i < tokens->size(); ++i) {
@@ -72,7 +72,7 @@ Status read_tokens(const GgufFile& file, TokenizerFile& out) {
     const std::int64_t type = types == nullptr ? kNormal : (*types)[i];
     const auto id = static_cast<TokenId>(i);  // a list is shorter than GgufFile::kElementsMax
     if (type == kControl || type == kUserDefined) {
-      if (text.empty()) return unsupported(file, kTokensKey, fmt::format("has an empty control token {}", i));
+      if (text.empty()) return unsupported_gguf(file, kTokensKey, fmt::format("has an empty control token {}", i));
       out.added.push_back({id, std::string(text), type == kControl});
     } else if (type == kNormal) {
       auto bytes = bytes_of_spelling(text);
@@ -84,14 +84,14 @@ Status read_tokens(const GgufFile& file, TokenizerFile& out) {
 
 Status read_merges(const GgufFile& file, TokenizerFile& out) {
   TG_ASSIGN(const auto* merges, file.find_texts(kMergesKey));
-  if (merges == nullptr) return unsupported(file, kMergesKey, "is missing");
+  if (merges == nullptr) return unsupported_gguf(file, kMergesKey, "is missing");
   out.merges.reserve(merges->size());
   for (const std::string_view merge : *merges) {
     const std::size_t space = merge.find(' ');
     auto left = bytes_of_spelling(merge.substr(0, space));
     auto right = space == std::string_view::npos ? std::nullopt : bytes_of_spelling(merge.substr(space + 1));
     if (!left || !right || left->empty() || right->empty()) {
-      return unsupported(file, kMergesKey, fmt::format("holds '{}', which is no pair of byte spellings", merge));
+      return unsupported_gguf(file, kMergesKey, fmt::format("holds '{}', which is no pair of byte spellings", merge));
     }
     out.merges.emplace_back(*std::move(left), *std::move(right));
   }

@@ -63,7 +63,7 @@ constexpr std::string_view kDeepseekCoder[] = {
     "\\p{N}",
 };
 
-constexpr SplitPatterns kKnown[] = {
+constexpr SplitPatterns kKnownPatterns[] = {
     {PreTokenizerKind::kDeepseekV3, kDeepseekV3},
     {PreTokenizerKind::kQwen2, kQwen2},
     {PreTokenizerKind::kLlama3, kLlama3},
@@ -75,7 +75,7 @@ constexpr SplitPatterns kKnown[] = {
 }  // namespace
 
 std::span<const SplitPatterns> known_split_patterns() {
-  return kKnown;
+  return kKnownPatterns;
 }
 
 }  // namespace tidegate::worker

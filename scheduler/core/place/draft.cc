@@ -14,8 +14,6 @@ constexpr int kRounds = 3;
 constexpr std::int64_t kReplicasWhole = 24;  // missing: chosen exactly; more: by ratio
 constexpr double kRoundUp = 0.1;             // of a part of a replica
 
-std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
-
 }  // namespace
 
 Draft::Draft(const Model& model, Prices prices) : model_(model), prices_(std::move(prices)), packing_(model) {

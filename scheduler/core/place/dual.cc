@@ -7,8 +7,7 @@ namespace tidegate::scheduler::placement {
 
 namespace {
 
-constexpr Micros kMoneyMax = 100'000'000'000'000'000;
-constexpr std::int64_t kStepsLeast = 48;
+constexpr std::int64_t kBoundStepsLeast = 48;
 // From here on parts of replicas are as good as whole ones for steering.
 constexpr std::int64_t kReplicasLinear = 24;
 // Of the ascent, found by trial on inventories of 60 pools at 30 to 95 % use.
@@ -18,8 +17,6 @@ constexpr double kGapShrink = 0.75;
 constexpr int kPatience = 8;
 constexpr double kMomentum = 0.6;
 constexpr double kMeanWeight = 0.06;  // of the newest choice in the mean
-
-std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
 
 Micros scarcity(const Option& option, const Prices& prices) {
   Micros per_gpu = prices.pools[at(option.pool)];
@@ -106,7 +103,7 @@ Micros Dual::evaluate_need(const Need& need, const Prices& prices, Fineness fine
   if (is_many || use == nullptr) served = cover_.linear_bound(items_, ask, use != nullptr ? &bought_ : nullptr);
   if (!is_many || use == nullptr) {
     const std::int64_t most = fineness.steps_most;
-    const std::int64_t steps = std::clamp(std::min(likely, most) * fineness.steps_a_replica, kStepsLeast, most);
+    const std::int64_t steps = std::clamp(std::min(likely, most) * fineness.steps_a_replica, kBoundStepsLeast, most);
     served = std::max(served, cover_.bound(items_, ask, steps, use != nullptr ? &counts_ : nullptr));
   }
   if (served >= need.refusal) return refused;

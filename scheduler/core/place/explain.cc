@@ -15,8 +15,6 @@ namespace {
 /// Micros; all money of a problem together is less.
 constexpr Micros kDearerThanAnything = 500'000'000'000'000'000;
 
-std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
-
 std::string money(Micros micros) { return fmt::format("{}.{:02}", micros / 1'000'000, micros % 1'000'000 / 10'000); }
 
 const Pool& pool_of(const Model& model, const Option& option) { return model.problem().pools[at(option.pool)]; }

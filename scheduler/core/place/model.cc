@@ -13,9 +13,6 @@ namespace tidegate::scheduler::placement {
 
 namespace {
 
-/// Of all money together: far from the end of 64 bits, so that sums and prices times GPUs need no checks.
-constexpr Micros kMoneyMax = 100'000'000'000'000'000;
-
 std::unexpected<Error> bad(std::string reason, std::string message, std::string field) {
   return fail(Code::kInvalidArgument, std::move(reason), std::move(message), std::move(field));
 }

@@ -10,8 +10,6 @@ namespace tidegate::scheduler::placement {
 
 namespace {
 
-std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
-
 std::uint64_t levels_from(std::int32_t gpus) { return ~std::uint64_t{0} << (gpus - 1); }
 
 }  // namespace

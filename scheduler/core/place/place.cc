@@ -27,8 +27,6 @@ constexpr double kBoundUntil = 0.98;
 constexpr double kReplanUntil = 0.7;
 constexpr std::int64_t kReplanRounds = 160;  // each may move neighbours: few, so that few are touched
 
-std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
-
 class Progress {
  public:
   explicit Progress(const Budget& budget) : budget_(budget) {

@@ -13,8 +13,6 @@ constexpr std::size_t kRuinedReplicasMost = 12;  // of one of them, when it has 
 constexpr double kHeatFirst = 0.005;      // of the mean cost of a demand
 constexpr int kRegretsAnInsertion = 4;
 
-std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
-
 }  // namespace
 
 Search::Search(const Model& model, Prices prices, std::vector<Micros> least, std::uint64_t seed)

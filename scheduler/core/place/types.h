@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -14,6 +15,11 @@ namespace tidegate::scheduler::placement {
 
 /// Millionths of the currency. All prices in a problem are of one currency.
 using Micros = std::int64_t;
+/// Of all money together: far from the end of 64 bits, so that sums and prices times GPUs need no checks.
+inline constexpr Micros kMoneyMax = 100'000'000'000'000'000;
+
+/// Things refer to each other by their index.
+inline std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
 
 struct Node {
   std::string name;           ///< unique in its pool

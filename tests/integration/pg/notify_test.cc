@@ -10,7 +10,7 @@
 #include "tests/support/eventually.h"
 #include "tests/support/pg/pg_server.h"
 
-namespace tidegate::pg {
+namespace tidegate::pg::notify_test {
 namespace {
 
 class Inbox {
@@ -101,4 +101,4 @@ TEST(Notify, StopsPromptlyWithNoDatabaseThere) {
 }
 
 }  // namespace
-}  // namespace tidegate::pg
+}  // namespace tidegate::pg::notify_test

@@ -13,7 +13,7 @@
 #include "tests/support/pg/pg_server.h"
 #include "tests/support/run_coro.h"
 
-namespace tidegate::pg {
+namespace tidegate::pg::pool_test {
 namespace {
 
 using test::soon_enough;
@@ -225,4 +225,4 @@ TEST(PoolMetricsTest, QueueWaitAndRunAreObserved) {
 }
 
 }  // namespace
-}  // namespace tidegate::pg
+}  // namespace tidegate::pg::pool_test

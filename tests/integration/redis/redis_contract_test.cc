@@ -13,7 +13,7 @@
 #include "tests/support/redis_server.h"
 #include "tests/support/run_coro.h"
 
-namespace tidegate {
+namespace tidegate::redis_contract_test {
 namespace {
 
 Deadline soon() { return Deadline::at(std::chrono::steady_clock::now() + std::chrono::seconds(20)); }
@@ -113,4 +113,4 @@ INSTANTIATE_TEST_SUITE_P(Parts, RedisContract, testing::Values(Part::kFake, Part
                          [](const auto& part) { return part.param == Part::kFake ? "Fake" : "Real"; });
 
 }  // namespace
-}  // namespace tidegate
+}  // namespace tidegate::redis_contract_test

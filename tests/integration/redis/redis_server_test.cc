@@ -13,7 +13,7 @@
 #include "tests/support/redis_server.h"
 #include "tests/support/run_coro.h"
 
-namespace tidegate {
+namespace tidegate::redis_server_test {
 namespace {
 
 Deadline in(std::chrono::milliseconds span) { return Deadline::at(std::chrono::steady_clock::now() + span); }
@@ -89,4 +89,4 @@ TEST_F(RealRedis, TenThousandPipelinedStepsAreExact) {
 }
 
 }  // namespace
-}  // namespace tidegate
+}  // namespace tidegate::redis_server_test

@@ -16,8 +16,6 @@ using Request = QueueWorld::Request;
 
 constexpr std::uint64_t kSeeds = 200;
 
-double in_seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
-
 double percentile(std::vector<double> values, double part) {
   TG_CHECK(!values.empty());
   std::ranges::sort(values);

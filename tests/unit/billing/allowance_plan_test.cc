@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidegate::billing {
+namespace tidegate::billing::allowance_plan_test {
 namespace {
 
 const Wall kNow = parse_rfc3339("2026-11-22T12:00:00Z").value();
@@ -72,4 +72,4 @@ TEST(AllowancePlans, PublishingAgainChangesOnlyEndsToCome) {
 }
 
 }  // namespace
-}  // namespace tidegate::billing
+}  // namespace tidegate::billing::allowance_plan_test

@@ -4,7 +4,7 @@
 
 #include <random>
 
-namespace tidegate::billing {
+namespace tidegate::billing::allowance_test {
 namespace {
 
 using price::Meter;
@@ -134,4 +134,4 @@ TEST(QuantityTiers, RangesMustMeet) {
 }
 
 }  // namespace
-}  // namespace tidegate::billing
+}  // namespace tidegate::billing::allowance_test

@@ -7,7 +7,7 @@
 #include "tests/support/focus_validator.h"
 #include "tests/support/sequential_ids.h"
 
-namespace tidegate::billing {
+namespace tidegate::billing::focus_test {
 namespace {
 
 using ::testing::Contains;
@@ -134,4 +134,4 @@ TEST(Csv, QuotesWhatMustBe) {
 }
 
 }  // namespace
-}  // namespace tidegate::billing
+}  // namespace tidegate::billing::focus_test

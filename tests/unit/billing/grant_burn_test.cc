@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <random>
 
-namespace tidegate::billing {
+namespace tidegate::billing::grant_burn_test {
 namespace {
 
 const Wall kNow = parse_rfc3339("2026-11-21T00:00:00Z").value();
@@ -84,4 +84,4 @@ TEST(GrantBurn, EveryPicoIsTakenOnceWhateverTheGrants) {
 }
 
 }  // namespace
-}  // namespace tidegate::billing
+}  // namespace tidegate::billing::grant_burn_test

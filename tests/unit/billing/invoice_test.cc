@@ -6,7 +6,7 @@
 #include "billing/core/currency.h"
 #include "billing/core/tax_rate.h"
 
-namespace tidegate::billing {
+namespace tidegate::billing::invoice_test {
 namespace {
 
 Money money(const char* text) { return Money::parse(text).value(); }
@@ -132,4 +132,4 @@ TEST(DocumentNumber, HasPrefixYearAndCount) {
 }
 
 }  // namespace
-}  // namespace tidegate::billing
+}  // namespace tidegate::billing::invoice_test

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace tidegate::billing {
+namespace tidegate::billing::key_rules_test {
 namespace {
 
 using std::chrono::hours;
@@ -81,4 +81,4 @@ TEST(KeyRules, OverlapAndExpiryAreBounded) {
 }
 
 }  // namespace
-}  // namespace tidegate::billing
+}  // namespace tidegate::billing::key_rules_test

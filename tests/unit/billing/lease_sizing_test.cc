@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidegate::billing {
+namespace tidegate::billing::lease_sizing_test {
 namespace {
 
 Money money(std::string_view text) { return Money::parse(text).value(); }
@@ -39,4 +39,4 @@ TEST(LeaseSizing, GrantsOfManyGatewaysNeverExceedTheWallet) {
 }
 
 }  // namespace
-}  // namespace tidegate::billing
+}  // namespace tidegate::billing::lease_sizing_test

@@ -4,7 +4,7 @@
 
 #include "base/core/random.h"
 
-namespace tidegate::billing {
+namespace tidegate::billing::margin_test {
 namespace {
 
 Money money(const char* text) { return Money::parse(text).value(); }
@@ -132,4 +132,4 @@ TEST(MarginPercent, RoundsHalfToEvenAndNeedsACost) {
 }
 
 }  // namespace
-}  // namespace tidegate::billing
+}  // namespace tidegate::billing::margin_test

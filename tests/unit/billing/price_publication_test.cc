@@ -4,7 +4,7 @@
 
 #include "tests/unit/base/price/price_lists.h"
 
-namespace tidegate::billing {
+namespace tidegate::billing::price_publication_test {
 namespace {
 
 using price::at;
@@ -196,4 +196,4 @@ TEST(PricePublication, APreviewPutsTheDraftInPlaceOfWhatItNames) {
 }
 
 }  // namespace
-}  // namespace tidegate::billing
+}  // namespace tidegate::billing::price_publication_test

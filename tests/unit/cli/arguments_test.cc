@@ -43,6 +43,14 @@ TEST(Arguments, ANumberOptionRefusesOtherText) {
   EXPECT_EQ(Arguments::parse({}, {}, {})->integer_option("limit", 5), 5);
 }
 
+TEST(Arguments, AnInstantIsMicrosecondsAndWithoutTheOptionZero) {
+  const auto parsed = Arguments::parse({"--from", "2026-11-01T08:00:00+08:00", "--to", "soon"}, {"from", "to"}, {});
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->instant_option("from"), 1'793'491'200'000'000);
+  EXPECT_FALSE(parsed->instant_option("to").has_value());
+  EXPECT_EQ(Arguments::parse({}, {}, {})->instant_option("from"), 0);
+}
+
 TEST(Arguments, AMissingValueAndAMissingWordAreNamed) {
   EXPECT_EQ(Arguments::parse({"--tz"}, {"tz"}, {}).error().field, "tz");
   EXPECT_EQ(Arguments::parse({}, {}, {})->word(0, "NAME").error().field, "NAME");

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace tidegate {
+namespace tidegate::chunk_decoder_test {
 namespace {
 
 constexpr std::uint64_t kBodyMax = 1000;
@@ -72,4 +72,4 @@ TEST(ChunkDecoder, BoundsTheNumberOfChunks) {
 }
 
 }  // namespace
-}  // namespace tidegate
+}  // namespace tidegate::chunk_decoder_test

@@ -4,7 +4,7 @@
 
 #include "tests/unit/base/net/gate_cases.h"
 
-namespace tidegate {
+namespace tidegate::strict_gate_test {
 namespace {
 
 constexpr std::uint64_t kBodyMax = 8 * 1024 * 1024;
@@ -69,4 +69,4 @@ TEST(StrictGate, ErrorsNameTheField) {
 }
 
 }  // namespace
-}  // namespace tidegate
+}  // namespace tidegate::strict_gate_test

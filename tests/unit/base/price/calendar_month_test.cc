@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidegate::price {
+namespace tidegate::price::calendar_month_test {
 namespace {
 
 Wall at(const char* text) { return parse_rfc3339(text).value(); }
@@ -69,4 +69,4 @@ TEST(DayRange, FollowsTheClockOfItsZone) {
 }
 
 }  // namespace
-}  // namespace tidegate::price
+}  // namespace tidegate::price::calendar_month_test

@@ -5,7 +5,7 @@
 #include "base/price/price_book.h"
 #include "tests/unit/base/price/price_lists.h"
 
-namespace tidegate::price {
+namespace tidegate::price::modifier_test {
 namespace {
 
 constexpr PriceKey kKey = {"m", "USD", "local", "cpu"};
@@ -204,4 +204,4 @@ TEST(Contract, TheHoldKnowsThatItEndsIntoTheList) {
 }
 
 }  // namespace
-}  // namespace tidegate::price
+}  // namespace tidegate::price::modifier_test

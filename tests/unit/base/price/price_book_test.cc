@@ -8,7 +8,7 @@
 #include "base/price/price_version.h"
 #include "tests/unit/base/price/price_lists.h"
 
-namespace tidegate::price {
+namespace tidegate::price::price_book_test {
 namespace {
 
 using std::chrono::minutes;
@@ -209,4 +209,4 @@ TEST(Basis, NamesRoundTrip) {
 }
 
 }  // namespace
-}  // namespace tidegate::price
+}  // namespace tidegate::price::price_book_test

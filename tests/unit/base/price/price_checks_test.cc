@@ -4,7 +4,7 @@
 
 #include "tests/unit/base/price/price_lists.h"
 
-namespace tidegate::price {
+namespace tidegate::price::price_checks_test {
 namespace {
 
 Error refusal(std::vector<PriceVersion> versions, std::vector<Calendar> calendars = {}) {
@@ -183,4 +183,4 @@ TEST(PriceChecks, ADateIsAHolidayOrAWorkingDay) {
 }
 
 }  // namespace
-}  // namespace tidegate::price
+}  // namespace tidegate::price::price_checks_test

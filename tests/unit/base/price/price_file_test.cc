@@ -8,7 +8,7 @@
 #include "base/price/price_book.h"
 #include "tests/unit/base/price/price_lists.h"
 
-namespace tidegate::price {
+namespace tidegate::price::price_file_test {
 namespace {
 
 constexpr std::string_view kFile = R"({
@@ -151,4 +151,4 @@ TEST_P(ShippedFile, IsFitToPublish) {
 INSTANTIATE_TEST_SUITE_P(PriceFile, ShippedFile, testing::Values("deepseek.json", "tang-moe.json", "sim-fast.json"));
 
 }  // namespace
-}  // namespace tidegate::price
+}  // namespace tidegate::price::price_file_test

@@ -10,7 +10,7 @@
 #include "base/core/random.h"
 #include "tests/support/sequential_ids.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::fair_queue_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -428,4 +428,4 @@ TEST_F(DrainedQueueTest, TheOverloadEndsWithTheBacklog) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::fair_queue_test

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::overload_gate_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -72,4 +72,4 @@ TEST(OverloadGate, WhoIsToldMoreThanAMinuteIsNotWaitedFor) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::overload_gate_test

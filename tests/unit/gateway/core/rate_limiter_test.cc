@@ -2,7 +2,7 @@
 
 #include "tests/unit/gateway/core/rate_house.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::rate_limiter_test {
 namespace {
 
 using test::rate_demand;
@@ -363,4 +363,4 @@ TEST_F(RateLimiterTest, AChangedLimitCountsFromTheNextRequestOn) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::rate_limiter_test

@@ -4,7 +4,7 @@
 #include "gateway/core/rate_limiter.h"
 #include "tests/unit/gateway/core/rate_house.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::rate_load_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -141,4 +141,4 @@ TEST_F(RateLoadTest, AnOutageInTheMiddleOfAMinuteNeverOpensTheLimit) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::rate_load_test

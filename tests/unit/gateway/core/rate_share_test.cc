@@ -5,7 +5,7 @@
 #include "gateway/core/rate_clock.h"
 #include "gateway/core/rate_slots.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::rate_share_test {
 namespace {
 
 constexpr std::int64_t kMinute = 60'000;
@@ -237,4 +237,4 @@ TEST(RateClock, FollowsTheServerBeyondTheNetworksJitter) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::rate_share_test

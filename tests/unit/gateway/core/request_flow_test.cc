@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::request_flow_test {
 namespace {
 
 using enum FlowAction;
@@ -357,4 +357,4 @@ TEST(RequestFlow, LateQueueAnswersAreIgnored) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::request_flow_test

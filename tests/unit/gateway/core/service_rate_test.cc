@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::service_rate_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -46,4 +46,4 @@ TEST(ServiceRate, ALostWorkerShowsWithinSeconds) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::service_rate_test

@@ -22,7 +22,7 @@
 #include "tests/support/run_coro.h"
 #include "tests/unit/gateway/guard/guard_world.h"
 
-namespace tidegate::gateway::test {
+namespace tidegate::gateway::test::guard_contract_test {
 namespace {
 
 using enum GuardAction;
@@ -260,4 +260,4 @@ TEST(GuardService, WithoutTheTokenNothingIsJudged) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway::test
+}  // namespace tidegate::gateway::test::guard_contract_test

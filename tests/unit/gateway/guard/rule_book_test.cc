@@ -6,7 +6,7 @@
 
 #include "tests/unit/gateway/guard/guard_world.h"
 
-namespace tidegate::gateway::test {
+namespace tidegate::gateway::test::rule_book_test {
 namespace {
 
 using enum GuardAction;
@@ -94,4 +94,4 @@ TEST(RuleBook, TheLongestRuleForOutputIsTheLeastWindow) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway::test
+}  // namespace tidegate::gateway::test::rule_book_test

@@ -10,7 +10,7 @@
 #include "gateway/guard/stream_window.h"
 #include "tests/unit/gateway/guard/guard_world.h"
 
-namespace tidegate::gateway::test {
+namespace tidegate::gateway::test::stream_split_test {
 namespace {
 
 using enum GuardAction;
@@ -143,4 +143,4 @@ TEST(StreamWindow, KeepsAWindowOfContextAndCountsFromTheBeginning) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway::test
+}  // namespace tidegate::gateway::test::stream_split_test

@@ -10,7 +10,7 @@
 #include "base/net/sse.h"
 #include "tests/support/sequential_ids.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::anthropic_answer_test {
 namespace {
 
 const std::string kRequest = "01956a3e-7c00-7000-8000-000000000001";
@@ -244,4 +244,4 @@ TEST(AnthropicAnswer, AnErrorNamesItsFieldAndItsRequest) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::anthropic_answer_test

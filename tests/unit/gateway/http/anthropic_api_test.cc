@@ -7,7 +7,7 @@
 #include "tests/unit/gateway/http/api_harness.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
-namespace tidegate::gateway::test {
+namespace tidegate::gateway::test::anthropic_api_test {
 namespace {
 
 constexpr const char* kPath = "/v1/messages";
@@ -16,10 +16,6 @@ const HttpHeaders kOwnKey{{"x-api-key", "good-key"}, {"anthropic-version", "2023
 std::string ask(bool is_stream, const std::string& more = "") {
   return std::string(R"({"model":"tang-moe","max_tokens":64,"messages":[{"role":"user","content":"hi"}],"stream":)") +
          (is_stream ? "true" : "false") + more + "}";
-}
-json::object parsed(const std::string& text) {
-  const auto value = json::parse(text);
-  return value && value->is_object() ? value->get_object() : json::object();
 }
 /// "type error_code" of an error in this dialect's shape.
 std::string error_of(const HttpClientResponse& response) {
@@ -444,4 +440,4 @@ TEST(AnthropicStream, ARetryAfterTheOpeningStillEndsWithTheRightUsage) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway::test
+}  // namespace tidegate::gateway::test::anthropic_api_test

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::anthropic_parse_test {
 namespace {
 
 /// A valid request with `more` fields behind the required ones.
@@ -293,4 +293,4 @@ TEST(AnthropicParse, NotJsonIsSaidSo) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::anthropic_parse_test

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/crypto/sha256.h"
+#include "base/json/json.h"
 #include "base/net/http_client.h"
 #include "gateway/http/http_api.h"
 #include "tests/support/eventually.h"
@@ -115,6 +116,18 @@ class ApiHarness {
 inline std::string chat_body(bool is_stream, const std::string& more = "") {
   return std::string(R"({"model":"tang-moe","messages":[{"role":"user","content":"hi"}],"stream":)") +
          (is_stream ? "true" : "false") + more + "}";
+}
+
+/// The object of an answer's body; empty where it is none.
+inline json::object parsed(const std::string& text) {
+  const auto value = json::parse(text);
+  return value && value->is_object() ? value->get_object() : json::object();
+}
+/// The code that an answer in OpenAI's shape refuses with.
+inline std::string code_of(const HttpClientResponse& response) {
+  const json::object root = parsed(response.body);
+  const auto* error = root.if_contains("error");
+  return error != nullptr ? std::string(error->at("code").as_string()) : "no error object: " + response.body;
 }
 
 }  // namespace tidegate::gateway::test

@@ -8,7 +8,7 @@
 #include "base/json/json.h"
 #include "tests/support/sequential_ids.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::completion_answer_test {
 namespace {
 
 AnswerHead head() {
@@ -102,4 +102,4 @@ TEST(CompletionAnswer, AWholeAnswerIsOneValidObject) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::completion_answer_test

@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::completion_parse_test {
 namespace {
 
 std::string body(const std::string& more = "") {
@@ -152,4 +152,4 @@ TEST(CompletionParse, NotJsonIsSaidSo) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::completion_parse_test

@@ -14,11 +14,6 @@ std::string completion_body(const std::string& more = "") {
   return R"({"model":"tang-moe","prompt":"Once ")" + (more.empty() ? "" : "," + more) + "}";
 }
 
-json::object parsed(const std::string& text) {
-  const auto value = json::parse(text);
-  return value && value->is_object() ? value->get_object() : json::object();
-}
-
 TEST(CompletionsApi, AnswersAWholeCompletionAfterItWasSettled) {
   ApiHarness api;
   auto answer = api.post("/v1/completions", completion_body(R"("echo":true,"max_tokens":5)"));

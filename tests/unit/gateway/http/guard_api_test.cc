@@ -15,7 +15,7 @@
 #include "tests/unit/gateway/http/api_harness.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
-namespace tidegate::gateway::test {
+namespace tidegate::gateway::test::guard_api_test {
 namespace {
 
 struct GuardedApi {
@@ -250,4 +250,4 @@ TEST(GuardApi, ARetryForgetsWhatTheLostWorkerSaid) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway::test
+}  // namespace tidegate::gateway::test::guard_api_test

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json/json.h"
 #include "tests/unit/gateway/http/api_harness.h"
 
 namespace tidegate::gateway::test {
@@ -18,9 +17,6 @@ KeyPolicy only(KeyScope scope, const char* source = nullptr) {
   policy.scopes.add(scope);
   if (source != nullptr) policy.sources = {*IpRange::parse(source)};
   return policy;
-}
-std::string code_of(const HttpClientResponse& response) {
-  return std::string(json::parse(response.body)->at("error").at("code").as_string());
 }
 
 TEST(KeyUse, EveryRouteAsksForItsScope) {

@@ -7,7 +7,7 @@
 #include "tests/support/gateway/fake_rate_gate.h"
 #include "tests/unit/gateway/http/api_harness.h"
 
-namespace tidegate::gateway::test {
+namespace tidegate::gateway::test::limits_api_test {
 namespace {
 
 struct LimitedApi {
@@ -163,4 +163,4 @@ TEST(RateHeaders, SpansAreWrittenAsOpenAiWritesThem) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway::test
+}  // namespace tidegate::gateway::test::limits_api_test

@@ -10,7 +10,7 @@
 #include "gateway/http/chat_answer.h"
 #include "tests/support/sequential_ids.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::openai_answer_test {
 namespace {
 
 AnswerHead head() {
@@ -156,4 +156,4 @@ TEST(JsonText, EscapesExactlyWhatJsonMustEscape) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::openai_answer_test

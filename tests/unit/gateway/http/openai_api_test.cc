@@ -11,16 +11,6 @@
 namespace tidegate::gateway::test {
 namespace {
 
-json::object parsed(const std::string& text) {
-  const auto value = json::parse(text);
-  return value && value->is_object() ? value->get_object() : json::object();
-}
-std::string code_of(const HttpClientResponse& response) {
-  const json::object root = parsed(response.body);
-  const auto* error = root.if_contains("error");
-  return error != nullptr ? std::string(error->at("code").as_string()) : "no error object: " + response.body;
-}
-
 TEST(OpenAiApi, AnswersAWholeCompletionAfterItWasSettled) {
   ApiHarness api;
   auto answer = api.post_chat(chat_body(false));

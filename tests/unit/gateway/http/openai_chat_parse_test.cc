@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::openai_chat_parse_test {
 namespace {
 
 /// A valid request with `more` fields behind the required ones.
@@ -294,4 +294,4 @@ TEST(OpenAiChatParse, InvalidUtf8IsRefused) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::openai_chat_parse_test

@@ -8,7 +8,7 @@
 #include "tests/support/sequential_ids.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::responses_answer_test {
 namespace {
 
 using test::named_events_of;
@@ -225,4 +225,4 @@ TEST(ResponsesAnswer, AnErrorOfTheEngineNamesThisDialectsFields) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::responses_answer_test

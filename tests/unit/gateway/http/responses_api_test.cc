@@ -6,22 +6,13 @@
 #include "tests/unit/gateway/http/api_harness.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
-namespace tidegate::gateway::test {
+namespace tidegate::gateway::test::responses_api_test {
 namespace {
 
 constexpr const char* kPath = "/v1/responses";
 
 std::string ask(bool is_stream, const std::string& more = "") {
   return std::string(R"({"model":"tang-moe","input":"hi","stream":)") + (is_stream ? "true" : "false") + more + "}";
-}
-json::object parsed(const std::string& text) {
-  const auto value = json::parse(text);
-  return value && value->is_object() ? value->get_object() : json::object();
-}
-std::string code_of(const HttpClientResponse& response) {
-  const json::object root = parsed(response.body);
-  const auto* error = root.if_contains("error");
-  return error != nullptr ? std::string(error->at("code").as_string()) : "no error object: " + response.body;
 }
 
 TEST(ResponsesApi, AnswersAWholeResponseAfterItWasSettled) {
@@ -202,4 +193,4 @@ TEST(ResponsesStream, UnjournalledEndFailsTheResponse) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway::test
+}  // namespace tidegate::gateway::test::responses_api_test

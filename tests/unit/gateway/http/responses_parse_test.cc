@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::responses_parse_test {
 namespace {
 
 /// A valid request with `more` fields behind the required ones.
@@ -226,4 +226,4 @@ TEST(ResponsesParse, NotJsonIsSaidSo) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::responses_parse_test

@@ -11,7 +11,7 @@
 #include "tests/support/sequential_ids.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::tools_answer_test {
 namespace {
 
 using test::named_events_of;
@@ -216,4 +216,4 @@ TEST(ToolsAnswer, AResponseSaysWhatItWasAskedOfToolsAndFormats) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::tools_answer_test

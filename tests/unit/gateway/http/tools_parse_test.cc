@@ -10,7 +10,7 @@
 #include "gateway/http/openai_chat_parse.h"
 #include "gateway/http/responses_parse.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::tools_parse_test {
 namespace {
 
 const std::string kSchema = R"({"type":"object","properties":{"city":{"type":"string"}}})";
@@ -217,4 +217,4 @@ TEST(ToolsParse, ResponsesItemsBecomeOneMessageOfTheAssistant) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::tools_parse_test

@@ -9,7 +9,7 @@
 #include "tests/support/sequential_ids.h"
 #include "tests/unit/gateway/money/one_wallet.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::lease_book_random_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -170,4 +170,4 @@ TEST_P(LeaseBookRandom, WhenARequestIsRefusedNothingIsStrandedForLong) {
 INSTANTIATE_TEST_SUITE_P(Seeds, LeaseBookRandom, testing::Range<std::uint64_t>(1, 25));
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::lease_book_random_test

@@ -3,7 +3,7 @@
 #include "tests/support/sequential_ids.h"
 #include "tests/unit/gateway/money/one_wallet.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::lease_book_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -312,4 +312,4 @@ TEST_F(LeaseBookTest, TheQueueOfWaitersIsBounded) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::lease_book_test

@@ -9,7 +9,7 @@
 #include "tests/support/sequential_ids.h"
 #include "tests/unit/gateway/money/one_wallet.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::lease_horizon_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -264,4 +264,4 @@ TEST(LeaseHorizon, ItSavesCalls) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::lease_horizon_test

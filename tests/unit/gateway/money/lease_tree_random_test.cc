@@ -10,7 +10,7 @@
 #include "gateway/core/lease_tree.h"
 #include "tests/support/sequential_ids.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::lease_tree_random_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -218,4 +218,4 @@ TEST_P(LeaseTreeRandom, NoOrderOfEventsOverspendsAtAnyLevelInAnyPeriod) {
 INSTANTIATE_TEST_SUITE_P(Seeds, LeaseTreeRandom, testing::Range<std::uint64_t>(1, 25));
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::lease_tree_random_test

@@ -7,7 +7,7 @@
 #include "gateway/core/lease_node.h"
 #include "tests/support/sequential_ids.h"
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::lease_tree_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -207,4 +207,4 @@ TEST_F(LeaseTreeTest, AFreeRequestNeedsNoCapEither) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::lease_tree_test

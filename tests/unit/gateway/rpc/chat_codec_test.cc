@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidegate::gateway {
+namespace tidegate::gateway::chat_codec_test {
 namespace {
 
 v1::ChatRequest request() {
@@ -172,4 +172,4 @@ TEST(ChatCodec, InternalWordsDoNotLeak) {
 }
 
 }  // namespace
-}  // namespace tidegate::gateway
+}  // namespace tidegate::gateway::chat_codec_test

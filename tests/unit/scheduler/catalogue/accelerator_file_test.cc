@@ -6,7 +6,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace tidegate::scheduler {
+namespace tidegate::scheduler::accelerator_file_test {
 namespace {
 
 std::string document(std::string_view members) {
@@ -57,4 +57,4 @@ TEST(AcceleratorFile, FolderIsReadWholeAndTheBadFileNamed) {
 }
 
 }  // namespace
-}  // namespace tidegate::scheduler
+}  // namespace tidegate::scheduler::accelerator_file_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace tidegate::scheduler {
+namespace tidegate::scheduler::catalogue_file_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -104,4 +104,4 @@ TEST(CatalogueFile, ShippedCatalogueIsGoodAndTangMoeIsHeldHere) {
 }
 
 }  // namespace
-}  // namespace tidegate::scheduler
+}  // namespace tidegate::scheduler::catalogue_file_test

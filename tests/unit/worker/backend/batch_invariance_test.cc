@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "base/core/random.h"
 #include "tests/unit/worker/backend/golden_backend.h"
+#include "tests/unit/worker/backend/same_bits.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::batch_invariance_test {
 namespace {
 
 using Floats = std::vector<float>;
@@ -42,10 +42,6 @@ Floats run_alone(CpuBackend& backend, const std::vector<TokenId>& tokens, std::s
     EXPECT_TRUE(backend.forward({&sequence, 1}, logits));
   }
   return logits;
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 class BatchInvariance : public testing::TestWithParam<const char*> {
@@ -135,4 +131,4 @@ INSTANTIATE_TEST_SUITE_P(, BatchInvariance,
                          [](const auto& param_info) { return std::string(param_info.param); });
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::batch_invariance_test

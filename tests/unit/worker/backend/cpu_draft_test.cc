@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,8 +10,9 @@
 
 #include "base/core/random.h"
 #include "tests/unit/worker/backend/golden_backend.h"
+#include "tests/unit/worker/backend/same_bits.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::cpu_draft_test {
 namespace {
 
 constexpr std::size_t kVocab = 512;
@@ -27,10 +27,6 @@ std::vector<TokenId> random_tokens(std::size_t count) {
 
 std::unique_ptr<CpuBackend> drafting_backend(const char* name, std::int32_t blocks = kBlocks) {
   return golden_backend(name, {.threads = 2, .digest = false, .mtp = true}, blocks);
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 /// One sequence that is fed and drafted for.
@@ -165,4 +161,4 @@ TEST(CpuBackend, ADraftLayerTakesItsShareOfTheCache) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::cpu_draft_test

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/core/random.h"
+#include "tests/unit/worker/backend/same_bits.h"
 #include "worker/backend/cpu/matmul.h"
 #include "worker/backend/cpu/packed_matrix.h"
 
@@ -20,10 +21,6 @@ Floats random_floats(std::size_t count, std::uint64_t seed, float range = 1.0f) 
   Floats out(count);
   for (float& x : out) x = static_cast<float>(rng.unit() * 2 - 1) * range;
   return out;
-}
-
-bool same_bits(const Floats& a, const Floats& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 /// A tensor over its own bytes.

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidegate::worker {
+namespace tidegate::worker::answer_stream_test {
 namespace {
 
 struct Joined {
@@ -99,4 +99,4 @@ TEST(AnswerStream, ASecondEndTagIsIgnored) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::answer_stream_test

@@ -8,7 +8,7 @@
 
 #include "tests/unit/worker/engine/engine_harness.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::choices_test {
 namespace {
 
 struct Answer {
@@ -157,4 +157,4 @@ TEST(Choices, ManyAreRefusedByNameAndWhenPlacesAreShort) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::choices_test

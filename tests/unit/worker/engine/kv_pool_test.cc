@@ -11,7 +11,7 @@
 
 #include "base/core/random.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::kv_pool_test {
 namespace {
 
 CacheSalt salt_of(std::uint8_t tenant) {
@@ -214,4 +214,4 @@ TEST(KvPoolProperty, NothingOfAnotherSaltOrTextIsEverFound) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::kv_pool_test

@@ -13,7 +13,7 @@
 #include "tests/unit/worker/engine/engine_harness.h"
 #include "worker/engine/grammar/matcher.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::requested_grammar_test {
 namespace {
 
 constexpr const char* kNumber =
@@ -216,4 +216,4 @@ TEST(RequestedGrammar, TheEngineMakesACallThatIsDemanded) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::requested_grammar_test

@@ -13,7 +13,7 @@
 #include "worker/engine/sim_engine.h"
 #include "worker/engine/sim_json.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::sim_tools_test {
 namespace {
 
 const std::string kSchema =
@@ -148,4 +148,4 @@ TEST(EngineCoreTools, AModelWithoutTokensForCallsRefusesToolsAndResults) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::sim_tools_test

@@ -12,7 +12,7 @@
 #include "base/core/random.h"
 #include "worker/engine/answer_stream.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::tool_parser_test {
 namespace {
 
 using Item = std::variant<std::string, ToolMark>;
@@ -262,4 +262,4 @@ TEST(AnswerStreamCalls, AModelThatThinksAfterAllIsHeardSo) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::tool_parser_test

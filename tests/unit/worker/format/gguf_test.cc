@@ -10,7 +10,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/unit/worker/format/gguf_writer.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::gguf_test {
 namespace {
 
 using test::TempDir;
@@ -192,4 +192,4 @@ TEST(GgufFiles, AFolderHoldsOneModelWithAllItsParts) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::gguf_test

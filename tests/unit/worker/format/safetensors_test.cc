@@ -5,7 +5,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/unit/worker/format/safetensors_writer.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::safetensors_test {
 namespace {
 
 using test::TempDir;
@@ -156,4 +156,4 @@ TEST(Safetensors, EveryTruncationAndEveryFlippedBitIsHandled) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::safetensors_test

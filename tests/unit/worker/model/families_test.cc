@@ -9,7 +9,7 @@
 
 #include "worker/model/architecture.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::families_test {
 namespace {
 
 std::string config_of(const char* golden) {
@@ -140,4 +140,4 @@ TEST(Qwen2, RefusesSlidingWindows) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::families_test

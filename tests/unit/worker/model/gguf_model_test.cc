@@ -13,7 +13,7 @@
 #include "tests/unit/worker/format/gguf_writer.h"
 #include "worker/model/model_files.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::gguf_model_test {
 namespace {
 
 using testing::ElementsAre;
@@ -206,4 +206,4 @@ TEST(GgufModelFiles, TensorsThatFitNowhereAreNamed) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::gguf_model_test

@@ -10,7 +10,7 @@
 #include "tests/unit/worker/format/safetensors_writer.h"
 #include "worker/model/architecture.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::weight_plan_test {
 namespace {
 
 struct StoredTensor {
@@ -162,4 +162,4 @@ TEST(WeightPlan, AScaleWithoutItsTensorIsRefused) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::weight_plan_test

@@ -13,7 +13,7 @@
 #include "tests/support/log_capture.h"
 #include "tests/support/temp_dir.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::scheduler_link_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -162,4 +162,4 @@ TEST_F(SchedulerLinkTest, StopsWhileTheSchedulerIsGone) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::scheduler_link_test

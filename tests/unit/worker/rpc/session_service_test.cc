@@ -14,7 +14,7 @@
 #include "worker/engine/grammar/grammar.h"
 #include "worker/rpc/frame_codec.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::session_service_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -228,4 +228,4 @@ TEST_F(SessionServiceTest, FinishAllEndsStreamsWell) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::session_service_test

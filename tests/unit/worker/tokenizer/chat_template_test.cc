@@ -8,7 +8,7 @@
 
 #include "base/json/json.h"
 
-namespace tidegate::worker {
+namespace tidegate::worker::chat_template_test {
 namespace {
 
 constexpr const char* kModel = TG_SOURCE_DIR "/models/tang-moe";
@@ -136,4 +136,4 @@ TEST_F(R1Template, RefusesAVocabularyWithoutItsControlTokens) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::chat_template_test

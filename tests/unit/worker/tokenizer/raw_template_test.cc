@@ -4,7 +4,7 @@
 
 #include <memory>
 
-namespace tidegate::worker {
+namespace tidegate::worker::raw_template_test {
 namespace {
 
 constexpr const char* kModel = TG_SOURCE_DIR "/models/tang-moe";
@@ -83,4 +83,4 @@ TEST(RawPrompt, CountsTheBytesOfBothTexts) {
 }
 
 }  // namespace
-}  // namespace tidegate::worker
+}  // namespace tidegate::worker::raw_template_test
