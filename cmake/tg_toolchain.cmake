@@ -39,7 +39,9 @@ target_compile_options(tg_warnings INTERFACE
   -Wno-mismatched-new-delete
   # GCC 12 false positives inside std::variant, std::expected and fmt once inlined.
   -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds -Wno-stringop-overread
-  -Wno-missing-field-initializers)
+  -Wno-missing-field-initializers
+  # A class of one source with members of its anonymous namespace: that is no header, also where TG_UNITY includes it.
+  -Wno-subobject-linkage)
 
 if(TG_SANITIZE)
   add_compile_options(-fsanitize=${TG_SANITIZE} -fno-omit-frame-pointer)

@@ -109,7 +109,7 @@ Status parse_block(const json::object& block, const std::string& path, Role role
   return refuse_feature(path + ".type", "send blocks of type 'text' only");
 }
 
-Result<Turn> parse_content(const json::value& content, const std::string& path, Role role, std::int32_t& ignored) {
+Result<Turn> parse_turn(const json::value& content, const std::string& path, Role role, std::int32_t& ignored) {
   Turn turn;
   if (content.is_string()) {
     add_text(turn, std::string_view(content.get_string()));
@@ -155,7 +155,7 @@ Status parse_anthropic_turns(const json::value& value, Plan& plan) {
     const json::object& from = turns[i].get_object();
     TG_ASSIGN(const Role role, parse_turn_role(from, path));
     TG_ASSIGN(const json::value* content, json::member(from, "content", path));
-    TG_ASSIGN(Turn turn, parse_content(*content, path + ".content", role, plan.fields_ignored));
+    TG_ASSIGN(Turn turn, parse_turn(*content, path + ".content", role, plan.fields_ignored));
     for (const auto& member : from) plan.fields_ignored += member.key() == "role" || member.key() == "content" ? 0 : 1;
     const bool is_only_results = !turn.results.empty() && !turn.has_text;
     for (PlanMessage& result : turn.results) plan.messages.push_back(std::move(result));

@@ -16,8 +16,8 @@ constexpr std::int64_t kOutputCeiling = 1'000;
 constexpr double kInputWeight = 1;
 constexpr double kOutputWeight = 2;
 
-Duration span_of(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+Duration span_of(double s) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
 }
 
 /// A log-normal number with this mean.

@@ -97,7 +97,7 @@ class WorkerSessionTest : public testing::Test {
     request.pool = session_->pool();
     request.plan = &plan_;
     request.max_tokens = 16;
-    threads_.run_on(0, [&] { session_->begin(1, request, listener_, 10); });
+    threads_.run_on(0, [&] { session_->begin(1, request, "salt", listener_, 10); });
   }
   bool can_take() {
     return threads_.run_on(0, [this] { return session_->can_take(); });
