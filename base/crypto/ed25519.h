@@ -10,8 +10,8 @@
 #include "base/core/result.h"
 #include "base/signing/ed25519_signer.h"
 
-/// Ed25519 (RFC 8032): keys, their files and verification from OpenSSL, signatures from base/signing. Signing is deterministic: the same key and message always give the same
-/// bytes.
+/// Ed25519 (RFC 8032): keys, their files and verification from OpenSSL, signatures from base/signing. Signing is
+/// deterministic: the same key and message always give the same bytes.
 namespace tidegate {
 
 inline std::string_view as_view(const Signature& signature) {

@@ -124,7 +124,8 @@ class HttpFixture : public testing::Test {
       }
       if (written == HttpExchange::Written::kAll) continue;
       ++held_up_;
-      const Status flushed = co_await exchange.write({});
+      constexpr std::string_view kNothingMore;
+      const Status flushed = co_await exchange.write(kNothingMore);
       if (!flushed) co_return;
     }
     co_await exchange.end_stream("end\n");
