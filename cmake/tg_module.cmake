@@ -13,8 +13,8 @@
 
 # Headers are most of a file's time. The sources of a target are compiled together, some six in one translation unit, which
 # halves a cold build and asks two things of them:
-#   - A name in an anonymous namespace is the only one of its target. Say what it is of (kInsertGrant, not kInsert), share what
-#     is the same in a header, or put a test into a namespace named as its file.
+#   - A name in an anonymous namespace is the only one of its target and of the headers there: an overload in it hides theirs.
+#     Say what it is of (kInsertGrant, not kInsert), share what is the same, or put a test into a namespace named as its file.
 #   - A file includes what it uses, although nobody notices here when it does not: -DTG_UNITY=OFF compiles each on its own and
 #     does. It is also the faster way for who edits one file again and again.
 # ALONE names the sources of a target that stay out of it, or every one if it names none. Sources with COMPILE_OPTIONS or

@@ -23,14 +23,14 @@ Result<Uuid> read_uuid(const std::string& text, const char* field) {
   return id;
 }
 
-v1::AdjustResponse to_message(const Adjusted& adjusted) {
+v1::AdjustResponse adjusted_message(const Adjusted& adjusted) {
   v1::AdjustResponse out;
   out.set_tx_id(adjusted.tx_id.to_string());
   *out.mutable_wallet() = billing::to_message(adjusted.wallet);
   return out;
 }
 
-v1::RerateResponse to_message(const RerateProgress& progress, const std::string& run) {
+v1::RerateResponse rerate_message(const RerateProgress& progress, const std::string& run) {
   v1::RerateResponse out;
   out.set_is_finished(progress.is_finished);
   out.set_scanned(progress.scanned);
@@ -71,7 +71,7 @@ Result<v1::AdjustResponse> LedgerService::adjust_wallet(const v1::AdjustRequest&
   TG_ASSIGN(const auto adjusted, context_.pool.run_blocking(call.deadline(), attributed(call, job)));
   context_.log.info("adjusted", {kv("kind", std::string(adjustment_name(wanted.kind))), kv("wallet", adjusted.wallet.id.to_string()),
                                  kv("amount", wanted.amount.to_string()), kv("tx", adjusted.tx_id.to_string()), kv("actor", wanted.actor)});
-  return to_message(adjusted);
+  return adjusted_message(adjusted);
 }
 
 grpc::ServerUnaryReactor* LedgerService::Reverse(grpc::CallbackServerContext* call, const v1::ReverseRequest* request,
@@ -90,7 +90,7 @@ Result<v1::AdjustResponse> LedgerService::reverse_tx(const v1::ReverseRequest& r
   auto job = [&](pqxx::work& tx) { return reverse(tx, wanted, now, dimensions_); };
   TG_ASSIGN(const auto adjusted, context_.pool.run_blocking(call.deadline(), attributed(call, job)));
   context_.log.info("reversed", {kv("reverses", request.tx_id()), kv("tx", adjusted.tx_id.to_string()), kv("actor", wanted.actor)});
-  return to_message(adjusted);
+  return adjusted_message(adjusted);
 }
 
 grpc::ServerUnaryReactor* LedgerService::Rerate(grpc::CallbackServerContext* call, const v1::RerateRequest* request,
@@ -118,7 +118,7 @@ Result<v1::RerateResponse> LedgerService::rerate(const v1::RerateRequest& reques
   }
   context_.log.info("rerated", {kv("run", request.run_id()), kv("dry_run", request.dry_run()), kv("finished", progress.is_finished),
                                 kv("scanned", progress.scanned), kv("changed", progress.changed)});
-  return to_message(progress, request.run_id());
+  return rerate_message(progress, request.run_id());
 }
 
 }  // namespace tidegate::billing

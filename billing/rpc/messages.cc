@@ -21,7 +21,7 @@ Result<IdType> read_id(const std::string& raw, std::size_t index, std::string_vi
               fmt::format("events[{}].{}", index, member));
 }
 
-v1::PriceBasis to_message(price::Basis basis) {
+v1::PriceBasis basis_message(price::Basis basis) {
   switch (basis) {
     case price::Basis::kCompletedAt: return v1::PRICE_BASIS_COMPLETED_AT;
     case price::Basis::kAdmittedAt: return v1::PRICE_BASIS_ADMITTED_AT;
@@ -30,7 +30,7 @@ v1::PriceBasis to_message(price::Basis basis) {
   return v1::PRICE_BASIS_UNSPECIFIED;
 }
 
-v1::UsageStatus to_message(UsageStatus status) {
+v1::UsageStatus status_message(UsageStatus status) {
   switch (status) {
     case UsageStatus::kCompleted: return v1::USAGE_STATUS_COMPLETED;
     case UsageStatus::kCancelled: return v1::USAGE_STATUS_CANCELLED;
@@ -73,7 +73,7 @@ v1::UsageEvent event_message(const UsageEvent& event) {
   out.set_pool(event.pool);
   out.set_worker_id(event.worker_id);
   out.set_weights_digest(event.weights_digest);
-  out.set_status(to_message(event.status));
+  out.set_status(status_message(event.status));
   out.set_finish_reason(event.finish_reason);
   out.set_admitted_us(unix_micros(event.instants.admitted));
   out.set_started_us(unix_micros(event.instants.started));
@@ -262,7 +262,7 @@ v1::PriceVersion to_message(const price::PriceVersion& version) {
   out.set_pool(version.pool);
   out.set_effective_from_us(unix_micros(version.effective_from));
   out.set_effective_to_us(micros_or_zero(version.effective_to));
-  out.set_basis(to_message(version.basis));
+  out.set_basis(basis_message(version.basis));
   out.set_sha256(price_sha256(version));
   out.set_tenant(version.tenant);
   if (!version.minimum_charge.is_zero()) out.set_minimum_charge(version.minimum_charge.to_string());

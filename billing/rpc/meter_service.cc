@@ -11,7 +11,7 @@ namespace {
 /// Longer than any late batch of a gateway, shorter than would cost much.
 constexpr std::chrono::hours kKeep{24 * 35};
 
-Result<WorkerRecordBatch> read_batch(const v1::WorkerRecordBatch& request) {
+Result<WorkerRecordBatch> read_records(const v1::WorkerRecordBatch& request) {
   WorkerRecordBatch batch;
   TG_ASSIGN(const Uuid worker, Uuid::parse(request.worker_id()));
   batch.worker_id = worker.to_string();
@@ -42,7 +42,7 @@ grpc::ServerUnaryReactor* MeterService::SubmitRecords(grpc::CallbackServerContex
 }
 
 Result<v1::WorkerRecordAck> MeterService::submit(const v1::WorkerRecordBatch& request, Deadline deadline) {
-  TG_ASSIGN(const auto batch, read_batch(request));
+  TG_ASSIGN(const auto batch, read_records(request));
   const Wall now = context_.clock.wall();
   auto job = [&](pqxx::work& tx) { return apply_worker_records(tx, batch, now, kKeep); };
   TG_ASSIGN(const std::int64_t through, context_.pool.run_blocking(deadline, job));

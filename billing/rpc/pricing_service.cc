@@ -11,7 +11,7 @@ namespace tidegate::billing {
 
 namespace {
 
-v1::AllowancePlan to_message(const AllowancePlan& plan) {
+v1::AllowancePlan plan_message(const AllowancePlan& plan) {
   v1::AllowancePlan out;
   out.set_id(plan.id);
   out.set_name(plan.name);
@@ -31,7 +31,7 @@ v1::AllowancePlan to_message(const AllowancePlan& plan) {
   return out;
 }
 
-v1::PreviewPricesResponse to_message(const PreviewProgress& progress) {
+v1::PreviewPricesResponse preview_message(const PreviewProgress& progress) {
   v1::PreviewPricesResponse out;
   for (const auto& [key, sum] : progress.lines) {
     auto* line = out.add_lines();
@@ -104,7 +104,7 @@ Result<v1::PreviewPricesResponse> PricingService::preview(const v1::PreviewPrice
     auto step = [&](pqxx::work& tx) -> Result<PreviewProgress> { return preview_step(tx, book, from, to, progress); };
     TG_ASSIGN(progress, context_.pool.run_blocking(call.deadline(), step));
   }
-  return to_message(progress);
+  return preview_message(progress);
 }
 
 grpc::ServerUnaryReactor* PricingService::LoadAllowances(grpc::CallbackServerContext* call,
@@ -134,7 +134,7 @@ grpc::ServerUnaryReactor* PricingService::ListAllowances(grpc::CallbackServerCon
     v1::ListAllowancesResponse out;
     for (const AllowancePlan& plan : plans) {
       if (plan.effective_to && *plan.effective_to <= now && !request->include_past()) continue;
-      *out.add_allowances() = to_message(plan);
+      *out.add_allowances() = plan_message(plan);
     }
     return out;
   });
