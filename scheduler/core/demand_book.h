@@ -53,8 +53,9 @@ class DemandBook {
   /// The first of a gateway's life only says where its totals stand. Beyond the limits reports are dropped.
   void report(DemandReport report, Mono now);
   class Mark;
-  /// Rates since the last call with the same mark, queues as of now. The first call knows nothing: it begins the span. Each
-  /// who asks has a mark of its own: several deployments may serve one pool, and none takes the counts from another.
+  /// Rates since the last call with the same mark, queues as of now. The first call knows nothing: it begins the span.
+  /// Each who asks has a mark of its own: several deployments may serve one pool, and none takes the counts from
+  /// another.
   Rates take(const std::string& model, const std::string& region, const std::string& pool, Mark& mark, Mono now) const;
   /// Requests waiting there now, without ending the span that take() measures.
   std::int64_t waiting(const std::string& model, const std::string& region, const std::string& pool, Mono now) const;
