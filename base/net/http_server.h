@@ -63,7 +63,8 @@ class HttpExchange {
   /// Whether write_now() may be called; false with a tap.
   bool can_write_now() const { return tap_ == nullptr; }
   /// As write(), for a caller that is no coroutine. kPart: the kernel did not take all of it; the rest stays here and
-  /// must be followed by a write(), of nothing if need be, which waits for it. kFailed: as a write() that failed.
+  /// must be followed by a write(), of nothing if need be, or by end_stream(): either waits for it. kFailed: as a
+  /// write() that failed.
   Written write_now(std::string_view chunk);
   /// Sends `last` (may be empty) and the end of the body in one segment. Fails as respond().
   awaitable<Status> end_stream(std::string_view last = {});

@@ -41,7 +41,6 @@ constexpr const char* kGiveBack = R"sql(
 
 /// KEY SHARE: a closing epoch waits for us and we for it, but batches of usage (NO KEY UPDATE) do not.
 constexpr const char* kLockWallet = "SELECT balance + credit_limit - leased FROM wallets WHERE id = $1 FOR NO KEY UPDATE";
-constexpr const char* kAvailable = "SELECT balance + credit_limit - leased FROM wallets WHERE id = $1";
 constexpr const char* kGrowLease = R"sql(
   INSERT INTO leases (id, wallet_id, gateway_id, epoch, amount, state, opened_at, expires_at)
   VALUES ($1, $2, $3, $4, $5::numeric, 'open', $6, $7)

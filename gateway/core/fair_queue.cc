@@ -238,15 +238,6 @@ Duration FairQueue::remember(const QueueAsk& ask, Duration after, Mono now) {
   return after;
 }
 
-std::size_t FairQueue::tenants_waiting() const {
-  std::size_t count = 0;
-  for (const Band& band : bands_) {
-    count += static_cast<std::size_t>(
-        std::ranges::count_if(band.lines, [](const auto& entry) { return !entry.second.waiting.empty(); }));
-  }
-  return count;
-}
-
 std::deque<FairQueue::Waiting>::const_iterator FairQueue::find_waiting(const Line& line, std::uint64_t order) {
   return std::ranges::lower_bound(line.waiting, order, {}, &Waiting::order);
 }

@@ -135,7 +135,6 @@ class FairQueue {
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  std::size_t tenants_waiting() const;
 
   /// nullopt when it does not wait. Exact as far as kPlaceLooks requests before it go, by the means of their lines beyond.
   std::optional<QueuePlace> place(QueueTicket ticket, Mono now);

@@ -47,7 +47,8 @@ class AnswerSink {
   virtual awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) = 0;
   /// Whether deliver_now() may stand in for deliver() at the moment.
   virtual bool can_deliver_now() const { return false; }
-  /// As deliver(), from where the event came in, without a coroutine that wakes for it. After kHeldUp flush() comes next.
+  /// As deliver(), from where the event came in, without a coroutine that wakes for it. After kHeldUp flush() comes
+  /// next, or refuse(), which then ends the answer behind what was held up, or nothing more, when the client has left.
   virtual Delivery deliver_now(std::string_view /*reasoning*/, std::string_view /*content*/,
                                ToolCallDeltas /*tool_calls*/) {
     return Delivery::kFailed;

@@ -127,7 +127,7 @@ AutoscaleObservation Autoscaler::observe(const Deployment& deployment, Entry& en
     seen.kv_tokens_capacity += report.kv_tokens_capacity;
   }
   seen.pending = std::max(0, entry.state.replicas - seen.ready);
-  const DemandBook::Rates rates = book_.take(deployment.model, deployment.region, deployment.pool, now);
+  const DemandBook::Rates rates = book_.take(deployment.model, deployment.region, deployment.pool, entry.demand, now);
   seen.is_demand_known = rates.is_known;
   seen.arrivals_per_s = rates.arrivals_per_s * share;
   seen.dispatches_per_s = rates.dispatches_per_s * share;

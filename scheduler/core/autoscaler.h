@@ -54,6 +54,7 @@ class Autoscaler {
  private:
   struct Entry {
     AutoscaleState state;
+    DemandBook::Mark demand;
     Mono next{};
     std::deque<Duration> ready_times;  ///< the newest, at most kReadyTimes
     int direction = 0;                 ///< of the last move

@@ -37,7 +37,7 @@ void DemandBook::report(DemandReport report, Mono now) {
       const auto known = gateway.pools.find(key);
       // One that is new within a known life began at zero.
       const PoolDemand before = known == gateway.pools.end() ? PoolDemand{} : known->second;
-      Sum& sum = pools_[key].since;
+      Sum& sum = pools_[key];
       sum.arrivals += grown(before.arrivals_total, demand.arrivals_total);
       sum.dispatches += grown(before.dispatches_total, demand.dispatches_total);
       sum.refusals += grown(before.refusals_total, demand.refusals_total);
@@ -55,7 +55,7 @@ void DemandBook::report(DemandReport report, Mono now) {
 }
 
 DemandBook::Rates DemandBook::take(const std::string& model, const std::string& region, const std::string& pool,
-                                   Mono now) {
+                                   Mark& mark, Mono now) const {
   const Key key = key_of(model, region, pool);
   Rates rates;
   for (const auto& [id, gateway] : gateways_) {
@@ -66,19 +66,22 @@ DemandBook::Rates DemandBook::take(const std::string& model, const std::string& 
     rates.waiting += found->second.waiting;
     if (found->second.waiting > 0) rates.oldest_wait = std::max(rates.oldest_wait, found->second.oldest_wait);
   }
-  Pool& entry = pools_[key];
-  const double span = std::chrono::duration<double>(now - entry.taken).count();
-  rates.is_known = rates.is_known && entry.was_taken && span > 0;
+  const auto counted = pools_.find(key);
+  const Sum sum = counted == pools_.end() ? Sum{} : counted->second;
+  const double span = std::chrono::duration<double>(now - mark.taken_).count();
+  rates.is_known = rates.is_known && mark.is_set_ && span > 0;
   if (rates.is_known) {
-    const auto per_s = [&](std::int64_t count) { return static_cast<double>(count) / span; };
-    rates.arrivals_per_s = per_s(entry.since.arrivals);
-    rates.dispatches_per_s = per_s(entry.since.dispatches);
-    rates.refusals_per_s = per_s(entry.since.refusals);
-    rates.prompt_tokens_per_s = per_s(entry.since.prompt_tokens);
+    const auto per_s = [&](std::int64_t before, std::int64_t after) {
+      return static_cast<double>(grown(before, after)) / span;
+    };
+    rates.arrivals_per_s = per_s(mark.seen_.arrivals, sum.arrivals);
+    rates.dispatches_per_s = per_s(mark.seen_.dispatches, sum.dispatches);
+    rates.refusals_per_s = per_s(mark.seen_.refusals, sum.refusals);
+    rates.prompt_tokens_per_s = per_s(mark.seen_.prompt_tokens, sum.prompt_tokens);
   }
-  entry.since = Sum{};
-  entry.taken = now;
-  entry.was_taken = true;
+  mark.seen_ = sum;
+  mark.taken_ = now;
+  mark.is_set_ = true;
   return rates;
 }
 

@@ -52,8 +52,11 @@ class DemandBook {
 
   /// The first of a gateway's life only says where its totals stand. Beyond the limits reports are dropped.
   void report(DemandReport report, Mono now);
-  /// Rates since the last call for the same pool, queues as of now. The first call knows nothing: it begins the span.
-  Rates take(const std::string& model, const std::string& region, const std::string& pool, Mono now);
+  class Mark;
+  /// Rates since the last call with the same mark, queues as of now. The first call knows nothing: it begins the span.
+  /// Each who asks has a mark of its own: several deployments may serve one pool, and none takes the counts from
+  /// another.
+  Rates take(const std::string& model, const std::string& region, const std::string& pool, Mark& mark, Mono now) const;
   /// Requests waiting there now, without ending the span that take() measures.
   std::int64_t waiting(const std::string& model, const std::string& region, const std::string& pool, Mono now) const;
   std::size_t gateways(Mono now) const;
@@ -71,16 +74,19 @@ class DemandBook {
     std::int64_t refusals = 0;
     std::int64_t prompt_tokens = 0;
   };
-  struct Pool {
-    Sum since;
-    Mono taken{};
-    bool was_taken = false;
-  };
   static Key key_of(const std::string& model, const std::string& region, const std::string& pool);
 
   Limits limits_;
   std::map<std::string, Gateway> gateways_;
-  std::map<Key, Pool> pools_;
+  std::map<Key, Sum> pools_;  ///< all that was counted
+};
+
+/// How far one who asks has looked.
+class DemandBook::Mark {
+  friend class DemandBook;
+  Sum seen_;
+  Mono taken_{};
+  bool is_set_ = false;
 };
 
 }  // namespace tidegate::scheduler

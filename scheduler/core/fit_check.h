@@ -32,7 +32,6 @@ class FitCheck {
   void clear() { findings_.clear(); }
   /// Worst of all workers known, without its sign; 0 when none was judged.
   double worst_error_ratio() const;
-  const std::map<std::string, Finding>& findings() const { return findings_; }
 
  private:
   std::map<std::string, Finding> findings_;  ///< by worker id

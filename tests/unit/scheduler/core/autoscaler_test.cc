@@ -110,6 +110,21 @@ TEST_F(AutoscalerTest, TheTimeToBeReadyIsMeasuredFromTheOrder) {
   EXPECT_EQ(scaler.time_to_ready("a"), 42s);
 }
 
+TEST_F(AutoscalerTest, EveryDeploymentOfAPoolHearsOfItsDemand) {
+  add("a", 1, 8, 1);
+  add("b", 1, 8, 1);  // the same model, region and pool
+  demand("m", 0, 0);
+  run();
+  pass(5s);
+  demand("m", 100, 0);
+  run();
+  for (const char* name : {"a", "b"}) {
+    ASSERT_NE(scaler.decision_of(name), nullptr);
+    EXPECT_EQ(scaler.decision_of(name)->why.find("no gateway reports"), std::string::npos) << name;
+    EXPECT_NE(scaler.decision_of(name)->cause, AutoscaleCause::kBlind) << name;
+  }
+}
+
 TEST_F(AutoscalerTest, BatchWorkGetsWhatTheOthersOfItsPoolLeaveAndNoMore) {
   add("chat", 1, 6, 2);
   Deployment& batch = add("batch", 0, 20, 9);

@@ -19,9 +19,11 @@ class DemandBookTest : public ::testing::Test {
                       .oldest_wait = waiting > 0 ? Duration(2s) : Duration(0s)};
     book.report({.gateway_id = std::move(gateway), .epoch = epoch, .pools = {demand}}, now);
   }
-  DemandBook::Rates take() { return book.take("m", "r", "p", now); }
+  DemandBook::Rates take() { return take(mine); }
+  DemandBook::Rates take(DemandBook::Mark& mark) { return book.take("m", "r", "p", mark, now); }
 
   DemandBook book{{.gateways = 3}};
+  DemandBook::Mark mine;
   Mono now{1h};
 };
 
@@ -52,6 +54,21 @@ TEST_F(DemandBookTest, ALostReportLosesNothing) {
   now += 5s;
   report("g1", 100);
   EXPECT_DOUBLE_EQ(take().arrivals_per_s, 20);
+}
+
+TEST_F(DemandBookTest, WhoAsksTakesNothingFromAnother) {
+  DemandBook::Mark other;
+  report("g1", 0);
+  take();
+  take(other);
+  now += 10s;
+  report("g1", 50);
+  EXPECT_DOUBLE_EQ(take().arrivals_per_s, 5);
+  const auto second = take(other);  // at the same instant
+  EXPECT_TRUE(second.is_known);
+  EXPECT_DOUBLE_EQ(second.arrivals_per_s, 5);
+  now += 5s;
+  EXPECT_DOUBLE_EQ(take().arrivals_per_s, 0) << "it has been counted to this one";
 }
 
 TEST_F(DemandBookTest, GatewaysAddUpAndARestartedOneCountsFromZero) {
