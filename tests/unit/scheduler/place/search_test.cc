@@ -54,20 +54,26 @@ TEST(Dual, AgreeingFindsThatPriceAndWhoGetsThePool) {
 }
 
 TEST(Search, WholeNodesAreEmptiedForWhoNeedsThem) {
-  // Four nodes with one small replica on each, which could all be on one: rounds that take from a pool at random would
-  // have to free the right eight GPUs at once.
+  // Twelve nodes, on each the only replicas of four small demands: half of every node is free, and no node is. Whoever
+  // takes from a few users at random never takes the four of one node.
   Problem problem;
-  problem.pools = {make_pool("p", "r", "H", 8, 4)};
+  problem.pools = {make_pool("p", "r", "H", 8, 12)};
   problem.layouts = {make_layout("small", "H", 1, 100), make_layout("group", "H", 8, 100)};
-  problem.demands = {make_demand("small", "small", 400), make_demand("group", "group", 300)};
-  for (int n = 0; n < 4; ++n) problem.current.push_back({"small", "p", "tp1", {"p-" + std::to_string(n)}});
+  problem.demands = {make_demand("group", "group", 300)};
+  for (int n = 0; n < 12; ++n) {
+    for (int i = 0; i < 4; ++i) {
+      const std::string name = "small-" + std::to_string(n) + "-" + std::to_string(i);
+      problem.demands.push_back(make_demand(name, "small", 100));
+      problem.current.push_back({name, "p", "tp1", {"p-" + std::to_string(n)}});
+    }
+  }
   const auto model = Model::compile(problem);
   ASSERT_TRUE(model);
   Search search(*model, {{0}, {}}, {}, 1);
   search.draft().keep_current();
-  EXPECT_EQ(search.draft().needs()[0].replicas.size(), 4u);
+  ASSERT_EQ(search.incomplete(), std::vector<std::int32_t>{0});
   double gone = 0;
-  search.improve([&] { return gone += 0.01; }, nullptr);
+  search.improve([&] { return gone += 0.02; }, nullptr);
   EXPECT_TRUE(search.incomplete().empty());
 }
 
