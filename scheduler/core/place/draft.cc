@@ -1,6 +1,7 @@
 #include "scheduler/core/place/draft.h"
 
 #include <algorithm>
+#include <functional>
 #include <span>
 
 namespace tidegate::scheduler::placement {
@@ -18,6 +19,7 @@ constexpr double kRoundUp = 0.1;             // of a part of a replica
 
 Draft::Draft(const Model& model, Prices prices) : model_(model), prices_(std::move(prices)), packing_(model) {
   states_.resize(model.needs().size());
+  residents_.resize(at(model.node_count()));
   is_old_used_.assign(model.olds().size(), 0);
   for (const Quota& quota : model.problem().quotas) quota_left_.push_back(quota.gpus_max);
   noise_.assign(at(model.pool_count()), 1.0);
@@ -79,6 +81,7 @@ void Draft::add(const Need& need, NeedState& state, Placed placed) {
   const Option& option = need.options[at(placed.option)];
   for (const std::int32_t quota : option.quotas) quota_left_[at(quota)] -= option.gpus;
   if (placed.old >= 0) is_old_used_[at(placed.old)] = 1;
+  for (const std::int32_t node : placed.nodes.list()) residents_[at(node)].push_back(need.index);
   state.replicas.push_back(std::move(placed));
 }
 
@@ -88,6 +91,11 @@ void Draft::take_away(const Need& need, NeedState& state, std::size_t index) {
   packing_.give_back(option, placed.nodes);
   for (const std::int32_t quota : option.quotas) quota_left_[at(quota)] += option.gpus;
   if (placed.old >= 0) is_old_used_[at(placed.old)] = 0;
+  for (const std::int32_t node : placed.nodes.list()) {
+    auto& residents = residents_[at(node)];
+    *std::find(residents.begin(), residents.end(), need.index) = residents.back();
+    residents.pop_back();
+  }
   if (index + 1 != state.replicas.size()) state.replicas[index] = std::move(state.replicas.back());
   state.replicas.pop_back();
 }
@@ -142,27 +150,39 @@ void Draft::keep_current() {
 }
 
 void Draft::take_whole(const std::vector<std::vector<double>>& choice) {
+  // Whole nodes first, whoever they are for: what is small finds room between.
+  std::vector<std::int32_t> sizes;
+  for (const Need& need : model_.needs()) {
+    for (const Option& option : need.options) sizes.push_back(option.gpus);
+  }
+  std::sort(sizes.begin(), sizes.end(), std::greater<>());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  for (const std::int32_t size : sizes) {
+    for (std::size_t d = 0; d < states_.size(); ++d) take_size(model_.needs()[d], states_[d], size, choice[d]);
+  }
   for (std::int32_t d = 0; d < static_cast<std::int32_t>(states_.size()); ++d) {
-    const Need& need = model_.needs()[at(d)];
-    NeedState& state = states_[at(d)];
-    items_.clear();
-    sources_.clear();
-    counts_.clear();
-    for (std::size_t i = 0; i < need.options.size(); ++i) {
-      const auto whole = static_cast<std::int64_t>(choice[at(d)][i] + kRoundUp);
-      if (whole == 0) continue;
-      const auto olds = static_cast<std::int64_t>(need.options[i].olds.size());
-      for (const bool is_kept : {true, false}) {
-        items_.push_back({need.options[i].throughput, 0, whole});
-        sources_.push_back({static_cast<std::int32_t>(i), is_kept});
-        counts_.push_back(is_kept ? std::min(olds, whole) : std::max<std::int64_t>(0, whole - olds));
-      }
-    }
-    if (items_.empty()) continue;
-    realise(need, state);
-    trim(need, state);
+    if (states_[at(d)].replicas.empty()) continue;
+    trim(model_.needs()[at(d)], states_[at(d)]);
     settle(d);
   }
+}
+
+void Draft::take_size(const Need& need, NeedState& state, std::int32_t gpus, const std::vector<double>& choice) {
+  items_.clear();
+  sources_.clear();
+  counts_.clear();
+  for (std::size_t i = 0; i < need.options.size(); ++i) {
+    if (need.options[i].gpus != gpus) continue;
+    const auto whole = static_cast<std::int64_t>(choice[i] + kRoundUp);
+    if (whole == 0) continue;
+    const auto olds = static_cast<std::int64_t>(need.options[i].olds.size());
+    for (const bool is_kept : {true, false}) {
+      items_.push_back({need.options[i].throughput, 0, whole});
+      sources_.push_back({static_cast<std::int32_t>(i), is_kept});
+      counts_.push_back(is_kept ? std::min(olds, whole) : std::max<std::int64_t>(0, whole - olds));
+    }
+  }
+  if (!items_.empty()) realise(need, state);
 }
 
 std::vector<std::int32_t> Draft::hold_refused() {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "scheduler/core/place/cover.h"
-#include "scheduler/core/place/dual.h"
+#include "scheduler/core/place/model.h"
 #include "scheduler/core/place/packing.h"
 
 namespace tidegate::scheduler::placement {
@@ -59,6 +59,8 @@ class Draft {
   Micros cost() const { return cost_; }
   const std::vector<NeedState>& needs() const { return states_; }
   const Packing& packing() const { return packing_; }
+  /// Whose replicas are on a node; a need once for each.
+  const std::vector<std::int32_t>& residents(std::int32_t node) const { return residents_[static_cast<std::size_t>(node)]; }
   const Model& model() const { return model_; }
   /// Throughput that counts: at most as asked, without the largest replica where one may be lost.
   std::int64_t throughput(std::int32_t need) const;
@@ -90,6 +92,7 @@ class Draft {
   std::int64_t plan_items(const Need& need, const NeedState& state, std::int32_t closed_pool);
   /// The choice into counts_, by items_; its cost under prices.
   Micros plan(const Need& need, const NeedState& state, std::int32_t closed_pool);
+  void take_size(const Need& need, NeedState& state, std::int32_t gpus, const std::vector<double>& choice);
   void fill_most(const Need& need, NeedState& state);
   bool realise(const Need& need, NeedState& state);
   void spread(const Need& need, NeedState& state);
@@ -103,6 +106,7 @@ class Draft {
   Cover cover_;
   Packing packing_;
   std::vector<NeedState> states_;
+  std::vector<std::vector<std::int32_t>> residents_;
   std::vector<char> is_old_used_;
   std::vector<std::int64_t> quota_left_;
   std::vector<double> noise_;

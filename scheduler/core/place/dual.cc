@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 namespace tidegate::scheduler::placement {
 
@@ -16,6 +18,10 @@ constexpr double kGapFine = 0.03;
 constexpr double kGapShrink = 0.75;
 constexpr int kPatience = 8;
 constexpr double kMomentum = 0.6;
+constexpr std::int64_t kExchangesMost = 4000;
+constexpr double kAgreed = 2e-4;
+constexpr double kCautionFirst = 0.5;  // of the best known prices in the next ones: the master's alone would swing
+constexpr std::size_t kRowsMost = 1536;  // of the master, whose inverse is dense
 constexpr double kMeanWeight = 0.06;  // of the newest choice in the mean
 
 Micros scarcity(const Option& option, const Prices& prices) {
@@ -39,13 +45,16 @@ void Dual::start_from(const std::vector<Micros>& pools, const std::vector<Micros
   for (std::size_t q = 0; q < quotas.size(); ++q) best_.quotas[q] = std::clamp<Micros>(quotas[q], 0, price_max_);
 }
 
+std::int64_t Dual::there(std::size_t price) const {
+  if (price < best_.pools.size()) return model_.pool_gpus(static_cast<std::int32_t>(price));
+  // A quota beyond the whole fleet binds nobody and would only overflow.
+  return std::min(model_.problem().quotas[price - best_.pools.size()].gpus_max, model_.gpus());
+}
+
 Micros Dual::paid_for_capacity(const Prices& prices) const {
   Micros paid = 0;
-  for (std::int32_t p = 0; p < model_.pool_count(); ++p) paid += prices.pools[at(p)] * model_.pool_gpus(p);
-  for (std::size_t q = 0; q < prices.quotas.size(); ++q) {
-    // A quota beyond the whole fleet binds nobody and would only overflow.
-    paid += prices.quotas[q] * std::min(model_.problem().quotas[q].gpus_max, model_.gpus());
-  }
+  for (std::size_t p = 0; p < prices.pools.size(); ++p) paid += prices.pools[p] * there(p);
+  for (std::size_t q = 0; q < prices.quotas.size(); ++q) paid += prices.quotas[q] * there(prices.pools.size() + q);
   return paid;
 }
 
@@ -55,50 +64,63 @@ Micros Dual::value() const {
   return std::max<Micros>(0, value);
 }
 
-Micros Dual::evaluate_need(const Need& need, const Prices& prices, Fineness fineness, Values* use) {
+/// What a need may buy at these prices into items_, the smallest first. Returns about how many it will buy.
+std::int64_t Dual::list_items(const Need& need, const Prices& prices) {
   items_.clear();
   sources_.clear();
   double best_ratio = 0;
   std::int64_t likely = 1;
   for (std::size_t first = 0, next = 0; first < need.options.size(); first = next) {
-    // Options of one throughput: of new replicas only the cheapest matters, as its price already includes scarcity.
+    // Options of one throughput, the cheapest first, until there are as many as could be of use: a pool has only so much
+    // room, also for one who has it alone.
     const std::int64_t throughput = need.options[first].throughput;
-    const Option* cheapest = nullptr;
+    const std::int64_t more = need.loses_one ? need.options.back().throughput : 0;
+    std::int64_t useful = need.count_min + (need.target + more + throughput - 1) / throughput;
     Micros least = Cover::kNone;
+    ranked_.clear();
     for (next = first; next < need.options.size() && need.options[next].throughput == throughput; ++next) {
       const Option& option = need.options[next];
-      const Micros cost = option.run + option.start + scarcity(option, prices);
-      if (cost < least) {
-        least = cost;
-        cheapest = &option;
-      }
+      if (option.room == 0) continue;
+      const Micros fresh = option.run + option.start + scarcity(option, prices);
+      least = std::min(least, fresh);
+      const auto olds = std::min(option.room, static_cast<std::int64_t>(option.olds.size()));
+      if (olds > 0) ranked_.push_back({fresh - option.start - option.drain, olds, &option});
+      if (olds < option.room) ranked_.push_back({fresh, option.room - olds, &option});
     }
-    for (std::size_t i = first; i < next; ++i) {
-      const Option& option = need.options[i];
-      if (option.olds.empty()) continue;
-      const Micros kept = option.run - option.drain + scarcity(option, prices);
-      if (kept >= least) continue;
-      items_.push_back({throughput, kept, static_cast<std::int64_t>(option.olds.size())});
-      sources_.push_back(&option);
+    if (ranked_.empty()) continue;
+    std::sort(ranked_.begin(), ranked_.end(), [](const Ranked& a, const Ranked& b) { return a.cost < b.cost; });
+    for (const Ranked& each : ranked_) {
+      if (useful <= 0) break;
+      items_.push_back({throughput, each.cost, each.count >= useful ? std::numeric_limits<std::int64_t>::max() : each.count});
+      sources_.push_back(each.option);
+      useful -= each.count;
     }
-    items_.push_back({throughput, least});
-    sources_.push_back(cheapest);
     const double ratio = static_cast<double>(throughput) / static_cast<double>(least + 1);
     if (ratio > best_ratio) {
       best_ratio = ratio;
       likely = (need.target + throughput - 1) / throughput;
     }
   }
+  if (!items_.empty()) drop_dominated(need);
+  return likely;
+}
+
+CoverAsk Dual::ask_of(const Need& need) const {
   CoverAsk ask;
   ask.target = need.target;
   ask.count_min = need.count_min;
   ask.loses_one = need.loses_one;
   ask.unserved_per_unit_hour = need.unserved_per_unit_hour;
   ask.horizon_s = model_.problem().horizon_s;
+  return ask;
+}
+
+Micros Dual::evaluate_need(const Need& need, const Prices& prices, Fineness fineness, Values* use) {
+  const std::int64_t likely = list_items(need, prices);
+  const CoverAsk ask = ask_of(need);
   const Micros refused = need.refusal + need.drain_all;
   if (items_.empty()) return refused;
   Micros served = 0;
-  drop_dominated(need);
   const bool is_many = likely > kReplicasLinear;
   if (is_many || use == nullptr) served = cover_.linear_bound(items_, ask, use != nullptr ? &bought_ : nullptr);
   if (!is_many || use == nullptr) {
@@ -117,6 +139,148 @@ Micros Dual::evaluate_need(const Need& need, const Prices& prices, Fineness fine
     for (const std::int32_t quota : option.quotas) use->quota_use[at(quota)] += count * option.gpus;
   }
   return served + need.drain_all;
+}
+
+void Dual::use(const Option& option, double count, Master::Choice& choice) const {
+  const auto add = [&](std::int32_t price) {
+    const auto same = std::find_if(choice.uses.begin(), choice.uses.end(), [&](const Master::Use& each) { return each.price == price; });
+    if (same != choice.uses.end()) {
+      same->amount += count * option.gpus;
+    } else {
+      choice.uses.push_back({price, count * option.gpus});
+    }
+  };
+  add(option.pool);
+  for (const std::int32_t quota : option.quotas) add(model_.pool_count() + quota);
+}
+
+/// A good choice at these prices and what it really costs, both without the prices.
+void Dual::price_out(const Need& need, const Prices& prices, Master& master, double& value) {
+  const std::int64_t likely = list_items(need, prices);
+  const CoverAsk ask = ask_of(need);
+  double with_prices = static_cast<double>(need.refusal);
+  if (!items_.empty()) {
+    const bool is_many = likely > kReplicasLinear;
+    Micros paid = 0;
+    if (is_many) {
+      paid = cover_.linear_bound(items_, ask, &bought_);
+    } else {
+      const std::int64_t steps = std::clamp(std::min(likely, kChoosing.steps_most) * kChoosing.steps_a_replica, kStepsLeast, kChoosing.steps_most);
+      paid = cover_.choose(items_, ask, steps, counts_);
+    }
+    if (paid < need.refusal) {
+      Master::Choice choice;
+      choice.need = need.index;
+      double sum = 0;
+      double largest = 0;
+      double scarce = 0;
+      double cost = 0;
+      for (std::size_t i = 0; i < items_.size(); ++i) {
+        const double throughput = static_cast<double>(items_[i].throughput);
+        const double count = is_many ? bought_[i] / throughput : static_cast<double>(counts_[i]);
+        if (count <= 0) continue;
+        const Option& option = *sources_[i];
+        sum += count * throughput;
+        largest = std::max(largest, throughput);
+        const Micros of_one = scarcity(option, prices);
+        scarce += count * static_cast<double>(of_one);
+        cost += count * static_cast<double>(items_[i].cost - of_one);
+        use(option, count, choice);
+        choice.counts.emplace_back(static_cast<std::int32_t>(&option - need.options.data()), count);
+      }
+      const double missing = static_cast<double>(need.target) - (need.loses_one ? sum - largest : sum);
+      const double hours = static_cast<double>(ask.horizon_s) / 3600;
+      if (is_many) {
+        cost = static_cast<double>(paid) - scarce;
+      } else if (missing > 0) {
+        cost += missing * static_cast<double>(need.unserved_per_unit_hour) * hours;
+      }
+      with_prices = std::min(with_prices, cost + scarce);
+      choice.cost = cost;
+      master.add(std::move(choice));
+    }
+  }
+  value += with_prices + static_cast<double>(need.drain_all);
+}
+
+/// What runs already fits together: a first solution that is mostly a good one.
+void Dual::add_current(const Need& need, Master& master) const {
+  Master::Choice choice;
+  choice.need = need.index;
+  std::int64_t sum = 0;
+  std::int64_t largest = 0;
+  std::int64_t replicas = 0;
+  for (std::size_t i = 0; i < need.options.size(); ++i) {
+    const Option& option = need.options[i];
+    const auto count = static_cast<std::int64_t>(option.olds.size());
+    if (count == 0) continue;
+    sum += count * option.throughput;
+    largest = std::max(largest, option.throughput);
+    replicas += count;
+    choice.cost += static_cast<double>(count * (option.run - option.drain));
+    use(option, static_cast<double>(count), choice);
+    choice.counts.emplace_back(static_cast<std::int32_t>(i), static_cast<double>(count));
+  }
+  if (replicas < need.count_min) return;
+  const std::int64_t missing = need.target - (need.loses_one ? sum - largest : sum);
+  if (missing > 0) choice.cost += static_cast<double>(unserved_cost(missing, need.unserved_per_unit_hour, model_.problem().horizon_s));
+  master.add(std::move(choice));
+}
+
+/// Column generation: the master says what GPUs are worth given the choices known, each need says what it would choose
+/// at prices between those and the best known, until they agree or the time is up.
+std::int64_t Dual::agree(std::int64_t rounds_max, const std::function<bool()>& is_time_up) {
+  const std::size_t pools = best_.pools.size();
+  const std::size_t size = pools + best_.quotas.size();
+  if (size + model_.needs().size() > kRowsMost || model_.needs().empty()) return 0;
+  std::vector<double> all;
+  for (std::size_t i = 0; i < size; ++i) all.push_back(static_cast<double>(there(i)));
+  std::vector<double> refusals;
+  double drains = 0;
+  for (const Need& need : model_.needs()) {
+    refusals.push_back(static_cast<double>(need.refusal));
+    drains += static_cast<double>(need.drain_all);
+  }
+  Master master(all, refusals);
+  for (const Need& need : model_.needs()) add_current(need, master);
+  Prices now = best_;
+  Prices center = best_;
+  double best = -std::numeric_limits<double>::infinity();
+  double weight = kCautionFirst;
+  std::int64_t rounds = 0;
+  while (rounds < rounds_max && !is_time_up()) {
+    ++rounds;
+    double value = -static_cast<double>(paid_for_capacity(now));
+    const std::size_t known = master.choices().size();
+    for (const Need& need : model_.needs()) price_out(need, now, master, value);
+    const bool is_news = master.choices().size() > known;
+    if (value > best) {
+      best = value;
+      center = now;
+    }
+    const double master_value = master.solve(kExchangesMost, is_time_up) + drains;
+    if (master_value - best < kAgreed * std::abs(master_value)) break;
+    if (!is_news) weight *= 0.5;
+    const std::vector<double> prices = master.prices();
+    for (std::size_t i = 0; i < size; ++i) {
+      const double from = static_cast<double>(i < pools ? center.pools[i] : center.quotas[i - pools]);
+      const double to = std::min(prices[i], static_cast<double>(price_max_));
+      (i < pools ? now.pools[i] : now.quotas[i - pools]) = std::llround(weight * from + (1 - weight) * to);
+    }
+  }
+  if (rounds == 0) return 0;
+  best_ = center;
+  Values values;
+  evaluate(best_, kFine, values);
+  best_needs_ = values.needs;
+  is_evaluated_ = true;
+  mean_.clear();
+  for (const Need& need : model_.needs()) mean_.emplace_back(need.options.size(), 0.0);
+  const std::vector<double> shares = master.shares();
+  for (std::size_t j = 0; j < shares.size(); ++j) {
+    for (const auto& [option, count] : master.choices()[j].counts) mean_[at(master.choices()[j].need)][at(option)] += shares[j] * count;
+  }
+  return rounds;
 }
 
 /// Leaves out what some copies of a smaller one, or one larger one, do at least as well for no more money.
@@ -192,6 +356,8 @@ std::int64_t Dual::ascend(std::int64_t evaluations_max, Fineness fineness, doubl
       x[i] = static_cast<double>(i < pools ? from.pools[i] : from.quotas[i - pools]) / scale[i];
     }
   };
+  // A GPU too many weighs more where there are few.
+  for (std::size_t i = 0; i < size; ++i) scale[i] /= std::sqrt(static_cast<double>(std::max<std::int64_t>(1, there(i))));
   load(best_);
   Prices now = best_;
   Values values;
@@ -207,8 +373,7 @@ std::int64_t Dual::ascend(std::int64_t evaluations_max, Fineness fineness, doubl
     double norm = 0;
     for (std::size_t i = 0; i < size; ++i) {
       const double used = i < pools ? values.pool_use[i] : values.quota_use[i - pools];
-      const std::int64_t there = i < pools ? model_.pool_gpus(static_cast<std::int32_t>(i)) : std::min(problem.quotas[i - pools].gpus_max, model_.gpus());
-      double slope = (used - static_cast<double>(there)) * scale[i];
+      double slope = (used - static_cast<double>(there(i))) * scale[i];
       if (x[i] <= 0 && slope < 0) slope = 0;
       direction[i] = slope + kMomentum * direction[i];
       if (x[i] <= 0 && direction[i] < 0) direction[i] = 0;

@@ -106,6 +106,40 @@ Status Model::index_pools() {
   return {};
 }
 
+/// Replicas that fit into an empty pool. Those of several nodes take distinct nodes of one domain, the same from each:
+/// k replicas of n nodes fit a domain exactly when the nodes' places, k at most of each, are n * k.
+std::int64_t Model::measure_room(std::int32_t nodes, std::int32_t gpus, std::int32_t pool) const {
+  const std::int32_t end = first_node(pool) + static_cast<std::int32_t>(problem_->pools[static_cast<std::size_t>(pool)].nodes.size());
+  if (nodes == 1) {
+    std::int64_t room = 0;
+    for (std::int32_t node = first_node(pool); node < end; ++node) room += gpus_of(node) / gpus;
+    return room;
+  }
+  std::unordered_map<std::int32_t, std::vector<std::int32_t>> places;
+  for (std::int32_t node = first_node(pool); node < end; ++node) {
+    if (gpus_of(node) >= gpus) places[domain_of(node)].push_back(gpus_of(node) / gpus);
+  }
+  std::int64_t room = 0;
+  for (const auto& [domain, of_nodes] : places) {
+    std::int64_t fits = 0;
+    for (bool is_more = true; is_more; fits += is_more ? 1 : 0) {
+      std::int64_t sum = 0;
+      for (const std::int32_t each : of_nodes) sum += std::min<std::int64_t>(each, fits + 1);
+      is_more = sum >= (fits + 1) * nodes;
+    }
+    room += fits;
+  }
+  return room;
+}
+
+void Model::measure_rooms() {
+  for (const Layout& layout : problem_->layouts) {
+    const std::int32_t gpus = layout.gpus / layout.nodes;
+    const auto [rooms, is_new] = rooms_.try_emplace({layout.nodes, gpus});
+    for (std::int32_t pool = 0; is_new && pool < pool_count(); ++pool) rooms->second.push_back(measure_room(layout.nodes, gpus, pool));
+  }
+}
+
 Need Model::need_of(const Demand& demand) const {
   Need need;
   need.target = demand.throughput;
@@ -117,6 +151,7 @@ Need Model::need_of(const Demand& demand) const {
   for (std::size_t l = 0; l < problem_->layouts.size(); ++l) {
     const Layout& layout = problem_->layouts[l];
     if (layout.variant != demand.variant) continue;
+    const auto rooms = rooms_.find({layout.nodes, layout.gpus / layout.nodes});
     for (std::size_t p = 0; p < problem_->pools.size(); ++p) {
       const Pool& pool = problem_->pools[p];
       if (!suits(layout, pool) || !may_use(demand, pool)) continue;
@@ -126,6 +161,7 @@ Need Model::need_of(const Demand& demand) const {
       option.gpus = layout.gpus;
       option.nodes = layout.nodes;
       option.gpus_on_node = layout.gpus / layout.nodes;
+      option.room = rooms->second[p];
       option.throughput = std::min(layout.throughput, demand.throughput);
       option.run = gpu_cost(layout.gpus, pool.price_per_gpu_hour, problem_->horizon_s);
       option.start = gpu_cost(layout.gpus, pool.price_per_gpu_hour, startup_s(layout, pool));
@@ -133,7 +169,9 @@ Need Model::need_of(const Demand& demand) const {
       for (std::size_t q = 0; q < problem_->quotas.size(); ++q) {
         const Quota& quota = problem_->quotas[q];
         const bool counts = quota.tenant == demand.tenant && (quota.kind.empty() || quota.kind == pool.kind);
-        if (counts) option.quotas.push_back(static_cast<std::int32_t>(q));
+        if (!counts) continue;
+        option.quotas.push_back(static_cast<std::int32_t>(q));
+        option.room = std::min(option.room, quota.gpus_max / layout.gpus);
       }
       need.options.push_back(std::move(option));
     }
@@ -157,6 +195,7 @@ Status Model::index_demands() {
   for (std::size_t q = 0; q < problem_->quotas.size(); ++q) {
     TG_TRY(check_range(problem_->quotas[q].gpus_max, 0, std::int64_t{1} << 40, fmt::format("quotas[{}].gpus_max", q)));
   }
+  measure_rooms();
   std::set<std::string_view> names;
   for (std::size_t d = 0; d < problem_->demands.size(); ++d) {
     const Demand& demand = problem_->demands[d];
@@ -164,6 +203,7 @@ Status Model::index_demands() {
     TG_TRY(check_demand(demand, at));
     if (!names.insert(demand.name).second) return bad("duplicate_demand", fmt::format("demand '{}' is there twice", demand.name), at + ".name");
     needs_.push_back(need_of(demand));
+    needs_.back().index = static_cast<std::int32_t>(d);
   }
   return {};
 }

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/core/result.h"
@@ -16,12 +18,19 @@ struct Option {
   std::int32_t gpus = 0;
   std::int32_t nodes = 0;
   std::int32_t gpus_on_node = 0;
+  std::int64_t room = 0;        ///< replicas that fit at most, were nobody else there: nodes, failure domains, quotas
   std::int64_t throughput = 0;  ///< at most the demand's: more of one replica is worth no more
   Micros run = 0;
   Micros start = 0;
   Micros drain = 0;
   std::vector<std::int32_t> quotas;  ///< that count it
   std::vector<std::int32_t> olds;    ///< indices of Model::olds that run this way
+};
+
+/// What scarcity adds to the price of a GPU over the horizon. Not negative.
+struct Prices {
+  std::vector<Micros> pools;
+  std::vector<Micros> quotas;
 };
 
 /// A replica of `current` that may stay where it is.
@@ -33,6 +42,7 @@ struct Old {
 
 /// A demand with all it may use, options by throughput, then by cost of running.
 struct Need {
+  std::int32_t index = -1;  ///< of the demand; -1: not part of the problem
   std::vector<Option> options;
   std::int64_t target = 0;
   std::int32_t count_min = 1;  ///< replicas: as asked, and one for each domain asked
@@ -71,6 +81,8 @@ class Model {
   Status index_demands();
   Status index_current();
   Status check_money() const;
+  void measure_rooms();
+  std::int64_t measure_room(std::int32_t nodes, std::int32_t gpus, std::int32_t pool) const;
 
   const Problem* problem_ = nullptr;
   std::vector<Need> needs_;
@@ -80,6 +92,7 @@ class Model {
   std::vector<std::int32_t> node_domain_;
   std::vector<std::int32_t> node_gpus_;
   std::vector<std::int64_t> pool_gpus_;
+  std::map<std::pair<std::int32_t, std::int32_t>, std::vector<std::int64_t>> rooms_;  ///< (nodes, GPUs on each): of each pool
   std::int64_t gpus_ = 0;
 };
 

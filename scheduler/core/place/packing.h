@@ -17,7 +17,8 @@ class NodeList {
     if (size_ > kFew) many_.assign(nodes.begin(), nodes.end());
     else std::copy(nodes.begin(), nodes.end(), few_);
   }
-  operator std::span<const std::int32_t>() const { return {size_ > kFew ? many_.data() : few_, size_}; }  // NOLINT
+  operator std::span<const std::int32_t>() const { return list(); }  // NOLINT
+  std::span<const std::int32_t> list() const { return {size_ > kFew ? many_.data() : few_, size_}; }
 
  private:
   static constexpr std::size_t kFew = 4;
@@ -41,6 +42,7 @@ class Packing {
   /// Exactly these nodes. Precondition: can_take.
   void take_these(const Option& option, std::span<const std::int32_t> nodes);
   void give_back(const Option& option, std::span<const std::int32_t> nodes);
+  std::int32_t gpus_free(std::int32_t node) const { return free_[static_cast<std::size_t>(node)]; }
   std::int64_t gpus_left(std::int32_t pool) const { return left_[static_cast<std::size_t>(pool)]; }
 
  private:

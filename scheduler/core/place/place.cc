@@ -18,10 +18,12 @@ namespace tidegate::scheduler::placement {
 namespace {
 
 constexpr std::int64_t kEvaluationsCoarse = 100;
+constexpr std::int64_t kAgreementsMost = 60;
 constexpr std::int64_t kEvaluationsFine = 80;
 // Shares of the time: the bound's prices first, the search next, then the bound in fine steps and the words.
-constexpr double kCoarsePricesUntil = 0.10;
-constexpr double kPricesUntil = 0.25;
+constexpr double kCoarsePricesUntil = 0.06;
+constexpr double kAgreedUntil = 0.35;
+constexpr double kPricesUntil = 0.25;  // where there are too many demands to agree
 constexpr double kSearchUntil = 0.90;
 constexpr double kBoundUntil = 0.98;
 constexpr double kReplanUntil = 0.7;
@@ -139,8 +141,9 @@ Result<Plan> place(const Problem& problem, const Budget& budget, const Plan* pre
   TG_ASSIGN(const Model model, Model::compile(problem));
   Dual dual(model);
   if (previous != nullptr) use_prices(model, *previous, dual);
-  dual.ascend(kEvaluationsCoarse, kEvaluationsFine, [&] { return progress.time() >= kCoarsePricesUntil; },
-              [&] { return progress.time() >= kPricesUntil; });
+  dual.ascend(kEvaluationsCoarse, 0, [&] { return progress.time() >= kCoarsePricesUntil; }, [] { return true; });
+  const bool is_agreed = dual.agree(kAgreementsMost, [&] { return progress.time() >= kAgreedUntil; }) > 0;
+  if (!is_agreed) dual.ascend(1, kEvaluationsFine, [] { return true; }, [&] { return progress.time() >= kPricesUntil; });
   // Two ways to begin: from what runs, and from what the prices would choose. The cheaper one goes on.
   const auto is_over = [&] { return progress.time() >= kSearchUntil; };
   auto search = std::make_unique<Search>(model, dual.prices(), dual.needs_least(), budget.seed);

@@ -8,9 +8,13 @@ namespace tidegate::scheduler::placement {
 namespace {
 
 constexpr double kNoise = 0.15;           // of a pool's prices in a round
+  // to be the one that starts a round
+
 constexpr std::uint64_t kRuinedMost = 5;  // demands in a round
 constexpr std::size_t kRuinedReplicasMost = 12;  // of one of them, when it has many
 constexpr double kHeatFirst = 0.005;      // of the mean cost of a demand
+constexpr std::uint64_t kContenders = 6;  // to be the one that starts a round
+constexpr int kNodesLookedAt = 16;
 constexpr int kRegretsAnInsertion = 4;
 
 }  // namespace
@@ -89,31 +93,118 @@ double Search::badness(std::int32_t need) const {
   return static_cast<double>(paid - least_[at(need)]);
 }
 
-/// A demand that pays too much, and some of those who are where it would rather be. Returns that pool, or -1.
-std::int32_t Search::choose_ruined(const std::vector<std::int32_t>* among, std::vector<std::int32_t>& ruined) {
-  ruined.clear();
-  const auto pick = [&](std::size_t size) { return static_cast<std::size_t>(rng_.below(size)); };
-  const auto any = [&] { return among != nullptr ? (*among)[pick(among->size())] : static_cast<std::int32_t>(pick(model_.needs().size())); };
+/// A demand that pays too much: the worst of a few.
+std::int32_t Search::choose_first(const std::vector<std::int32_t>* among) {
+  const auto any = [&] {
+    const std::size_t size = among != nullptr ? among->size() : model_.needs().size();
+    const auto index = static_cast<std::size_t>(rng_.below(size));
+    return among != nullptr ? (*among)[index] : static_cast<std::int32_t>(index);
+  };
   std::int32_t first = any();
-  if (const std::int32_t other = any(); badness(other) > badness(first)) first = other;
-  ruined.push_back(first);
-  const Need& need = model_.needs()[at(first)];
-  if (need.options.empty()) return -1;
+  double worst = badness(first);
+  for (std::uint64_t more = rng_.below(2) == 0 ? 1 : kContenders; more > 0; --more) {
+    const std::int32_t other = any();
+    const double bad = badness(other);
+    if (bad <= worst) continue;
+    worst = bad;
+    first = other;
+  }
+  return first;
+}
+
+/// Where it would rather be.
+const Option* Search::choose_wish(std::int32_t need) {
+  const Need& of = model_.needs()[at(need)];
+  if (of.options.empty()) return nullptr;
+  if (rng_.below(3) == 0) return &of.options[static_cast<std::size_t>(rng_.below(of.options.size()))];
   const Option* wish = nullptr;
-  if (rng_.below(3) == 0) {
-    wish = &need.options[pick(need.options.size())];
-  } else {
-    for (const Option& option : need.options) {
-      if (wish == nullptr || draft_.price_a_token(option, false) < draft_.price_a_token(*wish, false)) wish = &option;
+  double least = 0;
+  for (const Option& option : of.options) {
+    const double price = draft_.price_a_token(option, false);
+    if (wish != nullptr && price >= least) continue;
+    wish = &option;
+    least = price;
+  }
+  return wish;
+}
+
+void Search::touch(std::int32_t need) {
+  if (std::find(ruined_.begin(), ruined_.end(), need) != ruined_.end()) return;
+  ruined_.push_back(need);
+  before_.push_back(draft_.needs()[at(need)]);
+  mark(need);
+}
+
+/// Takes from some of those who are where the first one would rather be.
+void Search::ruin_users(std::int32_t first, const Option& wish) {
+  const auto& users = users_[at(wish.pool)];
+  const std::size_t wanted = 1 + static_cast<std::size_t>(rng_.below(kRuinedMost));
+  for (int tries = 0; ruined_.size() < wanted && tries < 8 && !users.empty(); ++tries) touch(users[static_cast<std::size_t>(rng_.below(users.size()))]);
+  ruin(first, -1);
+  for (std::size_t i = 1; i < ruined_.size(); ++i) ruin(ruined_[i], wish.pool);
+}
+
+/// GPUs that are free here and there are of no use to a replica that needs a whole node, or two in one domain: whoever
+/// is on such nodes has to go, and only there.
+void Search::empty_nodes(std::int32_t first, const Option& wish) {
+  const Need& need = model_.needs()[at(first)];
+  const auto have = static_cast<std::int64_t>(draft_.needs()[at(first)].replicas.size());
+  const std::int64_t copies = std::max<std::int64_t>(1 + static_cast<std::int64_t>(rng_.below(2)), std::min<std::int64_t>(need.count_min - have, 4));
+  if (have > 0 && (draft_.is_served(first) || rng_.below(3) == 0)) ruin(first, -1);
+  emptied_.clear();
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    if (!choose_nodes(wish, nodes_)) return;
+    for (const std::int32_t node : nodes_) {
+      empty_node(node, wish.gpus_on_node);
+      emptied_.push_back(node);
     }
   }
-  const auto& users = users_[at(wish->pool)];
-  const std::size_t wanted = 1 + pick(kRuinedMost);
-  for (int tries = 0; ruined.size() < wanted && tries < 8 && !users.empty(); ++tries) {
-    const std::int32_t other = users[pick(users.size())];
-    if (std::find(ruined.begin(), ruined.end(), other) == ruined.end()) ruined.push_back(other);
+}
+
+/// Nodes for one replica, those among a few where the least has to go.
+bool Search::choose_nodes(const Option& wish, std::vector<std::int32_t>& nodes) {
+  const std::int32_t from = model_.first_node(wish.pool);
+  const auto size = static_cast<std::int32_t>(model_.problem().pools[at(wish.pool)].nodes.size());
+  if (size == 0) return false;
+  const auto is_usable = [&](std::int32_t node) {
+    return model_.gpus_of(node) >= wish.gpus_on_node && std::find(emptied_.begin(), emptied_.end(), node) == emptied_.end();
+  };
+  nodes.clear();
+  std::int32_t least = kNodeGpusMax * kReplicaNodesMax + 1;
+  std::vector<std::int32_t>& found = candidates_;
+  for (int tries = 0; tries < kNodesLookedAt; ++tries) {
+    const std::int32_t any = from + static_cast<std::int32_t>(rng_.below(static_cast<std::uint64_t>(size)));
+    if (!is_usable(any)) continue;
+    found.assign(1, any);
+    if (wish.nodes > 1) {
+      for (std::int32_t node = from; node < from + size; ++node) {
+        if (node != any && model_.domain_of(node) == model_.domain_of(any) && is_usable(node)) found.push_back(node);
+      }
+      if (found.size() < at(wish.nodes)) continue;
+      std::stable_sort(found.begin(), found.end(), [&](std::int32_t a, std::int32_t b) { return draft_.packing().gpus_free(a) > draft_.packing().gpus_free(b); });
+      found.resize(at(wish.nodes));
+    }
+    std::int32_t gone = 0;
+    for (const std::int32_t node : found) gone += std::max(0, wish.gpus_on_node - draft_.packing().gpus_free(node));
+    if (gone >= least) continue;
+    least = gone;
+    nodes = found;
   }
-  return wish->pool;
+  return !nodes.empty();
+}
+
+void Search::empty_node(std::int32_t node, std::int32_t gpus) {
+  while (draft_.packing().gpus_free(node) < gpus) {
+    const auto& residents = draft_.residents(node);
+    const std::int32_t need = residents[static_cast<std::size_t>(rng_.below(residents.size()))];
+    touch(need);
+    const auto& replicas = draft_.needs()[at(need)].replicas;
+    const auto here = std::find_if(replicas.begin(), replicas.end(), [&](const Placed& placed) {
+      const auto on = placed.nodes.list();
+      return std::find(on.begin(), on.end(), node) != on.end();
+    });
+    draft_.remove(need, static_cast<std::size_t>(here - replicas.begin()));
+  }
 }
 
 /// Takes replicas away: of a large demand only some, those in `pool` and the dearest first. The rest is as good as it
@@ -121,7 +212,6 @@ std::int32_t Search::choose_ruined(const std::vector<std::int32_t>* among, std::
 void Search::ruin(std::int32_t need, std::int32_t pool) {
   const NeedState& state = draft_.needs()[at(need)];
   const std::size_t size = state.replicas.size();
-  mark(need);
   if (size < 4 || rng_.below(size < 16 ? 3 : 24) == 0) return draft_.clear(need);
   const Need& of = model_.needs()[at(need)];
   const std::size_t gone = 1 + static_cast<std::size_t>(rng_.below(std::min<std::size_t>(size / 2, kRuinedReplicasMost)));
@@ -163,30 +253,40 @@ std::int64_t Search::improve(const std::function<double()>& progress, const std:
   best_states_ = draft_.needs();
   best_cost_ = draft_.cost();
   index_users();
-  std::vector<std::int32_t> ruined;
-  std::vector<NeedState> before;
   const double heat_first = kHeatFirst * static_cast<double>(draft_.cost()) / static_cast<double>(model_.needs().size());
   double gone = 0;
   std::int64_t rounds = 0;
   for (;; ++rounds) {
     if (rounds % kRoundsALook == 0 && (gone = progress()) >= 1) break;
     for (double& each : draft_.noise()) each = 1 - kNoise + 2 * kNoise * rng_.unit();
-    const std::int32_t pool = choose_ruined(among, ruined);
-    const std::int32_t first = ruined.front();
     const Micros cost_before = draft_.cost();
-    for (std::size_t i = ruined.size(); i > 1; --i) std::swap(ruined[i - 1], ruined[static_cast<std::size_t>(rng_.below(i))]);
-    before.clear();
-    for (const std::int32_t need : ruined) before.push_back(draft_.needs()[at(need)]);
-    for (const std::int32_t need : ruined) ruin(need, need == first ? -1 : pool);
-    for (const std::int32_t need : ruined) draft_.insert(need);
+    const std::int32_t first = choose_first(among);
+    ruined_.clear();
+    before_.clear();
+    touch(first);
+    const Option* const wish = choose_wish(first);
+    if (wish == nullptr) continue;
+    const bool is_whole = rng_.below(2) == 0;
+    if (is_whole) {
+      empty_nodes(first, *wish);
+    } else {
+      ruin_users(first, *wish);
+    }
+    order_ = ruined_;
+    // The nodes are for the one that started it: it chooses first.
+    for (std::size_t i = order_.size(); i > (is_whole ? 2 : 1); --i) {
+      const std::size_t least = is_whole ? 1 : 0;
+      std::swap(order_[i - 1], order_[least + static_cast<std::size_t>(rng_.below(i - least))]);
+    }
+    for (const std::int32_t need : order_) draft_.insert(need);
     const double heat = heat_first * (1 - gone) * (1 - gone);
     const double allowed = -heat * std::log(1 - rng_.unit());
     if (static_cast<double>(draft_.cost() - cost_before) > allowed) {
-      for (const std::int32_t need : ruined) draft_.clear(need);
-      for (std::size_t i = 0; i < ruined.size(); ++i) draft_.restore(ruined[i], before[i]);
+      for (const std::int32_t need : ruined_) draft_.clear(need);
+      for (std::size_t i = 0; i < ruined_.size(); ++i) draft_.restore(ruined_[i], before_[i]);
       continue;
     }
-    for (std::size_t i = 0; i < ruined.size(); ++i) update_users(ruined[i], before[i]);
+    for (std::size_t i = 0; i < ruined_.size(); ++i) update_users(ruined_[i], before_[i]);
     if (draft_.cost() < best_cost_) remember_best();
   }
   std::fill(draft_.noise().begin(), draft_.noise().end(), 1.0);

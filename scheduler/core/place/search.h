@@ -32,7 +32,13 @@ class Search {
  private:
   Micros regret(std::int32_t need);
   double badness(std::int32_t need) const;
-  std::int32_t choose_ruined(const std::vector<std::int32_t>* among, std::vector<std::int32_t>& ruined);
+  std::int32_t choose_first(const std::vector<std::int32_t>* among);
+  const Option* choose_wish(std::int32_t need);
+  void touch(std::int32_t need);
+  void ruin_users(std::int32_t first, const Option& wish);
+  void empty_nodes(std::int32_t first, const Option& wish);
+  bool choose_nodes(const Option& wish, std::vector<std::int32_t>& nodes);
+  void empty_node(std::int32_t node, std::int32_t gpus);
   void ruin(std::int32_t need, std::int32_t pool);
   void index_users();
   void update_users(std::int32_t need, const NeedState& before);
@@ -48,6 +54,13 @@ class Search {
   Micros best_cost_ = 0;
   std::vector<char> is_changed_;  ///< since best_states_
   std::vector<std::int32_t> changed_;
+  // Of a round: who was touched, first of all the one that started it, and what they had.
+  std::vector<std::int32_t> ruined_;
+  std::vector<NeedState> before_;
+  std::vector<std::int32_t> emptied_;
+  std::vector<std::int32_t> nodes_;
+  std::vector<std::int32_t> candidates_;
+  std::vector<std::int32_t> order_;
   std::vector<std::vector<std::int32_t>> users_;  ///< of a pool: a need once for each replica
 };
 

@@ -6,6 +6,8 @@
 
 #include "base/core/random.h"
 #include "scheduler/core/place/check_plan.h"
+#include "scheduler/core/place/dual.h"
+#include "scheduler/core/place/model.h"
 #include "tests/support/scheduler/place_cases.h"
 #include "tests/support/sim_clock.h"
 #include "tests/unit/scheduler/place/brute_force.h"
@@ -64,6 +66,52 @@ TEST(Place, BoundBestPlanAndPlanComeInThisOrderAndThePlanIsMostlyTheBest) {
     best += plan->cost.total() <= exact ? 1 : 0;
   }
   EXPECT_GE(best, kCases * 9 / 10);
+}
+
+TEST(Dual, AtAnyPricesNoPlanCostsLessThanItsValue) {
+  Rng rng(14);
+  const auto never = [] { return false; };
+  for (int i = 0; i < 120; ++i) {
+    const Problem problem = tiny_case(rng);
+    const Micros exact = best_cost(problem, 4);
+    const auto model = Model::compile(problem);
+    ASSERT_TRUE(model);
+    for (const std::uint64_t dearest : {1ull, 300'000ull, 3'000'000ull}) {
+      Dual dual(*model);
+      std::vector<Micros> pools;
+      std::vector<Micros> quotas;
+      for (std::size_t p = 0; p < problem.pools.size(); ++p) pools.push_back(static_cast<Micros>(rng.below(dearest)));
+      for (std::size_t q = 0; q < problem.quotas.size(); ++q) quotas.push_back(static_cast<Micros>(rng.below(dearest)));
+      dual.start_from(pools, quotas);
+      dual.refine(never);
+      ASSERT_LE(dual.value(), exact) << i;
+      dual.agree(30, never);
+      ASSERT_LE(dual.value(), exact) << i;
+      dual.refine(never);
+      ASSERT_LE(dual.value(), exact) << i;
+    }
+  }
+}
+
+TEST(Dual, AgreeingIsAtLeastAsGoodAsTheAscent) {
+  Rng rng(15);
+  const auto never = [] { return false; };
+  double agreed = 0;
+  double ascended = 0;
+  for (int i = 0; i < 60; ++i) {
+    const Problem problem = tiny_case(rng);
+    const auto model = Model::compile(problem);
+    ASSERT_TRUE(model);
+    Dual one(*model);
+    one.agree(60, never);
+    one.refine(never);
+    agreed += static_cast<double>(one.value());
+    Dual two(*model);
+    two.ascend(200, 200, never, never);
+    two.refine(never);
+    ascended += static_cast<double>(two.value());
+  }
+  EXPECT_GE(agreed, ascended * 0.995);
 }
 
 TEST(Place, RandomCasesBreakNoRuleAlsoAfterANodeIsLost) {

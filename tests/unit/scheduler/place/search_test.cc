@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <string>
+
 #include "scheduler/core/place/draft.h"
 #include "scheduler/core/place/dual.h"
 #include "scheduler/core/place/explain.h"
@@ -34,6 +36,45 @@ TEST(Dual, PriceOfTheContestedPoolRisesToWhatTheOtherOneCostsMore) {
   // 8 GPUs at 1 and 8 at 1.5, each started within a minute.
   EXPECT_LE(dual.value(), 20'000'000 + 20'000'000 / 60 + 2);
   EXPECT_GE(dual.value(), 20'000'000 * 98 / 100);
+}
+
+TEST(Dual, AgreeingFindsThatPriceAndWhoGetsThePool) {
+  const Problem problem = contested();
+  const auto model = Model::compile(problem);
+  ASSERT_TRUE(model);
+  Dual dual(*model);
+  EXPECT_GT(dual.agree(60, never), 0);
+  dual.refine(never);
+  EXPECT_GE(dual.prices().pools[0], 400'000);
+  EXPECT_LE(dual.value(), 20'000'000 + 20'000'000 / 60 + 2);
+  EXPECT_GE(dual.value(), 20'000'000 * 99 / 100);
+  // "only" has the one option, and the whole of it.
+  ASSERT_EQ(dual.mean_choice().size(), 2u);
+  EXPECT_NEAR(dual.mean_choice()[1].at(0), 1.0, 0.01);
+}
+
+TEST(Search, WholeNodesAreEmptiedForWhoNeedsThem) {
+  // Twelve nodes, on each the only replicas of four small demands: half of every node is free, and no node is. Whoever
+  // takes from a few users at random never takes the four of one node.
+  Problem problem;
+  problem.pools = {make_pool("p", "r", "H", 8, 12)};
+  problem.layouts = {make_layout("small", "H", 1, 100), make_layout("group", "H", 8, 100)};
+  problem.demands = {make_demand("group", "group", 300)};
+  for (int n = 0; n < 12; ++n) {
+    for (int i = 0; i < 4; ++i) {
+      const std::string name = "small-" + std::to_string(n) + "-" + std::to_string(i);
+      problem.demands.push_back(make_demand(name, "small", 100));
+      problem.current.push_back({name, "p", "tp1", {"p-" + std::to_string(n)}});
+    }
+  }
+  const auto model = Model::compile(problem);
+  ASSERT_TRUE(model);
+  Search search(*model, {{0}, {}}, {}, 1);
+  search.draft().keep_current();
+  ASSERT_EQ(search.incomplete(), std::vector<std::int32_t>{0});
+  double gone = 0;
+  search.improve([&] { return gone += 0.02; }, nullptr);
+  EXPECT_TRUE(search.incomplete().empty());
 }
 
 TEST(Dual, WithoutScarcityNothingHasAPrice) {
