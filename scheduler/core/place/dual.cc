@@ -165,7 +165,7 @@ void Dual::price_out(const Need& need, const Prices& prices, Master& master, dou
     if (is_many) {
       paid = cover_.linear_bound(items_, ask, &bought_);
     } else {
-      const std::int64_t steps = std::clamp(std::min(likely, kChoosing.steps_most) * kChoosing.steps_a_replica, kStepsLeast, kChoosing.steps_most);
+      const std::int64_t steps = std::clamp(std::min(likely, kChoosing.steps_most) * kChoosing.steps_a_replica, kBoundStepsLeast, kChoosing.steps_most);
       paid = cover_.choose(items_, ask, steps, counts_);
     }
     if (paid < need.refusal) {

@@ -13,7 +13,6 @@ constexpr double kZero = 1e-13;
 constexpr std::int64_t kExchangesALook = 32;
 constexpr double kSpread = 1e-5;  // of what is there, added unevenly: ties between rows make the simplex stand still
 
-std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
 
 }  // namespace
 

@@ -12,16 +12,16 @@ namespace {
 
 constexpr std::int64_t kExchanges = 1000;
 
-bool never() { return false; }
+bool never_in_time() { return false; }
 
-struct Case {
+struct MasterCase {
   std::vector<double> there;
   std::vector<double> refusals;
   std::vector<Master::Choice> choices;
 };
 
-Case random_case(Rng& rng) {
-  Case out;
+MasterCase random_master_case(Rng& rng) {
+  MasterCase out;
   const std::size_t prices = 1 + rng.below(4);
   const std::size_t needs = 1 + rng.below(5);
   for (std::size_t i = 0; i < prices; ++i) out.there.push_back(static_cast<double>(rng.below(30)));
@@ -43,7 +43,7 @@ Case random_case(Rng& rng) {
 }
 
 /// What the prices alone say: each need takes its cheapest choice, and what is there is paid for.
-double dual_value(const Case& one, const std::vector<double>& prices) {
+double dual_value(const MasterCase& one, const std::vector<double>& prices) {
   std::vector<double> least = one.refusals;
   for (const Master::Choice& choice : one.choices) {
     double cost = choice.cost;
@@ -60,14 +60,14 @@ double dual_value(const Case& one, const std::vector<double>& prices) {
 TEST(Master, SharesFitAndPricesProveThatNothingIsCheaper) {
   Rng rng(21);
   for (int i = 0; i < 500; ++i) {
-    const Case one = random_case(rng);
+    const MasterCase one = random_master_case(rng);
     Master master(one.there, one.refusals);
     // Half of them later, as they come when they are generated.
     const std::size_t half = one.choices.size() / 2;
     for (std::size_t j = 0; j < half; ++j) master.add(one.choices[j]);
-    master.solve(kExchanges, never);
+    master.solve(kExchanges, never_in_time);
     for (std::size_t j = half; j < one.choices.size(); ++j) master.add(one.choices[j]);
-    const double cost = master.solve(kExchanges, never);
+    const double cost = master.solve(kExchanges, never_in_time);
     const std::vector<double> prices = master.prices();
     const std::vector<double> shares = master.shares();
     EXPECT_NEAR(cost, dual_value(one, prices), 0.1 + 1e-3 * std::abs(cost)) << i;
@@ -91,7 +91,7 @@ TEST(Master, WhatIsKnownIsNotAddedAgain) {
   const Master::Choice choice{0, 10, {{0, 8}}, {{3, 1.0}}};
   EXPECT_TRUE(master.add(choice));
   EXPECT_FALSE(master.add(choice));
-  EXPECT_NEAR(master.solve(kExchanges, never), 10, 1e-6);
+  EXPECT_NEAR(master.solve(kExchanges, never_in_time), 10, 1e-6);
 }
 
 TEST(Master, TheContestedCostsWhatTheLoserLoses) {
@@ -99,7 +99,7 @@ TEST(Master, TheContestedCostsWhatTheLoserLoses) {
   master.add({0, 10, {{0, 8}}, {{0, 1.0}}});
   master.add({1, 10, {{0, 8}}, {{0, 1.0}}});
   // The first gains 90 by it, the second 50: it is the first one's, and 8 GPUs are worth 50.
-  EXPECT_NEAR(master.solve(kExchanges, never), 70, 0.01);
+  EXPECT_NEAR(master.solve(kExchanges, never_in_time), 70, 0.01);
   EXPECT_NEAR(master.prices()[0], 50.0 / 8, 0.01);
   EXPECT_NEAR(master.shares()[2], 1, 0.01);
 }
@@ -108,7 +108,7 @@ TEST(Master, WithoutScarcityNothingHasAPrice) {
   Master master({100}, {50, 50});
   master.add({0, 10, {{0, 8}}, {{0, 1.0}}});
   master.add({1, 20, {{0, 8}}, {{0, 1.0}}});
-  EXPECT_NEAR(master.solve(kExchanges, never), 30, 1e-6);
+  EXPECT_NEAR(master.solve(kExchanges, never_in_time), 30, 1e-6);
   EXPECT_NEAR(master.prices()[0], 0, 1e-9);
 }
 
