@@ -82,6 +82,14 @@ Result<std::int64_t> Arguments::integer_option(std::string_view name, std::int64
   return number;
 }
 
+Result<std::int64_t> Arguments::integer_within(std::string_view name, std::int64_t fallback, std::int64_t low,
+                                               std::int64_t high) const {
+  TG_ASSIGN(const std::int64_t value, integer_option(name, fallback));
+  if (value >= low && value <= high) return value;
+  return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--{} must be {} to {}, not {}", name, low, high, value),
+              std::string(name));
+}
+
 Result<std::int64_t> Arguments::instant_option(std::string_view name) const {
   if (!has(name)) return 0;
   TG_ASSIGN(const Wall instant, parse_rfc3339(option(name)));

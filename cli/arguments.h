@@ -25,6 +25,9 @@ class Arguments {
   std::string option(std::string_view name, std::string_view fallback = "") const;
   Result<std::string> required_option(std::string_view name) const;
   Result<std::int64_t> integer_option(std::string_view name, std::int64_t fallback) const;
+  /// Fails: invalid_argument/bad_usage also beyond `low` and `high`.
+  Result<std::int64_t> integer_within(std::string_view name, std::int64_t fallback, std::int64_t low,
+                                      std::int64_t high) const;
   /// Microseconds since 1970 of an instant as 2026-11-01T00:00:00Z; 0 without the option. Fails: as parse_rfc3339().
   Result<std::int64_t> instant_option(std::string_view name) const;
   bool has(std::string_view name) const { return options_.contains(std::string(name)); }

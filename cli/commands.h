@@ -21,7 +21,9 @@ std::vector<Command> price_commands();
 std::vector<Command> allowance_commands();
 std::vector<Command> model_commands();
 std::vector<Command> fit_commands();
+std::vector<Command> model_file_commands();
 std::vector<Command> deployment_commands();
+std::vector<Command> rollout_commands();
 std::vector<Command> fleet_commands();
 std::vector<Command> chat_commands();
 std::vector<Command> usage_commands();
@@ -34,5 +36,6 @@ std::vector<Command> audit_commands();
 std::vector<Command> engine_commands();
 std::vector<Command> guard_commands();
 std::vector<Command> fleet_place_commands();
+std::vector<Command> fleet_manifests_commands();
 
 }  // namespace tidegate::cli

@@ -2,6 +2,7 @@
 
 #include "cli/commands.h"
 #include "cli/connection.h"
+#include "cli/deploy_follow.h"
 #include "cli/message_json.h"
 #include "cli/text_table.h"
 #include "scheduler/core/autoscale_policy.h"
@@ -107,20 +108,32 @@ Status deploy_apply(const Arguments& arguments) {
   wanted.set_threads(static_cast<std::int32_t>(threads));
   wanted.set_sequences_max(static_cast<std::int32_t>(sequences));
   TG_TRY(read_autoscale(arguments, wanted));
+  wanted.set_serves(arguments.option("serves"));
+  TG_TRY(read_rollout(arguments, wanted));
   std::string options = arguments.option("options");
   while (!options.empty()) {
     const auto comma = options.find(',');
     if (comma != 0) wanted.add_options(options.substr(0, comma));
     options = comma == std::string::npos ? "" : options.substr(comma + 1);
   }
-  TG_ASSIGN(const v1::Deployment made, connection.call(&Fleet::ApplyDeployment, connection.fleet(), wanted));
-  if (arguments.wants_json()) {
-    fmt::print("{}\n", message_json(made));
-  } else {
-    fmt::print("deployment {}: {} {} x{} in {}/{}, {}\n", made.name(), made.model(), made.variant(), made.replicas(),
-               made.region(), made.pool(), made.status());
+  TG_ASSIGN(v1::Deployment made, connection.call(&Fleet::ApplyDeployment, connection.fleet(), wanted));
+  if (wants_follow(arguments)) {
+    TG_ASSIGN(made, follow_deployment(arguments, connection, made));
   }
+  fmt::print("{}\n", arguments.wants_json() ? message_json(made) : deployment_line(made));
   return {};
+}
+
+/// What a person should know first.
+std::string message_of(const v1::Deployment& deployment) {
+  if (deployment.has_rollout()) {
+    const v1::Rollout& rollout = deployment.rollout();
+    const std::string where = rollout.steps_size() > 0 ? fmt::format("{} % of the traffic", rollout.share_percent())
+                                                       : fmt::format("{} replaced", rollout.done());
+    return fmt::format("revision {} {}: {}", rollout.revision(), rollout.phase(), rollout.why().empty() ? where : rollout.why());
+  }
+  if (deployment.drained()) return "drained; 'deploy apply' brings it back";
+  return deployment.message().empty() ? deployment.autoscale_why() : deployment.message();
 }
 
 Status deploy_list(const Arguments& arguments) {
@@ -138,7 +151,7 @@ Status deploy_list(const Arguments& arguments) {
                                 each.autoscale().replicas_max())
                   : fmt::format("{}/{}", each.replicas_ready(), each.replicas());
     table.add({each.name(), each.model(), each.variant(), each.region() + "/" + each.pool(), ready, each.status(),
-               each.message().empty() ? each.autoscale_why() : each.message()});
+               message_of(each)});
   }
   fmt::print("{}", table.render());
   return {};
@@ -159,15 +172,17 @@ std::vector<Command> deployment_commands() {
   return {
       {"deploy apply", "Create or change a deployment of a catalogue model.",
        "NAME --model MODEL --variant VARIANT [--replicas N] [--threads N] [--sequences N] [--region R] [--pool P] [--options K=V,...]\n"
+       "       [--serves NAME] [--canary PERCENT | --steps P,P,...] [--hold SPAN] [--wait | --no-wait] [--wait-limit SPAN]\n"
        "       [--max N [--min N] [--target-utilisation PERCENT] [--queue-wait-ms N] [--down-after S] [--idle-to-zero S]\n"
        "        [--time-to-ready S] [--prompt-rate TOKENS] [--replica-price P --budget P] [--batch-surplus] [--zone Z]\n"
        "        [--windows 'mon-fri 08:30-20:00 min=6;...']]",
        "  tidegate deploy apply tang-moe --model tang-moe --variant fp8\n"
        "  tidegate deploy apply load --model sim-fast --variant sim --replicas 2\n"
+       "  tidegate deploy apply tang-moe --model tang-moe --variant fp8 --sequences 32 --canary 10\n"
        "  tidegate deploy apply chat --model sim-fast --variant sim --min 0 --max 8 --target-utilisation 75\n",
        {"model", "variant", "replicas", "threads", "sequences", "region", "pool", "options", "max", "min",
         "target-utilisation", "queue-wait-ms", "down-after", "idle-to-zero", "time-to-ready", "prompt-rate", "replica-price", "budget",
-        "zone", "windows"}, {"batch-surplus"}, deploy_apply},
+        "zone", "windows", "serves", "canary", "steps", "hold", "wait-limit"}, {"batch-surplus", "wait", "no-wait"}, deploy_apply},
       {"deploy list", "List deployments and how many replicas are ready.", "", "  tidegate deploy list\n", {}, {}, deploy_list},
       {"deploy delete", "Drain and remove a deployment.", "NAME", "  tidegate deploy delete load\n", {}, {}, deploy_delete},
   };

@@ -52,14 +52,6 @@ std::string models_folder(const Arguments& arguments) {
   return here.string();
 }
 
-Result<std::int64_t> number_in(const Arguments& arguments, std::string_view name, std::int64_t fallback,
-                               std::int64_t low, std::int64_t high) {
-  TG_ASSIGN(const std::int64_t value, arguments.integer_option(name, fallback));
-  if (value >= low && value <= high) return value;
-  return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--{} must be {} to {}, not {}", name, low, high, value),
-              std::string(name));
-}
-
 Result<Question> read_question(const Arguments& arguments) {
   const std::string folder = models_folder(arguments);
   TG_ASSIGN(const scheduler::Catalogue catalogue, scheduler::load_catalogue(folder + "/catalogue"));
@@ -78,11 +70,11 @@ Result<Question> read_question(const Arguments& arguments) {
   if (arguments.has("layout")) {
     TG_ASSIGN(question.layout, scheduler::parse_layout(arguments.option("layout")));
   }
-  TG_ASSIGN(const std::int64_t percent, number_in(arguments, "utilisation", 90, 1, 100));
+  TG_ASSIGN(const std::int64_t percent, arguments.integer_within("utilisation", 90, 1, 100));
   question.options.utilisation_permille = static_cast<std::int32_t>(percent * 10);
-  TG_ASSIGN(const std::int64_t slack, number_in(arguments, "slack-mib", 4096, 0, 1 << 20));
+  TG_ASSIGN(const std::int64_t slack, arguments.integer_within("slack-mib", 4096, 0, 1 << 20));
   question.options.slack_bytes = slack << 20;
-  TG_ASSIGN(question.options.context, number_in(arguments, "context", 0, 0, 1 << 24));
+  TG_ASSIGN(question.options.context, arguments.integer_within("context", 0, 0, 1 << 24));
   question.options.with_draft = arguments.has("draft");
   return question;
 }
@@ -184,18 +176,16 @@ void print_refusal(const Question& question, const Error& error) {
   fmt::print("{}\n", json::serialize(out));
 }
 
-std::string gib(std::int64_t bytes) { return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30)); }
-
 void print_text(const Question& question, const Fit& fit, const Result<SpeedEstimate>& speed) {
   TextTable table({"WHAT", "VALUE"});
   table.add(
       {"model", fmt::format("{} {} ({})", question.model.name, question.variant.name, question.variant.precision)});
   table.add({"parameters", fmt::format("{}", question.variant.parameters)});
   table.add({"layout", fmt::format("{} on {} x {}", fit.layout.to_string(), fit.ranks, question.accelerator.name)});
-  table.add({"weights", fmt::format("{}, {} on each", gib(fit.weights_bytes), gib(fit.weights_bytes_per_rank))});
-  table.add({"for weights and KV", fmt::format("{} on each", gib(fit.budget_bytes_per_rank))});
+  table.add({"weights", fmt::format("{}, {} on each", gib_text(fit.weights_bytes), gib_text(fit.weights_bytes_per_rank))});
+  table.add({"for weights and KV", fmt::format("{} on each", gib_text(fit.budget_bytes_per_rank))});
   table.add({"KV", fmt::format("{} B a token in {}, {} on each", fit.kv_bytes_per_token,
-                               scheduler::kv_precision_name(question.options.kv), gib(fit.kv_bytes_per_rank))});
+                               scheduler::kv_precision_name(question.options.kv), gib_text(fit.kv_bytes_per_rank))});
   table.add({"KV tokens", fmt::format("{} ({} where one sequence lives)", fit.kv_tokens, fit.kv_tokens_per_group)});
   table.add({"longest context", fmt::format("{} of the model's {}", fit.context_max, question.model.context_max)});
   const std::int64_t context = question.options.context > 0 ? question.options.context : fit.context_max;

@@ -22,7 +22,7 @@ struct Picture {
   bool is_ready() const {
     if (!deployments || !workers || !wallets || !gateway) return false;
     for (const auto& deployment : deployments->deployments()) {
-      if (deployment.replicas_ready() < deployment.replicas()) return false;
+      if (!deployment.drained() && deployment.replicas_ready() < deployment.replicas()) return false;
     }
     return true;
   }

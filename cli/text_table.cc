@@ -1,5 +1,7 @@
 #include "cli/text_table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace tidegate::cli {
@@ -34,6 +36,10 @@ std::string TextTable::render() const {
     text += line + '\n';
   }
   return text;
+}
+
+std::string gib_text(std::int64_t bytes) {
+  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
 }
 
 }  // namespace tidegate::cli

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,5 +16,8 @@ class TextTable {
  private:
   std::vector<std::vector<std::string>> rows_;
 };
+
+/// "1.50 GiB".
+std::string gib_text(std::int64_t bytes);
 
 }  // namespace tidegate::cli

@@ -84,7 +84,7 @@ ConfigTable config_table(GatewayConfig& c) {
   table.text("pool", c.pool, "Pool whose prices GET /v1/models quotes.");
   table.text("gateway.id", c.gateway_id, "Name of this gateway, unique and stable over restarts: billing knows its journal by it.");
   table.required();
-  table.text("scheduler.address", c.scheduler_address, "Scheduler: host:port or unix:path.");
+  table.text("scheduler.address", c.scheduler_address, "Scheduler: host:port or unix:path; up to 8 with commas between, all watched: the one that leads counts.");
   table.required();
   table.text("billing.address", c.billing_address, "Billing: host:port or unix:path.");
   table.required();

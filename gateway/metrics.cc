@@ -55,6 +55,7 @@ GatewayMetrics::GatewayMetrics(MetricRegistry& registry)
       routes_workers(registry.gauge("tidegate_gateway_routes_workers", "Workers in the routes in force.")),
       routes_version(registry.gauge("tidegate_gateway_routes_version", "Version of the routes in force.")),
       registry_(registry) {
+  arm_requests("", "");  // shown before the first one
   for (const auto phase : {CancelPhase::kAdmitting, CancelPhase::kQueued, CancelPhase::kBeforeFirstToken,
                            CancelPhase::kStreaming}) {
     cancelled_counter(registry, phase);
@@ -116,7 +117,23 @@ PoolMetrics& GatewayMetrics::pool(const std::string& model, const std::string& r
                                                 "What the gap may be at most; summed over threads.", labels);
   made.fairness_violations = &registry_.counter("tidegate_gateway_fairness_violations_total",
                                                 "Times the gap was over its bound: stays 0.", labels);
+  made.arm_passed_on = &registry_.counter("tidegate_gateway_arm_passed_on_total",
+                                          "Requests given to another arm because the one whose turn it was had no room.",
+                                          labels);
   return pools_.emplace(std::move(key), made).first->second;
+}
+
+Counter& GatewayMetrics::arm_requests(const std::string& model, const std::string& arm) {
+  constexpr std::size_t kArmsMax = 256;  // every edit of a deployment makes one
+  std::string key = model;
+  key.append(1, '\0').append(arm);
+  if (const auto found = arms_.find(key); found != arms_.end()) return *found->second;
+  const bool is_full = arms_.size() >= kArmsMax;
+  Counter& counter = registry_.counter("tidegate_gateway_arm_requests_total",
+                                       "Requests of models whose traffic is divided, by the arm that got them.",
+                                       {{"model", is_full ? "other" : model}, {"arm", is_full ? "other" : arm}});
+  if (!is_full) arms_.emplace(std::move(key), &counter);
+  return counter;
 }
 
 Counter& GatewayMetrics::requests(const std::string& model, std::string_view surface, int status) {

@@ -33,6 +33,7 @@ struct PoolMetrics {
   Gauge* fairness_gap_tokens = nullptr;
   Gauge* fairness_bound_tokens = nullptr;
   Counter* fairness_violations = nullptr;  ///< stays 0
+  Counter* arm_passed_on = nullptr;        ///< requests whose arm had no room, given to another
 };
 
 /// Where a request was when its client left.
@@ -50,6 +51,8 @@ class GatewayMetrics {
   /// `reason` of an Error; unknown ones are counted as "other".
   Counter& refusals(std::string_view reason);
   Counter& cancelled(CancelPhase phase);
+  /// Requests of a model whose traffic is divided, by the arm that got them. After kArmsMax arms, "other".
+  Counter& arm_requests(const std::string& model, const std::string& arm);
 
   Counter& fields_ignored;
   Counter& keep_alives;
@@ -63,6 +66,7 @@ class GatewayMetrics {
   std::map<std::string, PoolMetrics, std::less<>> pools_;
   std::map<std::string, Counter*, std::less<>> requests_;
   std::map<std::string, Counter*, std::less<>> refusals_;
+  std::map<std::string, Counter*, std::less<>> arms_;
 };
 
 /// What a metric may call a model that is not in the catalogue.

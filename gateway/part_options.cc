@@ -36,7 +36,7 @@ FairQueueLimits queue_limits(const GatewayConfig& config) {
   return limits;
 }
 
-RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixes, DemandBoard* demand) {
+RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixes, DemandBoard* demand, TrafficBoard* traffic) {
   RoutingOptions routing;
   routing.picker.slow_start = config.slow_start;
   routing.health.errors_in_a_row = static_cast<int>(config.eject_after_errors);
@@ -45,6 +45,7 @@ RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixe
   routing.health.stall_after = config.stall_after;
   routing.prefixes = prefixes;
   routing.demand = demand;
+  routing.traffic = traffic;
   routing.spill_after = config.spill_after;
   return routing;
 }

@@ -11,7 +11,8 @@ namespace tidegate::gateway {
 HttpLimits http_limits(const GatewayConfig& config);
 ServingLimits serving_limits(const GatewayConfig& config);
 FairQueueLimits queue_limits(const GatewayConfig& config);
-/// `prefixes` may be null: workers are then chosen by their load alone. So may `demand`: it is told to nobody.
-RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixes, DemandBoard* demand);
+/// `prefixes` may be null: workers are then chosen by their load alone. So may `demand`: it is told to nobody;
+/// and `traffic`: it is never divided.
+RoutingOptions routing_options(const GatewayConfig& config, PrefixStore* prefixes, DemandBoard* demand, TrafficBoard* traffic);
 
 }  // namespace tidegate::gateway

@@ -113,7 +113,7 @@ class Meter {
   }
 };
 
-/// What wallets hold, as billing knows it now. Thread-safe; every call is a round trip.
+/// What wallets hold, as billing knows it, now or `age` ago. Thread-safe; every call is a round trip.
 class Balances {
  public:
   virtual ~Balances() = default;
@@ -122,6 +122,7 @@ class Balances {
     Money granted;    ///< money given, not used and not expired
     Money topped_up;  ///< the rest, paid in; below zero: credit in use
     bool is_available = false;  ///< something can be spent, credit included
+    Duration age{};             ///< how long ago billing said so
   };
   /// What gateways hold on lease is still the wallet's. Usage of the last seconds may not be posted yet.
   /// Fails: not_found/unknown_wallet (also another tenant's), unavailable/...

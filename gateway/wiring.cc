@@ -17,6 +17,7 @@
 #include "base/obs/admin_server.h"
 #include "base/obs/config_reloader.h"
 #include "base/redis/redis_client.h"
+#include "base/rpc/address.h"
 #include "base/rpc/server.h"
 #include "base/rpc/tls.h"
 #include "base/rpc/work_pool.h"
@@ -132,10 +133,11 @@ struct GatewayProcess::Parts {
   std::unique_ptr<Guard> guard;             ///< null without a policy on content, and so is the next
   std::unique_ptr<GuardDesk> guard_desk;
   DemandBoard demand;                       ///< outlives the lanes
+  TrafficBoard traffic;                     ///< outlives the lanes
   std::unique_ptr<rpc::WorkPool> guard_pool;  ///< null without guard.rules_file; its jobs use the guard: it ends before
   std::vector<std::unique_ptr<Lane>> lanes;
-  std::unique_ptr<RouteWatch> watch;
-  std::future<void> watch_ended;
+  std::vector<std::unique_ptr<RouteWatch>> watches;  ///< one a scheduler
+  std::vector<std::future<void>> watches_ended;
   std::unique_ptr<DemandReporter> reporter;
   std::future<void> reporter_ended;
   std::future<void> readiness_ended;
@@ -171,7 +173,7 @@ Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayConfi
   TG_TRY(process->open_guard());
   process->open_lanes();
   TG_TRY(process->open_idempotency());
-  process->watch_routes();
+  TG_TRY(process->watch_routes());
   TG_TRY(process->listen());
   log.info("gateway_started", {kv("http", process->http_address()), kv("grpc", process->grpc_address()),
                                kv("admin", process->admin_address()), kv("gateway", config.gateway_id),
@@ -288,7 +290,7 @@ void GatewayProcess::open_lanes() {
     const auto entries_max = static_cast<std::size_t>(config_.prefix_entries_max);
     parts.prefixes = std::make_unique<PrefixStore>(entries_max, parts.registry);
   }
-  const RoutingOptions routing = routing_options(config_, parts.prefixes.get(), &parts.demand);
+  const RoutingOptions routing = routing_options(config_, parts.prefixes.get(), &parts.demand, &parts.traffic);
   for (std::size_t i = 0; i < parts.io.size(); ++i) {
     parts.lanes.push_back(std::make_unique<Lane>(parts.registry));
     Lane& lane = *parts.lanes.back();
@@ -334,29 +336,34 @@ Status GatewayProcess::open_idempotency() {
   return {};
 }
 
-void GatewayProcess::watch_routes() {
+/// The pictures of all schedulers go the same way: that of a newer term wins, an older one is refused (RouteTable).
+Status GatewayProcess::watch_routes() {
   Parts& parts = *parts_;
+  TG_ASSIGN(const std::vector<std::string> schedulers, rpc::split_addresses(config_.scheduler_address));
   RouteWatchOptions options;
-  options.scheduler_address = config_.scheduler_address;
   options.cluster_token = config_.cluster_token;
   options.tls = config_.rpc_tls;
   options.gateway_id = config_.gateway_id;
   options.region = config_.region;
+  options.is_one_of_several = schedulers.size() > 1;
   const auto publish = [&parts](const RouteWatch::Snapshot& snapshot) {
     for (std::size_t i = 0; i < parts.lanes.size(); ++i) {
       parts.io.post_on(i, [&parts, i, snapshot] { parts.lanes[i]->dispatcher->apply_routes(*snapshot); });
     }
     parts.routes_ready.up();
   };
-  parts.watch = std::make_unique<RouteWatch>(std::move(options), publish, parts.control.executor(0), clock_, log_,
-                                             parts.control_metrics);
-  parts.watch_ended = std::async(std::launch::async, [&parts, this] {
-    const Status ended = parts.control.run_on(0, [&parts] { return parts.watch->run(); });
-    if (!ended) log_.error("routes_watch_failed", {kv("error", ended.error().to_string())});
-  });
+  for (const std::string& scheduler : schedulers) {
+    options.scheduler_address = scheduler;
+    parts.watches.push_back(std::make_unique<RouteWatch>(options, publish, parts.control.executor(0), clock_, log_,
+                                                         parts.control_metrics));
+    parts.watches_ended.push_back(std::async(std::launch::async, [&parts, this, watch = parts.watches.back().get()] {
+      const Status ended = parts.control.run_on(0, [watch] { return watch->run(); });
+      if (!ended) log_.error("routes_watch_failed", {kv("error", ended.error().to_string())});
+    }));
+  }
 
   DemandReporterOptions report;
-  report.scheduler_address = config_.scheduler_address;
+  report.scheduler_addresses = config_.scheduler_address;
   report.cluster_token = config_.cluster_token;
   report.tls = config_.rpc_tls;
   report.gateway_id = config_.gateway_id;
@@ -366,6 +373,7 @@ void GatewayProcess::watch_routes() {
     const Status ended = parts.control.run_on(0, [&parts] { return parts.reporter->run(); });
     if (!ended) log_.error("demand_reports_failed", {kv("error", ended.error().to_string())});
   });
+  return {};
 }
 
 Status GatewayProcess::listen() {
@@ -550,9 +558,9 @@ void GatewayProcess::shut_down() {
     if (lane.idempotency) lane.idempotency->stop();
     if (lane.claims_kept.valid()) lane.claims_kept.get();
   }
-  if (parts.watch) {
-    parts.control.run_on(0, [&parts] { parts.watch->stop(); });
-    parts.watch_ended.get();
+  for (std::size_t i = 0; i < parts.watches_ended.size(); ++i) {
+    parts.control.run_on(0, [&parts, i] { parts.watches[i]->stop(); });
+    parts.watches_ended[i].get();
   }
   if (parts.reporter) {
     parts.control.run_on(0, [&parts] { parts.reporter->stop(); });

@@ -57,7 +57,7 @@ class GatewayProcess {
   Status open_guard();
   void open_lanes();
   Status open_idempotency();
-  void watch_routes();
+  Status watch_routes();
   void note_certificate(const TlsContext* tls);
   Status listen();
   void drain();

@@ -2,6 +2,15 @@
 
 namespace tidegate::scheduler {
 
+namespace {
+
+Gauge& rollouts_gauge(MetricRegistry& registry, const char* phase) {
+  return registry.gauge("tidegate_scheduler_rollouts_count", "Deployments whose new revision is on its way, waits for a promotion, goes back, or failed",
+                        {{"phase", phase}});
+}
+
+}  // namespace
+
 SchedulerMetrics::SchedulerMetrics(MetricRegistry& registry)
     : is_leader(registry.gauge("tidegate_scheduler_is_leader", "1 while this scheduler leads")),
       term(registry.gauge("tidegate_scheduler_term", "Term of the last leadership held here")),
@@ -27,6 +36,10 @@ SchedulerMetrics::SchedulerMetrics(MetricRegistry& registry)
       autoscale_ups(registry.gauge("tidegate_scheduler_autoscale_ups_count", "Times that autoscaling asked for more replicas, this process")),
       autoscale_downs(registry.gauge("tidegate_scheduler_autoscale_downs_count", "Times that it asked for fewer, this process")),
       autoscale_reversals(registry.gauge("tidegate_scheduler_autoscale_reversals_count", "Times that it turned round, this process")),
+      rollouts_rolling(rollouts_gauge(registry, "rolling")),
+      rollouts_waiting(rollouts_gauge(registry, "waiting")),
+      rollouts_back(rollouts_gauge(registry, "back")),
+      rollouts_failed(rollouts_gauge(registry, "failed")),
       registry_(registry),
       autoscale_all(autoscale("*")) {}
 

@@ -53,6 +53,10 @@ struct SchedulerMetrics {
   Gauge& autoscale_ups;
   Gauge& autoscale_downs;
   Gauge& autoscale_reversals;
+  Gauge& rollouts_rolling;
+  Gauge& rollouts_waiting;
+  Gauge& rollouts_back;
+  Gauge& rollouts_failed;
 
   AutoscaleMetrics autoscale(const std::string& deployment);
 

@@ -1,9 +1,14 @@
 #include "scheduler/wiring.h"
 
+#include <algorithm>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <future>
+#include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/core/ids.h"
 #include "base/crypto/sha256.h"
@@ -19,12 +24,15 @@
 #include "base/rpc/work_pool.h"
 #include "scheduler/adapters/billing_callers.h"
 #include "scheduler/adapters/pg_deployments.h"
+#include "scheduler/adapters/pg_lease.h"
 #include "scheduler/catalogue/catalogue_file.h"
 #include "scheduler/control/fleet_control.h"
 #include "scheduler/control/leadership_loop.h"
 #include "scheduler/drivers/local/local_driver.h"
 #include "scheduler/metrics.h"
 #include "scheduler/migrations/migrations.h"
+#include "scheduler/planned_pools.h"
+#include "scheduler/rest/fleet_rest_server.h"
 #include "scheduler/rpc/caller_desk.h"
 #include "scheduler/rpc/fleet_admin_host.h"
 #include "scheduler/rpc/fleet_admin_service.h"
@@ -35,6 +43,7 @@ namespace tidegate::scheduler {
 namespace {
 
 constexpr auto kMigrateLimit = std::chrono::seconds(60);
+constexpr auto kPodBegins = std::chrono::minutes(10);
 constexpr std::size_t kAdminThreads = 4;
 constexpr std::size_t kAdminQueueMax = 64;
 
@@ -43,6 +52,8 @@ pg::PoolOptions pool_options(const SchedulerConfig& config) {
   options.connection = config.pg_dsn;
   options.application = "tidegate-scheduler";
   options.connections = 2;
+  options.idle_in_transaction_timeout =
+      std::min(options.idle_in_transaction_timeout, LeadershipLoop::transaction_limit(config.lease_ttl));
   return options;
 }
 
@@ -51,13 +62,21 @@ LocalDriver::Settings driver_settings(const SchedulerConfig& config) {
   settings.worker_binary = config.worker_binary;
   settings.run_dir = config.run_dir;
   settings.socket_dir = config.socket_dir;
-  settings.scheduler_address = config.grpc_listen;
+  settings.scheduler_address = config.peers.empty() ? config.grpc_listen : config.grpc_listen + "," + config.peers;
   settings.billing_address = config.billing_address;
   settings.cluster_token_file = config.cluster_token_file;
   settings.stop_limit = config.stop_limit;
+  settings.limits = config.limits;
   settings.worker_tls = {config.rpc_tls.ca_file, config.worker_tls_cert_file, config.worker_tls_key_file};
   return settings;
 }
+
+/// What a driver needs and is, in the order of need.
+struct Runtime {
+  PrometheusRegistry registry;
+  kube::KubeMetrics kube_metrics{registry};  // all zero with another driver: names are the same everywhere
+  std::unique_ptr<RuntimeDriver> driver;
+};
 
 /// To billing, for who calls; null when there is no address.
 Result<std::shared_ptr<rpc::Channel>> callers_channel(const SchedulerConfig& config) {
@@ -72,6 +91,7 @@ Result<std::shared_ptr<rpc::Channel>> callers_channel(const SchedulerConfig& con
 CallerDeskOptions desk_options(const SchedulerConfig& config) {
   CallerDeskOptions options;
   options.remembered_for = config.callers_remembered;
+  options.refused_for = config.callers_refused;
   return options;
 }
 
@@ -81,23 +101,37 @@ std::uint64_t seed_from(EntropySource& entropy) {
   return seed;
 }
 
+Result<std::unique_ptr<Runtime>> open_runtime(const SchedulerConfig& config, const Clock& clock, Log& log) {
+  auto runtime = std::make_unique<Runtime>();
+  if (config.driver == "kubernetes") {
+    SystemEntropy entropy;
+    std::string holder = UuidV7Source(clock, entropy).next().to_string();
+    TG_ASSIGN(runtime->driver, open_kubernetes_driver(config.kube, config.models_dir, std::move(holder), clock, log,
+                                                      runtime->kube_metrics, seed_from(entropy)));
+  } else {
+    TG_ASSIGN(runtime->driver, LocalDriver::open(driver_settings(config), clock, log));
+  }
+  return runtime;
+}
+
 }  // namespace
 
 /// In the order of need; destroyed the other way round, after the destructor has quieted them.
 struct SchedulerProcess::Parts {
-  Parts(const SchedulerConfig& config_in, const Clock& clock_in, Log& log_in, Catalogue catalogue_in, std::unique_ptr<LocalDriver> driver_in,
-        std::shared_ptr<rpc::Channel> callers_in)
+  Parts(const SchedulerConfig& config_in, const Clock& clock_in, Log& log_in, Catalogue catalogue_in, std::unique_ptr<Runtime> runtime_in,
+        std::shared_ptr<rpc::Channel> callers_in, std::vector<PlannedPool> pools_in)
       : config(config_in),
         clock(clock_in),
         log(log_in),
+        runtime(std::move(runtime_in)),
         metrics(registry),
         leading(readiness.add("leader")),
         catalogue(std::move(catalogue_in)),
-        driver(std::move(driver_in)),
+        planner(catalogue, std::move(pools_in)),
         pool(pool_options(config)),
         store(pool, clock),
-        lease(pool, clock, kLeaseName, UuidV7Source(clock, entropy).next().to_string(), config.lease_ttl),
-        control(catalogue, fleet_settings(), seed_from(entropy), *driver, clock, log, metrics, io.executor(0)),
+        stored_lease(pool, clock, kLeaseName, UuidV7Source(clock, entropy).next().to_string(), config.lease_ttl),
+        control(catalogue, fleet_settings(), seed_from(entropy), *runtime->driver, clock, log, metrics, io.executor(0)),
         leadership(lease, store, clock, log, io.executor(0), {config.lease_ttl}, leadership_handlers()),
         workers(kAdminThreads, kAdminQueueMax, "admin"),
         fleet(control, rpc::AuthGate::required(config.cluster_token), log),
@@ -105,11 +139,33 @@ struct SchedulerProcess::Parts {
         callers(callers_link ? std::make_unique<BillingCallers>(callers_link, clock) : nullptr),
         desk(config.admin_key, callers.get(), clock, desk_options(config)),
         admin_host(desk, workers, log, {metrics.admin_allowed, metrics.admin_refused}),
-        admin_service(control, catalogue, store, clock, log, admin_host) {}
+        admin_service(control, catalogue, planner, store, clock, log, admin_host) {
+    control.save_with([this](Deployment next, Term held) { save(std::move(next), held); });
+    control.act_while([this] { return leadership.is_lease_good(); });
+  }
+
+  /// The database may block, the control may not.
+  void save(Deployment next, Term held) {
+    const std::string name = next.name;
+    auto job = [this, held, stored = std::move(next)] {
+      auto saved = std::make_shared<Result<Deployment>>(store.put(stored, held));  // shared: post() wants a copyable handler
+      if (!*saved && saved->error().code == Code::kAborted) admin_service.look_again(stored.name, stored.version);
+      asio::post(control.executor(), [this, saved, deployment = stored.name] {
+        if (*saved) {
+          control.on_saved(**saved);
+        } else {
+          control.on_save_failed(deployment, saved->error().message);
+        }
+      });
+    };
+    if (!workers.try_submit(std::move(job))) control.on_save_failed(name, "too many calls wait for the database");
+  }
 
   Fleet::Settings fleet_settings() const {
     Fleet::Settings settings;
     settings.models_folder = config.models_dir;
+    // A pod is given a node and its image before it begins to load.
+    if (config.driver == "kubernetes") settings.reconciler.start_limit = config.kube.objects.load_limit + kPodBegins;
     return settings;
   }
   LeadershipLoop::Handlers leadership_handlers() {
@@ -128,16 +184,18 @@ struct SchedulerProcess::Parts {
   SchedulerConfig config;
   const Clock& clock;
   Log& log;
-  PrometheusRegistry registry;
+  std::unique_ptr<Runtime> runtime;
+  PrometheusRegistry& registry = runtime->registry;
   SchedulerMetrics metrics;
   Readiness readiness;
   Readiness::Check leading;
   SystemEntropy entropy;
   Catalogue catalogue;
-  std::unique_ptr<LocalDriver> driver;
+  DeploymentPlanner planner;
   pg::Pool pool;
   PgDeployments store;
-  pg::LeaderLease lease;
+  pg::LeaderLease stored_lease;
+  PgLease lease{stored_lease};
   IoThreads io{1, "control"};
   FleetControl control;
   LeadershipLoop leadership;
@@ -151,6 +209,7 @@ struct SchedulerProcess::Parts {
   std::optional<ConfigReloader> reloader;
   std::unique_ptr<AdminServer> admin;
   std::unique_ptr<rpc::RpcServer> server;
+  std::unique_ptr<FleetRestServer> rest;  ///< null: not served
 };
 
 SchedulerProcess::SchedulerProcess(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -174,10 +233,11 @@ Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const Schedule
   TG_ASSIGN(Catalogue catalogue, load_catalogue(config.catalogue_dir));
   TG_ASSIGN(const auto report, pg::migrate(config.pg_dsn, "scheduler", migrations(), Deadline::after(clock.mono(), kMigrateLimit)));
   log.info("migrated", {kv("from", report.version_before), kv("to", report.version_after)});
-  TG_ASSIGN(auto driver, LocalDriver::open(driver_settings(config), clock, log));
+  TG_ASSIGN(auto runtime, open_runtime(config, clock, log));
   TG_ASSIGN(auto callers, callers_channel(config));
+  TG_ASSIGN(auto pools, planned_pools(config));
   std::unique_ptr<SchedulerProcess> process(new SchedulerProcess(
-      std::make_unique<Parts>(config, clock, log, std::move(catalogue), std::move(driver), std::move(callers))));
+      std::make_unique<Parts>(config, clock, log, std::move(catalogue), std::move(runtime), std::move(callers), std::move(pools))));
   Parts& parts = *process->parts_;
   SchedulerConfig shown = config;  // a table writes into what it describes
   parts.reloader.emplace("scheduler", reload_work(config, std::move(arguments), clock, log), clock, log, parts.registry);
@@ -185,19 +245,25 @@ Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const Schedule
   actions.reload = [&parts] { return parts.reloader->reload(); };
   TG_ASSIGN(parts.admin, AdminServer::start(config.admin_listen, parts.registry, parts.readiness,
                                             config_table(shown).values(), clock, log, std::move(actions)));
-  TG_TRY(parts.lease.create_table(Deadline::after(clock.mono(), kMigrateLimit)));
+  TG_TRY(parts.stored_lease.create_table(Deadline::after(clock.mono(), kMigrateLimit)));
   parts.control.start();
   rpc::ServerOptions options;
   options.listen = {config.grpc_listen};
   options.tls = config.rpc_tls;
   TG_ASSIGN(parts.server, rpc::RpcServer::start(options, {&parts.fleet, &parts.admin_service}));
+  if (!config.rest_listen.empty()) {
+    const FleetRestOptions rest{config.rest_listen, process->address(), config.rpc_tls};
+    TG_ASSIGN(parts.rest, FleetRestServer::start(rest, clock, log, parts.registry));
+  }
   parts.leadership.start();
-  log.info("listening", {kv("grpc", process->address()), kv("models", parts.catalogue.models().size())});
+  log.info("listening", {kv("grpc", process->address()), kv("rest", parts.rest ? parts.rest->address() : std::string()),
+                         kv("models", parts.catalogue.models().size())});
   return process;
 }
 
 SchedulerProcess::~SchedulerProcess() {
   Parts& parts = *parts_;
+  if (parts.rest) parts.rest->stop(parts.config.drain);
   parts.leadership.stop();
   // Links and watchers end here, so that the server's drain does not wait for streams that never end.
   parts.control.stop();

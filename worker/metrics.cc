@@ -11,6 +11,10 @@ Counter& cancelled(MetricRegistry& registry, const char* cause) {
   return registry.counter("tidegate_worker_sequences_cancelled_total", "Sequences the worker itself ended, by cause",
                           {{"cause", cause}});
 }
+Counter& weights_cache(MetricRegistry& registry, const char* outcome) {
+  return registry.counter("tidegate_worker_weights_cache_total", "Starts by what the cache of packed weights gave",
+                          {{"outcome", outcome}});
+}
 }  // namespace
 
 WorkerMetrics::WorkerMetrics(MetricRegistry& registry)
@@ -43,12 +47,19 @@ WorkerMetrics::WorkerMetrics(MetricRegistry& registry)
       credits_granted(registry.counter("tidegate_worker_credits_granted_total", "Credits given to gateways")),
       credits_outstanding(registry.gauge("tidegate_worker_credits_outstanding", "Credits given and not used")),
       frames(registry.counter("tidegate_worker_frames_total", "Frames sent to gateways")),
+      counts_waiting(registry.gauge("tidegate_worker_counts_waiting", "Prompts that wait to be counted only")),
+      counts_refused(registry.counter("tidegate_worker_counts_refused_total",
+                                      "Prompts that were not counted because too many waited")),
       outbox_bytes(registry.gauge("tidegate_worker_outbox_bytes", "Text waiting for streams that do not take it")),
       ready(registry.gauge("tidegate_worker_ready", "1 when the model is loaded and the worker takes sequences")),
       term(registry.gauge("tidegate_worker_scheduler_term", "Newest scheduler term this worker has accepted")),
-      scheduler_connected(registry.gauge("tidegate_worker_scheduler_connected", "1 while the scheduler link is open")),
+      scheduler_connected(registry.gauge("tidegate_worker_scheduler_connected", "Links to a scheduler that leads: 1, or 0 while there is none")),
       commands_refused(registry.counter("tidegate_worker_commands_refused_total", "Commands of an older term")),
       meter_backlog(registry.gauge("tidegate_worker_meter_backlog_records", "Records of ended sequences billing was last told")),
-      meter_failures(registry.counter("tidegate_worker_meter_failures_total", "Meter files that could not be written on")) {}
+      meter_failures(registry.counter("tidegate_worker_meter_failures_total", "Meter files that could not be written on")),
+      load_seconds(registry.gauge("tidegate_worker_load_seconds", "Time in which the model was loaded")),
+      weights_cache_hits(weights_cache(registry, "hit")),
+      weights_cache_built(weights_cache(registry, "built")),
+      weights_cache_unavailable(weights_cache(registry, "unavailable")) {}
 
 }  // namespace tidegate::worker

@@ -35,6 +35,8 @@ struct WorkerMetrics {
   Counter& credits_granted;
   Gauge& credits_outstanding;
   Counter& frames;
+  Gauge& counts_waiting;
+  Counter& counts_refused;
   Gauge& outbox_bytes;
   Gauge& ready;
   Gauge& term;
@@ -42,6 +44,10 @@ struct WorkerMetrics {
   Counter& commands_refused;
   Gauge& meter_backlog;
   Counter& meter_failures;
+  Gauge& load_seconds;
+  Counter& weights_cache_hits;
+  Counter& weights_cache_built;
+  Counter& weights_cache_unavailable;
 };
 
 }  // namespace tidegate::worker

@@ -13,6 +13,11 @@
 
 namespace tidegate::worker {
 
+class Engine;
+namespace external {
+class ExternalEngine;
+}
+
 /// The worker process without main(): every part built, in order, and taken down in the opposite order.
 class WorkerProcess {
  public:
@@ -34,6 +39,8 @@ class WorkerProcess {
   WorkerProcess(const WorkerConfig& config, const Clock& clock, Log& log);
   Status listen(std::vector<std::string> arguments);
   Status load();
+  Result<std::unique_ptr<Engine>> adopt_engine(external::ExternalEngine*& adopted);
+  void watch_adopted(external::ExternalEngine& engine);
   void drain();
 
   const WorkerConfig config_;

@@ -30,6 +30,10 @@ class SystemClock final : public Clock {
   Wall wall() const override;
 };
 
+/// Whole ones, for wires and logs.
+inline std::int64_t in_millis(Duration span) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
+}
 /// For figures and rates: a span itself stays a Duration.
 inline double in_seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
 

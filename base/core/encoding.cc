@@ -1,7 +1,14 @@
 #include "base/core/encoding.h"
 
 #include <array>
+#include <cstddef>
 #include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "base/core/byte_scan.h"
 
 namespace tidegate {
 
@@ -19,13 +26,6 @@ constexpr std::array<std::int8_t, 256> make_base64_values() {
   return values;
 }
 constexpr auto kBase64Values = make_base64_values();
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 constexpr std::array<std::uint32_t, 256> make_crc_table() {
   std::array<std::uint32_t, 256> table{};
@@ -56,9 +56,42 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(const unsigned char
   for (; n > 0; --n, ++p) tail = __builtin_ia32_crc32qi(tail, *p);
   return tail;
 }
+
+/// How much of it was encoded, a multiple of 12 bytes: every answer carries its receipt, some kilobyte of text. The
+/// steps are Wojciech Mula's (http://0x80.pl/notesen/2016-01-12-sse-base64-encoding.html).
+__attribute__((target("ssse3"))) std::size_t base64_ssse3(const unsigned char* from, std::size_t size, char* to) {
+  constexpr std::size_t kStepBytes = 12;
+  constexpr std::size_t kReadBytes = 16;
+  // By the range that an index is in: how far its letter lies behind it.
+  const __m128i shifts = _mm_setr_epi8('a' - 26, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
+                                       '0' - 52, '0' - 52, '0' - 52, '-' - 62, '_' - 63, 'A', 0, 0);
+  const __m128i spread = _mm_set_epi8(10, 11, 9, 10, 7, 8, 6, 7, 4, 5, 3, 4, 1, 2, 0, 1);
+  std::size_t done = 0;
+  for (; size - done >= kReadBytes; done += kStepBytes, to += 16) {
+    const __m128i read = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + done));
+    const __m128i threes = _mm_shuffle_epi8(read, spread);  // each three bytes in four: 1 0 2 1
+    const __m128i first = _mm_and_si128(threes, _mm_set1_epi32(0x0fc0fc00));
+    const __m128i second = _mm_and_si128(threes, _mm_set1_epi32(0x003f03f0));
+    const __m128i indices = _mm_or_si128(_mm_mulhi_epu16(first, _mm_set1_epi32(0x04000040)),
+                                         _mm_mullo_epi16(second, _mm_set1_epi32(0x01000010)));
+    const __m128i is_capital = _mm_cmpgt_epi8(_mm_set1_epi8(26), indices);
+    const __m128i ranges = _mm_or_si128(_mm_subs_epu8(indices, _mm_set1_epi8(51)),
+                                        _mm_and_si128(is_capital, _mm_set1_epi8(13)));
+    const __m128i letters = _mm_add_epi8(_mm_shuffle_epi8(shifts, ranges), indices);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), letters);
+  }
+  return done;
+}
 #endif
 
 }  // namespace
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
 
 std::string hex_encode(std::string_view raw) {
   static constexpr std::string_view kDigits = "0123456789abcdef";
@@ -89,6 +122,15 @@ std::string base64url_encode(std::string_view raw) {
   char* to = out.data();
   const auto* from = reinterpret_cast<const unsigned char*>(raw.data());
   std::size_t left = raw.size();
+#if defined(__x86_64__)
+  static const bool has_ssse3 = __builtin_cpu_supports("ssse3");
+  if (has_ssse3) {
+    const std::size_t done = base64_ssse3(from, left, to);
+    from += done;
+    to += done / 3 * 4;
+    left -= done;
+  }
+#endif
   for (; left >= 3; left -= 3, from += 3, to += 4) {
     const std::uint32_t bits = std::uint32_t{from[0]} << 16 | std::uint32_t{from[1]} << 8 | from[2];
     to[0] = kBase64[bits >> 18];
@@ -155,7 +197,9 @@ bool is_valid_utf8(std::string_view text) {
   const auto* end = p + text.size();
   while (p < end) {
     if (*p < 0x80) {
-      ++p;
+      const bool is_word_plain = end - p >= static_cast<std::ptrdiff_t>(kWordBytes) &&
+                                 !has_high_byte(load_word(reinterpret_cast<const char*>(p)));
+      p += is_word_plain ? kWordBytes : 1;
       continue;
     }
     int more;

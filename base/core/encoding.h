@@ -8,6 +8,8 @@
 
 namespace tidegate {
 
+/// Of one hexadecimal digit in either case; -1 of any other character.
+int hex_value(char c);
 /// Lower-case hexadecimal.
 std::string hex_encode(std::string_view raw);
 /// Either case; nullopt on an odd length or a foreign character.

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/core/byte_scan.h"
+
 namespace tidegate {
 
 /// Ends the object of a server-sent event, and the event.
@@ -16,6 +18,8 @@ inline void append_json_text(std::string& out, std::string_view text) {
   out += '"';
   std::size_t run = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
+    while (text.size() - i >= kWordBytes && !needs_json_escape(load_word(text.data() + i))) i += kWordBytes;
+    if (i == text.size()) break;
     const auto byte = static_cast<unsigned char>(text[i]);
     if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
     out.append(text.substr(run, i - run));

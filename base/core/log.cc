@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <iterator>
 #include <type_traits>
 
+#include "base/core/byte_scan.h"
 #include "base/core/encoding.h"
 
 namespace tidegate {
@@ -17,9 +18,15 @@ constexpr std::string_view kLevelNames[] = {"debug", "info", "warn", "error"};
 /// A request's line is some 600 bytes.
 constexpr std::size_t kLineBytesUsual = 1'024;
 
-/// Stands in a JSON string as it is.
-bool is_plain(char c) { return c >= 0x20 && c != 0x7f && c != '"' && c != '\\'; }  // bytes from 0x80 on are negative
-static_assert(std::is_signed_v<char>);
+/// Stands in a JSON string as it is. Bytes from 0x80 on are looked at as UTF-8.
+bool is_plain(std::string_view text) {
+  const auto is_special = [](char c) { return c < 0x20 || c == 0x7f || c == '"' || c == '\\'; };  // from 0x80 on: negative
+  static_assert(std::is_signed_v<char>);
+  const auto has_special = [](std::uint64_t word) {
+    return has_high_byte(word) || needs_json_escape(word) || has_byte(word, 0x7f);
+  };
+  return !any_byte(text, has_special, is_special);
+}
 }  // namespace
 
 std::optional<LogLevel> parse_log_level(std::string_view name) {
@@ -36,7 +43,7 @@ LogField::LogField(std::string_view key, double value) : key_(key) {
 }
 
 void append_json_string(std::string& out, std::string_view text) {
-  if (std::ranges::all_of(text, is_plain)) {  // nearly all of them
+  if (is_plain(text)) {  // nearly all of them
     out += '"';
     out += text;
     out += '"';

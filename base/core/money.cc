@@ -11,11 +11,6 @@ namespace {
 constexpr int kPicoDigits = 12;
 constexpr int kMicroDigits = 6;
 
-constexpr Int128 power_of_ten(int n) {
-  Int128 value = 1;
-  for (int i = 0; i < n; ++i) value *= 10;
-  return value;
-}
 constexpr Int128 kPicoPerUnit = power_of_ten(kPicoDigits);
 constexpr Int128 kPicoLimit = power_of_ten(38);  // numeric(38,12)
 

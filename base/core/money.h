@@ -11,6 +11,13 @@ namespace tidegate {
 
 using Int128 = __int128;
 
+/// 10^exponent, exponent 0 to 38.
+constexpr Int128 power_of_ten(int exponent) {
+  Int128 value = 1;
+  for (int i = 0; i < exponent; ++i) value *= 10;
+  return value;
+}
+
 /// An exact amount in pico-units (1e-12 of the currency unit). Prices are integer micro-units per million tokens,
 /// so tokens x price is an integer number of pico-units: no division, no rounding (research: nano-units cannot hold
 /// 3.625 nano-USD a token). Range: +-10^26 currency units, that of numeric(38,12). The currency travels beside it.

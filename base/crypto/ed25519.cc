@@ -21,10 +21,6 @@ using namespace openssl;
 constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kIdDigits = 16;
 
-std::shared_ptr<void> own(EVP_PKEY* key) {
-  return {key, [](void* owned) { EVP_PKEY_free(static_cast<EVP_PKEY*>(owned)); }};
-}
-
 using DigestContext = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
 
 std::string raw_public(EVP_PKEY* key) {
@@ -90,6 +86,7 @@ Ed25519Key Ed25519Key::mint(EntropySource& entropy) {
   std::array<std::uint8_t, kKeyBytes> seed;
   entropy.fill(seed.data(), seed.size());
   EVP_PKEY* key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size());
+  OPENSSL_cleanse(seed.data(), seed.size());  // OpenSSL has its own copy, and wipes that
   TG_CHECK(key != nullptr);
   auto owned = own(key);
   return {owned, *Ed25519PublicKey::from_raw(raw_public(key))};

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "base/core/encoding.h"
+#include "base/crypto/openssl_types.h"
 #include "base/json/json.h"
 
 namespace tidegate {
@@ -37,11 +38,9 @@ struct OpenSslFree {
 template <typename T>
 using Owned = std::unique_ptr<T, OpenSslFree>;
 
-const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-EVP_PKEY* pkey(const std::shared_ptr<void>& key) { return static_cast<EVP_PKEY*>(key.get()); }
-std::shared_ptr<void> own(EVP_PKEY* key) {
-  return {key, [](void* owned) { EVP_PKEY_free(static_cast<EVP_PKEY*>(owned)); }};
-}
+using openssl::bytes;
+using openssl::own;
+using openssl::pkey;
 
 Owned<BIGNUM> number_of(std::string_view raw) {
   return Owned<BIGNUM>(BN_bin2bn(bytes(raw), static_cast<int>(raw.size()), nullptr));

@@ -3,18 +3,13 @@
 #include <algorithm>
 #include <string>
 
+#include "base/core/encoding.h"
+
 namespace tidegate {
 
 namespace {
 
 constexpr std::uint32_t kSizeDigitsMax = 8;
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 std::unexpected<Error> bad_chunk(const char* message) { return fail(Code::kInvalidArgument, "bad_chunk", message); }
 
@@ -23,7 +18,7 @@ std::unexpected<Error> bad_chunk(const char* message) { return fail(Code::kInval
 Status ChunkDecoder::take_framing_byte(char c) {
   switch (state_) {
     case State::kSize: {
-      if (const int digit = hex_digit(c); digit >= 0) {
+      if (const int digit = hex_value(c); digit >= 0) {
         if (++size_digits_ > kSizeDigitsMax) return bad_chunk("a chunk size has at most 8 hex digits");
         chunk_left_ = chunk_left_ * 16 + static_cast<std::uint64_t>(digit);
         return {};

@@ -125,7 +125,7 @@ awaitable<Status> HttpConnection::read_request() {
   // Room for the next request's first bytes, so that the read pending while the handler runs moves nothing.
   in_.reserve_tail(kReadBytes / 4);
   TG_CO_TRY(parse_head(in_.data().substr(0, head_bytes_), request_.head));
-  TG_CO_ASSIGN(framing_, check_framing(request_.head, lane_.limits.body_bytes));
+  TG_CO_ASSIGN(framing_, check_framing(request_.head, lane_.limits.body_bytes, core_->options.media_types));
   if (framing_.body == Framing::Body::kChunked && in_.tail_room() < kChunkedReadBytes) {
     in_.reserve_tail(kChunkedReadBytes);
     TG_CO_TRY(parse_head(in_.data().substr(0, head_bytes_), request_.head));
@@ -140,7 +140,10 @@ awaitable<Status> HttpConnection::read_request() {
       TG_CO_TRY(co_await send("HTTP/1.1 100 Continue\r\n\r\n"));
     }
     if (framing_.body == Framing::Body::kSized) {
-      TG_CO_TRY(co_await read_sized_body(framing_.content_length));
+      take_body_here(framing_.content_length);
+      if (body_.size() < framing_.content_length) {
+        TG_CO_TRY(co_await read_sized_body(framing_.content_length));
+      }
     } else {
       TG_CO_TRY(co_await read_chunked_body());
     }
@@ -155,10 +158,13 @@ awaitable<Status> HttpConnection::read_request() {
   co_return Status();
 }
 
-awaitable<Status> HttpConnection::read_sized_body(std::uint64_t length) {
+void HttpConnection::take_body_here(std::uint64_t length) {
   const std::string_view here = in_.data().substr(head_bytes_).substr(0, length);
   body_.append(here);
   used_bytes_ += here.size();
+}
+
+awaitable<Status> HttpConnection::read_sized_body(std::uint64_t length) {
   while (body_.size() < length) {
     // Memory follows what really arrived: a length alone reserves nothing.
     const std::size_t missing = static_cast<std::size_t>(length) - body_.size();

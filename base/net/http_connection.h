@@ -58,6 +58,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   // Requests (http_connection.cc).
   awaitable<Status> read_request();
+  /// What came with the head of a body of `length`.
+  void take_body_here(std::uint64_t length);
+  /// The rest of it.
   awaitable<Status> read_sized_body(std::uint64_t length);
   awaitable<Status> read_chunked_body();
   HttpResponse error_response(const Error& error, int status) const;
@@ -95,9 +98,11 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   // Writing (http_exchange.cc).
   void append_head(int status, std::string_view content_type, const HttpHeaders& headers, BodyLength length);
-  void append_chunk(std::string_view chunk);
+  void append_chunk(std::string& out, std::string_view chunk) const;
   /// Everything of out_ is sent.
   void empty_out();
+  /// What the kernel takes of `bytes` at once, counted in `sent`.
+  HttpExchange::Written send_now(std::string_view bytes, std::size_t& sent);
   awaitable<Status> send(std::string_view bytes);
   /// The client is gone: a write said so.
   void on_write_failed();

@@ -105,7 +105,10 @@ awaitable<Status> HttpConnection::respond(HttpResponse response) {
   if (request_.head.method == "HEAD") co_return co_await send(out_);
   if (response.body.size() <= kCopiedBodyBytesMax) {
     out_ += response.body;
-    co_return co_await send(out_);
+    // Mostly the kernel takes it all, and then it needs no coroutine more.
+    std::size_t sent = 0;
+    if (send_now(out_, sent) == HttpExchange::Written::kAll) co_return Status();
+    co_return co_await send(std::string_view(out_).substr(sent));
   }
   TG_CO_TRY(co_await send(out_));
   co_return co_await send(response.body);
@@ -119,22 +122,22 @@ void HttpConnection::begin_stream(int status, std::string_view content_type, con
   append_head(status, content_type, headers, until_close_ ? BodyLength::until_close() : BodyLength::chunked());
 }
 
-void HttpConnection::append_chunk(std::string_view chunk) {
+void HttpConnection::append_chunk(std::string& out, std::string_view chunk) const {
   if (until_close_) {
-    out_ += chunk;
+    out += chunk;
     return;
   }
   char digits[16];
   const auto end = std::to_chars(digits, digits + sizeof digits, chunk.size(), 16).ptr;
-  out_.append(digits, end);
-  out_ += "\r\n";
-  out_ += chunk;
-  out_ += "\r\n";
+  out.append(digits, end);
+  out += "\r\n";
+  out += chunk;
+  out += "\r\n";
 }
 
 awaitable<Status> HttpConnection::write(std::string_view chunk) {
   TG_CHECK(answer_ == Answer::kStreaming);
-  if (!chunk.empty()) append_chunk(chunk);  // an empty chunk would be the end of the body
+  if (!chunk.empty()) append_chunk(out_, chunk);  // an empty chunk would be the end of the body
   const Status status = co_await send(out_);
   empty_out();
   co_return status;
@@ -142,24 +145,37 @@ awaitable<Status> HttpConnection::write(std::string_view chunk) {
 
 HttpExchange::Written HttpConnection::write_now(std::string_view chunk) {
   TG_CHECK(answer_ == Answer::kStreaming);
-  if (!chunk.empty()) append_chunk(chunk);
+  // Mostly nothing is left of the head or of a chunk before. Then the bytes are put together in a buffer of the thread's,
+  // which is in the cache: this connection's own has left it since its last chunk.
+  thread_local std::string scratch;
+  std::string& bytes = out_.empty() ? scratch : out_;
+  if (!chunk.empty()) append_chunk(bytes, chunk);
   std::size_t sent = 0;
-  while (sent < out_.size()) {
+  const HttpExchange::Written written = send_now(bytes, sent);
+  if (&bytes == &out_) {
+    out_.erase(0, sent);
+    if (out_.empty()) empty_out();
+    return written;
+  }
+  out_ = std::string_view(scratch).substr(sent);
+  scratch.clear();
+  if (scratch.capacity() > kKeptBufferBytesMax) scratch.shrink_to_fit();
+  return written;
+}
+
+HttpExchange::Written HttpConnection::send_now(std::string_view bytes, std::size_t& sent) {
+  while (sent < bytes.size()) {
     if (is_cut_) return HttpExchange::Written::kFailed;
     boost::system::error_code error;
     auto ignored = asio::ip::tcp::socket::wait_write;
-    const std::size_t taken = write_some(std::string_view(out_).substr(sent), ignored, error);
-    if (error == asio::error::would_block || error == asio::error::try_again) {
-      out_.erase(0, sent);
-      return HttpExchange::Written::kPart;
-    }
+    const std::size_t taken = write_some(bytes.substr(sent), ignored, error);
+    if (error == asio::error::would_block || error == asio::error::try_again) return HttpExchange::Written::kPart;
     if (error) {
       on_write_failed();
       return HttpExchange::Written::kFailed;
     }
     sent += taken;
   }
-  empty_out();
   return HttpExchange::Written::kAll;
 }
 
@@ -176,7 +192,7 @@ void HttpConnection::on_write_failed() {
 
 awaitable<Status> HttpConnection::end_stream(std::string_view last) {
   TG_CHECK(answer_ == Answer::kStreaming);
-  if (!last.empty()) append_chunk(last);
+  if (!last.empty()) append_chunk(out_, last);
   if (!until_close_) out_ += "0\r\n\r\n";
   const Status status = co_await send(out_);
   out_.clear();

@@ -16,6 +16,7 @@
 #include "base/net/asio.h"
 #include "base/net/http_message.h"
 #include "base/net/io_threads.h"
+#include "base/net/strict_gate.h"
 
 namespace tidegate {
 
@@ -129,6 +130,7 @@ struct HttpServerOptions {
   ErrorHeaders error_headers;  ///< empty: none
   ErrorRenderer render_error = render_plain_error;
   std::shared_ptr<const TlsContext> tls;  ///< null: plain HTTP. Shared with the connections made under it
+  MediaTypes media_types = MediaTypes::kJson;
 };
 
 /// HTTP/1.1 server. One acceptor hands sockets to the lanes in turn (not SO_REUSEPORT: a second process started by

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <fmt/format.h>
 
+#include "base/core/byte_scan.h"
+
 namespace tidegate {
 
 namespace {
@@ -14,6 +16,7 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 void append_clean(std::string& out, std::string_view value) {
   const std::size_t from = out.size();
   out += value;
+  if (!any_byte(value, has_control, is_control)) return;
   std::replace_if(out.begin() + static_cast<std::ptrdiff_t>(from), out.end(), is_control, ' ');
 }
 

@@ -113,7 +113,7 @@ Status check_connection(const HeaderView& head, Framing& framing) {
 
 }  // namespace
 
-Result<Framing> check_framing(const HeaderView& head, std::uint64_t body_max) {
+Result<Framing> check_framing(const HeaderView& head, std::uint64_t body_max, MediaTypes types) {
   Framing framing;
   TG_TRY(check_target(head));
   if (head.count("Host") != 1 || !is_valid_host(head.find("Host"))) {
@@ -136,7 +136,9 @@ Result<Framing> check_framing(const HeaderView& head, std::uint64_t body_max) {
   if (std::find(std::begin(kMethods), std::end(kMethods), head.method) == std::end(kMethods)) {
     return bad("method_not_allowed", "'" + std::string(head.method.substr(0, 32)) + "' is not a method of this API");
   }
-  TG_TRY(check_media_type(head, framing));
+  if (types == MediaTypes::kJson) {
+    TG_TRY(check_media_type(head, framing));
+  }
   if (framing.content_length > body_max) {
     return fail(Code::kOutOfRange, "body_too_large",
                 "the body has " + std::to_string(framing.content_length) + " bytes; at most " +

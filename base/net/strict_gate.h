@@ -17,13 +17,19 @@ struct Framing {
   bool expects_continue = false;
 };
 
+/// What bodies may be.
+enum class MediaTypes : std::uint8_t {
+  kJson,  ///< of POST, PUT and PATCH: application/json and nothing else
+  kAny,   ///< the handler looks
+};
+
 /// Refuses every request whose framing two parsers could read differently (architecture: the gateway's edge), and
 /// what this API never serves. Pure. `body_max` in bytes.
 ///
 /// Fails, all with Code::kInvalidArgument unless noted, by reason:
 ///   bad_host  bad_target  bad_transfer_encoding  te_with_length  bad_content_length  body_in_http10
 ///   bad_connection  bad_upgrade  bad_expect  method_not_allowed  unsupported_media_type  body_too_large (kOutOfRange)
-Result<Framing> check_framing(const HeaderView& head, std::uint64_t body_max);
+Result<Framing> check_framing(const HeaderView& head, std::uint64_t body_max, MediaTypes types = MediaTypes::kJson);
 
 /// check_framing without its answer.
 Status strict_gate(const HeaderView& head);

@@ -54,16 +54,16 @@ bool use_pair(SSL_CTX* context, const CertificatePair& pair) {
   return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 && SSL_CTX_check_private_key(context) == 1;
 }
 
-bool demand_clients(SSL_CTX* context, const std::string& authorities) {
+enum class Peers : std::uint8_t { kClients, kServers };
+
+bool trust(SSL_CTX* context, const std::string& authorities, Peers peers) {
   const Bio text = reader(authorities);
   int found = 0;
   while (true) {
     const Certificate authority(PEM_read_bio_X509(text.get(), nullptr, no_passphrase, nullptr), X509_free);
     if (!authority) break;
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) != 1 ||
-        SSL_CTX_add_client_CA(context, authority.get()) != 1) {
-      return false;
-    }
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) != 1) return false;
+    if (peers == Peers::kClients && SSL_CTX_add_client_CA(context, authority.get()) != 1) return false;
     ++found;
   }
   ERR_clear_error();
@@ -100,9 +100,33 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::for_server(const Certifica
   if (SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION) != 1 || SSL_CTX_set_cipher_list(raw, kCiphers) != 1 ||
       SSL_CTX_set1_groups_list(raw, kGroups) != 1 ||
       SSL_CTX_set_session_id_context(raw, kSessionIdContext, sizeof kSessionIdContext - 1) != 1 ||
-      !use_pair(raw, pair) || (!client_authorities.empty() && !demand_clients(raw, client_authorities))) {
+      !use_pair(raw, pair) || (!client_authorities.empty() && !trust(raw, client_authorities, Peers::kClients))) {
     return refuse();
   }
+  return context;
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::for_client(const TlsClientOptions& options) {
+  CertificatePair pair;
+  pair.chain_pem = options.chain_pem;
+  pair.key_pem = options.key_pem;
+  if (!pair.chain_pem.empty()) {
+    TG_ASSIGN(pair.facts, read_certificate(pair.chain_pem, "the client's certificate"));
+  }
+  const auto refuse = [](std::string_view what) {
+    return fail(Code::kInvalidArgument, "bad_certificate", "OpenSSL refuses " + std::string(what) + ": " + last_words());
+  };
+  SSL_CTX* raw = SSL_CTX_new(TLS_client_method());
+  if (raw == nullptr) return refuse("to make a context");
+  const std::shared_ptr<const TlsContext> context(new TlsContext(raw, pair.facts));
+  SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_mode(raw, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  if (SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION) != 1 || SSL_CTX_set_cipher_list(raw, kCiphers) != 1 ||
+      SSL_CTX_set1_groups_list(raw, kGroups) != 1) {
+    return refuse("our ciphers");
+  }
+  if (!trust(raw, options.authorities_pem, Peers::kServers)) return refuse("the authorities' certificates");
+  if (!pair.chain_pem.empty() && !use_pair(raw, pair)) return refuse("the client's certificate and key");
   return context;
 }
 

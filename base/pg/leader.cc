@@ -40,8 +40,6 @@ constexpr const char* kRelease = R"(
   UPDATE tidegate_lease SET expires_at = '-infinity'
   WHERE name = $1 AND holder = $2 AND term = $3)";
 
-std::int64_t millis(Duration span) { return std::chrono::duration_cast<std::chrono::milliseconds>(span).count(); }
-
 /// Replicas create the table at the same moment: PostgreSQL's IF NOT EXISTS then still lets the second one fail.
 constexpr const char* kTableLock = "SELECT pg_advisory_xact_lock(7597127453411927397)";  // any constant
 
@@ -73,7 +71,7 @@ auto LeaderLease::ask(Deadline deadline, Job job) -> std::invoke_result_t<Job&, 
 
 Result<std::optional<Leadership>> LeaderLease::acquire(Deadline deadline) {
   const Mono asked_at = clock_.mono();
-  auto job = [name = name_, holder = holder_, ttl_ms = millis(ttl_),
+  auto job = [name = name_, holder = holder_, ttl_ms = in_millis(ttl_),
               continuing = static_cast<std::int64_t>(continuing_)](pqxx::work& tx) -> Result<std::uint64_t> {
     const pqxx::result rows = tx.exec_params(kAcquire, name, holder, ttl_ms, continuing);
     return rows.empty() ? 0 : static_cast<std::uint64_t>(read_int64(rows[0][0]));
@@ -86,7 +84,7 @@ Result<std::optional<Leadership>> LeaderLease::acquire(Deadline deadline) {
 Result<Leadership> LeaderLease::renew(Deadline deadline) {
   const Mono asked_at = clock_.mono();
   auto job = [name = name_, holder = holder_, ours = static_cast<std::int64_t>(term_),
-              ttl_ms = millis(ttl_)](pqxx::work& tx) -> Result<bool> {
+              ttl_ms = in_millis(ttl_)](pqxx::work& tx) -> Result<bool> {
     return !tx.exec_params(kRenew, name, holder, ours, ttl_ms).empty();
   };
   TG_ASSIGN(const bool is_ours, ask(deadline, std::move(job)));

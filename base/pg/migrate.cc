@@ -151,7 +151,7 @@ Result<MigrationReport> migrate(const std::string& connection_string, const std:
   ConnectOptions options;
   options.connection = connection_string;
   options.application = service + "-migrate";
-  const std::int64_t left_ms = std::chrono::duration_cast<std::chrono::milliseconds>(left).count();
+  const std::int64_t left_ms = in_millis(left);
   options.statement_timeout = std::chrono::milliseconds(std::clamp<std::int64_t>(left_ms, 1, 3'600'000));
   bool is_locked = false;
   try {

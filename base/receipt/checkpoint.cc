@@ -23,6 +23,7 @@ Result<SignedCheckpoint> decode_checkpoint(std::string_view bytes) {
   SignedCheckpoint out;
   TG_ASSIGN(out.envelope, open_envelope(bytes));
   FieldReader in(out.envelope.body, kCheckpointMagic);
+  if (out.envelope.is_grouped()) in.refuse("signature", "a checkpoint is signed alone");
   out.checkpoint.deployment = in.text("deployment");
   out.checkpoint.log = in.text("log");
   out.checkpoint.size = in.u64("size");

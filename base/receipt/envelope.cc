@@ -7,7 +7,7 @@
 namespace tidegate::receipt {
 namespace {
 
-constexpr std::size_t kSignatureBytes = 64;
+constexpr std::string_view kGroupedMagic = "TGB1";
 constexpr std::size_t kKeyIdBytes = 16;
 constexpr std::size_t kTrailerBytes = kLengthBytes + kKeyIdBytes + kLengthBytes + kSignatureBytes;
 
@@ -15,6 +15,26 @@ std::string signed_part(std::string_view body, std::string_view key_id) {
   FieldWriter writer(body);
   writer.bytes(key_id);
   return writer.take();
+}
+
+/// The siblings lead from the body to a root, and that one was signed.
+bool verify_place(const Envelope& envelope, const Ed25519PublicKey& key) {
+  const auto place = read_group_place(envelope.signature);
+  if (!place) return false;
+  const auto root = merkle::root_through(group_leaf(sha256(envelope.body)), place->index, place->size, place->path);
+  return root && key.verify(group_statement(*root, place->size, envelope.key_id), place->signature);
+}
+
+Result<Envelope> open_grouped(std::string_view bytes) {
+  Envelope envelope;
+  FieldReader in(bytes, kGroupedMagic);
+  envelope.key_id = in.exactly("key_id", kKeyIdBytes);
+  envelope.signature = in.bytes("signature", kGroupSignatureBytesMax);
+  if (in.is_sound() && !read_group_place(envelope.signature)) in.refuse("signature", "it is no place in a group");
+  if (in.is_sound() && in.rest().empty()) in.refuse("body", "it is missing");
+  TG_TRY(in.status());
+  envelope.body = in.rest();
+  return envelope;
 }
 
 }  // namespace
@@ -29,12 +49,19 @@ std::string sign_body(std::string_view body, const Ed25519Key& key) {
 }
 
 std::string join(std::string_view body, std::string_view key_id, std::string_view signature) {
-  FieldWriter writer(signed_part(body, key_id));
+  if (signature.size() == kSignatureBytes) {
+    FieldWriter writer(signed_part(body, key_id));
+    writer.bytes(signature);
+    return writer.take();
+  }
+  FieldWriter writer(kGroupedMagic);
+  writer.bytes(key_id);
   writer.bytes(signature);
-  return writer.take();
+  return writer.take().append(body);
 }
 
 Result<Envelope> open_envelope(std::string_view bytes) {
+  if (bytes.starts_with(kGroupedMagic)) return open_grouped(bytes);
   if (bytes.size() <= kTrailerBytes) {
     return fail(Code::kInvalidArgument, "bad_receipt",
                 fmt::format("it has {} bytes: too few even for a signature", bytes.size()));
@@ -53,7 +80,10 @@ Status verify_signature(const Envelope& envelope, const Ed25519PublicKey& key) {
     return fail(Code::kInvalidArgument, "wrong_key",
                 fmt::format("it was signed by key {}, this is key {}", envelope.key_id, key.id()));
   }
-  if (!key.verify(signed_part(envelope.body, envelope.key_id), envelope.signature)) {
+  const bool is_proved = envelope.is_grouped()
+                             ? verify_place(envelope, key)
+                             : key.verify(signed_part(envelope.body, envelope.key_id), envelope.signature);
+  if (!is_proved) {
     return fail(Code::kDataLoss, "bad_signature", "the signature does not fit the content: something was changed");
   }
   return {};

@@ -101,13 +101,49 @@ std::vector<Digest> consistency_proof(std::span<const Digest> leaves, std::uint6
   return proof;
 }
 
-bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t size, std::span<const Digest> proof,
-                      const Digest& root) {
-  if (index >= size) return false;
+Tree::Tree(std::span<const Digest> leaves) : size_(leaves.size()) {
+  TG_CHECK(!leaves.empty());
+  nodes_.reserve(2 * leaves.size() + static_cast<std::size_t>(std::bit_width(leaves.size())));
+  nodes_.assign(leaves.begin(), leaves.end());
+  std::size_t begin = 0;
+  for (std::size_t width = leaves.size(); width > 1; width = (width + 1) / 2) {
+    for (std::size_t i = 0; i + 1 < width; i += 2) nodes_.push_back(node_hash(nodes_[begin + i], nodes_[begin + i + 1]));
+    if (width % 2 == 1) nodes_.push_back(Digest(nodes_[begin + width - 1]));
+    begin += width;
+  }
+}
+
+std::vector<Digest> Tree::proof(std::uint64_t index) const {
+  TG_CHECK(index < size_);
+  std::vector<Digest> proof;
+  proof.reserve(proof_length(index, size_));
+  std::size_t begin = 0;
+  std::size_t at = index;
+  for (std::size_t width = size_; width > 1; width = (width + 1) / 2) {
+    const std::size_t sibling = at ^ 1;
+    if (sibling < width) proof.push_back(nodes_[begin + sibling]);
+    begin += width;
+    at /= 2;
+  }
+  return proof;
+}
+
+std::size_t proof_length(std::uint64_t index, std::uint64_t size) {
+  TG_CHECK(index < size);
+  std::size_t length = 0;
+  for (std::uint64_t last = size - 1; last > 0; last >>= 1, index >>= 1) {
+    if ((index ^ 1) <= last) ++length;
+  }
+  return length;
+}
+
+std::optional<Digest> root_through(const Digest& leaf, std::uint64_t index, std::uint64_t size,
+                                   std::span<const Digest> proof) {
+  if (index >= size) return std::nullopt;
   Climb climb{index, size - 1};
   Digest node = leaf;
   for (const Digest& sibling : proof) {
-    if (climb.last == 0) return false;
+    if (climb.last == 0) return std::nullopt;
     if (climb.is_right()) {
       node = node_hash(sibling, node);
       climb.skip();
@@ -116,7 +152,13 @@ bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t siz
     }
     climb.up();
   }
-  return climb.last == 0 && node == root;
+  if (climb.last != 0) return std::nullopt;
+  return node;
+}
+
+bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t size, std::span<const Digest> proof,
+                      const Digest& root) {
+  return root_through(leaf, index, size, proof) == root;
 }
 
 bool verify_consistency(std::uint64_t old_size, const Digest& old_root, std::uint64_t size, const Digest& root,

@@ -36,6 +36,26 @@ std::vector<Digest> inclusion_proof(std::span<const Digest> leaves, std::uint64_
 /// That the first `old_size` of `leaves` are the whole old tree. 0 < old_size <= leaves.size().
 std::vector<Digest> consistency_proof(std::span<const Digest> leaves, std::uint64_t old_size);
 
+/// All nodes of one tree at hand, for whoever needs every leaf's proof: 2n hashes, where inclusion_proof() of each takes n^2.
+class Tree {
+ public:
+  /// At least one leaf hash.
+  explicit Tree(std::span<const Digest> leaves);
+  std::uint64_t size() const { return size_; }
+  const Digest& root() const { return nodes_.back(); }
+  /// As inclusion_proof(). index < size().
+  std::vector<Digest> proof(std::uint64_t index) const;
+
+ private:
+  std::uint64_t size_;
+  std::vector<Digest> nodes_;  ///< level by level, the leaves first; the last of an odd level stands in the next as it is
+};
+
+/// How many siblings a proof has. index < size.
+std::size_t proof_length(std::uint64_t index, std::uint64_t size);
+/// The root that a proof leads to; nullopt when it has too few or too many siblings.
+std::optional<Digest> root_through(const Digest& leaf, std::uint64_t index, std::uint64_t size,
+                                   std::span<const Digest> proof);
 bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t size, std::span<const Digest> proof,
                       const Digest& root);
 bool verify_consistency(std::uint64_t old_size, const Digest& old_root, std::uint64_t size, const Digest& root,

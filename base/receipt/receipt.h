@@ -16,9 +16,9 @@
 ///
 ///   body     = "TGR1" and the fields below, in their order (fields.h)
 ///   link     = SHA-256(body): what the next receipt of the same (gateway, epoch) names as `previous`
-///   receipt  = body | key id | Ed25519(body | key id)
+///   receipt  = body | key id | Ed25519(body | key id), or one of a group under one signature (envelope.h)
 ///
-/// The link covers the body only, so that a receipt signed again after a key was rotated stays in its chain.
+/// The link covers the body only, so that a receipt signed again, alone or after a key was rotated, stays in its chain.
 namespace tidegate::receipt {
 
 inline constexpr std::string_view kMagic = "TGR1";

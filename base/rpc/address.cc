@@ -1,5 +1,6 @@
 #include "base/rpc/address.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace tidegate::rpc {
@@ -36,5 +37,22 @@ Result<std::string> check(const std::string& address, int least_port) {
 
 Result<std::string> connect_target(const std::string& address) { return check(address, 1); }
 Result<std::string> listen_target(const std::string& address) { return check(address, 0); }
+
+Result<std::vector<std::string>> split_addresses(const std::string& list) {
+  std::vector<std::string> addresses;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    TG_ASSIGN(std::string address, connect_target(list.substr(begin, end - begin)));
+    if (std::find(addresses.begin(), addresses.end(), address) != addresses.end()) {
+      return fail(Code::kInvalidArgument, "bad_address", "'" + address + "' is there twice in '" + list + "'", "address");
+    }
+    addresses.push_back(std::move(address));
+    begin = end + 1;
+  }
+  if (addresses.size() <= kAddressesMax) return addresses;
+  return fail(Code::kInvalidArgument, "bad_address",
+              "'" + list + "' has " + std::to_string(addresses.size()) + " addresses; at most " + std::to_string(kAddressesMax) +
+                  " are taken", "address");
+}
 
 }  // namespace tidegate::rpc

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "base/core/result.h"
 
@@ -11,5 +13,10 @@ namespace tidegate::rpc {
 Result<std::string> connect_target(const std::string& address);
 /// The same for listening, where port 0 asks for any free one.
 Result<std::string> listen_target(const std::string& address);
+
+inline constexpr std::size_t kAddressesMax = 8;  ///< in one list
+
+/// "a:1,b:2": one to kAddressesMax addresses to connect to, without blanks, each once. Fails: invalid_argument/bad_address.
+Result<std::vector<std::string>> split_addresses(const std::string& list);
 
 }  // namespace tidegate::rpc

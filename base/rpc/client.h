@@ -56,6 +56,21 @@ class Client {
     co_return co_await std::move(waiting);
   }
 
+  /// call() with fields of its own beside it: the credentials of whoever it is made for. Values are printable ASCII:
+  /// gRPC ends the process over others.
+  template <typename Async, typename Request, typename Response>
+  awaitable<Result<Response>> call_with(UnaryMethod<Async, Request, Response> method, Request request, Deadline deadline,
+                                        Metadata metadata) {
+    auto flight = std::make_shared<Flight<Request, Response>>(*channel_, std::move(request), deadline);
+    for (const auto& [name, value] : metadata) flight->context->AddMetadata(name, value);
+    auto start = [this, flight, method](Resume<Result<Response>> resume) {
+      launch(method, flight, std::move(resume));
+    };
+    auto cancel = [flight] { flight->cancel(); };
+    auto waiting = suspend<Result<Response>>(std::move(start), std::move(cancel));
+    co_return co_await std::move(waiting);
+  }
+
   /// For the command line and for tests. Not on a gRPC or Asio thread.
   template <typename Async, typename Request, typename Response>
   Result<Response> call_blocking(UnaryMethod<Async, Request, Response> method, Request request, Deadline deadline) {

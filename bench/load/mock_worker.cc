@@ -105,8 +105,9 @@ Status run(int argc, char** argv) {
   JsonLog log(clock, "bench-worker", LogLevel::kWarn);
   Parts parts;
 
-  parts.sessions =
-      std::make_unique<SessionService>(rpc::AuthGate::required(options.cluster_token), parts.io.executor(0), log);
+  parts.sessions = std::make_unique<SessionService>(
+      rpc::AuthGate::required(options.cluster_token), parts.io.executor(0),
+      SessionService::Counting{parts.io.executor(0), CountGate::create({}, parts.metrics)}, log);
   rpc::ServerOptions listen;
   listen.listen = {options.listen};
   TG_ASSIGN(parts.server, rpc::RpcServer::start(listen, {parts.sessions.get()}));

@@ -11,7 +11,8 @@ namespace tidegate::billing {
 namespace {
 
 constexpr const char* kBefore = R"sql(
-  SELECT id, gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures FROM receipt_batches
+  SELECT id, gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures, signature_runs
+    FROM receipt_batches
    WHERE gateway_id = $1 AND epoch = $2 AND last_seq = $3)sql";
 constexpr pg::Statement kAuditedEvents{"receipt_audit_events", R"sql(
   SELECT a.id, u.amount, u.hit, u.miss, u.output, u.reasoning, (extract(epoch FROM u.completed_at) * 1000000)::bigint,
@@ -78,7 +79,7 @@ void ReceiptAudit::check_bodies(const ReceiptPack& pack, const std::vector<Unpac
     }
     const std::uint32_t lot = static_cast<std::uint32_t>(one.link[0]) << 8 | one.link[1];
     if (lot % verify_every_ == 0) {
-      receipt::SignedReceipt whole{{one.body, pack.key_id, std::string(one.signature)}, *body};
+      receipt::SignedReceipt whole{{one.body, pack.key_id, one.signature}, *body};
       if (const Status verified = receipt::verify_receipt(whole, keys_); !verified)
         note(verified.error().message, where);
       ++verified_;

@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace tidegate::billing {
 namespace {
 
 constexpr std::size_t kLengthBytes = 2;
-constexpr std::size_t kSignatureBytes = 64;
 
 std::unexpected<Error> damaged(const ReceiptPack& pack, std::string_view what) {
   return fail(
@@ -16,13 +17,12 @@ std::unexpected<Error> damaged(const ReceiptPack& pack, std::string_view what) {
 
 }  // namespace
 
-void ReceiptPack::add(std::string_view body, std::string_view signature) {
+void ReceiptPack::add(std::string_view body) {
   std::string stored(body);
   receipt::set_position(stored, static_cast<std::uint64_t>(++last), Digest{});
   bodies += static_cast<char>(stored.size() >> 8 & 255);
   bodies += static_cast<char>(stored.size() & 255);
   bodies += stored;
-  signatures += signature;
 }
 
 Result<std::vector<UnpackedReceipt>> unpack(const ReceiptPack& pack) {
@@ -43,12 +43,13 @@ Result<std::vector<UnpackedReceipt>> unpack(const ReceiptPack& pack) {
     one.link = link;
     out.push_back(std::move(one));
   }
-  if (out.size() != pack.size() || pack.signatures.size() != out.size() * kSignatureBytes) {
-    return damaged(pack, fmt::format("{} bodies and {} bytes of signatures", out.size(), pack.signatures.size()));
-  }
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i].signature = std::string_view(pack.signatures).substr(i * kSignatureBytes, kSignatureBytes);
-  }
+  if (out.size() != pack.size()) return damaged(pack, fmt::format("{} bodies", out.size()));
+  std::vector<Digest> links;
+  links.reserve(out.size());
+  for (const UnpackedReceipt& one : out) links.push_back(one.link);
+  auto signatures = receipt::load_signatures(pack.signatures, links);
+  if (!signatures) return damaged(pack, signatures.error().message);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i].signature = std::move((*signatures)[i]);
   return out;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/core/result.h"
 #include "base/receipt/receipt.h"
+#include "base/receipt/signature_runs.h"
 
 namespace tidegate::billing {
 
@@ -18,21 +19,21 @@ struct ReceiptPack {
   std::string key_id;
   Digest previous{};       ///< link before `first`
   std::string bodies;      ///< each behind its length (u16, big-endian), `previous` zeroed
-  std::string signatures;  ///< 64 bytes each
+  receipt::SignatureRuns signatures;
 
   std::size_t size() const { return static_cast<std::size_t>(last - first + 1); }
-  /// The next one; its body has its place already.
-  void add(std::string_view body, std::string_view signature);
+  /// The next one; its body has its place already. `signatures` are made when all are there.
+  void add(std::string_view body);
 };
 
 /// One of a pack, whole again.
 struct UnpackedReceipt {
   std::string body;
   Digest link{};
-  std::string_view signature;  ///< into the pack
+  std::string signature;
 };
 
-/// In order. Fails: data_loss/receipt_damaged when the pack is not what add() makes.
+/// In order. Fails: data_loss/receipt_damaged when the pack is not what add() and store_signatures() make.
 Result<std::vector<UnpackedReceipt>> unpack(const ReceiptPack& pack);
 
 }  // namespace tidegate::billing

@@ -15,11 +15,12 @@ namespace {
 
 /// The lock is taken before the ids are: who cuts a day waits for us, and no lower id becomes visible after.
 constexpr pg::Statement kInsertBatches{"receipt_insert", R"sql(
-  INSERT INTO receipt_batches (gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures)
-  SELECT $1::text, $2::bigint, p.first, p.last, p.key, p.previous, p.bodies, p.signatures
+  INSERT INTO receipt_batches (gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures,
+                               signature_runs)
+  SELECT $1::text, $2::bigint, p.first, p.last, p.key, p.previous, p.bodies, p.signatures, p.runs
     FROM pg_advisory_xact_lock_shared($3::bigint) AS locked,
-         unnest($4::int8[], $5::int8[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[])
-           AS p(first, last, key, previous, bodies, signatures))sql"};
+         unnest($4::int8[], $5::int8[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[])
+           AS p(first, last, key, previous, bodies, signatures, runs))sql"};
 constexpr const char* kFindKey = "SELECT signer, valid_to IS NOT NULL FROM receipt_keys WHERE public_key = $1::bytea";
 constexpr const char* kLockSigner = "SELECT pg_advisory_xact_lock(hashtext('receipt_keys/' || $1))";
 constexpr const char* kRetireKeys = R"sql(
@@ -33,10 +34,12 @@ constexpr const char* kListKeys = R"sql(
     FROM receipt_keys ORDER BY valid_from DESC, key_id)sql";
 constexpr const char* kFindEvent = "SELECT tenant_id, gateway_id, epoch, seq FROM usage_events WHERE id = $1::uuid";
 constexpr const char* kFindBatch = R"sql(
-  SELECT id, gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures FROM receipt_batches
+  SELECT id, gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures, signature_runs
+    FROM receipt_batches
    WHERE gateway_id = $1 AND epoch = $2 AND first_seq <= $3 ORDER BY first_seq DESC LIMIT 1)sql";
 constexpr const char* kLoad = R"sql(
-  SELECT id, gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures FROM receipt_batches
+  SELECT id, gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures, signature_runs
+    FROM receipt_batches
    WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3)sql";
 
 std::unexpected<Error> bad_receipt(const UsageEvent& event, std::size_t index, std::string_view what) {
@@ -64,13 +67,20 @@ NumberedPack read_pack(const pqxx::row& row) {
   out.pack.key_id = pg::read_text(row[5]);
   out.pack.previous = read_link(row[6]);
   out.pack.bodies = pg::read_bytea(row[7]);
-  out.pack.signatures = pg::read_bytea(row[8]);
+  out.pack.signatures = {pg::read_bytea(row[8]), pg::read_bytea(row[9])};
   return out;
 }
 
 Result<std::vector<ReceiptPack>> pack_receipts(const std::string& gateway, std::int64_t epoch, ReceiptLink& link,
                                                std::span<const UsageEvent> events, std::size_t first_index) {
   std::vector<ReceiptPack> packs;
+  std::vector<Digest> links;  // of the pack being filled, as `signatures`
+  std::vector<std::string_view> signatures;
+  const auto close_pack = [&] {
+    if (!links.empty()) packs.back().signatures = receipt::store_signatures(links, signatures);
+    links.clear();
+    signatures.clear();
+  };
   bool is_open = false;
   for (std::size_t i = 0; i < events.size(); ++i) {
     const UsageEvent& event = events[i];
@@ -83,13 +93,17 @@ Result<std::vector<ReceiptPack>> pack_receipts(const std::string& gateway, std::
       return bad_receipt(event, first_index + i, "it does not follow the receipt before it");
     }
     if (!is_open || packs.back().key_id != event.receipt.key_id) {
+      close_pack();
       const auto sequence = static_cast<std::int64_t>(event.sequence);
       packs.push_back({gateway, epoch, sequence, sequence - 1, event.receipt.key_id, link.value_or(Digest{}), {}, {}});
       is_open = true;
     }
-    packs.back().add(event.receipt.body, event.receipt.signature);
+    packs.back().add(event.receipt.body);
     link = receipt::link_of(event.receipt.body);
+    links.push_back(*link);
+    signatures.push_back(event.receipt.signature);
   }
+  close_pack();
   return packs;
 }
 
@@ -113,17 +127,19 @@ Status check_receipt_price(const UsageEvent& event, const price::RatedRequest& r
 void insert_receipts(pqxx::work& tx, const std::vector<ReceiptPack>& packs) {
   if (packs.empty()) return;
   pg::BinaryArray first(pg::ElementType::kInt8), last(pg::ElementType::kInt8), key(pg::ElementType::kText),
-      previous(pg::ElementType::kBytea), bodies(pg::ElementType::kBytea), signatures(pg::ElementType::kBytea);
+      previous(pg::ElementType::kBytea), bodies(pg::ElementType::kBytea), signatures(pg::ElementType::kBytea),
+      runs(pg::ElementType::kBytea);
   for (const ReceiptPack& pack : packs) {
     first.add(pack.first);
     last.add(pack.last);
     key.add_text(pack.key_id);
     previous.add_bytes(as_view(pack.previous));
     bodies.add_bytes(pack.bodies);
-    signatures.add_bytes(pack.signatures);
+    signatures.add_bytes(pack.signatures.signatures);
+    runs.add_bytes(pack.signatures.runs);
   }
   pg::run(tx, kInsertBatches, packs.front().gateway, packs.front().epoch, kReceiptCutLock, first.param(), last.param(),
-          key.param(), previous.param(), bodies.param(), signatures.param());
+          key.param(), previous.param(), bodies.param(), signatures.param(), runs.param());
 }
 
 Status register_receipt_key(pqxx::work& tx, const std::string& signer, const std::string& deployment,

@@ -65,7 +65,7 @@ struct NumberedPack {
   std::int64_t id = 0;
   ReceiptPack pack;
 };
-/// A row of id, gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures.
+/// A row of id, gateway_id, epoch, first_seq, last_seq, key_id, previous, bodies, signatures, signature_runs.
 NumberedPack read_pack(const pqxx::row& row);
 std::vector<NumberedPack> load_packs(pqxx::work& tx, std::int64_t after, std::int64_t through, int limit);
 

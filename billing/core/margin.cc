@@ -11,12 +11,6 @@ namespace tidegate::billing {
 
 namespace {
 
-Int128 wide_pow10(int exponent) {
-  Int128 out = 1;
-  for (int i = 0; i < exponent; ++i) out *= 10;
-  return out;
-}
-
 using RowKey = std::tuple<std::optional<Wall>, std::string, std::optional<std::string>>;
 RowKey key_of(MarginBy by, Wall hour, const std::string& model, const std::string& band) {
   return {by == MarginBy::kHour ? std::optional(hour) : std::nullopt, model,
@@ -115,7 +109,7 @@ std::vector<Money> split_exactly(Money total, const std::vector<Int128>& weights
   const bool is_negative = total.is_negative();
   const Int128 amount = is_negative ? -total.pico() : total.pico();
   const Int128 sum = std::accumulate(weights.begin(), weights.end(), Int128(0));
-  TG_CHECK(sum > 0 && sum < wide_pow10(14) && amount < wide_pow10(24));
+  TG_CHECK(sum > 0 && sum < power_of_ten(14) && amount < power_of_ten(24));
   std::vector<Int128> parts, remainders;
   Int128 left = amount;
   for (const Int128 weight : weights) {

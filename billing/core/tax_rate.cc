@@ -25,12 +25,6 @@ std::unexpected<Error> bad(std::string_view text) {
       "tax_rate");
 }
 
-std::int64_t pow10(int exponent) {
-  std::int64_t out = 1;
-  for (int i = 0; i < exponent; ++i) out *= 10;
-  return out;
-}
-
 std::optional<std::int64_t> whole(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -69,8 +63,8 @@ Result<TaxRate> TaxRate::parse(std::string_view text) {
 std::string TaxRate::to_string() const {
   // A percentage of at most ten decimals, when the denominator has no prime but 2 and 5.
   for (int decimals = 0; decimals <= 10; ++decimals) {
-    const Int128 scaled = Int128(num) * 100 * pow10(decimals);
-    if (scaled % den == 0) return Money::from_pico(scaled / den * pow10(12 - decimals)).to_string() + "%";
+    const Int128 scaled = Int128(num) * 100 * power_of_ten(decimals);
+    if (scaled % den == 0) return Money::from_pico(scaled / den * power_of_ten(12 - decimals)).to_string() + "%";
   }
   return fmt::format("{}/{}", num, den);
 }
@@ -78,9 +72,9 @@ std::string TaxRate::to_string() const {
 Money tax_of(Money amount, const TaxRate& rate, int decimals) {
   TG_CHECK(decimals >= 0 && decimals <= 12);
   // amount x num stays below 10^38.
-  const Money limit = Money::from_pico(Int128(pow10(kAmountDigitsMax - 4)) * pow10(16));
+  const Money limit = Money::from_pico(power_of_ten(kAmountDigitsMax + 12));
   TG_CHECK(amount < limit && -limit < amount && rate.num <= rate.den && rate.den <= kDenominatorMax);
-  const Int128 unit = pow10(12 - decimals);
+  const Int128 unit = power_of_ten(12 - decimals);
   return Money::from_pico(div_half_even(amount.pico() * rate.num, unit * rate.den) * unit);
 }
 

@@ -1,5 +1,8 @@
 #include "billing/documents/amount_text.h"
 
+#include <algorithm>
+#include <cstddef>
+
 namespace tidegate::billing {
 
 namespace {

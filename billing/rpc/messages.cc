@@ -423,12 +423,12 @@ namespace {
 
 Result<EventReceipt> read_receipt(const v1::UsageEvent& event, const v1::UsageBatch& batch, std::size_t index) {
   const auto receipt = receipt_of(event, batch.gateway_id(), batch.epoch());
-  constexpr std::size_t kKeyIdBytes = 16, kSignatureBytes = 64;
+  constexpr std::size_t kKeyIdBytes = 16;
   const v1::ReceiptPart& part = event.receipt();
-  const bool is_sized = part.key_id().size() == kKeyIdBytes && part.signature().size() == kSignatureBytes;
+  const bool is_sized = part.key_id().size() == kKeyIdBytes && receipt::is_signature(part.signature());
   if (!receipt || !is_sized) {
     return fail(Code::kInvalidArgument, "bad_receipt",
-                receipt ? std::string("a key id has 16 characters, a signature 64 bytes") : receipt.error().message,
+                receipt ? std::string("a key id has 16 characters, a signature 64 bytes or a place in a group") : receipt.error().message,
                 fmt::format("events[{}].receipt", index));
   }
   return EventReceipt{receipt::encode_body(*receipt), receipt->previous, part.key_id(), part.signature()};

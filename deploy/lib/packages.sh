@@ -7,7 +7,8 @@ TG_PACKAGES_build="g++ cmake ninja-build ccache pkg-config
 TG_PACKAGES_run="postgresql redis-server curl ca-certificates util-linux procps
   fonts-open-sans fonts-droid-fallback"
 TG_PACKAGES_fuzz="clang-14 libclang-rt-14-dev"
-TG_PACKAGES_test="prometheus nodejs npm git clang-format poppler-utils"
+# lld: some ninety programs are linked, with sanitizers.
+TG_PACKAGES_test="prometheus nodejs npm git clang-format poppler-utils lld"
 
 tg_install_packages() {
   local wanted="" missing="" package variable

@@ -1,8 +1,9 @@
 # Sourced after house.sh. One installation: private PostgreSQL and Redis, billing, scheduler, gateway. The scheduler
 # starts the workers. Everything lives under $TG_VAR; sockets under $TG_SOCKETS (a socket's path must be short).
 #
-# Ports: TIDEGATE_HTTP_PORT (8080), TIDEGATE_GRPC_PORT (8081); billing and scheduler listen on unix sockets; the
-# admin ports (/metrics /livez /readyz) are TIDEGATE_ADMIN_PORT (9101) and the next three. Loopback only unless
+# Ports: TIDEGATE_HTTP_PORT (8080), TIDEGATE_GRPC_PORT (8081); TIDEGATE_REST_PORT (8082) is for administrators, deployments
+# over HTTP, on loopback always; billing and scheduler listen on unix sockets; the admin ports (/metrics /livez /readyz)
+# are TIDEGATE_ADMIN_PORT (9101) and the next three. Loopback only unless
 # TIDEGATE_LISTEN says otherwise.
 
 tg_hash() { printf '%s' "$TG_VAR" | sha256sum | cut -c1-8; }
@@ -10,6 +11,7 @@ TG_SOCKETS="${TIDEGATE_SOCKETS:-/tmp/tidegate-$(tg_hash)}"
 TG_LISTEN="${TIDEGATE_LISTEN:-127.0.0.1}"
 TG_HTTP_PORT="${TIDEGATE_HTTP_PORT:-8080}"
 TG_GRPC_PORT="${TIDEGATE_GRPC_PORT:-8081}"
+TG_REST_PORT="${TIDEGATE_REST_PORT:-8082}"
 TG_ADMIN_PORT="${TIDEGATE_ADMIN_PORT:-9101}"
 TG_REGION="${TIDEGATE_REGION:-local}"
 TG_DEPLOYMENT="${TIDEGATE_DEPLOYMENT:-tidegate}"
@@ -146,6 +148,7 @@ deployment.name = $TG_DEPLOYMENT
 CONF
   cat >"$TG_CONF/scheduler.conf" <<CONF
 grpc.listen = unix:$TG_SOCKETS/scheduler.sock
+rest.listen = 127.0.0.1:$TG_REST_PORT
 admin.listen = $TG_LISTEN:$((TG_ADMIN_PORT + 1))
 pg.dsn = host=$TG_SOCKETS/pg user=tidegate dbname=tidegate_scheduler
 catalogue.dir = $TG_ROOT/models/catalogue

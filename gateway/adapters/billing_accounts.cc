@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/rpc/client.h"
-#include "base/rpc/tls.h"
+#include "gateway/adapters/billing_channel.h"
 #include "tidegate/v1/billing.grpc.pb.h"
 
 namespace tidegate::gateway {
@@ -61,11 +61,7 @@ class BillingAccounts final : public Accounts {
 
 Result<std::unique_ptr<Accounts>> connect_billing(const std::string& address, const std::string& token,
                                                   const Clock& clock, const RpcTlsOptions& tls, Duration call_limit) {
-  rpc::ChannelOptions options;
-  options.token = token;
-  options.tls = tls;
-  options.peer_role = rpc::kBillingRole;
-  TG_ASSIGN(auto channel, rpc::make_channel(address, options));
+  TG_ASSIGN(auto channel, billing_channel(address, token, tls));
   return std::make_unique<BillingAccounts>(std::move(channel), clock, call_limit);
 }
 

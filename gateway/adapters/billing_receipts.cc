@@ -1,8 +1,8 @@
 #include <utility>
 
 #include "base/rpc/client.h"
-#include "base/rpc/tls.h"
 #include "gateway/adapters/billing_accounts.h"
+#include "gateway/adapters/billing_channel.h"
 #include "tidegate/v1/receipt.grpc.pb.h"
 
 namespace tidegate::gateway {
@@ -47,12 +47,9 @@ class BillingReceipts final : public ReceiptArchive {
 }  // namespace
 
 Result<std::unique_ptr<ReceiptArchive>> connect_receipts(const std::string& address, const std::string& token,
-                                                         const Clock& clock, const RpcTlsOptions& tls, Duration call_limit) {
-  rpc::ChannelOptions options;
-  options.token = token;
-  options.tls = tls;
-  options.peer_role = rpc::kBillingRole;
-  TG_ASSIGN(auto channel, rpc::make_channel(address, options));
+                                                         const Clock& clock, const RpcTlsOptions& tls,
+                                                         Duration call_limit) {
+  TG_ASSIGN(auto channel, billing_channel(address, token, tls));
   return std::make_unique<BillingReceipts>(std::move(channel), clock, call_limit);
 }
 

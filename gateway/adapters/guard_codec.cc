@@ -12,9 +12,12 @@ constexpr int kTextsMax = static_cast<int>(GuardLimits::kTextsMax);
 
 v1::GuardAction encode_action(GuardAction action) {
   switch (action) {
-    case GuardAction::kLog: return v1::GUARD_ACTION_LOG;
-    case GuardAction::kMask: return v1::GUARD_ACTION_MASK;
-    case GuardAction::kDeny: return v1::GUARD_ACTION_DENY;
+    case GuardAction::kLog:
+      return v1::GUARD_ACTION_LOG;
+    case GuardAction::kMask:
+      return v1::GUARD_ACTION_MASK;
+    case GuardAction::kDeny:
+      return v1::GUARD_ACTION_DENY;
   }
   return v1::GUARD_ACTION_LOG;
 }
@@ -26,9 +29,8 @@ GuardAction decode_action(v1::GuardAction action) {
 
 /// A name that another process chose, for logs and clients: one that is no name could be a text.
 std::string plain_name(const std::string& name) {
-  const bool is_plain = std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-  });
+  const bool is_plain = std::ranges::all_of(
+      name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; });
   if (!is_plain || name.empty() || name.size() > GuardLimits::kRuleNameBytesMax) return "other";
   return name;
 }
@@ -69,9 +71,14 @@ v1::GuardRequest encode_check(const GuardCheck& check) {
 
 Status decode_check(const v1::GuardRequest& request, DecodedCheck& out) {
   switch (request.direction()) {
-    case v1::GUARD_DIRECTION_INPUT: out.direction = GuardDirection::kInput; break;
-    case v1::GUARD_DIRECTION_OUTPUT: out.direction = GuardDirection::kOutput; break;
-    default: return fail(Code::kInvalidArgument, "invalid_value", "'direction' must be input or output", "direction");
+    case v1::GUARD_DIRECTION_INPUT:
+      out.direction = GuardDirection::kInput;
+      break;
+    case v1::GUARD_DIRECTION_OUTPUT:
+      out.direction = GuardDirection::kOutput;
+      break;
+    default:
+      return fail(Code::kInvalidArgument, "invalid_value", "'direction' must be input or output", "direction");
   }
   if (request.texts_size() > kTextsMax) {
     return fail(Code::kInvalidArgument, "invalid_value",
@@ -101,7 +108,7 @@ Status decode_check(const v1::GuardRequest& request, DecodedCheck& out) {
 
 v1::GuardVerdict encode_verdict(const GuardVerdict& verdict) {
   v1::GuardVerdict out;
-  out.set_action(verdict.denial           ? v1::GUARD_ACTION_DENY
+  out.set_action(verdict.denial          ? v1::GUARD_ACTION_DENY
                  : verdict.spans.empty() ? v1::GUARD_ACTION_PASS
                                          : v1::GUARD_ACTION_MASK);
   for (const GuardSpan& span : verdict.spans) {

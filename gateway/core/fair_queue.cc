@@ -213,6 +213,18 @@ std::vector<FairQueue::Waiting> FairQueue::take_expired(Mono now) {
   return expired;
 }
 
+bool FairQueue::is_shared() const {
+  const Uuid* one = nullptr;
+  for (const Band& band : bands_) {
+    for (const auto& [tenant, line] : band.lines) {
+      if (!line.is_active()) continue;
+      if (one != nullptr && *one != tenant) return true;
+      one = &tenant;
+    }
+  }
+  return false;
+}
+
 std::optional<Mono> FairQueue::next_expiry() const {
   std::optional<Mono> next;
   for (const Band& band : bands_) {

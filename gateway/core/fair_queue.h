@@ -134,6 +134,8 @@ class FairQueue {
   Duration retry_after(const QueueAsk& ask, Mono now);
 
   std::size_t size() const { return size_; }
+  /// More than one tenant waits or runs.
+  bool is_shared() const;
   bool empty() const { return size_ == 0; }
 
   /// nullopt when it does not wait. Exact as far as kPlaceLooks requests before it go, by the means of their lines beyond.

@@ -58,6 +58,14 @@ std::int64_t raw_bytes(const RawPrompt& raw) {
   return std::ssize(raw.text) + (raw.suffix ? std::ssize(*raw.suffix) : 0);
 }
 
+/// Of texts, and of ids as they travel.
+std::int64_t embed_bytes(const std::vector<PlanEmbedInput>& inputs) {
+  constexpr std::int64_t kIdBytes = 4;
+  std::int64_t bytes = 0;
+  for (const PlanEmbedInput& input : inputs) bytes += std::ssize(input.text) + kIdBytes * std::ssize(input.tokens);
+  return bytes;
+}
+
 Status check_bytes(std::int64_t bytes, std::string_view field) {
   if (bytes <= PlanLimits::kPromptBytesMax) return {};
   return fail(Code::kInvalidArgument, "request_too_large",
@@ -80,6 +88,36 @@ Status check_messages(const std::vector<PlanMessage>& messages, std::string_view
     }
   }
   return check_bytes(bytes, name);
+}
+
+/// How many answers, and what of their tokens is weighed and told. Written so that NaN fails too.
+Status check_choices(const PlanSampling& sampling, std::string_view path) {
+  const auto is_within = [](double value, double most) { return value >= -most && value <= most; };
+  if (sampling.n < 1 || sampling.n > PlanLimits::kChoicesMax) {
+    return invalid_value(path, "n", fmt::format("must be between 1 and {}", PlanLimits::kChoicesMax));
+  }
+  if (sampling.logprobs && (*sampling.logprobs < 0 || *sampling.logprobs > PlanLimits::kLogprobsMax)) {
+    return invalid_value(path, "logprobs", fmt::format("must be between 0 and {}", PlanLimits::kLogprobsMax));
+  }
+  if (!is_within(sampling.presence_penalty, PlanLimits::kPenaltyMax)) {
+    return invalid_value(path, "presence_penalty", "must be between -2 and 2");
+  }
+  if (!is_within(sampling.frequency_penalty, PlanLimits::kPenaltyMax)) {
+    return invalid_value(path, "frequency_penalty", "must be between -2 and 2");
+  }
+  const double repetition = sampling.repetition_penalty.value_or(1);
+  if (!(repetition > 0 && repetition <= PlanLimits::kRepetitionMax)) {
+    return invalid_value(path, "repetition_penalty", "must be greater than 0 and at most 10");
+  }
+  if (std::ssize(sampling.logit_bias) > PlanLimits::kBiasesMax) {
+    return invalid_value(path, "logit_bias", fmt::format("must name at most {} tokens", PlanLimits::kBiasesMax));
+  }
+  for (const auto& [id, bias] : sampling.logit_bias) {
+    if (id < 0 || !is_within(bias, PlanLimits::kBiasMax)) {
+      return invalid_value(path, "logit_bias", "must map token ids to numbers between -100 and 100");
+    }
+  }
+  return {};
 }
 
 Status check_sampling(const PlanSampling& sampling, std::string_view path, const PlanNames& names) {
@@ -105,7 +143,7 @@ Status check_sampling(const PlanSampling& sampling, std::string_view path, const
                            fmt::format("must hold strings of 1 to {} bytes", PlanLimits::kStopBytesMax));
     }
   }
-  return {};
+  return check_choices(sampling, path);
 }
 
 }  // namespace
@@ -118,7 +156,9 @@ Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNa
     return invalid_value("", names.user,
                          fmt::format("must be at most {} bytes long; send an id", PlanLimits::kEndUserBytesMax));
   }
-  if (plan.raw) {
+  if (!plan.embed.empty()) {
+    TG_TRY(check_bytes(embed_bytes(plan.embed), "input"));
+  } else if (plan.raw) {
     TG_TRY(check_bytes(raw_bytes(*plan.raw), "prompt"));
   } else {
     TG_TRY(check_messages(plan.messages, names.messages,
@@ -153,9 +193,22 @@ std::string_view role_name(Role role) {
   return "user";
 }
 
+Status check_logprobs(const PlanSampling& sampling, std::int64_t max_tokens) {
+  if (!sampling.logprobs) return {};
+  const std::int64_t entries = (std::int64_t{*sampling.logprobs} + 1) * max_tokens * sampling.n;
+  if (entries <= PlanLimits::kLogprobEntriesMax) return {};
+  return invalid_value("", "logprobs",
+                       fmt::format("may come to {} log probabilities here (alternatives and one more, times tokens, times "
+                                   "answers); lower 'max_tokens', 'n' or the alternatives to have at most {}",
+                                   entries, PlanLimits::kLogprobEntriesMax));
+}
+
 std::int64_t prompt_tokens_bound(const Plan& plan) {
   std::int64_t tokens = kTemplateTokensPerRequest;
   if (plan.raw) tokens += raw_bytes(*plan.raw);
+  for (const PlanEmbedInput& input : plan.embed) {
+    tokens += std::ssize(input.text) + std::ssize(input.tokens) + kTemplateTokensPerMessage;
+  }
   for (const PlanMessage& message : plan.messages) {
     tokens += message_bytes(message) + kTemplateTokensPerMessage;
     if (message.role == Role::kTool) tokens += kTemplateTokensPerResult;
@@ -170,6 +223,12 @@ std::int64_t prompt_tokens_bound(const Plan& plan) {
     for (const PlanTool& tool : plan.tools) tokens += json_growth(tool.description);
   }
   return tokens;
+}
+
+std::int64_t prompt_ids(const Plan& plan) {
+  std::int64_t ids = 0;
+  for (const PlanEmbedInput& input : plan.embed) ids += std::ssize(input.tokens);
+  return ids;
 }
 
 }  // namespace tidegate::gateway

@@ -97,6 +97,13 @@ PromptPrefix prompt_prefix(const Plan& plan, std::string_view salt) {
   return hasher.take();
 }
 
+PromptPrefix embed_prefix(const Plan& plan) {
+  PromptPrefix prefix;
+  for (const PlanEmbedInput& input : plan.embed) prefix.bytes += std::ssize(input.text);
+  prefix.ids = prompt_ids(plan);
+  return prefix;
+}
+
 void TextDensity::observe(std::int64_t bytes, std::int64_t tokens) {
   if (bytes <= 0 || tokens <= 0) return;
   const double ratio = static_cast<double>(bytes) / static_cast<double>(tokens);
@@ -221,7 +228,8 @@ std::size_t PrefixIndex::learn(Holder holder, const PromptPrefix& prompt, std::s
                                std::int64_t prompt_tokens, std::int64_t cached_tokens) {
   Seat& seat = seats_[holder];
   if (seat.sessions == 0) return 0;
-  seat.density->observe(prompt.bytes, prompt_tokens);
+  // Ids would teach that a token is as long as its number.
+  seat.density->observe(prompt.bytes, prompt_tokens - prompt.ids);
   if (blocks_believed == 0) return 0;
   const double block_tokens = static_cast<double>(kPrefixBlockBytes) / seat.density->bytes_per_token();
   // A cache always leaves the last token to be computed.

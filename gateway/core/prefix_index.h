@@ -23,6 +23,7 @@ inline constexpr std::size_t kPrefixBlockBytes = 1'024;
 struct PromptPrefix {
   std::vector<std::uint64_t> chain;  ///< one for each whole block; mark i stands for all text up to the block's end
   std::int64_t bytes = 0;            ///< of all text, with the part of a block at the end
+  std::int64_t ids = 0;              ///< tokens that came as such, beside the text
 };
 
 /// Marks text as it comes, in pieces of any size. The seed separates what must never meet: tenants and models.
@@ -45,6 +46,8 @@ std::uint64_t prefix_seed(std::string_view salt, std::string_view model);
 /// Over the tools, then roles, contents and calls in their order, so that a conversation's next turn begins with the marks
 /// of this one.
 PromptPrefix prompt_prefix(const Plan& plan, std::string_view salt);
+/// Of texts whose vectors are wanted: no marks, for they neither use nor feed a worker's cache, only how much there is.
+PromptPrefix embed_prefix(const Plan& plan);
 
 /// How many bytes of prompt text a model makes one token of, learned from what workers counted.
 class TextDensity {
@@ -86,7 +89,7 @@ class PrefixIndex {
   void match(std::span<const std::uint64_t> chain, std::vector<Match>& out);
   /// What `blocks` of a holder are worth: fewer tokens where its caches have disappointed before.
   std::int64_t tokens_of(Holder holder, std::size_t blocks) const;
-  /// Of that much text, as this model's workers have counted so far.
+  /// Of that much text, as this model's workers have counted so far. > 0.
   std::int64_t tokens_in(std::string_view model, std::int64_t bytes) const;
 
   /// The prompt was sent to the holder, or has been read there.

@@ -1,41 +1,44 @@
 #include "gateway/core/promise_book.h"
 
+#include "base/core/check.h"
+
 namespace tidegate::gateway {
 
 void PromiseBook::add(const Uuid& tenant, Mono due, Mono now) {
-  if (size_ >= kPromisesMax) drop_all_lapsed(now);
-  if (size_ >= kPromisesMax) return;
+  drop_lapsed(now);
+  if (all_.size() >= kPromisesMax) return;
   Dues& dues = dues_[tenant];
-  drop_lapsed(dues, now);
   if (dues.size() >= kOfTenantMax) return;
   dues.insert(due);
-  ++size_;
+  all_.emplace(due, tenant);
 }
 
 bool PromiseBook::take(const Uuid& tenant, Mono now) {
+  drop_lapsed(now);
   const auto found = dues_.find(tenant);
   if (found == dues_.end()) return false;
+  const Mono earliest = *found->second.begin();
+  if (earliest > now) return false;
+  const auto place = all_.find({earliest, tenant});
+  TG_CHECK(place != all_.end());
+  all_.erase(place);
+  forget_earliest(found);
+  return true;
+}
+
+void PromiseBook::drop_lapsed(Mono now) {
+  while (!all_.empty() && now - all_.begin()->first > kKept) {
+    const auto found = dues_.find(all_.begin()->second);
+    TG_CHECK(found != dues_.end());
+    all_.erase(all_.begin());
+    forget_earliest(found);
+  }
+}
+
+void PromiseBook::forget_earliest(std::unordered_map<Uuid, Dues>::iterator found) {
   Dues& dues = found->second;
-  drop_lapsed(dues, now);
-  const bool is_due = !dues.empty() && *dues.begin() <= now;
-  if (is_due) {
-    dues.erase(dues.begin());
-    --size_;
-  }
+  dues.erase(dues.begin());
   if (dues.empty()) dues_.erase(found);
-  return is_due;
-}
-
-void PromiseBook::drop_lapsed(Dues& dues, Mono now) {
-  while (!dues.empty() && now - *dues.begin() > kKept) {
-    dues.erase(dues.begin());
-    --size_;
-  }
-}
-
-void PromiseBook::drop_all_lapsed(Mono now) {
-  for (auto& [tenant, dues] : dues_) drop_lapsed(dues, now);
-  std::erase_if(dues_, [](const auto& entry) { return entry.second.empty(); });
 }
 
 }  // namespace tidegate::gateway

@@ -6,11 +6,15 @@
 namespace tidegate::gateway {
 namespace {
 
-bool ends_well(SequenceEnd end) {
-  return end != SequenceEnd::kCancelled && end != SequenceEnd::kError;
+Error worker_lost() {
+  return {Code::kUnavailable, "worker_lost", "The worker that wrote this answer was lost; send the request again."};
 }
 
-std::string_view reason_of(SequenceEnd end) {
+}  // namespace
+
+bool is_good_end(SequenceEnd end) { return end != SequenceEnd::kCancelled && end != SequenceEnd::kError; }
+
+std::string_view end_name(SequenceEnd end) {
   switch (end) {
     case SequenceEnd::kStop: return "stop";
     case SequenceEnd::kLength: return "length";
@@ -21,12 +25,6 @@ std::string_view reason_of(SequenceEnd end) {
   }
   return "error";
 }
-
-Error worker_lost() {
-  return {Code::kUnavailable, "worker_lost", "The worker that wrote this answer was lost; send the request again."};
-}
-
-}  // namespace
 
 FlowActions RequestFlow::on_checked(const std::optional<Refusal>& refused) {
   TG_CHECK(phase_ == FlowPhase::kChecking);
@@ -66,8 +64,8 @@ FlowActions RequestFlow::on_dispatched() {
 FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
   if (phase_ != FlowPhase::kStarting && phase_ != FlowPhase::kStreaming) return {};
 
-  const bool is_good_end = event.end && ends_well(*event.end);
-  if (event.end && !is_good_end) {
+  const bool ends_well = event.end && is_good_end(*event.end);
+  if (event.end && !ends_well) {
     // Text that came with the failure is not handed over, so it is not charged.
     if (event.end == SequenceEnd::kError) {
       refusal_ = event.error;
@@ -81,7 +79,7 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
   const bool is_counted = event.usage.is_sound() && event.usage.prompt >= usage_.prompt &&
                           event.usage.completion >= usage_.completion;
   if ((event.has_text && !is_counted) || (event.accepted && !event.usage.is_sound()) ||
-      (is_good_end && (!is_counted || event.usage.prompt == 0))) {
+      (ends_well && (!is_counted || event.usage.prompt == 0))) {
     return give_up(Error(Code::kInternal, "usage_lost", "The worker lost count of the answer; send the request again."));
   }
   FlowActions actions;
@@ -94,7 +92,7 @@ FlowActions RequestFlow::on_worker_event(const FlowEvent& event) {
     usage_ = event.usage;
     // A filtered answer is charged for less than its worker has made of it, as one whose client left.
     const Outcome outcome = event.end == SequenceEnd::kFiltered ? Outcome::kCancelled : Outcome::kCompleted;
-    const FlowActions last = settle(outcome, reason_of(*event.end), Reply::kFinal, false);
+    const FlowActions last = settle(outcome, end_name(*event.end), Reply::kFinal, false);
     for (const FlowAction action : last) actions.add(action);
     return actions;
   }

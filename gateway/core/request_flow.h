@@ -65,10 +65,15 @@ class FlowActions {
 /// How the engine ended a sequence; kFiltered: the guard did, and the worker was told to stop.
 enum class SequenceEnd : std::uint8_t { kStop, kLength, kToolCalls, kCancelled, kError, kFiltered };
 
+/// stop | length | tool_calls | content_filter | cancelled | error
+std::string_view end_name(SequenceEnd end);
+/// The answer is whole, as far as its worker or the guard let it go on.
+bool is_good_end(SequenceEnd end);
+
 /// What the flow needs to know of a worker's event; the text stays with the driver.
 struct FlowEvent {
   bool accepted = false;  ///< usage.prompt is exact from here on
-  bool has_text = false;  ///< or a piece of a call
+  bool has_text = false;  ///< or a piece of a call, or the end of one of several answers
   TokenUsage usage;
   std::optional<SequenceEnd> end;
   Error error;            ///< when end == kError

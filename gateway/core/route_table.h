@@ -24,6 +24,7 @@ struct Route {
   std::int32_t context_max = 0;    ///< tokens
   std::int32_t sequences_max = 0;
   bool draining = false;           ///< finishes what it has, takes nothing new
+  std::string arm = {};            ///< deployment and revision; empty: started by hand
 
   bool operator==(const Route&) const = default;
 };
@@ -41,6 +42,17 @@ struct ServingPool {
   bool operator==(const ServingPool&) const = default;
 };
 
+/// A part of the requests of one pool, for the workers of one arm. A pool without shares is not divided.
+struct TrafficShare {
+  std::string model;
+  std::string region;
+  std::string pool;
+  std::string arm;
+  std::int64_t weight = 0;
+
+  bool operator==(const TrafficShare&) const = default;
+};
+
 /// A whole picture from the scheduler.
 struct RouteSnapshot {
   std::uint64_t term = 0;
@@ -49,6 +61,7 @@ struct RouteSnapshot {
   std::vector<std::string> models;  ///< on offer, also while no worker is ready
   /// Pools that may have no worker for a while and get one when somebody asks: requests wait there.
   std::vector<ServingPool> offers;
+  std::vector<TrafficShare> shares = {};
 };
 
 /// The last good picture. Kept when the scheduler is silent (fail static); older pictures are refused.
@@ -69,6 +82,7 @@ class RouteTable {
   std::uint64_t term() const { return snapshot_.term; }
   std::uint64_t version() const { return snapshot_.version; }
   const std::vector<Route>& routes() const { return snapshot_.routes; }
+  const std::vector<TrafficShare>& shares() const { return snapshot_.shares; }
   /// Sorted.
   const std::vector<std::string>& models() const { return snapshot_.models; }
   bool offers(std::string_view model) const;

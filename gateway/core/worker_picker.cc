@@ -41,8 +41,7 @@ std::vector<std::size_t> WorkerPicker::shortlist(std::size_t workers, std::span<
   list.assign(holders.begin(), holders.begin() + static_cast<std::ptrdiff_t>(holding));
   for (std::size_t i = 0; i < options_.sample; ++i) list.push_back(static_cast<std::size_t>(rng_.below(workers)));
   std::ranges::sort(list);
-  const auto repeated = std::ranges::unique(list);
-  list.erase(repeated.begin(), repeated.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
   return list;
 }
 

@@ -11,7 +11,6 @@
 #include "gateway/core/answer_end.h"
 #include "gateway/core/api_error.h"
 #include "gateway/core/rate_status.h"
-#include "gateway/core/tool_call.h"
 #include "gateway/core/usage.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/ports.h"
@@ -43,16 +42,13 @@ class AnswerSink {
   virtual void on_accepted(const TokenUsage& usage) = 0;
   /// Before a keep_alive(): where the request waits for a worker; nullopt when it does not.
   virtual void on_place(const std::optional<QueuePlace>&) {}
-  /// What to hand over; at least one of the three is not empty.
-  virtual awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) = 0;
+  /// What to hand over: text, or the end of one of several answers. An end that comes here is not repeated in finish().
+  virtual awaitable<Status> deliver(AnswerPart part) = 0;
   /// Whether deliver_now() may stand in for deliver() at the moment.
   virtual bool can_deliver_now() const { return false; }
   /// As deliver(), from where the event came in, without a coroutine that wakes for it. After kHeldUp flush() comes
   /// next, or refuse(), which then ends the answer behind what was held up, or nothing more, when the client has left.
-  virtual Delivery deliver_now(std::string_view /*reasoning*/, std::string_view /*content*/,
-                               ToolCallDeltas /*tool_calls*/) {
-    return Delivery::kFailed;
-  }
+  virtual Delivery deliver_now(AnswerPart /*part*/) { return Delivery::kFailed; }
   /// Returns once the client took what a delivery left behind.
   virtual awaitable<Status> flush() { co_return Status(); }
   /// The worker was lost and another one begins from the start: what a collecting edge was given is void. Those that

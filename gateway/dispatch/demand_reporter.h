@@ -13,7 +13,7 @@
 namespace tidegate::gateway {
 
 struct DemandReporterOptions {
-  std::string scheduler_address;
+  std::string scheduler_addresses;  ///< with commas between (base/rpc/address.h)
   std::string cluster_token;
   RpcTlsOptions tls;
   std::string gateway_id;
@@ -22,7 +22,8 @@ struct DemandReporterOptions {
 };
 
 /// Tells the scheduler what is asked of each pool. A report that is lost loses nothing: the next one holds the totals.
-/// While the scheduler is away reports are tried on, and only the outage's beginning is logged. One executor.
+/// Of several schedulers one leads: the others refuse, and the one that took a report last is asked first. While none takes
+/// them reports are tried on, and only the outage's beginning is logged. One executor.
 class DemandReporter {
  public:
   /// The references outlive it.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <span>
 #include <string>
@@ -8,11 +9,13 @@
 
 #include "base/core/deadline.h"
 #include "base/core/ids.h"
+#include "base/net/asio.h"
 #include "gateway/core/api_error.h"
 #include "gateway/core/fair_queue.h"
 #include "gateway/core/plan.h"
 #include "gateway/core/request_flow.h"
 #include "gateway/core/route_table.h"
+#include "gateway/core/token_logprob.h"
 #include "gateway/core/usage.h"
 
 namespace tidegate::gateway {
@@ -35,6 +38,15 @@ struct SequenceDelta {
   std::optional<SequenceEnd> end;
   std::string stop_text;     ///< end == kStop because of a stop string: that string
   Error error;               ///< when end == kError
+  TokenLogprobs logprobs = {};  ///< if they were asked for: of this text, or of text that is yet to come
+  // Of several answers to one prompt. `usage` is of all of them, `end` comes with the last one's, or ends them all.
+  std::int32_t choice = 0;                      ///< whose text this is
+  std::optional<SequenceEnd> choice_end = {};   ///< how that one ended
+  std::vector<float> embedding = {};            ///< of a request for vectors: that of its text number `choice`
+  TokenUsage own = {};  ///< running totals of that answer alone, without the prompt; FlowInbox fills it in
+
+  /// Something to hand over.
+  bool has_text() const { return !reasoning.empty() || !content.empty() || !tool_calls.empty(); }
 };
 
 /// Hears of one submitted request, on the dispatcher's thread. It must not submit or leave from inside a call; it
@@ -44,7 +56,8 @@ class SequenceListener {
   virtual ~SequenceListener() = default;
   /// The request left the queue for this worker.
   virtual void on_dispatched(const WorkerFacts& worker) = 0;
-  virtual void on_delta(SequenceDelta delta) = 0;
+  /// Takes what it needs out of `delta`.
+  virtual void on_delta(SequenceDelta&& delta) = 0;
   /// The session broke. Last call.
   virtual void on_worker_lost() = 0;
   /// It waited too long. Last call.
@@ -81,6 +94,14 @@ class Dispatcher {
   /// Where a ticket waits; nullopt when it does not.
   virtual std::optional<QueuePlace> place(DispatchTicket ticket) = 0;
   virtual const RouteTable& routes() const = 0;
+  /// Tokens of the plan's prompt, as a worker of the pool counts them: beside the queue, without a credit, for nothing. `plan`
+  /// outlives the call. Refuses: unavailable/model_not_ready, unimplemented/count_unsupported, resource_exhausted/queue_full
+  /// or counts_full (of two workers) when too many are being counted, deadline_exceeded, unavailable/worker_lost, and what the worker finds wrong.
+  virtual awaitable<std::expected<std::int64_t, Refusal>> count(ServingPool /*pool*/, const Plan& /*plan*/,
+                                                                Deadline /*deadline*/) {
+    co_return std::unexpected(
+        Refusal(Error(Code::kUnimplemented, "count_unsupported", "Prompts are not counted here.")));
+  }
   /// Other pools in `regions` (empty: any) that may take a new request of `home` now, because home has no worker or too
   /// long a queue; the best first. Empty: home it is.
   virtual std::vector<ServingPool> spill_pools(const ServingPool& /*home*/,

@@ -1,5 +1,6 @@
 #include "gateway/dispatch/flow_inbox.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tidegate::gateway {
@@ -9,21 +10,38 @@ void FlowInbox::on_dispatched(const WorkerFacts& worker) {
   signal_.notify();
 }
 
-void FlowInbox::on_delta(SequenceDelta delta) {
+void FlowInbox::count_own(SequenceDelta& delta) {
+  TokenUsage& own = own_[delta.choice];
+  own.completion += delta.usage.completion - told_.completion;
+  own.reasoning += delta.usage.reasoning - told_.reasoning;
+  told_ = delta.usage;
+  delta.own = own;
+}
+
+void FlowInbox::on_delta(SequenceDelta&& delta) {
+  count_own(delta);
   if (taker_ != nullptr && is_empty() && taker_->take_now(delta)) return;
-  if (!delta_) {
-    delta_ = std::move(delta);
-  } else {
-    delta_->accepted |= delta.accepted;
-    delta_->reasoning += delta.reasoning;
-    delta_->content += delta.content;
-    append_calls(delta_->tool_calls, std::move(delta.tool_calls));
-    delta_->usage = delta.usage;
-    delta_->end = delta.end;
-    delta_->stop_text = std::move(delta.stop_text);
-    delta_->error = std::move(delta.error);
-  }
   signal_.notify();
+  const auto held = std::ranges::find(deltas_, delta.choice, &SequenceDelta::choice);
+  // An end of several answers comes behind what any of them said.
+  const bool ends_all = delta.end && deltas_.size() > 1;
+  if (held == deltas_.end() || ends_all) {
+    deltas_.push_back(std::move(delta));
+    return;
+  }
+  held->accepted |= delta.accepted;
+  held->reasoning += delta.reasoning;
+  held->content += delta.content;
+  append_calls(held->tool_calls, std::move(delta.tool_calls));
+  append_logprobs(held->logprobs, std::move(delta.logprobs));
+  // Others have spoken since: the newest totals count their text too, and stay behind it.
+  deltas_.back().usage = delta.usage;
+  held->own = delta.own;
+  if (delta.choice_end) held->choice_end = delta.choice_end;
+  if (!delta.embedding.empty()) held->embedding = std::move(delta.embedding);
+  held->end = delta.end;
+  if (!delta.stop_text.empty()) held->stop_text = std::move(delta.stop_text);
+  held->error = std::move(delta.error);
 }
 
 void FlowInbox::on_worker_lost() {
@@ -52,7 +70,8 @@ void FlowInbox::nudge() {
 }
 
 bool FlowInbox::is_empty() const {
-  return !delta_ && !worker_ && !refused_ && !lost_ && !is_nudged_ && gone_ != Flag::kPending && shutdown_ != Flag::kPending;
+  return deltas_.empty() && !worker_ && !refused_ && !lost_ && !is_nudged_ && gone_ != Flag::kPending &&
+         shutdown_ != Flag::kPending;
 }
 
 std::optional<FlowInbox::Message> FlowInbox::take() {
@@ -61,7 +80,11 @@ std::optional<FlowInbox::Message> FlowInbox::take() {
   if (refused_) return *std::exchange(refused_, std::nullopt);
   if (worker_) return *std::exchange(worker_, std::nullopt);
   if (std::exchange(is_nudged_, false)) return Nudge{};
-  if (delta_) return *std::exchange(delta_, std::nullopt);
+  if (!deltas_.empty()) {
+    SequenceDelta next = std::move(deltas_.front());
+    deltas_.pop_front();
+    return next;
+  }
   if (std::exchange(lost_, false)) return WorkerLost{};
   return std::nullopt;
 }
@@ -73,15 +96,17 @@ awaitable<std::optional<FlowInbox::Message>> FlowInbox::next(Deadline deadline) 
   }
 }
 
-awaitable<void> FlowInbox::wait_until_client_gone() {
+awaitable<void> FlowInbox::wait_until_unwanted() {
   // A notification that this uses up is of a message that take() still finds.
-  while (!is_client_gone()) co_await signal_.wait();
+  while (gone_ == Flag::kNo && shutdown_ == Flag::kNo) co_await signal_.wait();
 }
 
 void FlowInbox::reset_worker() {
   lost_ = false;
   worker_.reset();
-  delta_.reset();
+  deltas_.clear();
+  told_ = {};
+  own_.clear();
 }
 
 bool FlowInbox::take_flag(Flag& flag) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -13,12 +16,12 @@ namespace tidegate::gateway {
 class DeltaTaker {
  public:
   virtual ~DeltaTaker() = default;
-  /// False: `delta` is as it was, and goes the usual way.
+  /// False: `delta` is as it was, and goes the usual way. True: what was wanted of it is taken.
   virtual bool take_now(SequenceDelta& delta) = 0;
 };
 
 /// What happened to a request since its coroutine last looked. Events of a worker are merged, so that a slow client
-/// costs the text it has not read yet and no more. One io thread.
+/// costs the text it has not read yet and no more; of several answers each has its own message. One io thread.
 class FlowInbox final : public SequenceListener {
  public:
   struct ClientGone {};
@@ -30,7 +33,7 @@ class FlowInbox final : public SequenceListener {
   explicit FlowInbox(Executor executor) : signal_(std::move(executor)) {}
 
   void on_dispatched(const WorkerFacts& worker) override;
-  void on_delta(SequenceDelta delta) override;
+  void on_delta(SequenceDelta&& delta) override;
   void on_worker_lost() override;
   void on_queue_refused(Refusal refusal) override;
   void on_client_gone();
@@ -44,8 +47,8 @@ class FlowInbox final : public SequenceListener {
   std::optional<Message> take();
   /// True once the client left, taken or not.
   bool is_client_gone() const { return gone_ != Flag::kNo; }
-  /// Not beside next(). What comes meanwhile is kept.
-  awaitable<void> wait_until_client_gone();
+  /// Until the client left or the gateway stops. Not beside next(). What comes meanwhile is kept.
+  awaitable<void> wait_until_unwanted();
   /// Waits for a message; nullopt at the deadline.
   awaitable<std::optional<Message>> next(Deadline deadline);
   /// Forgets what a lost worker said, before the request is submitted again.
@@ -55,6 +58,8 @@ class FlowInbox final : public SequenceListener {
   enum class Flag : std::uint8_t { kNo, kPending, kTaken };
   static bool take_flag(Flag& flag);
   bool is_empty() const;
+  /// A worker tells totals of the request; what an event adds to them is its answer's.
+  void count_own(SequenceDelta& delta);
 
   AsyncSignal signal_;
   Flag gone_ = Flag::kNo;
@@ -64,7 +69,11 @@ class FlowInbox final : public SequenceListener {
   DeltaTaker* taker_ = nullptr;
   std::optional<Refusal> refused_;
   std::optional<WorkerFacts> worker_;
-  std::optional<SequenceDelta> delta_;
+  /// One for each answer that has something to say, and behind them the end of several. Totals never fall from one to
+  /// the next, and never count text that stands behind.
+  std::deque<SequenceDelta> deltas_;
+  TokenUsage told_;                         ///< totals of the newest event
+  std::map<std::int32_t, TokenUsage> own_;  ///< by answer
 };
 
 }  // namespace tidegate::gateway

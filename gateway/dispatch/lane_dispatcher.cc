@@ -3,25 +3,28 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
 #include "base/core/check.h"
 #include "base/crypto/sha256.h"
 #include "gateway/core/pool_key.h"
+#include "gateway/core/pool_room.h"
 
 namespace tidegate::gateway {
 namespace {
 
-/// Mixed text has about this many bytes a token; only fairness and load use it, never money.
-constexpr std::int64_t kBytesPerTokenApprox = 4;
 /// Stalls, ends of ejections and slow starts come without an event.
 constexpr auto kHealthEvery = std::chrono::seconds(1);
-/// A retry stands at the head of its queue: it waits this long for another worker than the one that lost it, no longer.
-constexpr Duration kAvoidFor = std::chrono::seconds(1);
 
 /// How often the gauges of fairness are brought up to date: finding the gap looks at every tenant that waits.
 constexpr Duration kFairnessEvery = std::chrono::milliseconds(100);
+
+/// Prompts that one worker counts at once for one lane: each costs it as much time as reading the text.
+constexpr std::size_t kCountsMax = 8;
+/// A worker's reason when it has as many prompts to count as it takes, of all gateways.
+constexpr std::string_view kCountsFull = "counts_full";
 
 QueueAsk ask_of(const SequenceRequest& request) {
   QueueAsk ask;
@@ -29,12 +32,14 @@ QueueAsk ask_of(const SequenceRequest& request) {
   ask.weight = request.weight;
   ask.tier = request.tier;
   ask.input_max = prompt_tokens_bound(*request.plan);
-  ask.input = ask.input_max / kBytesPerTokenApprox + 1;
+  const std::int64_t ids = prompt_ids(*request.plan);
+  ask.input = (ask.input_max - ids) / LaneDispatcher::kBytesPerTokenApprox + ids + 1;
   if (request.pool.context_max > 0) {
-    ask.input_max = std::min<std::int64_t>(ask.input_max, request.pool.context_max);
+    const std::int64_t prompts = request.plan->embed.empty() ? 1 : std::ssize(request.plan->embed);
+    ask.input_max = std::min<std::int64_t>(ask.input_max, request.pool.context_max * prompts);
     ask.input = std::min(ask.input, ask.input_max);
   }
-  ask.output_max = request.max_tokens;
+  ask.output_max = std::int64_t{request.max_tokens} * request.plan->sampling.n;
   ask.deadline = request.deadline;
   return ask;
 }
@@ -68,6 +73,7 @@ std::optional<Refusal> LaneDispatcher::refuse(const SequenceRequest& request) {
   const auto found = queues_.find(key_of(request.pool));
   if (found == queues_.end()) return std::nullopt;
   PoolQueue& pool = *found->second;
+  if (auto unable = refuse_unable(pool, request)) return unable;
   const QueueAsk ask = ask_of(request);
   std::optional<Refusal> refusal = pool.queue.refuse(ask, clock_.mono());
   // It does not come to submit(), and its want of a worker is as good as that of those who do. A deadline that no worker
@@ -88,7 +94,7 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   PoolQueue& pool = queue_of(request.pool);
   const DispatchTicket ticket = ++last_ticket_;
   const QueueAsk ask = ask_of(request);
-  const bool was_empty = pool.queue.empty();
+  const Mono expiry = clock_.mono() + limits_.wait_max;
   ++pool.demand.arrivals;
   pool.demand.prompt_tokens += ask.input;
   auto position = pool.queue.push(ticket, ask, clock_.mono());
@@ -100,7 +106,9 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   Pending pending;
   pending.request = request;
   pending.listener = &listener;
-  if (routing_.prefixes != nullptr) {
+  if (!request.plan->embed.empty()) {
+    pending.prefix = embed_prefix(*request.plan);
+  } else if (routing_.prefixes != nullptr) {
     const Digest& salt = salts_.of(request.tenant);
     pending.prefix = prompt_prefix(*request.plan, as_view(salt));
   } else {
@@ -108,7 +116,8 @@ std::expected<DispatchTicket, Refusal> LaneDispatcher::submit(const SequenceRequ
   }
   waiting_.emplace(ticket, std::pair(&pool, std::move(pending)));
   pump(pool);
-  if (was_empty && !pool.queue.empty()) expiry_changed_.notify();
+  // A look costs as much as there are queues; hardly ever does a wait end before the next one.
+  if (expiry < next_look_ && !pool.queue.empty()) expiry_changed_.notify();
   return ticket;
 }
 
@@ -137,6 +146,56 @@ std::optional<QueuePlace> LaneDispatcher::place(DispatchTicket ticket) {
   return found->second.first->queue.place(ticket, clock_.mono());
 }
 
+/// Who has the fewest prompts of this lane to count, without the worker that has said that it has too many.
+std::expected<WorkerSession*, Refusal> LaneDispatcher::counter_of(const ServingPool& pool,
+                                                                  const std::string& full_worker) const {
+  WorkerSession* least = nullptr;
+  bool has_worker = false;
+  if (const auto found = queues_.find(key_of(pool)); found != queues_.end()) {
+    for (WorkerSession* session : found->second->workers) {
+      if (!session->is_serving()) continue;
+      has_worker = true;
+      if (!session->abilities().has(Ability::kCount) || session->route().worker_id == full_worker) continue;
+      if (least == nullptr || session->counting() < least->counting()) least = session;
+    }
+  }
+  if (least == nullptr && full_worker.empty()) {
+    Error none(Code::kUnavailable, "model_not_ready", "No worker serves this model yet; retry shortly.", "model");
+    if (has_worker) {
+      none = Error(Code::kUnimplemented, "count_unsupported",
+                   "The workers that serve this model do not count prompts; the usage of an answer has the count.", "model");
+    }
+    return std::unexpected(Refusal(std::move(none)));
+  }
+  if (least == nullptr || least->counting() >= kCountsMax) {
+    return std::unexpected(Refusal(Error(Code::kResourceExhausted, "queue_full",
+                                         "Too many prompts are being counted; retry shortly.")));
+  }
+  return least;
+}
+
+awaitable<std::expected<std::int64_t, Refusal>> LaneDispatcher::count(ServingPool pool, const Plan& plan,
+                                                                      Deadline deadline) {
+  std::string full_worker;
+  while (true) {
+    const auto counter = counter_of(pool, full_worker);
+    if (!counter) co_return std::unexpected(counter.error());
+    const std::string worker = (*counter)->route().worker_id;
+    const std::shared_ptr<PromptCount> counting = (*counter)->count(plan);
+    co_await counting->done.wait_until(deadline);
+    // The session may be gone by now; what it said stays.
+    if (!counting->prompt_tokens) {
+      co_return std::unexpected(Refusal(
+          Error(Code::kDeadlineExceeded, "deadline_exceeded", "Counting took longer than the request allows.")));
+    }
+    if (*counting->prompt_tokens) co_return **counting->prompt_tokens;
+    const Error& error = counting->prompt_tokens->error();
+    // Full of what other gateways sent, which nobody here can see: one other worker is asked.
+    if (error.reason != kCountsFull || !full_worker.empty()) co_return std::unexpected(Refusal(error));
+    full_worker = worker;
+  }
+}
+
 void LaneDispatcher::pump(PoolQueue& pool) {
   while (!pool.queue.empty()) {
     const Mono now = clock_.mono();
@@ -144,7 +203,12 @@ void LaneDispatcher::pump(PoolQueue& pool) {
     // What is left may be kept for others than those who wait.
     const FairQueue::Waiting* head = slots == 0 ? nullptr : pool.queue.peek(slots);
     if (head == nullptr) break;
-    const auto choice = choose(pool, waiting_.at(head->ticket).second, now - head->since);
+    const Pending& first = waiting_.at(head->ticket).second;
+    if (auto unable = refuse_unable(pool, first.request)) {
+      drop(pool, head->ticket, *std::move(unable));
+      continue;
+    }
+    const auto choice = choose(pool, first, now - head->since);
     if (!choice) break;
     const auto next = pool.queue.pop(now, slots);
     TG_CHECK(next.has_value());
@@ -170,14 +234,36 @@ void LaneDispatcher::pump(PoolQueue& pool) {
   publish_fairness(pool);
 }
 
+/// Only while a worker serves is it known what the pool can do: until then a request may wait.
+std::optional<Refusal> LaneDispatcher::refuse_unable(const PoolQueue& pool, const SequenceRequest& request) const {
+  const AbilitySet needs = needs_of(*request.plan);
+  if (needs == AbilitySet()) return std::nullopt;
+  const WorkerSession* unable = nullptr;
+  for (const WorkerSession* session : pool.workers) {
+    if (!session->is_serving()) continue;
+    if (session->abilities().covers(needs)) return std::nullopt;
+    unable = session;
+  }
+  if (unable == nullptr) return std::nullopt;
+  Status checked = check_abilities(*request.plan, unable->abilities());
+  return Refusal(std::move(checked).error());
+}
+
+void LaneDispatcher::drop(PoolQueue& pool, DispatchTicket ticket, Refusal refusal) {
+  pool.queue.remove(ticket, clock_.mono());
+  pool.metrics.queue_requests->add(-1);
+  const auto waiting = waiting_.extract(ticket);
+  waiting.mapped().second.listener->on_queue_refused(std::move(refusal));
+}
+
 /// What its workers could start now, without those that are out of the choice.
 std::size_t LaneDispatcher::slots_free(const PoolQueue& pool, Mono now) const {
-  std::size_t free = 0;
+  PoolRoom room;
   for (const WorkerSession* session : pool.workers) {
     if (!session->can_take() || !pool.health.may_take(session->number(), now)) continue;
-    free += static_cast<std::size_t>(session->credits());
+    room.add(session->credits(), session->places());
   }
-  return free;
+  return room.slots(pool.queue);
 }
 
 /// Lanes share the gauges, so each adds what changed of its own part: the sum of their gaps under the sum of their bounds.
@@ -191,72 +277,6 @@ void LaneDispatcher::publish_fairness(PoolQueue& pool) {
   pool.metrics.fairness_gap_tokens->add(fresh.gap - pool.published.gap);
   pool.metrics.fairness_bound_tokens->add(fresh.bound - pool.published.bound);
   pool.published = fresh;
-}
-
-/// Those of the pool that may be given the request now.
-std::vector<WorkerSession*> LaneDispatcher::able_workers(PoolQueue& pool, const std::string& avoid_worker,
-                                                         Mono now) const {
-  bool has_settled = false;  // somebody is past the slow start: newcomers need not be flooded
-  bool has_other = false;
-  for (const WorkerSession* session : pool.workers) {
-    if (!session->is_serving() || !pool.health.may_take(session->number(), now)) continue;
-    has_settled = has_settled || !picker_.is_ramping(now - session->opened_at());
-    has_other = has_other || session->route().worker_id != avoid_worker;
-  }
-  std::vector<WorkerSession*> able;
-  for (WorkerSession* session : pool.workers) {
-    if (!session->can_take() || !pool.health.may_take(session->number(), now)) continue;
-    if (has_other && session->route().worker_id == avoid_worker) continue;
-    const auto running = static_cast<std::int64_t>(session->running());
-    if (has_settled && running >= picker_.ramp_limit(now - session->opened_at(), session->sequences_max())) continue;
-    able.push_back(session);
-  }
-  return able;
-}
-
-std::optional<LaneDispatcher::Choice> LaneDispatcher::choose(PoolQueue& pool, const Pending& pending,
-                                                             Duration waited) {
-  const Mono now = clock_.mono();
-  const std::string avoided = waited < kAvoidFor ? pending.request.avoid_worker : std::string();
-  const std::vector<WorkerSession*> able = able_workers(pool, avoided, now);
-  if (able.empty()) return std::nullopt;
-
-  PrefixStore::View known;
-  known.prompt_tokens = pending.prefix.bytes / kBytesPerTokenApprox + 1;
-  if (routing_.prefixes != nullptr) known = routing_.prefixes->look(pending.prefix, pool.pool.model);
-  std::unordered_map<PrefixIndex::Holder, const PrefixStore::Held*> held_by;
-  for (const PrefixStore::Held& held : known.held) held_by.emplace(held.holder, &held);
-  std::vector<const PrefixStore::Held*> held_of(able.size(), nullptr);
-  std::vector<std::size_t> holders;
-  for (std::size_t i = 0; i < able.size() && !held_by.empty(); ++i) {
-    if (!able[i]->holder()) continue;
-    const auto found = held_by.find(*able[i]->holder());
-    if (found == held_by.end()) continue;
-    held_of[i] = found->second;
-    holders.push_back(i);
-  }
-  std::ranges::sort(holders, [&](std::size_t a, std::size_t b) { return held_of[a]->tokens > held_of[b]->tokens; });
-
-  const std::vector<std::size_t> shortlist = picker_.shortlist(able.size(), holders);
-  std::vector<WorkerView> views;
-  views.reserve(shortlist.size());
-  for (const std::size_t i : shortlist) {
-    WorkerView view;
-    view.prefill_rate = able[i]->prefill_rate();
-    view.tokens_ahead = able[i]->load().tokens_ahead(now, view.prefill_rate);
-    view.tokens_cached = held_of[i] == nullptr ? 0 : held_of[i]->tokens;
-    view.sequences = able[i]->load().sequences();
-    view.tokens_lifetime = able[i]->load().tokens_lifetime();
-    views.push_back(view);
-  }
-  const auto picked = picker_.pick(views, known.prompt_tokens);
-  const std::size_t best = shortlist[*picked];
-  Choice choice;
-  choice.session = able[best];
-  choice.tokens_believed = std::min(views[*picked].tokens_cached, known.prompt_tokens - 1);
-  choice.tokens_uncached = known.prompt_tokens - choice.tokens_believed;
-  if (held_of[best] != nullptr) choice.blocks_believed = held_of[best]->blocks;
-  return choice;
 }
 
 std::vector<ServingPool> LaneDispatcher::spill_pools(const ServingPool& home,
@@ -285,6 +305,7 @@ void LaneDispatcher::apply_routes(const RouteSnapshot& snapshot) {
     metrics_.routes_refused.add();
     return;
   }
+  if (routing_.traffic != nullptr) routing_.traffic->apply({table_.term(), table_.version()}, table_.shares());
   if (!change->removed.empty()) {
     std::unordered_set<std::string> routed;
     for (const Route& route : table_.routes()) routed.insert(worker_key(route));
@@ -412,10 +433,9 @@ void LaneDispatcher::note_ejection(PoolQueue& pool, const WorkerHealth::Ejection
   const auto found = std::ranges::find_if(
       pool.workers, [&](const WorkerSession* session) { return session->number() == ejection.worker; });
   if (found == pool.workers.end()) return;
-  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(ejection.lasts).count();
   log_.warn("worker_ejected", {kv("worker", (*found)->route().worker_id), kv("model", pool.pool.model),
-                               kv("reason", eject_reason_name(ejection.reason)), kv("for_ms", millis),
-                               kv("thread", options_.thread)});
+                               kv("reason", eject_reason_name(ejection.reason)),
+                               kv("for_ms", in_millis(ejection.lasts)), kv("thread", options_.thread)});
 }
 
 void LaneDispatcher::publish_ejected(PoolQueue& pool) {
@@ -447,9 +467,11 @@ awaitable<void> LaneDispatcher::watch_expiry() {
     for (const auto& [key, pool] : queues_) {
       if (const auto at = pool->queue.next_expiry()) next = next.earlier(Deadline::at(*at));
     }
+    next_look_ = next.instant();
     co_await expiry_changed_.wait_until(next);
     refuse_expired();
     check_health();
+    for (const auto& session : sessions_) session->end_if_done();
     write_demand();
     on_capacity();
   }

@@ -15,6 +15,7 @@
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/dispatch/prefix_store.h"
 #include "gateway/dispatch/tenant_salts.h"
+#include "gateway/dispatch/traffic_board.h"
 #include "gateway/dispatch/worker_session.h"
 
 namespace tidegate::gateway {
@@ -27,11 +28,15 @@ struct RoutingOptions {
   /// Zero: they never do.
   Duration spill_after = Duration::zero();
   DemandBoard* demand = nullptr;  ///< of all lanes; null: nobody asks what is wanted here
+  TrafficBoard* traffic = nullptr;  ///< of all lanes; null: traffic is never divided
 };
 
 /// The real Dispatcher of one io thread. Everything runs on `executor`; routes arrive by apply_routes().
 class LaneDispatcher final : public Dispatcher, private SessionOwner {
  public:
+  /// Mixed text has about this many bytes a token; only fairness and load use it, never money.
+  static constexpr std::int64_t kBytesPerTokenApprox = 4;
+
   LaneDispatcher(SessionOptions options, FairQueueLimits limits, std::string home_region, Executor executor,
                  const Clock& clock, Log& log, GatewayMetrics& metrics, RoutingOptions routing = {});
   /// stop() must have finished.
@@ -41,6 +46,8 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   std::expected<DispatchTicket, Refusal> submit(const SequenceRequest& request, SequenceListener& listener) override;
   void leave(DispatchTicket ticket) override;
   std::optional<QueuePlace> place(DispatchTicket ticket) override;
+  awaitable<std::expected<std::int64_t, Refusal>> count(ServingPool pool, const Plan& plan,
+                                                        Deadline deadline) override;
   const RouteTable& routes() const override { return table_; }
   std::vector<ServingPool> spill_pools(const ServingPool& home, std::span<const std::string> regions) const override;
 
@@ -102,12 +109,24 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   void on_over(DispatchTicket ticket, SequenceFate fate) override;
 
   PoolQueue& queue_of(const ServingPool& pool);
+  /// Refuses as count() does.
+  std::expected<WorkerSession*, Refusal> counter_of(const ServingPool& pool, const std::string& full_worker) const;
   void publish_fairness(PoolQueue& pool);
   std::size_t slots_free(const PoolQueue& pool, Mono now) const;
   void pump(PoolQueue& pool);
   /// For one that has waited so long; nullopt while nobody may be given it.
   std::optional<Choice> choose(PoolQueue& pool, const Pending& pending, Duration waited);
-  std::vector<WorkerSession*> able_workers(PoolQueue& pool, const std::string& avoid_worker, Mono now) const;
+  bool has_other(const PoolQueue& pool, const SequenceRequest& request, const std::string& avoid_worker,
+                 Mono now) const;
+  std::vector<WorkerSession*> able_workers(PoolQueue& pool, const SequenceRequest& request,
+                                           const std::string& avoid_worker, Mono now) const;
+  /// No worker that serves here can answer as the request asks. One that can and is busy is waited for.
+  std::optional<Refusal> refuse_unable(const PoolQueue& pool, const SequenceRequest& request) const;
+  /// Takes the ticket from its queue; its listener is told.
+  void drop(PoolQueue& pool, DispatchTicket ticket, Refusal refusal);
+  /// Takes those away whose arm has not its turn. False: it waits.
+  bool keep_arm(PoolQueue& pool, const SequenceRequest& request, const std::string& avoid_worker,
+                std::vector<WorkerSession*>& able, const PrefixStore::View& known);
   bool is_full(const ServingPool& pool) const;
   void note_ejection(PoolQueue& pool, const WorkerHealth::Ejection& ejection);
   void publish_ejected(PoolQueue& pool);
@@ -138,6 +157,7 @@ class LaneDispatcher final : public Dispatcher, private SessionOwner {
   std::uint64_t last_session_ = 0;
   bool is_stopping_ = false;
   std::size_t coroutines_ = 0;
+  Mono next_look_{};  ///< watch_expiry() wakes by itself then
   AsyncSignal expiry_changed_;
   AsyncSignal coroutine_ended_;
 };

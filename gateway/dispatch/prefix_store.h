@@ -44,7 +44,7 @@ class PrefixStore {
   View look(const PromptPrefix& prompt, std::string_view model) {
     const std::lock_guard lock(mutex_);
     View view;
-    view.prompt_tokens = index_.tokens_in(model, prompt.bytes);
+    view.prompt_tokens = index_.tokens_in(model, prompt.bytes) + prompt.ids;
     index_.match(prompt.chain, matches_);
     view.held.reserve(matches_.size());
     for (const PrefixIndex::Match& match : matches_) {

@@ -9,8 +9,6 @@
 namespace tidegate::gateway {
 namespace {
 
-std::int64_t millis(Duration span) { return std::chrono::duration_cast<std::chrono::milliseconds>(span).count(); }
-
 /// The client's own deadline can only be the earlier one.
 Deadline deadline_of(const RequestContext& context, const ServingLimits& limits) {
   const Deadline ours = Deadline::after(context.received, limits.request_max);
@@ -23,12 +21,12 @@ AnswerGuard::Content content_of(const Plan& plan) {
   return is_json ? AnswerGuard::Content::kJson : AnswerGuard::Content::kText;
 }
 
-/// nullopt: the client left first; the work was cancelled, and has ended.
+/// nullopt: the client left first, or the gateway stops; the work was cancelled, and has ended.
 template <typename T>
-awaitable<std::optional<T>> while_client_waits(FlowInbox& inbox, awaitable<T> work) {
+awaitable<std::optional<T>> while_wanted(FlowInbox& inbox, awaitable<T> work) {
   using namespace asio::experimental::awaitable_operators;
-  auto leaving = inbox.wait_until_client_gone();
-  auto both = std::move(work) || std::move(leaving);
+  auto unwanted = inbox.wait_until_unwanted();
+  auto both = std::move(work) || std::move(unwanted);
   auto first = co_await std::move(both);
   std::optional<T> done;
   if (first.index() == 0) done.emplace(std::get<0>(std::move(first)));
@@ -67,12 +65,12 @@ awaitable<void> RequestDriver::run() {
     if (message && std::holds_alternative<FlowInbox::Nudge>(*message)) {
       actions = co_await take_over();
     } else if (message) {
-      bool is_cut = false;
+      std::optional<bool> is_cut = false;
       auto* delta = std::get_if<SequenceDelta>(&*message);
       if (answer_guard_ && delta != nullptr) is_cut = co_await pass_answer(*delta);
-      // What nobody reads any more is not told; the inbox says next that the client is gone.
-      const bool is_unread = answer_guard_ && delta != nullptr && inbox_.is_client_gone();
-      if (!is_unread) actions = on_message(*std::move(message), is_cut);
+      // What nobody reads any more is not told; the inbox says next that the client is gone, or that the gateway stops.
+      const bool is_unread = !is_cut || (answer_guard_ && delta != nullptr && inbox_.is_client_gone());
+      if (!is_unread) actions = on_message(*std::move(message), *is_cut);
     } else {
       actions = co_await on_silence();
     }
@@ -100,6 +98,13 @@ std::optional<Refusal> RequestDriver::check() {
 
   const std::int32_t wanted = plan.sampling.max_tokens > 0 ? plan.sampling.max_tokens : serving_.limits.completion_default;
   max_tokens_ = pool_.context_max > 0 ? std::min(wanted, pool_.context_max) : wanted;
+  if (!plan.embed.empty()) max_tokens_ = 0;
+  tokens_most_ = std::int64_t{max_tokens_} * plan.sampling.n;
+  choices_.resize(static_cast<std::size_t>(plan.answers()));
+  if (Status bounded = check_logprobs(plan.sampling, max_tokens_); !bounded) return std::move(bounded).error();
+  if (serving_.guard != nullptr) {
+    if (Status readable = GuardDesk::check_readable(plan); !readable) return std::move(readable).error();
+  }
   // Last, and still before limits and money: a request that would wait in vain is refused for nothing.
   const SequenceRequest request = sequence_request();
   return serving_.dispatcher.refuse(request);
@@ -160,11 +165,10 @@ awaitable<void> RequestDriver::perform(FlowActions actions) {
 
 /// Requests and tokens a minute and the like, before any money moves: a refused request costs nobody a hold.
 awaitable<std::optional<Refusal>> RequestDriver::pass_limits(std::int64_t prompt_tokens_max) {
-  if (serving_.rates == nullptr) co_return std::nullopt;
   RateRequest request;
   request.principal = context_.principal;
   request.model = pool_.model;
-  request.tokens_max = prompt_tokens_max + max_tokens_;
+  request.tokens_max = prompt_tokens_max + tokens_most_;
   RateAdmission admission = co_await serving_.rates->admit(std::move(request));
   sink_.on_limits(admission.status);
   permit_ = std::move(admission.permit);
@@ -173,27 +177,29 @@ awaitable<std::optional<Refusal>> RequestDriver::pass_limits(std::int64_t prompt
 
 /// Policy on content, on the plan as it will be counted, priced and run.
 awaitable<std::optional<Refusal>> RequestDriver::pass_guard() {
-  if (serving_.guard == nullptr) co_return std::nullopt;
   GuardSubject subject = GuardDesk::subject_of(context_.request, *context_.principal, pool_.model);
   auto checking = serving_.guard->check_input(subject, context_.plan);
-  auto waiting = while_client_waits(inbox_, std::move(checking));
+  auto waiting = while_wanted(inbox_, std::move(checking));
   auto checked = co_await std::move(waiting);
-  if (!checked) co_return Refusal(Error(Code::kCancelled, "client_gone", "The client left."));
+  if (!checked) {
+    if (inbox_.is_client_gone()) co_return Refusal(Error(Code::kCancelled, "client_gone", "The client left."));
+    co_return Refusal(Error(Code::kUnavailable, "gateway_stopping", "This gateway is stopping; send it again."));
+  }
   std::optional<Refusal> refused = *std::move(checked);
   // An answer that no rule is for is not even collected: its calls stream.
   if (!refused && serving_.guard->reads_answers(subject)) {
-    answer_guard_ = std::make_unique<AnswerGuard>(*serving_.guard, std::move(subject), content_of(context_.plan));
+    answer_guard_ = std::make_unique<AnswerGuard>(*serving_.guard, std::move(subject), content_of(context_.plan),
+                                                  context_.plan.answers());
   }
   co_return refused;
 }
 
 /// The same on what the worker said. Built-in rules decide at once; whom another process keeps waiting is looked after.
-awaitable<bool> RequestDriver::pass_answer(SequenceDelta& delta) {
+awaitable<std::optional<bool>> RequestDriver::pass_answer(SequenceDelta& delta) {
   auto passing = answer_guard_->pass(delta);
   if (!serving_.guard->asks_elsewhere()) co_return co_await std::move(passing);
-  auto waiting = while_client_waits(inbox_, std::move(passing));
-  const std::optional<bool> passed = co_await std::move(waiting);
-  co_return passed.value_or(false);
+  auto waiting = while_wanted(inbox_, std::move(passing));
+  co_return co_await std::move(waiting);
 }
 
 FlowActions RequestDriver::refuse_admission(Refusal refusal) {
@@ -208,15 +214,17 @@ FlowActions RequestDriver::refuse_admission(Refusal refusal) {
 /// What cannot be run is not asked for.
 std::int64_t RequestDriver::prompt_bound() const {
   const std::int64_t bound = prompt_tokens_bound(context_.plan);
-  return pool_.context_max > 0 ? std::min<std::int64_t>(bound, pool_.context_max) : bound;
+  if (pool_.context_max <= 0) return bound;
+  const std::int64_t prompts = context_.plan.embed.empty() ? 1 : std::ssize(context_.plan.embed);
+  return std::min(bound, pool_.context_max * prompts);
 }
 
 /// Limits first: whoever sends more than its share does not make the policy read it. Money last, for the prompt as masked.
 awaitable<FlowActions> RequestDriver::admit() {
-  auto over_limit = co_await pass_limits(prompt_bound());
-  if (over_limit) co_return refuse_admission(*std::move(over_limit));
-  auto against_policy = co_await pass_guard();
-  if (against_policy) co_return refuse_admission(*std::move(against_policy));
+  std::optional<Refusal> refused;
+  if (serving_.rates != nullptr) refused = co_await pass_limits(prompt_bound());
+  if (!refused && serving_.guard != nullptr) refused = co_await pass_guard();
+  if (refused) co_return refuse_admission(*std::move(refused));
   AdmissionRequest request;
   request.request = context_.request;
   request.principal = context_.principal;
@@ -224,7 +232,7 @@ awaitable<FlowActions> RequestDriver::admit() {
   request.region = pool_.region;
   request.pool = pool_.pool;
   request.prompt_tokens_max = prompt_bound();
-  request.completion_tokens_max = max_tokens_;
+  request.completion_tokens_max = tokens_most_;
   request.budget = deadline_.remaining(serving_.clock.mono());
   request.is_stream = context_.plan.is_stream;
   request.surface = context_.surface;
@@ -251,6 +259,7 @@ FlowActions RequestDriver::enqueue() {
     pool_metrics_->retries->add();
     inbox_.reset_worker();
     if (answer_guard_) answer_guard_->reset();
+    choices_.assign(choices_.size(), Choice());
     sink_.restart();
   }
   SequenceRequest request = sequence_request();
@@ -264,6 +273,34 @@ FlowActions RequestDriver::enqueue() {
 
 void RequestDriver::leave_worker() {
   if (ticket_) serving_.dispatcher.leave(*std::exchange(ticket_, std::nullopt));
+}
+
+bool RequestDriver::take_delta() {
+  if (delta_.end && !is_good_end(*delta_.end)) return true;
+  const auto count = static_cast<std::int32_t>(choices_.size());
+  if (delta_.choice < 0 || delta_.choice >= count) return false;
+  Choice& choice = choices_[static_cast<std::size_t>(delta_.choice)];
+  std::optional<SequenceEnd> own_end = delta_.choice_end;
+  if (delta_.end && !own_end && count == 1) own_end = delta_.end;
+  if (own_end && !is_good_end(*own_end)) return false;
+  if (own_end && !context_.plan.embed.empty() && delta_.embedding.empty()) return false;
+  if (!choice.finish_reason.empty() && (own_end || delta_.has_text())) return false;
+  if (own_end) choice.finish_reason = end_name(*own_end);
+  // What is filtered ends the answers that go on; every other end comes with the last of them.
+  for (Choice& one : choices_) {
+    if (!delta_.end || !one.finish_reason.empty()) continue;
+    if (delta_.end != SequenceEnd::kFiltered) return false;
+    one.finish_reason = end_name(SequenceEnd::kFiltered);
+  }
+  hold_logprobs(delta_, delta_.has_text() || own_end || delta_.end);
+  return true;
+}
+
+void RequestDriver::hold_logprobs(SequenceDelta& delta, bool is_handed_over) {
+  TokenLogprobs& held = choices_[static_cast<std::size_t>(delta.choice)].held;
+  if (held.empty() && (is_handed_over || delta.logprobs.empty())) return;  // they leave as they came, or there are none
+  append_logprobs(held, std::exchange(delta.logprobs, {}));
+  if (is_handed_over) delta.logprobs = std::exchange(held, {});
 }
 
 /// `is_cut`: the end of the event is the guard's, and its worker goes on.
@@ -287,37 +324,49 @@ FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
     return flow_.on_dispatched();
   }
   delta_ = std::get<SequenceDelta>(std::move(message));
+  if (!take_delta()) {
+    is_cut = true;
+    delta_.end = SequenceEnd::kError;
+    delta_.error = Error(Code::kInternal, "bad_choice", "the worker named an answer that is not one of the request's");
+  }
   if (is_cut) {
     leave_worker();
   } else if (delta_.end) {
     ticket_.reset();
   }
-  return on_event();
+  return on_event(delta_);
 }
 
-FlowActions RequestDriver::on_event() {
+FlowActions RequestDriver::on_event(SequenceDelta& delta) {
   FlowEvent event;
-  event.accepted = delta_.accepted;
-  event.has_text = !delta_.reasoning.empty() || !delta_.content.empty() || !delta_.tool_calls.empty();
-  event.usage = delta_.usage;
-  event.end = delta_.end;
-  event.error = std::move(delta_.error);
+  event.accepted = delta.accepted;
+  event.has_text = delta.has_text() || delta.choice_end.has_value();
+  event.usage = delta.usage;
+  event.end = delta.end;
+  if (delta.end) event.error = std::move(delta.error);
   return flow_.on_worker_event(event);
 }
 
 /// An event in the middle of an answer that nobody has to be asked about. Its end, a guard's word and a store's are
-/// waited for, so those go to the coroutine.
+/// waited for, so those go to the coroutine. It is told where it lies: copied here, it would touch memory that has left the
+/// cache since the stream's last token.
 bool RequestDriver::take_now(SequenceDelta& delta) {
   const bool is_fenced = context_.fence != nullptr && !is_fence_passed_;
   if (delta.end || answer_guard_ != nullptr || is_fenced || !sink_.can_deliver_now()) return false;
-  if (deadline_.is_expired(serving_.clock.mono())) return false;
-  delta_ = std::move(delta);
+  // So do the end of one of several answers, and what names none that goes on.
+  if (delta.choice_end || delta.choice < 0 || delta.choice >= std::ssize(choices_)) return false;
+  if (!choices_[static_cast<std::size_t>(delta.choice)].finish_reason.empty()) return false;
+  const Mono now = serving_.clock.mono();
+  if (deadline_.is_expired(now)) return false;
+  hold_logprobs(delta, delta.has_text());
   has_taken_ = true;
-  perform_now(on_event());
+  const FlowActions actions = on_event(delta);
+  perform_now(actions, delta, now);
+  if (left_over_.size() > 0) delta_ = std::move(delta);  // they are performed with it
   return true;
 }
 
-void RequestDriver::perform_now(const FlowActions& actions) {
+void RequestDriver::perform_now(const FlowActions& actions, SequenceDelta& delta, Mono now) {
   for (const FlowAction action : actions) {
     if (left_over_.size() > 0) {  // they follow one that has to wait
       left_over_.add(action);
@@ -327,8 +376,8 @@ void RequestDriver::perform_now(const FlowActions& actions) {
       case FlowAction::kReportAccepted: report_accepted(); break;
       case FlowAction::kReportProgress: charge_->on_progress(flow_.usage()); break;
       case FlowAction::kDeliver:
-        note_tokens();
-        switch (sink_.deliver_now(delta_.reasoning, delta_.content, std::move(delta_.tool_calls))) {
+        note_tokens(now);
+        switch (sink_.deliver_now(take_part(delta))) {
           case Delivery::kDone: break;
           case Delivery::kHeldUp: is_held_up_ = true; break;
           case Delivery::kFailed: left_over_ = flow_.on_client_gone(); break;
@@ -356,7 +405,7 @@ awaitable<FlowActions> RequestDriver::take_over() {
 }
 
 void RequestDriver::report_accepted() {
-  if (permit_) permit_->shrink(flow_.usage().prompt + max_tokens_);
+  if (permit_) permit_->shrink(flow_.usage().prompt + tokens_most_);
   charge_->on_accepted(flow_.usage(), worker_.worker_id);
   sink_.on_accepted(flow_.usage());
 }
@@ -376,7 +425,7 @@ awaitable<FlowActions> RequestDriver::on_silence() {
 
 /// Once, before anything is charged or handed over.
 awaitable<Status> RequestDriver::pass_fence() {
-  if (context_.fence == nullptr || is_fence_passed_) co_return Status();
+  if (is_fence_passed_) co_return Status();
   Status passed = co_await context_.fence->before_charge();
   is_fence_passed_ = passed.has_value();
   co_return passed;
@@ -384,7 +433,8 @@ awaitable<Status> RequestDriver::pass_fence() {
 
 /// Before text of a stream leaves. The fence first: the next life of this gateway charges what was journalled.
 awaitable<FlowActions> RequestDriver::report_progress() {
-  Status passed = co_await pass_fence();
+  Status passed;
+  if (context_.fence != nullptr) passed = co_await pass_fence();
   if (!passed) co_return flow_.on_unfenced(std::move(passed).error());
   charge_->on_progress(flow_.usage());
   co_return FlowActions();
@@ -392,15 +442,31 @@ awaitable<FlowActions> RequestDriver::report_progress() {
 
 awaitable<FlowActions> RequestDriver::deliver() {
   if (flow_.phase() != FlowPhase::kStreaming) co_return FlowActions();  // the fence held it back
-  note_tokens();
-  const Status written = co_await sink_.deliver(std::move(delta_.reasoning), std::move(delta_.content),
-                                                std::move(delta_.tool_calls));
+  note_tokens(serving_.clock.mono());
+  AnswerPart part = take_part(delta_);
+  const Status written = co_await sink_.deliver(std::move(part));
   if (!written) co_return flow_.on_client_gone();
   co_return FlowActions();
 }
 
-void RequestDriver::note_tokens() {
-  const Mono now = serving_.clock.mono();
+AnswerPart RequestDriver::take_part(SequenceDelta& delta) {
+  AnswerPart part;
+  part.choice = delta.choice;
+  part.reasoning = std::move(delta.reasoning);
+  part.content = std::move(delta.content);
+  part.tool_calls = std::move(delta.tool_calls);
+  part.logprobs = std::move(delta.logprobs);
+  part.embedding = std::move(delta.embedding);
+  if (delta.choice_end) {
+    Choice& choice = choices_[static_cast<std::size_t>(delta.choice)];
+    part.finish_reason = choice.finish_reason;
+    part.stop_text = std::move(delta.stop_text);
+    choice.is_told = true;
+  }
+  return part;
+}
+
+void RequestDriver::note_tokens(Mono now) {
   if (!first_token_) {
     first_token_ = now;
     pool_metrics_->ttft_seconds->observe(in_seconds(now - context_.received));
@@ -422,7 +488,7 @@ awaitable<FlowActions> RequestDriver::settle() {
   report.worker_id = worker_.worker_id;
   report.weights_digest = worker_.weights_digest;
   Status passed;
-  if (report.usage.total() > 0) passed = co_await pass_fence();
+  if (report.usage.total() > 0 && context_.fence != nullptr) passed = co_await pass_fence();
   if (!passed) {
     // What could not be remembered is not charged: its repeat would pay again.
     report.outcome = Outcome::kFailed;
@@ -452,15 +518,34 @@ awaitable<FlowActions> RequestDriver::settle() {
 awaitable<void> RequestDriver::reply_final() {
   if (!first_token_) pool_metrics_->ttft_seconds->observe(in_seconds(serving_.clock.mono() - context_.received));
   AnswerEnd end;
-  end.reasoning = std::move(delta_.reasoning);
-  end.content = std::move(delta_.content);
-  end.tool_calls = std::move(delta_.tool_calls);
-  end.finish_reason = flow_.finish_reason();
-  end.stop_text = std::move(delta_.stop_text);
+  fill_end(end);
   end.usage = flow_.usage();
   end.settlement = settlement_;
   const Status written = co_await sink_.finish(std::move(end));
   is_finished_ = written.has_value();
+}
+
+void RequestDriver::fill_end(AnswerEnd& end) {
+  end.reasoning = std::move(delta_.reasoning);
+  end.content = std::move(delta_.content);
+  end.tool_calls = std::move(delta_.tool_calls);
+  end.logprobs = std::move(delta_.logprobs);
+  end.embedding = std::move(delta_.embedding);
+  end.stop_text = std::move(delta_.stop_text);
+  end.finish_reason = flow_.finish_reason();
+  if (choices_.size() == 1) return;
+  end.choice = delta_.choice;
+  end.finish_reason = choices_[static_cast<std::size_t>(delta_.choice)].finish_reason;
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    Choice& choice = choices_[i];
+    end.finish_reasons.emplace_back(choice.finish_reason);
+    if (choice.is_told || static_cast<std::int32_t>(i) == delta_.choice) continue;
+    AnswerPart other;
+    other.choice = static_cast<std::int32_t>(i);
+    other.finish_reason = choice.finish_reason;
+    other.logprobs = std::move(choice.held);
+    end.others.push_back(std::move(other));
+  }
 }
 
 awaitable<void> RequestDriver::reply_error() {
@@ -502,9 +587,9 @@ void RequestDriver::write_summary() {
                      kv("reasoning_tokens", usage.reasoning), kv("cost", settlement_.amount.to_string()),
                      kv("currency", settlement_.currency),
                      kv("tier", tier_name(grant_tier(context_.plan.tier, context_.principal->tier_max))),
-                     kv("queue_ms", millis(queue_wait_)),
-                     kv("ttft_ms", first_token_ ? millis(*first_token_ - context_.received) : std::int64_t{-1}),
-                     kv("total_ms", millis(took)), kv("retries", flow_.retries())});
+                     kv("queue_ms", in_millis(queue_wait_)),
+                     kv("ttft_ms", first_token_ ? in_millis(*first_token_ - context_.received) : std::int64_t{-1}),
+                     kv("total_ms", in_millis(took)), kv("retries", flow_.retries())});
 }
 
 }  // namespace tidegate::gateway

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "base/core/ids.h"
@@ -86,30 +87,48 @@ class RequestDriver final : private DeltaTaker {
   awaitable<void> perform(FlowActions actions);
   awaitable<FlowActions> admit();
   FlowActions refuse_admission(Refusal refusal);
+  /// Where there is a guard.
   awaitable<std::optional<Refusal>> pass_guard();
-  awaitable<bool> pass_answer(SequenceDelta& delta);
+  /// True: the guard has cut it. nullopt: nobody wants the verdict any more, and there is none.
+  awaitable<std::optional<bool>> pass_answer(SequenceDelta& delta);
   std::int64_t prompt_bound() const;
+  /// Where there are limits.
   awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);
   awaitable<FlowActions> report_progress();
   awaitable<FlowActions> deliver();
   awaitable<FlowActions> settle();
+  /// Of a request with a fence.
   awaitable<Status> pass_fence();
   awaitable<void> reply_final();
   awaitable<void> reply_error();
   FlowActions enqueue();
   void leave_worker();
+  /// The delta in hand, as one of the request's answers has said it. False: no worker that works says this.
+  bool take_delta();
+  /// Log probabilities of `delta` leave with text of their answer; until then they are kept.
+  void hold_logprobs(SequenceDelta& delta, bool is_handed_over);
+  /// What of `delta` is handed over, moved out.
+  AnswerPart take_part(SequenceDelta& delta);
+  void fill_end(AnswerEnd& end);
   FlowActions on_message(FlowInbox::Message message, bool is_cut);
-  FlowActions on_event();
+  FlowActions on_event(SequenceDelta& delta);
   /// Most events of a stream end here, in the turn of the loop that brought them, with one write and no coroutine woken.
   bool take_now(SequenceDelta& delta) override;
-  /// What of `actions` needs no waiting; the rest is left to the coroutine.
-  void perform_now(const FlowActions& actions);
+  /// What of `actions`, which are of `delta`, needs no waiting; the rest is left to the coroutine.
+  void perform_now(const FlowActions& actions, SequenceDelta& delta, Mono now);
   awaitable<FlowActions> take_over();
   void report_accepted();
-  void note_tokens();
+  void note_tokens(Mono now);
   awaitable<FlowActions> on_silence();
   void count_cancel();
   void write_summary();
+
+  /// One of the request's answers.
+  struct Choice {
+    TokenLogprobs held;             ///< of tokens whose text is yet to come
+    std::string_view finish_reason; ///< "" while it goes on; a literal
+    bool is_told = false;           ///< its end was handed over
+  };
 
   Serving& serving_;
   RequestContext context_;
@@ -119,14 +138,17 @@ class RequestDriver final : private DeltaTaker {
   Deadline deadline_;
 
   ServingPool pool_;
-  std::int32_t max_tokens_ = 0;
+  std::int32_t max_tokens_ = 0;    ///< of each answer
+  std::int64_t tokens_most_ = 0;   ///< of all of them
+  std::vector<Choice> choices_;
   PoolMetrics* pool_metrics_ = nullptr;  ///< set once the model is known
   std::unique_ptr<RatePermit> permit_;   ///< null when no limit binds the request
   std::unique_ptr<Charge> charge_;
   std::unique_ptr<AnswerGuard> answer_guard_;  ///< null without a guard
   std::optional<DispatchTicket> ticket_;
   WorkerFacts worker_;
-  SequenceDelta delta_;  ///< the event in hand: its text is delivered, or leaves with the end of the answer
+  /// The event in hand, if the coroutine has it: its text is delivered, or leaves with the end of the answer.
+  SequenceDelta delta_;
   Settlement settlement_;
 
   Mono last_write_;

@@ -14,7 +14,7 @@ RouteWatch::RouteWatch(RouteWatchOptions options, Sink sink, Executor executor, 
       clock_(clock),
       log_(log),
       metrics_(metrics),
-      backoff_(options_.reconnect_least, options_.reconnect_most, std::hash<std::string>()(options_.gateway_id)),
+      backoff_(options_.reconnect_least, options_.reconnect_most, std::hash<std::string>()(options_.gateway_id + options_.scheduler_address)),
       wake_(std::move(executor)) {}
 
 awaitable<Status> RouteWatch::run() {
@@ -44,10 +44,16 @@ awaitable<Status> RouteWatch::run() {
 }
 
 awaitable<Status> RouteWatch::follow() {
+  bool has_shown = false;
   while (true) {
     auto routes = co_await stream_->read(Deadline::after(clock_.mono(), options_.silence_max));
-    if (!routes) co_return fail(std::move(routes).error());
+    if (!routes) {
+      const bool is_standby = options_.is_one_of_several && !has_shown && routes.error().reason == "read_timeout";
+      if (is_standby && !is_stopped_) continue;
+      co_return fail(std::move(routes).error());
+    }
     if (!*routes) co_return Status();
+    has_shown = true;
     backoff_.reset();
     is_outage_logged_ = false;
     auto snapshot = std::make_shared<const RouteSnapshot>(decode_routes(**routes));

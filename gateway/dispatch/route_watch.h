@@ -22,6 +22,7 @@ struct RouteWatchOptions {
   std::string gateway_id;
   std::string region;
   Duration silence_max = std::chrono::seconds(15);  ///< the scheduler resends every five seconds
+  bool is_one_of_several = false;  ///< it may stand by: a stream without a first picture is no outage, keepalive watches it
   Duration reconnect_least = std::chrono::milliseconds(50);
   Duration reconnect_most = std::chrono::seconds(2);
 };

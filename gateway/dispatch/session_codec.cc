@@ -69,6 +69,17 @@ void encode_tools(const Plan& plan, v1::StartSequence& start) {
   format->set_strict(plan.response_format.strict);
 }
 
+TokenLogprob decode_logprob(v1::TokenLogprob from) {
+  TokenLogprob out;
+  out.bytes = std::move(*from.mutable_token());
+  out.logprob = from.logprob();
+  out.in_reasoning = from.in_reasoning();
+  for (v1::TokenLogprob::Alternative& other : *from.mutable_top()) {
+    out.top.push_back({std::move(*other.mutable_token()), other.logprob()});
+  }
+  return out;
+}
+
 void encode_calls(const PlanMessage& message, v1::ChatMessage& out) {
   for (const ToolCall& call : message.tool_calls) {
     auto* to = out.add_tool_calls();
@@ -79,16 +90,12 @@ void encode_calls(const PlanMessage& message, v1::ChatMessage& out) {
   if (!message.tool_call_id.empty()) out.set_tool_call_id(message.tool_call_id);
 }
 
-}  // namespace
-
-v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& request, std::string_view cache_salt,
-                               Duration budget) {
-  const Plan& plan = *request.plan;
-  v1::StartSequence start;
-  start.set_sequence(sequence);
-  start.set_request_id(std::string(request.request.raw()));
-  start.set_cache_salt(std::string(cache_salt));
-  start.set_collect(!plan.is_stream);
+void encode_prompt(const Plan& plan, v1::StartSequence& start) {
+  for (const PlanEmbedInput& input : plan.embed) {
+    v1::EmbedInput& to = *start.mutable_embed()->add_inputs();
+    to.set_text(input.text);
+    to.mutable_tokens()->Add(input.tokens.begin(), input.tokens.end());
+  }
   for (const PlanMessage& message : plan.messages) {
     auto* out = start.add_messages();
     out->set_role(std::string(role_name(message.role)));
@@ -104,6 +111,26 @@ v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& re
   }
   encode_tools(plan, start);
   if (plan.thinking) start.set_thinking(*plan.thinking);
+}
+
+}  // namespace
+
+v1::StartSequence encode_count(std::uint64_t sequence, const Plan& plan) {
+  v1::StartSequence start;
+  start.set_sequence(sequence);
+  encode_prompt(plan, start);
+  return start;
+}
+
+v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& request, std::string_view cache_salt,
+                               Duration budget) {
+  const Plan& plan = *request.plan;
+  v1::StartSequence start;
+  start.set_sequence(sequence);
+  start.set_request_id(std::string(request.request.raw()));
+  start.set_cache_salt(std::string(cache_salt));
+  start.set_collect(!plan.is_stream);
+  encode_prompt(plan, start);
   auto* sampling = start.mutable_sampling();
   if (plan.sampling.temperature) sampling->set_temperature(*plan.sampling.temperature);
   if (plan.sampling.top_p) sampling->set_top_p(*plan.sampling.top_p);
@@ -111,15 +138,38 @@ v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& re
   if (plan.sampling.seed) sampling->set_seed(*plan.sampling.seed);
   sampling->set_max_tokens(request.max_tokens);
   for (const std::string& stop : plan.sampling.stop) sampling->add_stop(stop);
-  start.set_budget_ms(std::chrono::duration_cast<std::chrono::milliseconds>(budget).count());
+  if (plan.sampling.logprobs) sampling->set_logprobs(*plan.sampling.logprobs);
+  if (plan.sampling.n > 1) sampling->set_n(plan.sampling.n);
+  sampling->set_frequency_penalty(plan.sampling.frequency_penalty);
+  sampling->set_presence_penalty(plan.sampling.presence_penalty);
+  if (plan.sampling.repetition_penalty) sampling->set_repetition_penalty(*plan.sampling.repetition_penalty);
+  for (const auto& [id, bias] : plan.sampling.logit_bias) (*sampling->mutable_logit_bias())[id] = bias;
+  start.set_budget_ms(in_millis(budget));
   return start;
 }
 
-SequenceDelta decode_event(v1::SequenceEvent event) {
+AbilitySet decode_abilities(const v1::WorkerHello& hello) {
+  AbilitySet abilities;
+  for (const int ability : hello.abilities()) {
+    switch (ability) {
+      case v1::ABILITY_CHOICES: abilities.add(Ability::kChoices); break;
+      case v1::ABILITY_LOGPROBS: abilities.add(Ability::kLogprobs); break;
+      case v1::ABILITY_PENALTIES: abilities.add(Ability::kPenalties); break;
+      case v1::ABILITY_LOGIT_BIAS: abilities.add(Ability::kLogitBias); break;
+      case v1::ABILITY_COUNT: abilities.add(Ability::kCount); break;
+      case v1::ABILITY_EMBED: abilities.add(Ability::kEmbed); break;
+      default: break;  // a number that this build does not know
+    }
+  }
+  return abilities;
+}
+
+SequenceDelta decode_event(v1::SequenceEvent&& event) {
   SequenceDelta delta;
   delta.accepted = event.accepted();
-  delta.reasoning = std::move(*event.mutable_reasoning());
-  delta.content = std::move(*event.mutable_content());
+  // mutable_ makes a string of a field that has none, and most tokens have one of the three.
+  if (!event.reasoning().empty()) delta.reasoning = std::move(*event.mutable_reasoning());
+  if (!event.content().empty()) delta.content = std::move(*event.mutable_content());
   for (v1::ToolCallDelta& piece : *event.mutable_tool_calls()) {
     delta.tool_calls.push_back({piece.index(), std::move(*piece.mutable_id()), std::move(*piece.mutable_name()),
                                 std::move(*piece.mutable_arguments())});
@@ -128,8 +178,12 @@ SequenceDelta decode_event(v1::SequenceEvent event) {
                  .cached = event.usage().cached_tokens(),
                  .completion = event.usage().completion_tokens(),
                  .reasoning = event.usage().reasoning_tokens()};
+  for (v1::TokenLogprob& from : *event.mutable_logprobs()) delta.logprobs.push_back(decode_logprob(std::move(from)));
+  delta.choice = event.choice();
+  delta.choice_end = end_of(event.choice_finish());
+  delta.embedding.assign(event.embedding().begin(), event.embedding().end());
   delta.end = end_of(event.finish());
-  delta.stop_text = std::move(*event.mutable_stop_text());
+  if (!event.stop_text().empty()) delta.stop_text = std::move(*event.mutable_stop_text());
   if (delta.end == SequenceEnd::kError) {
     delta.error = Error(code_of(event.error_code()), std::move(*event.mutable_error_reason()),
                         std::move(*event.mutable_error_message()), std::move(*event.mutable_error_field()));
@@ -155,6 +209,7 @@ RouteSnapshot decode_routes(const v1::Routes& routes) {
     route.context_max = from.context_max();
     route.sequences_max = from.sequences_max();
     route.draining = from.draining();
+    route.arm = from.arm();
     snapshot.routes.push_back(std::move(route));
   }
   for (const v1::Offer& from : routes.offers()) {
@@ -165,6 +220,15 @@ RouteSnapshot decode_routes(const v1::Routes& routes) {
     offer.context_max = from.context_max();
     snapshot.offers.push_back(std::move(offer));
   }
+  for (const v1::TrafficShare& from : routes.shares()) {
+    TrafficShare share;
+    share.model = from.model();
+    share.region = from.region();
+    share.pool = from.pool();
+    share.arm = from.arm();
+    share.weight = from.weight();
+    snapshot.shares.push_back(std::move(share));
+  }
   return snapshot;
 }
 
@@ -172,6 +236,7 @@ bool merge_frames(v1::GatewayFrame& last, v1::GatewayFrame& next) {
   if (last.ByteSizeLong() + next.ByteSizeLong() > kFrameBytesMax) return false;
   for (auto& start : *next.mutable_start()) *last.add_start() = std::move(start);
   for (const auto sequence : next.cancel()) last.add_cancel(sequence);
+  for (auto& prompt : *next.mutable_count()) *last.add_count() = std::move(prompt);
   return true;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "gateway/core/ability.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "tidegate/v1/fleet.pb.h"
 #include "tidegate/v1/worker.pb.h"
@@ -12,7 +13,12 @@ inline constexpr std::size_t kFrameBytesMax = 3 << 20;
 
 v1::StartSequence encode_start(std::uint64_t sequence, const SequenceRequest& request, std::string_view cache_salt,
                                Duration budget);
-SequenceDelta decode_event(v1::SequenceEvent event);
+/// Only what the prompt is made of.
+v1::StartSequence encode_count(std::uint64_t sequence, const Plan& plan);
+AbilitySet decode_abilities(const v1::WorkerHello& hello);
+/// Texts are moved out of the event.
+SequenceDelta decode_event(v1::SequenceEvent&& event);
+inline SequenceDelta decode_event(const v1::SequenceEvent& event) { return decode_event(v1::SequenceEvent(event)); }
 RouteSnapshot decode_routes(const v1::Routes& routes);
 
 /// Folds `next` into `last`, so that starts and cancels of one busy moment leave as one message. False when the sum

@@ -63,8 +63,10 @@ awaitable<void> WorkerSession::run() {
     stream_.emplace(client.open_bidi(&v1::Worker::Stub::async::Session, Deadline::never(), std::move(stream_options)));
     const Status ended = co_await serve_stream();
     const bool was_open = is_greeted_;
+    const bool was_let_go = std::exchange(is_let_go_, false);
     lose_all();
     if (is_stopped_ || is_retired_) break;
+    if (was_let_go) continue;  // revived meanwhile: nothing was lost
     if (was_open) {
       backoff_.reset();
       metrics_.workers_lost->add();
@@ -96,7 +98,7 @@ awaitable<Status> WorkerSession::serve_stream() {
     if (!frame) co_return fail(std::move(frame).error());
     if (!*frame) co_return Status();
     on_frame(std::move(**frame));
-    if (is_stopped_ || (is_retired_ && running_.empty())) co_return Status();
+    if (is_stopped_ || (is_retired_ && !has_work())) co_return Status();
   }
 }
 
@@ -113,6 +115,7 @@ Status WorkerSession::greet(const v1::WorkerFrame& frame) {
   pace_.told(hello.prefill_tokens_per_second());
   kv_tokens_total_ = hello.kv_tokens_total();
   sequences_max_ = hello.sequences_max();
+  abilities_ = decode_abilities(hello);
   opened_at_ = clock_.mono();
   owner_.on_opened(*this);
   log_.info("session_open", {kv("worker", route_.worker_id), kv("model", route_.model), kv("variant", facts_.variant),
@@ -121,6 +124,7 @@ Status WorkerSession::greet(const v1::WorkerFrame& frame) {
 }
 
 void WorkerSession::on_frame(v1::WorkerFrame frame) {
+  const std::int64_t places_before = places();
   WorkerLoad::Report report;
   report.tokens_queued = frame.tokens_queued();
   report.tokens_prefilling = frame.tokens_prefilling();
@@ -133,12 +137,12 @@ void WorkerSession::on_frame(v1::WorkerFrame frame) {
   const bool grew = frame.credits_total() > credits_total_;
   if (grew) credits_total_ = frame.credits_total();
   publish();
-  if (grew) owner_.on_capacity();
+  if (grew || places() > places_before) owner_.on_capacity();
 }
 
-void WorkerSession::on_event(v1::SequenceEvent event) {
+void WorkerSession::on_event(v1::SequenceEvent&& event) {
   const auto found = running_.find(event.sequence());
-  if (found == running_.end()) return;  // cancelled meanwhile
+  if (found == running_.end()) return on_counted(std::move(event));  // or cancelled meanwhile
   SequenceDelta delta = decode_event(std::move(event));
   Running& running = found->second;
   const DispatchTicket ticket = running.ticket;
@@ -168,6 +172,39 @@ void WorkerSession::on_event(v1::SequenceEvent event) {
   listener.on_delta(std::move(delta));
 }
 
+void WorkerSession::on_counted(v1::SequenceEvent&& event) {
+  const auto found = counts_.find(event.sequence());
+  if (found == counts_.end()) return;
+  const std::shared_ptr<PromptCount> count = std::move(found->second);
+  counts_.erase(found);
+  const SequenceDelta delta = decode_event(std::move(event));
+  if (delta.end == SequenceEnd::kStop && delta.usage.prompt > 0) {
+    count->prompt_tokens = delta.usage.prompt;
+  } else if (delta.end == SequenceEnd::kError) {
+    count->prompt_tokens = fail(delta.error);
+  } else {
+    count->prompt_tokens = fail(Code::kInternal, "usage_lost", "the worker did not count the prompt");
+  }
+  count->done.notify();
+}
+
+std::shared_ptr<PromptCount> WorkerSession::count(const Plan& plan) {
+  TG_CHECK(is_serving());
+  const std::uint64_t sequence = next_sequence_++;
+  auto count = std::make_shared<PromptCount>(executor_);
+  counts_.emplace(sequence, count);
+  v1::StartSequence prompt = encode_count(sequence, plan);
+  const std::size_t bytes = prompt.ByteSizeLong();
+  *frame_for(bytes).add_count() = std::move(prompt);
+  return count;
+}
+
+bool WorkerSession::has_work() const {
+  if (!running_.empty()) return true;
+  // Whoever waited for the others has gone, and a worker that never counts them must not keep the session.
+  return std::any_of(counts_.begin(), counts_.end(), [](const auto& entry) { return entry.second.use_count() > 1; });
+}
+
 void WorkerSession::note_output(Running& running) {
   if (std::exchange(running.has_output, true)) return;
   pace_.observe(running.tokens_before, clock_.mono() - running.began);
@@ -178,7 +215,11 @@ void WorkerSession::retire() {
   is_retired_ = true;
   publish();
   wake_.notify();
-  if (running_.empty() && stream_) stream_->cancel();
+  end_if_done();
+}
+
+void WorkerSession::end_if_done() {
+  if (is_retired_ && !has_work()) let_go();
 }
 
 void WorkerSession::revive(const Route& route) {
@@ -224,9 +265,9 @@ void WorkerSession::cancel(DispatchTicket ticket) {
   load_.release(running->second.start);
   running_.erase(running);
   frame_for(0).add_cancel(sequence);
-  if (is_retired_ && running_.empty() && stream_) {
+  if (is_retired_ && !has_work()) {
     flush();
-    stream_->cancel();
+    let_go();
   }
 }
 
@@ -246,12 +287,18 @@ v1::GatewayFrame& WorkerSession::frame_for(std::size_t bytes) {
 
 void WorkerSession::flush() {
   outgoing_bytes_ = 0;
-  if (outgoing_.start().empty() && outgoing_.cancel().empty()) return;
+  if (outgoing_.start().empty() && outgoing_.cancel().empty() && outgoing_.count().empty()) return;
   v1::GatewayFrame frame;
   frame.Swap(&outgoing_);
   // A stream that takes nothing is broken: the reader finds out why and its sequences are lost.
   if (!stream_) return;
   if (const Status sent = stream_->write(std::move(frame)); !sent) stream_->cancel();
+}
+
+void WorkerSession::let_go() {
+  if (!stream_) return;
+  is_let_go_ = true;
+  stream_->cancel();
 }
 
 void WorkerSession::lose_all() {
@@ -265,6 +312,10 @@ void WorkerSession::lose_all() {
   outgoing_bytes_ = 0;
   const auto lost = std::exchange(running_, {});
   sequence_of_.clear();
+  for (const auto& [sequence, count] : std::exchange(counts_, {})) {
+    count->prompt_tokens = fail(Code::kUnavailable, "worker_lost", "The worker that counted was lost; send it again.");
+    count->done.notify();
+  }
   if (was_open) owner_.on_broken(*this, !lost.empty() && !is_stopped_);
   for (const auto& [sequence, running] : lost) {
     owner_.on_over(running.ticket, SequenceFate::kLost);
@@ -273,8 +324,15 @@ void WorkerSession::lose_all() {
 }
 
 std::int64_t WorkerSession::credits() const {
-  if (!is_greeted_ || is_retired_ || is_draining_) return 0;
+  if (!is_greeted_ || is_retired_ || is_draining_ || is_let_go_) return 0;
   return static_cast<std::int64_t>(credits_total_ - load_.starts());
+}
+
+std::int64_t WorkerSession::places() const {
+  const std::int64_t most = credits();
+  // While nothing of this lane runs there, nothing brings frames: what others ran at the last one is old.
+  if (running_.empty()) return most;
+  return std::min(most, std::max<std::int64_t>(sequences_max() - load_.sequences(), 0));
 }
 
 void WorkerSession::publish() {

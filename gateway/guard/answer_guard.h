@@ -28,17 +28,15 @@ class AnswerGuard {
   enum class Content : std::uint8_t { kText, kJson };
 
   /// `desk` outlives it.
-  AnswerGuard(GuardDesk& desk, GuardSubject subject, Content content = Content::kText)
-      : desk_(desk),
-        subject_(std::move(subject)),
-        content_(content),
-        parts_{StreamWindow(window()), StreamWindow(window())} {}
+  /// `choices`: how many answers the request has; each is read by itself.
+  AnswerGuard(GuardDesk& desk, GuardSubject subject, Content content = Content::kText, std::int32_t choices = 1);
   AnswerGuard(const AnswerGuard&) = delete;
   AnswerGuard& operator=(const AnswerGuard&) = delete;
 
-  /// Changes `delta` into what may be handed over: its text, its usage (that of the last event all of whose text is
-  /// through: held text is not charged), and its end: kFiltered when something is denied, kError when the guard gave
-  /// no verdict and failures are closed. True: that end is ours, the worker must stop.
+  /// Changes `delta` into what may be handed over: its text, its usage (of each answer that of its last event all of
+  /// whose text is through: held text is not charged, and what one answer holds makes no other free), and its end:
+  /// kFiltered when something is denied, kError when the guard gave no verdict and failures are closed. True: that
+  /// end is ours, the worker must stop; it ends all answers.
   awaitable<bool> pass(SequenceDelta& delta);
   /// Another worker begins the answer anew; nothing of it was handed over.
   void reset();
@@ -46,40 +44,48 @@ class AnswerGuard {
  private:
   /// Kinds of text in the order in which they are handed over; calls come behind them.
   enum Part : std::size_t { kReasoning, kContent, kParts };
+  /// An event whose text is not through.
   struct Mark {
     std::array<std::size_t, kParts> ends;  ///< of the texts, as appended; one more when something of it is not
     std::size_t calls = 0;                 ///< begun by then
-    TokenUsage usage;
+    TokenUsage usage;                      ///< the request's prompt, the answer's own completion
+  };
+  /// One of the request's answers.
+  struct Side {
+    explicit Side(std::size_t window) : parts{StreamWindow(window), StreamWindow(window)} {}
+    std::array<StreamWindow, kParts> parts;
+    SpellingStream spelling;   ///< of content that is JSON
+    bool has_content = false;  ///< reasoning has ended
+    ToolCallDeltas calls;      ///< begun and not handed over, one piece each
+    std::size_t calls_begun = 0;
+    std::size_t calls_through = 0;
+    std::deque<Mark> marks;  ///< their number is bounded by the text
+    TokenUsage through;      ///< of its last event that is
   };
 
   std::size_t window() const { return desk_.policy().window_bytes; }
   /// One text of a call that is whole: its name or its arguments.
   struct CallText {
-    std::size_t call = 0;  ///< place in calls_
+    std::size_t call = 0;  ///< place in the side's calls
     bool is_name = false;
   };
 
-  void take(SequenceDelta& delta);
-  std::string taken_content(SequenceDelta& delta);
-  std::string& home_of(const CallText& text);
+  void take(Side& side, SequenceDelta& delta);
+  std::string taken_content(Side& side, SequenceDelta& delta) const;
+  static std::string& home_of(Side& side, const CallText& text);
   /// The first `count` calls, which are whole: views that last until they are handed over.
-  std::vector<CallText> show_calls(std::size_t count, GuardCheck& check);
-  void hand_over_calls(SequenceDelta& delta, std::size_t count);
-  /// Usage of the last event that is through.
-  void settle_marks();
+  static std::vector<CallText> show_calls(Side& side, std::size_t count, GuardCheck& check);
+  static void hand_over_calls(Side& side, SequenceDelta& delta, std::size_t count);
+  /// Takes what of this answer is through by now into through_.
+  void settle_marks(Side& side);
+  bool holds_nothing() const;
 
   GuardDesk& desk_;
   const GuardSubject subject_;
   const Content content_;
-  SpellingStream spelling_;  ///< of content that is JSON
   GuardDesk::Told told_;
-  std::array<StreamWindow, kParts> parts_;
-  std::deque<Mark> marks_;  ///< of events whose text is not through; their number is bounded by the text
-  TokenUsage through_;
-  bool has_content_ = false;  ///< reasoning has ended
-  ToolCallDeltas calls_;      ///< begun and not handed over, one piece each
-  std::size_t calls_begun_ = 0;
-  std::size_t calls_through_ = 0;
+  std::deque<Side> sides_;  ///< by choice
+  TokenUsage through_;      ///< of all of them
 };
 
 }  // namespace tidegate::gateway

@@ -1,5 +1,6 @@
 #include "gateway/guard/guard_desk.h"
 
+#include <algorithm>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -69,6 +70,7 @@ PlanTexts texts_of(Plan& plan) {
       out.add("call", call.arguments);
     }
   }
+  for (PlanEmbedInput& input : plan.embed) out.add("input", input.text);
   if (plan.raw) {
     out.add("prompt", plan.raw->text);
     if (plan.raw->suffix) out.add("suffix", *plan.raw->suffix);
@@ -82,6 +84,22 @@ std::optional<OnGuardFailure> parse_on_guard_failure(std::string_view word) {
   if (word == "open") return OnGuardFailure::kOpen;
   if (word == "closed") return OnGuardFailure::kClosed;
   return std::nullopt;
+}
+
+Status GuardDesk::check_readable(const Plan& plan) {
+  if (plan.sampling.logprobs) {
+    return fail(Code::kInvalidArgument, "unsupported_parameter",
+                "'logprobs' is not supported where a policy on content is in force: the tokens would tell what it holds "
+                "back; leave it out.",
+                "logprobs");
+  }
+  const auto is_ids = [](const PlanEmbedInput& input) { return !input.tokens.empty(); };
+  if (std::ranges::any_of(plan.embed, is_ids)) {
+    return fail(Code::kInvalidArgument, "unsupported_parameter",
+                "'input' of token ids is not supported where a policy on content is in force: it reads text; send text.",
+                "input");
+  }
+  return {};
 }
 
 GuardSubject GuardDesk::subject_of(const RequestId& request, const Principal& principal, std::string model) {
@@ -144,7 +162,7 @@ void GuardDesk::tell(const GuardCheck& check, const GuardVerdict& verdict, Told&
 }
 
 awaitable<std::optional<Refusal>> GuardDesk::check_input(const GuardSubject& subject, Plan& plan) {
-  const std::string_view field = plan.raw ? "prompt" : "messages";
+  const std::string_view field = !plan.embed.empty() ? "input" : plan.raw ? "prompt" : "messages";
   PlanTexts texts = texts_of(plan);
   if (texts.texts.empty()) co_return std::nullopt;
   if (texts.texts.size() > GuardLimits::kTextsMax) co_return Refusal(too_many_texts(field));

@@ -39,6 +39,9 @@ class GuardDesk {
   /// Rules of a request that the log has named already.
   using Told = std::set<std::string, std::less<>>;
 
+  /// Refuses what no guard can read: invalid_argument/unsupported_parameter (logprobs, token ids to embed).
+  static Status check_readable(const Plan& plan);
+
   static GuardSubject subject_of(const RequestId& request, const Principal& principal, std::string model);
 
   /// A verdict that fits the check. Fails, where failures are closed: unavailable/guard_unavailable. Cancelled by Asio it

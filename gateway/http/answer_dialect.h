@@ -23,15 +23,22 @@ class AnswerDialect {
                            std::string_view content) = 0;
   /// Pieces of calls, in their order. A client reads them behind the text that came before the first of them.
   virtual void append_calls(std::string& out, const AnswerHead& head, std::span<const ToolCallDelta> calls) = 0;
+  /// A piece of one answer, in a dialect that may have several: its text, its calls, and its end if it has one, unless it is
+  /// the request's. A dialect without several, and without log probabilities, has nothing to add to the two above.
+  virtual void append_part(std::string& out, const AnswerHead& head, const AnswerPart& part) {
+    append_text(out, head, part.reasoning, part.content);
+    append_calls(out, head, part.tool_calls);
+  }
   /// Something a client skips, or the events that open the answer.
   virtual void append_keep_alive(std::string& out, const AnswerHead& head) = 0;
-  /// The end; its text has been appended. Nothing follows.
+  /// The end, and that of `end.others`; the text has been appended. Nothing follows.
   virtual void append_end(std::string& out, const AnswerHead& head, const AnswerEnd& end) = 0;
   /// What tells a client that the stream was cut: clients take silence for completion. Nothing follows.
   virtual void append_cut(std::string& out, const AnswerHead& head, const ApiError& error) = 0;
 
   /// The whole answer of a request that does not stream, with its cost and its receipt: its headers may have left
-  /// before they were known. `end` holds no text, and every call in one piece.
+  /// before they were known. `end` holds no text, and every call in one piece; further answers
+  /// are in `end.others`, whole.
   virtual std::string body(const AnswerHead& head, std::string_view reasoning, std::string_view content,
                            const AnswerEnd& end) = 0;
 };

@@ -135,15 +135,18 @@ Status parse_tier_choice(const json::object& root, Plan& plan) {
 std::span<const FieldRule> anthropic_fields() { return kAnthropicFields; }
 
 Result<Plan> parse_anthropic_messages(std::string_view body) {
+  TG_ASSIGN(Plan plan, parse_anthropic_count(body));
+  if (plan.sampling.max_tokens > 0) return plan;
+  return fail(Code::kInvalidArgument, "missing_field",
+              "'max_tokens' is required: how many tokens the answer may have, its thinking included.", "max_tokens");
+}
+
+Result<Plan> parse_anthropic_count(std::string_view body) {
   TG_ASSIGN(const json::object root, parse_request_body(body));
   Plan plan;
   TG_TRY(check_members(root, kAnthropicFields, "", plan.fields_ignored));
   TG_ASSIGN(plan.model, json::get_string(root, "model"));
   TG_ASSIGN(plan.sampling.max_tokens, find_token_limit(root, "max_tokens"));
-  if (plan.sampling.max_tokens == 0) {
-    return fail(Code::kInvalidArgument, "missing_field",
-                "'max_tokens' is required: how many tokens the answer may have, its thinking included.", "max_tokens");
-  }
   TG_TRY(parse_anthropic_thinking(root, plan));
   TG_TRY(check_object(root, "output_config", kOutputFields, plan.fields_ignored));
   TG_TRY(parse_anthropic_system(root, plan));

@@ -19,5 +19,7 @@ std::span<const FieldRule> anthropic_fields();
 /// Fails: invalid_argument with reason invalid_json (also invalid UTF-8), missing_field, wrong_type, invalid_value,
 /// unsupported_parameter, request_too_large; the message names the field, the limit and the fix.
 Result<Plan> parse_anthropic_messages(std::string_view body);
+/// The same for a prompt that is only counted (POST /v1/messages/count_tokens): max_tokens is not needed.
+Result<Plan> parse_anthropic_count(std::string_view body);
 
 }  // namespace tidegate::gateway

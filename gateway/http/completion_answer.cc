@@ -10,10 +10,15 @@ constexpr std::string_view kCompletionIdPrefix = "cmpl-";
 constexpr std::string_view kObject = "text_completion";
 
 /// {"text":...,"index":0,"logprobs":null,"finish_reason":...}
-void append_choice(std::string& out, std::string_view text, std::string_view finish_reason) {
+void append_choice(std::string& out, std::int32_t choice, std::string_view text, CompletionLogprobs& form,
+                   std::span<const TokenLogprob> logprobs, std::string_view finish_reason) {
   out += R"({"text":)";
   append_json_text(out, text);
-  out += R"(,"index":0,"logprobs":null,"finish_reason":)";
+  out += R"(,"index":)";
+  out += std::to_string(choice);
+  out += R"(,"logprobs":)";
+  form.append(out, logprobs);
+  out += R"(,"finish_reason":)";
   if (finish_reason.empty()) {
     out += "null";
   } else {
@@ -24,28 +29,41 @@ void append_choice(std::string& out, std::string_view text, std::string_view fin
 
 }  // namespace
 
-void CompletionDialect::append_chunk(std::string& out, std::string_view text, std::string_view finish_reason) const {
+void CompletionDialect::append_chunk(std::string& out, std::int32_t choice, std::string_view text,
+                                     std::span<const TokenLogprob> logprobs, std::string_view finish_reason) {
   out += frame_.start();
   if (!finish_reason.empty()) out += frame_.variant();
   out += R"(,"choices":[)";
-  append_choice(out, text, finish_reason);
+  append_choice(out, choice, text, logprobs_[static_cast<std::size_t>(choice)], logprobs, finish_reason);
   out += ']';
   out += frame_.close();
 }
 
+void CompletionDialect::open(std::string& out, const AnswerHead& head, std::int32_t choice) {
+  if (!frame_.is_open()) frame_.open(head, kCompletionIdPrefix, kObject);
+  const auto place = static_cast<std::size_t>(choice);
+  if (opened_[place]) return;
+  opened_.set(place);
+  if (!echo_.empty()) append_chunk(out, choice, echo_, {}, {});
+}
+
 void CompletionDialect::append_text(std::string& out, const AnswerHead& head, std::string_view,
                                     std::string_view content) {
-  if (!frame_.is_open()) {
-    frame_.open(head, kCompletionIdPrefix, kObject);
-    if (!echo_.empty()) append_chunk(out, echo_, {});
-  }
-  if (!content.empty()) append_chunk(out, content, {});
+  open(out, head, 0);
+  if (!content.empty()) append_chunk(out, 0, content, {}, {});
+}
+
+void CompletionDialect::append_part(std::string& out, const AnswerHead& head, const AnswerPart& part) {
+  open(out, head, part.choice);
+  if (!part.content.empty() || !part.logprobs.empty()) append_chunk(out, part.choice, part.content, part.logprobs, {});
+  if (!part.finish_reason.empty()) append_chunk(out, part.choice, {}, {}, part.finish_reason);
 }
 
 void CompletionDialect::append_keep_alive(std::string& out, const AnswerHead& head) { append_keep_alive_comment(out, head); }
 
-void CompletionDialect::append_end(std::string& out, const AnswerHead&, const AnswerEnd& end) {
-  append_chunk(out, {}, end.finish_reason);
+void CompletionDialect::append_end(std::string& out, const AnswerHead& head, const AnswerEnd& end) {
+  for (const AnswerPart& other : end.others) append_part(out, head, other);
+  append_chunk(out, end.choice, {}, {}, end.finish_reason);
   frame_.append_end(out, end);
 }
 
@@ -64,7 +82,12 @@ std::string CompletionDialect::body(const AnswerHead& head, std::string_view, st
   out += R"(,"variant":)";
   append_json_text(out, head.variant);
   out += R"(,"choices":[)";
-  append_choice(out, text, end.finish_reason);
+  append_choice(out, 0, text, logprobs_.front(), end.logprobs, end.finish_reason);
+  for (const AnswerPart& other : end.others) {
+    out += ',';
+    append_choice(out, other.choice, echo_ + other.content, logprobs_[static_cast<std::size_t>(other.choice)],
+                  other.logprobs, other.finish_reason);
+  }
   out += "],";
   append_openai_bill(out, end);
   out += '}';

@@ -1,11 +1,16 @@
 #pragma once
 
+#include <array>
+#include <bitset>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "gateway/core/plan.h"
 #include "gateway/http/answer_dialect.h"
+#include "gateway/http/logprob_answer.h"
 #include "gateway/http/openai_answer.h"
 
 namespace tidegate::gateway {
@@ -21,6 +26,7 @@ class CompletionDialect final : public AnswerDialect {
                    std::string_view content) override;
   /// A raw prompt has no tools, so its answer has no calls.
   void append_calls(std::string&, const AnswerHead&, std::span<const ToolCallDelta>) override {}
+  void append_part(std::string& out, const AnswerHead& head, const AnswerPart& part) override;
   void append_keep_alive(std::string& out, const AnswerHead& head) override;
   void append_end(std::string& out, const AnswerHead& head, const AnswerEnd& end) override;
   void append_cut(std::string& out, const AnswerHead& head, const ApiError& error) override;
@@ -28,11 +34,16 @@ class CompletionDialect final : public AnswerDialect {
                    const AnswerEnd& end) override;
 
  private:
-  /// An empty `finish_reason` is none. The last chunk names the variant.
-  void append_chunk(std::string& out, std::string_view text, std::string_view finish_reason) const;
+  /// Says the prompt first, if it is asked for, of each answer.
+  void open(std::string& out, const AnswerHead& head, std::int32_t choice);
+  /// An empty `finish_reason` is none. The last chunk of an answer names the variant.
+  void append_chunk(std::string& out, std::int32_t choice, std::string_view text,
+                    std::span<const TokenLogprob> logprobs, std::string_view finish_reason);
 
   OpenAiFrame frame_;
   const std::string echo_;
+  std::bitset<PlanLimits::kChoicesMax> opened_;
+  std::array<CompletionLogprobs, PlanLimits::kChoicesMax> logprobs_;  ///< by choice
 };
 
 }  // namespace tidegate::gateway

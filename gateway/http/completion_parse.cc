@@ -31,11 +31,11 @@ constexpr std::array kCompletionFields = {
     FieldRule{"service_tier"},
     FieldRule{"user_id"},
     FieldRule{"safety_identifier"},
-    FieldRule{"n", FieldUse::kRefused, is_one, kAskOnceEach},
-    FieldRule{"best_of", FieldUse::kRefused, is_one, kAskOnceEach},
-    // 0 asks for the chosen tokens' own, so only null asks for nothing
-    FieldRule{"logprobs", FieldUse::kRefused, nullptr, kNoLogprobs},
-    FieldRule{"logit_bias", FieldUse::kRefused},
+    FieldRule{"n"},
+    FieldRule{"best_of"},
+    FieldRule{"logprobs"},
+    FieldRule{"logit_bias"},
+    FieldRule{"repetition_penalty"},
     FieldRule{"response_format", FieldUse::kRefused, is_plain_text},
     FieldRule{"tools", FieldUse::kRefused},
     FieldRule{"tool_choice", FieldUse::kRefused, leaves_choice_free},
@@ -58,6 +58,23 @@ Result<std::string> parse_prompt(const json::object& root) {
   return std::string(items[0].get_string());
 }
 
+/// `logprobs` is how many alternatives; `best_of` may not ask for answers that are thrown away.
+Status parse_logprobs(const json::object& root, CompletionRequest& request) {
+  PlanSampling& sampling = request.plan.sampling;
+  TG_ASSIGN(const auto best_of, json::find_int(root, "best_of"));
+  if (best_of && *best_of != sampling.n) {
+    return refuse_feature("best_of", "every answer that is written is given: send 'n' alone, or the same number");
+  }
+  TG_ASSIGN(const auto logprobs, json::find_int(root, "logprobs"));
+  if (!logprobs) return {};
+  if (*logprobs < 0 || *logprobs > PlanLimits::kLogprobsMax) {
+    return refuse_value("logprobs", fmt::format("must be between 0 and {}", PlanLimits::kLogprobsMax));
+  }
+  if (request.echo) return refuse_feature("logprobs", "with 'echo' it asks for those of the prompt: send one of the two");
+  sampling.logprobs = static_cast<std::int32_t>(*logprobs);
+  return {};
+}
+
 }  // namespace
 
 std::span<const FieldRule> completion_fields() { return kCompletionFields; }
@@ -78,7 +95,9 @@ Result<CompletionRequest> parse_completion(std::string_view body) {
   TG_ASSIGN(const std::int32_t max_tokens, find_token_limit(root, "max_tokens"));
   plan.sampling.max_tokens = max_tokens > 0 ? max_tokens : kCompletionTokensDefault;
   TG_TRY(parse_sampling(root, plan.sampling));
-  TG_TRY(check_penalties(root, plan.fields_ignored));
+  TG_TRY(parse_penalties(root, plan.sampling));
+  TG_TRY(parse_choices(root, plan.sampling));
+  TG_TRY(parse_logprobs(root, request));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));
   TG_TRY(parse_service_tier(root, plan));

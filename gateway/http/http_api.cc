@@ -1,5 +1,7 @@
 #include "gateway/http/http_api.h"
 
+#include <chrono>
+#include <string>
 #include <utility>
 
 #include "gateway/http/anthropic_answer.h"
@@ -8,7 +10,10 @@
 #include "gateway/http/chat_answer.h"
 #include "gateway/http/completion_answer.h"
 #include "gateway/http/completion_parse.h"
+#include "gateway/http/count_tokens.h"
 #include "gateway/http/deepseek_balance.h"
+#include "gateway/http/embedding_answer.h"
+#include "gateway/http/embedding_parse.h"
 #include "gateway/http/key_use.h"
 #include "gateway/http/keyed_http.h"
 #include "gateway/http/openai_chat_parse.h"
@@ -59,6 +64,14 @@ Result<Ask> read_responses(std::string_view body) {
   Ask ask;
   TG_ASSIGN(ask.plan, parse_responses(body));
   ask.dialect = std::make_unique<ResponsesDialect>(ask.plan.sampling, echo_of(ask.plan));
+  return ask;
+}
+
+Result<Ask> read_embedding(std::string_view body) {
+  Ask ask;
+  TG_ASSIGN(EmbeddingRequest request, parse_embedding(body));
+  ask.dialect = std::make_unique<EmbeddingDialect>(request.form);
+  ask.plan = std::move(request.plan);
   return ask;
 }
 
@@ -150,21 +163,24 @@ awaitable<void> HttpApi::handle(HttpExchange& exchange) {
   }
   ReadAsk read_ask = nullptr;  // of a route that generates
   Result<std::string> body;    // of the others
+  HttpHeaders also;            // with the body
   switch (match.route->id) {
     case RouteId::kChat: read_ask = read_chat; break;
     case RouteId::kCompletions: read_ask = read_completion; break;
     case RouteId::kMessages: read_ask = read_messages; break;
+    case RouteId::kCountTokens: co_return co_await serve_count(call, std::move(caller.principal));
     case RouteId::kResponses: read_ask = read_responses; break;
+    case RouteId::kEmbeddings: read_ask = read_embedding; break;
     case RouteId::kModelList:
     case RouteId::kModel: body = models(call, *caller.principal, match.argument); break;
     case RouteId::kAnthropicModelList:
     case RouteId::kAnthropicModel: body = anthropic_models(call, *caller.principal, match.argument); break;
-    case RouteId::kBalance: body = co_await balance(*caller.principal); break;
+    case RouteId::kBalance: body = co_await balance(*caller.principal, also); break;
     case RouteId::kReceiptKeys: body = co_await receipt_keys(); break;
     case RouteId::kReceipt: body = co_await receipt(*caller.principal, match.argument); break;
     case RouteId::kOpenApi: body = openapi_document(); break;
   }
-  if (read_ask == nullptr) co_return co_await reply_call(call, std::move(body));
+  if (read_ask == nullptr) co_return co_await reply_call(call, std::move(body), std::move(also));
   if (http.head.count(kIdempotencyHeader) == 0) {
     co_return co_await generate(call, std::move(caller.principal), read_ask, nullptr);
   }
@@ -188,7 +204,9 @@ bool HttpApi::has_route(const HttpRoute& route) const {
     case RouteId::kChat:
     case RouteId::kCompletions:
     case RouteId::kMessages:
+    case RouteId::kCountTokens:
     case RouteId::kResponses:
+    case RouteId::kEmbeddings:
     case RouteId::kModelList:
     case RouteId::kModel:
     case RouteId::kAnthropicModelList:
@@ -232,10 +250,11 @@ Result<std::string> HttpApi::anthropic_models(const HttpCall& call, const Princi
   return fail(no_such_model());
 }
 
-awaitable<Result<std::string>> HttpApi::balance(const Principal& caller) const {
+awaitable<Result<std::string>> HttpApi::balance(const Principal& caller, HttpHeaders& also) const {
   auto asking = parts_.balances->find(caller.tenant, caller.wallet);
   const auto found = co_await std::move(asking);
   if (!found) co_return fail(found.error());
+  also.emplace_back("Age", std::to_string(std::chrono::duration_cast<std::chrono::seconds>(found->age).count()));
   co_return deepseek_balance(*found);
 }
 

@@ -62,7 +62,8 @@ class HttpApi {
 
   Result<std::string> models(const HttpCall& call, const Principal& caller, std::string_view one) const;
   Result<std::string> anthropic_models(const HttpCall& call, const Principal& caller, std::string_view one) const;
-  awaitable<Result<std::string>> balance(const Principal& caller) const;
+  /// Its age goes to `also`, which outlives the call.
+  awaitable<Result<std::string>> balance(const Principal& caller, HttpHeaders& also) const;
   awaitable<Result<std::string>> receipt(const Principal& caller, std::string_view request_id) const;
   awaitable<Result<std::string>> receipt_keys() const;
 

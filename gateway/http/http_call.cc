@@ -1,6 +1,8 @@
 #include "gateway/http/http_call.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "gateway/http/http_sink.h"
@@ -42,13 +44,14 @@ awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> princ
   co_await driver.run();
 }
 
-awaitable<void> reply_call(HttpCall call, Result<std::string> body) {
+awaitable<void> reply_call(HttpCall call, Result<std::string> body, HttpHeaders also) {
   if (!body) {
     Refusal refusal(std::move(body).error());
     co_return co_await refuse_call(call, std::move(refusal));
   }
   HttpResponse response(200, *std::move(body));
   response.headers = answer_headers(call.shape, call.request, call.exchange.request(), call.serving.clock.mono());
+  std::ranges::move(also, std::back_inserter(response.headers));
   call.serving.metrics.requests("", call.surface, 200).add();
   co_await call.exchange.respond(std::move(response));
 }

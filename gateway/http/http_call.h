@@ -29,8 +29,8 @@ struct HttpCall {
 awaitable<void> serve_plan(HttpCall call, std::shared_ptr<const Principal> principal, Plan plan,
                            std::unique_ptr<AnswerDialect> dialect, ChargeFence* fence);
 
-/// 200 with this JSON, counted; or the refusal.
-awaitable<void> reply_call(HttpCall call, Result<std::string> body);
+/// 200 with this JSON, counted; or the refusal. `also`: headers of the former.
+awaitable<void> reply_call(HttpCall call, Result<std::string> body, HttpHeaders also);
 
 /// Answers, counts and logs a request that never reached the driver. `allow` is the header of a 405; "" = none.
 awaitable<void> refuse_call(HttpCall call, Refusal refusal, std::string_view allow = {});

@@ -1,18 +1,18 @@
 #include "gateway/http/http_sink.h"
 
-#include <chrono>
+#include <cstddef>
+#include <iterator>
+#include <string>
 
 #include "base/core/encoding.h"
 #include "base/net/sse.h"
 #include "gateway/http/rate_headers.h"
 
 namespace tidegate::gateway {
-
 namespace {
 
-std::string millis_text(Duration span) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
-}
+/// A buffer that once held a large event is not kept.
+constexpr std::size_t kKeptEventBytesMax = 256 * 1024;
 
 }  // namespace
 
@@ -23,11 +23,11 @@ TraceContext trace_of(const HttpRequest& http, const RequestId& request) {
 
 HttpHeaders answer_headers(const DialectShape& shape, const RequestId& request, const HttpRequest& http, Mono now) {
   HttpHeaders headers;
-  headers.reserve(12);
+  headers.reserve(24);  // of an answer with everything some twenty
   headers.emplace_back("x-request-id", request.to_string());
   if (!shape.request_id_header.empty()) headers.emplace_back(shape.request_id_header, request.to_string());
   headers.emplace_back("traceparent", trace_of(http, request).traceparent);
-  headers.emplace_back("openai-processing-ms", millis_text(now - http.received));
+  headers.emplace_back("openai-processing-ms", std::to_string(in_millis(now - http.received)));
   return headers;
 }
 
@@ -53,8 +53,9 @@ HttpHeaders HttpSink::headers() const {
   HttpHeaders headers = answer_headers(shape_, head_.request, exchange_.request(), clock_.mono());
   if (!band_.empty()) headers.emplace_back("x-tidegate-price-band", band_);
   if (price_until_) headers.emplace_back("x-tidegate-price-until", format_rfc3339(*price_until_));
-  if (waited_) headers.emplace_back("x-tidegate-queue-ms", millis_text(*waited_));
+  if (waited_) headers.emplace_back("x-tidegate-queue-ms", std::to_string(in_millis(*waited_)));
   if (!head_.variant.empty()) headers.emplace_back("x-tidegate-variant", head_.variant);
+  if (!head_.weights_digest.empty()) headers.emplace_back("x-tidegate-weights", head_.weights_digest);
   append_rate_headers(headers, limits_);
   return headers;
 }
@@ -66,6 +67,10 @@ awaitable<Status> HttpSink::respond_error(const ApiError& error) {
 
 void HttpStreamSink::begin() {
   buffer_.clear();
+  begin_answer();
+}
+
+void HttpStreamSink::begin_answer() {
   if (std::exchange(begun_, true)) return;
   HttpHeaders with = headers();
   with.emplace_back("Cache-Control", "no-cache");
@@ -73,19 +78,20 @@ void HttpStreamSink::begin() {
   exchange_.begin_stream(200, std::string(sse::kContentType), std::move(with));
 }
 
-awaitable<Status> HttpStreamSink::deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
+awaitable<Status> HttpStreamSink::deliver(AnswerPart part) {
   begin();
-  dialect_->append_text(buffer_, head_, reasoning, content);
-  dialect_->append_calls(buffer_, head_, tool_calls);
+  dialect_->append_part(buffer_, head_, part);
   co_return co_await exchange_.write(buffer_);
 }
 
-Delivery HttpStreamSink::deliver_now(std::string_view reasoning, std::string_view content,
-                                     ToolCallDeltas tool_calls) {
-  begin();
-  dialect_->append_text(buffer_, head_, reasoning, content);
-  dialect_->append_calls(buffer_, head_, tool_calls);
-  switch (exchange_.write_now(buffer_)) {
+Delivery HttpStreamSink::deliver_now(AnswerPart part) {
+  // Of the thread, and so in the cache: the stream's own buffer has left it since the last token, and nothing waits here.
+  thread_local std::string event;
+  event.clear();
+  if (event.capacity() > kKeptEventBytesMax) event.shrink_to_fit();
+  begin_answer();
+  dialect_->append_part(event, head_, part);
+  switch (exchange_.write_now(event)) {
     case HttpExchange::Written::kAll: return Delivery::kDone;
     case HttpExchange::Written::kPart: return Delivery::kHeldUp;
     case HttpExchange::Written::kFailed: return Delivery::kFailed;
@@ -101,8 +107,9 @@ awaitable<Status> HttpStreamSink::keep_alive() {
 
 awaitable<Status> HttpStreamSink::finish(AnswerEnd end) {
   begin();
-  dialect_->append_text(buffer_, head_, end.reasoning, end.content);
-  dialect_->append_calls(buffer_, head_, end.tool_calls);
+  AnswerPart last = end.take_part();
+  last.finish_reason.clear();  // append_end() says it
+  dialect_->append_part(buffer_, head_, last);
   dialect_->append_end(buffer_, head_, end);
   co_return co_await exchange_.end_stream(buffer_);
 }
@@ -115,22 +122,26 @@ awaitable<Status> HttpStreamSink::refuse(Refusal refusal) {
   co_return co_await exchange_.end_stream(buffer_);
 }
 
-awaitable<Status> HttpBodySink::deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
-  deliver_now(reasoning, content, std::move(tool_calls));
+void HttpBodySink::collect(AnswerPart part) {
+  while (std::ssize(answers_) <= part.choice) {
+    answers_.emplace_back();
+    answers_.back().choice = static_cast<std::int32_t>(answers_.size()) - 1;
+  }
+  answers_[static_cast<std::size_t>(part.choice)].append(std::move(part));
+}
+
+awaitable<Status> HttpBodySink::deliver(AnswerPart part) {
+  collect(std::move(part));
   co_return Status();
 }
 
-Delivery HttpBodySink::deliver_now(std::string_view reasoning, std::string_view content, ToolCallDeltas tool_calls) {
-  reasoning_ += reasoning;
-  content_ += content;
-  append_calls(calls_, std::move(tool_calls));
+Delivery HttpBodySink::deliver_now(AnswerPart part) {
+  collect(std::move(part));
   return Delivery::kDone;
 }
 
 void HttpBodySink::restart() {
-  reasoning_.clear();
-  content_.clear();
-  calls_.clear();
+  answers_.clear();
   head_.accepted = {};
 }
 
@@ -146,11 +157,17 @@ awaitable<Status> HttpBodySink::keep_alive() {
 }
 
 awaitable<Status> HttpBodySink::finish(AnswerEnd end) {
-  reasoning_ += std::exchange(end.reasoning, {});
-  content_ += std::exchange(end.content, {});
-  append_calls(calls_, std::exchange(end.tool_calls, {}));
-  end.tool_calls = std::move(calls_);
-  std::string body = dialect_->body(head_, reasoning_, content_, end);
+  collect(end.take_part());
+  for (AnswerPart& other : end.others) collect(std::move(other));
+  AnswerPart first = std::move(answers_.front());
+  end.choice = 0;
+  end.finish_reason = std::move(first.finish_reason);
+  end.stop_text = std::move(first.stop_text);
+  end.tool_calls = std::move(first.tool_calls);
+  end.logprobs = std::move(first.logprobs);
+  end.embedding = std::move(first.embedding);
+  end.others.assign(std::make_move_iterator(answers_.begin() + 1), std::make_move_iterator(answers_.end()));
+  std::string body = dialect_->body(head_, first.reasoning, first.content, end);
   if (begun_) co_return co_await exchange_.end_stream(body);
   HttpResponse response(200, std::move(body));
   response.headers = headers();

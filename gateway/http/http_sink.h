@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/net/http_server.h"
 #include "gateway/core/trace_context.h"
@@ -59,19 +60,21 @@ class HttpSink : public AnswerSink {
 class HttpStreamSink final : public HttpSink {
  public:
   using HttpSink::HttpSink;
-  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override;
+  awaitable<Status> deliver(AnswerPart part) override;
   bool can_deliver_now() const override { return exchange_.can_write_now(); }
-  Delivery deliver_now(std::string_view reasoning, std::string_view content, ToolCallDeltas tool_calls) override;
+  Delivery deliver_now(AnswerPart part) override;
   awaitable<Status> flush() override { return exchange_.write({}); }
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
   awaitable<Status> refuse(Refusal refusal) override;
 
  private:
-  /// Fixes status and headers once, and empties the buffer for the next event.
+  /// Fixes status and headers, once.
+  void begin_answer();
+  /// The same, and empties the buffer for the next event.
   void begin();
 
-  std::string buffer_;  ///< kept between events: no allocation per token
+  std::string buffer_;  ///< of an event that may have to wait
 };
 
 /// One JSON body at the end.
@@ -86,19 +89,19 @@ class HttpBodySink final : public HttpSink {
   HttpBodySink(HttpExchange& exchange, const Clock& clock, const DialectShape& shape, AnswerHead head,
                std::unique_ptr<AnswerDialect> dialect, Duration blank_lines_after)
       : HttpSink(exchange, clock, shape, std::move(head), std::move(dialect)), blank_lines_after_(blank_lines_after) {}
-  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override;
+  awaitable<Status> deliver(AnswerPart part) override;
   bool can_deliver_now() const override { return true; }
-  Delivery deliver_now(std::string_view reasoning, std::string_view content, ToolCallDeltas tool_calls) override;
+  Delivery deliver_now(AnswerPart part) override;
   void restart() override;
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
   awaitable<Status> refuse(Refusal refusal) override;
 
  private:
+  void collect(AnswerPart part);
+
   const Duration blank_lines_after_;
-  std::string reasoning_;
-  std::string content_;
-  ToolCallDeltas calls_;  ///< one piece each
+  std::vector<AnswerPart> answers_;  ///< by choice; calls in one piece each
 };
 
 }  // namespace tidegate::gateway

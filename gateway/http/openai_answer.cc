@@ -33,7 +33,9 @@ std::string system_fingerprint(std::string_view weights_digest) {
   const auto colon = weights_digest.find(':');
   const auto hex = colon == std::string_view::npos ? weights_digest : weights_digest.substr(colon + 1);
   // A worker names its digest: one that is no digest must not be cut within a character.
-  const auto digits = hex.substr(0, std::min(kFingerprintDigits, hex.find_first_not_of("0123456789abcdefABCDEF")));
+  const auto first = hex.substr(0, kFingerprintDigits);
+  const auto is_digit = [](char c) { return hex_value(c) >= 0; };
+  const auto digits = first.substr(0, static_cast<std::size_t>(std::ranges::find_if_not(first, is_digit) - first.begin()));
   return digits.empty() ? std::string() : "fp_" + std::string(digits);
 }
 

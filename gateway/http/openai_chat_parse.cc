@@ -47,10 +47,11 @@ constexpr std::array kChatFields = {
     FieldRule{"functions"},
     FieldRule{"function_call"},
     FieldRule{"response_format"},
-    FieldRule{"n", FieldUse::kRefused, is_one, kAskOnceEach},
-    FieldRule{"logprobs", FieldUse::kRefused, is_false, kNoLogprobs},
-    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero, kNoLogprobs},
-    FieldRule{"logit_bias", FieldUse::kRefused},
+    FieldRule{"n"},
+    FieldRule{"logprobs"},
+    FieldRule{"top_logprobs"},
+    FieldRule{"logit_bias"},
+    FieldRule{"repetition_penalty"},
     FieldRule{"thinking"},
     FieldRule{"reasoning_effort"},
     FieldRule{"modalities", FieldUse::kRefused, is_only_text},
@@ -102,7 +103,9 @@ Result<ChatRequest> read_openai_chat(std::string_view body) {
   TG_ASSIGN(const std::int32_t newer, find_token_limit(root, "max_completion_tokens"));
   plan.sampling.max_tokens = newer > 0 ? newer : older;
   TG_TRY(parse_sampling(root, plan.sampling));
-  TG_TRY(check_penalties(root, plan.fields_ignored));
+  TG_TRY(parse_penalties(root, plan.sampling));
+  TG_TRY(parse_choices(root, plan.sampling));
+  TG_TRY(parse_chat_logprobs(root, plan.sampling));
   TG_TRY(parse_chat_thinking(root, plan));
   TG_ASSIGN(plan.sampling.stop, parse_stop(root));
   TG_TRY(parse_stream(root, plan));

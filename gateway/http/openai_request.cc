@@ -3,23 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 #include "gateway/http/request_fields.h"
 
 namespace tidegate::gateway {
-namespace {
-
-bool is_integer(const json::value& value, std::int64_t wanted) {
-  return value.is_int64() && value.get_int64() == wanted;
-}
-
-}  // namespace
 
 bool is_false(const json::value& value) { return value.is_bool() && !value.get_bool(); }
-bool is_zero(const json::value& value) { return is_integer(value, 0); }
-bool is_one(const json::value& value) { return is_integer(value, 1); }
 bool is_plain_text(const json::value& value) { return is_object_of_type(value, {"text"}); }
 bool leaves_choice_free(const json::value& value) { return is_word(value, {"none", "auto"}); }
 bool is_usual_verbosity(const json::value& value) { return is_word(value, {"medium"}); }
@@ -47,13 +40,51 @@ Result<std::string> parse_end_user(const json::object& root) {
   return end_user;
 }
 
-Status check_penalties(const json::object& root, std::int32_t& ignored) {
-  for (const std::string_view name : {"presence_penalty", "frequency_penalty"}) {
-    TG_ASSIGN(const auto penalty, json::find_double(root, name));
-    if (!penalty) continue;
-    if (!(*penalty >= -2 && *penalty <= 2)) return refuse_value(std::string(name), "must be between -2 and 2");
-    ignored += *penalty == 0 ? 0 : 1;
+Status parse_penalties(const json::object& root, PlanSampling& sampling) {
+  TG_ASSIGN(const auto presence, json::find_double(root, "presence_penalty"));
+  sampling.presence_penalty = presence.value_or(0);
+  TG_ASSIGN(const auto frequency, json::find_double(root, "frequency_penalty"));
+  sampling.frequency_penalty = frequency.value_or(0);
+  TG_ASSIGN(sampling.repetition_penalty, json::find_double(root, "repetition_penalty"));
+  TG_ASSIGN(const json::object* biases, find_object(root, "logit_bias"));
+  if (biases == nullptr) return {};
+  if (std::ssize(*biases) > PlanLimits::kBiasesMax) {
+    return refuse_value("logit_bias", fmt::format("must name at most {} tokens", PlanLimits::kBiasesMax));
   }
+  for (const auto& [key, value] : *biases) {
+    const std::string_view text = key;
+    std::int32_t id = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc() || end != text.data() + text.size() || id < 0) {
+      return refuse_value("logit_bias", "must have token ids as its keys, e.g. {\"1734\": -100}");
+    }
+    if (!value.is_number()) return refuse_type("logit_bias", "an object of numbers");
+    sampling.logit_bias[id] = value.to_number<double>();
+  }
+  return {};
+}
+
+Status parse_choices(const json::object& root, PlanSampling& sampling) {
+  TG_ASSIGN(const auto n, json::find_int(root, "n"));
+  if (!n) return {};
+  if (*n < 1 || *n > PlanLimits::kChoicesMax) {
+    return refuse_value("n", fmt::format("must be between 1 and {}", PlanLimits::kChoicesMax));
+  }
+  sampling.n = static_cast<std::int32_t>(*n);
+  return {};
+}
+
+Status parse_chat_logprobs(const json::object& root, PlanSampling& sampling) {
+  TG_ASSIGN(const auto is_asked, json::find_bool(root, "logprobs"));
+  TG_ASSIGN(const auto top, json::find_int(root, "top_logprobs"));
+  if (top && (*top < 0 || *top > PlanLimits::kLogprobsMax)) {
+    return refuse_value("top_logprobs", fmt::format("must be between 0 and {}", PlanLimits::kLogprobsMax));
+  }
+  if (!is_asked.value_or(false)) {
+    if (top.value_or(0) > 0) return refuse_value("top_logprobs", "has a meaning only with 'logprobs': true; send both");
+    return {};
+  }
+  sampling.logprobs = static_cast<std::int32_t>(top.value_or(0));
   return {};
 }
 

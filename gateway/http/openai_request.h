@@ -12,14 +12,8 @@
 /// field, the limit and the fix.
 namespace tidegate::gateway {
 
-/// What to do instead, for FieldRule.
-inline constexpr std::string_view kAskOnceEach = "a request has one answer: send 1, and one request for each answer";
-inline constexpr std::string_view kNoLogprobs = "log probabilities are not given out: leave it out, or send its default";
-
 /// Values that ask for nothing, for FieldRule.
 bool is_false(const json::value& value);
-bool is_zero(const json::value& value);
-bool is_one(const json::value& value);
 bool is_plain_text(const json::value& value);       ///< response_format, text.format
 bool leaves_choice_free(const json::value& value);  ///< tool_choice, function_call
 bool is_usual_verbosity(const json::value& value);  ///< verbosity, text.verbosity
@@ -32,9 +26,15 @@ Result<bool> is_effort_none(const json::object& object, std::string_view name, s
 /// newer name; empty when none is named. Fails: wrong_type, invalid_value.
 Result<std::string> parse_end_user(const json::object& root);
 
-/// Penalties are checked and have no effect, as DeepSeek's thinking models have it: one that is not zero counts as
-/// ignored. Fails: wrong_type, invalid_value.
-Status check_penalties(const json::object& root, std::int32_t& ignored);
+/// presence_penalty, frequency_penalty, repetition_penalty and logit_bias, whose keys are token ids as text. Ranges are
+/// check_plan's. Fails: wrong_type, invalid_value.
+Status parse_penalties(const json::object& root, PlanSampling& sampling);
+
+/// `n`. Fails: wrong_type, invalid_value.
+Status parse_choices(const json::object& root, PlanSampling& sampling);
+
+/// `logprobs` and `top_logprobs` of a chat. Fails: wrong_type, invalid_value.
+Status parse_chat_logprobs(const json::object& root, PlanSampling& sampling);
 
 /// `stop`: a string or an array of strings. Fails: wrong_type.
 Result<std::vector<std::string>> parse_stop(const json::object& root);

@@ -9,6 +9,7 @@
 #include "base/core/log.h"
 #include "gateway/http/answer_cost.h"
 #include "gateway/http/keep_alive.h"
+#include "gateway/http/logprob_answer.h"
 #include "gateway/http/openai_answer.h"
 
 namespace tidegate::gateway {
@@ -25,6 +26,7 @@ ApiError in_own_words(ApiError error) {
   if (error.param == "messages") error.param = "input";
   if (error.param == "max_tokens") error.param = "max_output_tokens";
   if (error.param == "response_format") error.param = "text.format";
+  if (error.param == "logprobs") error.param = "top_logprobs";
   return error;
 }
 
@@ -72,9 +74,22 @@ void append_item_id(std::string& out, const AnswerHead& head, ResponsesItem::Kin
   out += '"';
 }
 
-void append_part(std::string& out, bool is_reasoning, std::string_view text) {
-  out += is_reasoning ? R"({"type":"reasoning_text","text":)"
-                      : R"({"type":"output_text","annotations":[],"logprobs":[],"text":)";
+/// "logprobs":[...],
+void append_logprobs_member(std::string& out, std::span<const TokenLogprob> logprobs) {
+  out += R"("logprobs":[)";
+  append_token_logprobs(out, logprobs);
+  out += "],";
+}
+
+void append_content_part(std::string& out, bool is_reasoning, std::string_view text,
+                         std::span<const TokenLogprob> logprobs) {
+  if (is_reasoning) {
+    out += R"({"type":"reasoning_text",)";
+  } else {
+    out += R"({"type":"output_text","annotations":[],)";
+    append_logprobs_member(out, logprobs);
+  }
+  out += R"("text":)";
   append_json_text(out, text);
   out += '}';
 }
@@ -104,7 +119,7 @@ void append_item(std::string& out, const AnswerHead& head, const ResponsesItem& 
                       : R"(,"type":"message","role":"assistant","status":)";
   append_json_text(out, status);
   out += R"(,"content":[)";
-  if (content == Content::kAll) append_part(out, is_reasoning, item.text);
+  if (content == Content::kAll) append_content_part(out, is_reasoning, item.text, item.logprobs);
   out += "]}";
 }
 
@@ -262,7 +277,7 @@ void ResponsesDialect::enter(std::string& out, const AnswerHead& head, Kind kind
   begin_event(out, "response.content_part.added");
   append_place(out, head);
   out += R"(,"part":)";
-  append_part(out, kind == Kind::kReasoning, "");
+  append_content_part(out, kind == Kind::kReasoning, "", {});
   out += kEventEnd;
 }
 
@@ -281,13 +296,15 @@ void ResponsesDialect::append_text_done(std::string& out, const AnswerHead& head
   const bool is_reasoning = item.kind == Kind::kReasoning;
   begin_event(out, is_reasoning ? "response.reasoning_text.done" : "response.output_text.done");
   append_place(out, head);
-  out += is_reasoning ? R"(,"text":)" : R"(,"logprobs":[],"text":)";
+  out += ',';
+  if (!is_reasoning) append_logprobs_member(out, item.logprobs);
+  out += R"("text":)";
   append_json_text(out, item.text);
   out += kEventEnd;
   begin_event(out, "response.content_part.done");
   append_place(out, head);
   out += R"(,"part":)";
-  append_part(out, is_reasoning, item.text);
+  append_content_part(out, is_reasoning, item.text, item.logprobs);
   out += kEventEnd;
 }
 
@@ -313,9 +330,22 @@ void ResponsesDialect::append_delta(std::string& out, const AnswerHead& head, Ki
   const bool is_reasoning = kind == Kind::kReasoning;
   begin_event(out, is_reasoning ? "response.reasoning_text.delta" : "response.output_text.delta");
   append_place(out, head);
-  out += is_reasoning ? R"(,"delta":)" : R"(,"logprobs":[],"delta":)";
+  out += ',';
+  if (!is_reasoning) {
+    append_logprobs_member(out, weighed_);
+    append_logprobs(items_.back().logprobs, std::exchange(weighed_, {}));
+  }
+  out += R"("delta":)";
   append_json_text(out, text);
   out += kEventEnd;
+}
+
+void ResponsesDialect::append_part(std::string& out, const AnswerHead& head, const AnswerPart& part) {
+  for (const TokenLogprob& token : part.logprobs) {
+    if (!token.in_reasoning) weighed_.push_back(token);
+  }
+  append_text(out, head, part.reasoning, part.content);
+  append_calls(out, head, part.tool_calls);
 }
 
 void ResponsesDialect::append_text(std::string& out, const AnswerHead& head, std::string_view reasoning,
@@ -390,7 +420,11 @@ void ResponsesDialect::append_cut(std::string& out, const AnswerHead& head, cons
 std::string ResponsesDialect::body(const AnswerHead& head, std::string_view reasoning, std::string_view content,
                                    const AnswerEnd& end) {
   if (!reasoning.empty()) items_.push_back(ResponsesItem{Kind::kReasoning, std::string(reasoning), {}, {}});
-  if (!content.empty()) items_.push_back(ResponsesItem{Kind::kMessage, std::string(content), {}, {}});
+  if (!content.empty()) {
+    TokenLogprobs weighed = end.logprobs;
+    std::erase_if(weighed, [](const TokenLogprob& token) { return token.in_reasoning; });
+    items_.push_back(ResponsesItem{Kind::kMessage, std::string(content), {}, {}, std::move(weighed)});
+  }
   for (const ToolCallDelta& call : end.tool_calls) {
     items_.push_back(ResponsesItem{Kind::kCall, call.arguments, call.id, call.name});
   }

@@ -32,6 +32,7 @@ struct ResponsesItem {
   std::string text;     ///< of a call its arguments
   std::string call_id;  ///< of a call
   std::string name;     ///< of a call
+  TokenLogprobs logprobs = {};  ///< of a message, if they were asked for
 };
 
 /// OpenAI's Responses dialect. A stream is created, in_progress, then items one after the other (output_item.added,
@@ -47,6 +48,8 @@ class ResponsesDialect final : public AnswerDialect {
   void append_text(std::string& out, const AnswerHead& head, std::string_view reasoning,
                    std::string_view content) override;
   void append_calls(std::string& out, const AnswerHead& head, std::span<const ToolCallDelta> calls) override;
+  /// There is one answer. Log probabilities are the message's only: its thinking has no place for them.
+  void append_part(std::string& out, const AnswerHead& head, const AnswerPart& part) override;
   /// The events that open the answer, and comments after them: clients refuse events before `created` and types they
   /// do not know.
   void append_keep_alive(std::string& out, const AnswerHead& head) override;
@@ -81,6 +84,7 @@ class ResponsesDialect final : public AnswerDialect {
   std::int64_t sequence_ = 0;
   std::vector<ResponsesItem> items_;  ///< in order; the last may be open
   std::string kept_back_;             ///< text behind the first call
+  TokenLogprobs weighed_;             ///< of the next text of the message
   ResponsesEcho echo_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -18,13 +19,16 @@ constexpr PlanNames kResponsesNames = {.messages = "input", .user = "user", .max
 
 bool is_usual_truncation(const json::value& value) { return is_word(value, {"disabled"}); }
 /// What may be included belongs to tools that nobody runs here, or is thinking kept sealed by the client:
-/// ours comes in the open. Only log probabilities ask for something.
-bool includes_nothing(const json::value& value) {
-  if (!value.is_array()) return false;
-  for (const json::value& item : value.get_array()) {
-    if (!item.is_string() || is_word(item, {"message.output_text.logprobs"})) return false;
+/// ours comes in the open. Only log probabilities ask for something; they come with `top_logprobs` alone, too.
+Status parse_included(const json::object& root, PlanSampling& sampling) {
+  TG_ASSIGN(const auto included, find_strings(root, "include"));
+  TG_ASSIGN(const auto top, json::find_int(root, "top_logprobs"));
+  if (top && (*top < 0 || *top > PlanLimits::kLogprobsMax)) {
+    return refuse_value("top_logprobs", fmt::format("must be between 0 and {}", PlanLimits::kLogprobsMax));
   }
-  return true;
+  const bool is_asked = std::ranges::count(included, "message.output_text.logprobs") > 0;
+  if (is_asked || top.value_or(0) > 0) sampling.logprobs = static_cast<std::int32_t>(top.value_or(0));
+  return {};
 }
 
 /// Nothing is kept between requests: a client that thinks otherwise must hear of it now, not at its next request.
@@ -55,10 +59,10 @@ constexpr std::array kResponsesFields = {
     FieldRule{"tool_choice"},
     FieldRule{"parallel_tool_calls"},
     FieldRule{"max_tool_calls", FieldUse::kIgnored},  // counts tools that a server runs by itself: none here
-    FieldRule{"include", FieldUse::kRefused, includes_nothing},
+    FieldRule{"include"},
     FieldRule{"background", FieldUse::kRefused, is_false},
     FieldRule{"truncation", FieldUse::kRefused, is_usual_truncation},
-    FieldRule{"top_logprobs", FieldUse::kRefused, is_zero, kNoLogprobs},
+    FieldRule{"top_logprobs"},
     FieldRule{"prompt", FieldUse::kRefused},
     FieldRule{"prompt_cache_options", FieldUse::kRefused},
     FieldRule{"context_management", FieldUse::kRefused},
@@ -153,6 +157,7 @@ Result<Plan> parse_responses(std::string_view body) {
   TG_TRY(parse_text_format(root, plan));
   TG_ASSIGN(plan.sampling.max_tokens, find_token_limit(root, "max_output_tokens"));
   TG_TRY(parse_sampling(root, plan.sampling));
+  TG_TRY(parse_included(root, plan.sampling));
   TG_ASSIGN(const auto is_stream, json::find_bool(root, "stream"));
   plan.is_stream = is_stream.value_or(false);
   plan.include_usage = true;

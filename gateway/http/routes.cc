@@ -23,8 +23,12 @@ constexpr std::array kRoutes = {
               KeyScope::kCompletions},
     HttpRoute{RouteId::kMessages, "POST", "/messages", "http.messages", Dialect::kAnthropic, kAnthropic,
               KeyScope::kChat},
+    HttpRoute{RouteId::kCountTokens, "POST", "/messages/count_tokens", "http.count_tokens", Dialect::kAnthropic, kAnthropic,
+              KeyScope::kChat},
     HttpRoute{RouteId::kResponses, "POST", "/responses", "http.responses", Dialect::kResponses, kUsual,
               KeyScope::kChat},
+    HttpRoute{RouteId::kEmbeddings, "POST", "/embeddings", "http.embeddings", Dialect::kOpenAi, kUsual,
+              KeyScope::kEmbeddings},
     HttpRoute{RouteId::kModelList, "GET", "/models", "http.models", Dialect::kOpenAi, kUsual, KeyScope::kModels},
     HttpRoute{RouteId::kModel, "GET", "/models/{model}", "http.models", Dialect::kOpenAi, kUsual, KeyScope::kModels},
     // Not behind kAnthropic: elsewhere /models are OpenAI's.
@@ -51,10 +55,6 @@ struct Territory {
 
 /// The first that fits.
 constexpr std::array kTerritories = {
-    // Only the workers hold a model's tokenizer. A guess would be taken for a measurement.
-    Territory{kAnthropic, "/messages/count_tokens", Dialect::kAnthropic,
-              "Counting tokens without an answer is not served: no text has more tokens than bytes, and the usage of "
-              "an answer has the exact count."},
     Territory{kAnthropic, "/messages", Dialect::kAnthropic, kNoSuchPath},
     Territory{kRoot, "/anthropic", Dialect::kAnthropic, kNoSuchPath},
     Territory{kRoot, "/beta", Dialect::kDeepSeek, kNoSuchPath},

@@ -16,7 +16,7 @@ bool speaks_of_json(std::string_view text) {
   const auto same = [](char in_text, char in_word) {
     return (in_text >= 'A' && in_text <= 'Z' ? static_cast<char>(in_text + 32) : in_text) == in_word;
   };
-  return !std::ranges::search(text, kWord, same).empty();
+  return std::search(text.begin(), text.end(), kWord.begin(), kWord.end(), same) != text.end();
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "gateway/journal/journal.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/core/check.h"
@@ -35,6 +36,11 @@ void Journal::on_change(std::function<void()> listener) {
   listener_ = std::move(listener);
 }
 
+void Journal::on_commit(std::function<void()> listener) {
+  const std::lock_guard lock(mutex_);
+  commit_listener_ = std::move(listener);
+}
+
 bool Journal::is_full() const {
   const std::lock_guard lock(mutex_);
   return charged_bytes() >= limits_.quota_bytes;
@@ -65,20 +71,28 @@ void Journal::append(Record record, Done done) {
 }
 
 void Journal::append_progress(Record record) {
-  const std::lock_guard lock(mutex_);
-  if (has_failed() || is_stopping_ || pending_bytes_ >= limits_.pending_bytes_max) {
-    metrics_.dropped_progress.add();
-    return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (has_failed() || is_stopping_ || pending_bytes_ >= limits_.pending_bytes_max) {
+      metrics_.dropped_progress.add();
+      return;
+    }
+    pending_bytes_ += size_of(record);
+    queue_.push_back({std::move(record), nullptr});
+    has_progress_ = true;
+    // Waking the writer for every one of them costs more than writing it does: it looks soon enough by itself.
+    if (is_asked_ || looks_at_ <= clock_.mono() + limits_.progress_write) return;
+    is_asked_ = true;
   }
-  pending_bytes_ += size_of(record);
-  queue_.push_back({std::move(record), nullptr});
-  if (queue_.size() == 1) wake_.notify_one();
+  wake_.notify_one();
 }
 
 void Journal::acknowledge(std::uint64_t sequence) {
-  const std::lock_guard lock(mutex_);
-  if (sequence <= acknowledged_) return;
-  acknowledged_ = sequence;
+  {
+    const std::lock_guard lock(mutex_);
+    if (sequence <= acknowledged_) return;
+    acknowledged_ = sequence;
+  }
   wake_.notify_one();
 }
 
@@ -97,6 +111,7 @@ void Journal::stop() {
 }
 
 void Journal::run() {
+  bool had_progress = false;  // streams are under way: more of it comes
   for (;;) {
     std::vector<Pending> batch;
     std::uint64_t free_through = 0;
@@ -104,20 +119,28 @@ void Journal::run() {
     bool is_last = false;
     {
       std::unique_lock lock(mutex_);
-      const auto has_work = [&] { return !queue_.empty() || acknowledged_ > freed_through_ || is_stopping_; };
-      if (has_unsynced_) {
-        wake_.wait_for(lock, sync_due_ - clock_.mono(), has_work);
-      } else {
+      const auto has_work = [&] {
+        return has_urgent_ || is_asked_ || acknowledged_ > freed_through_ || is_stopping_;
+      };
+      looks_at_ = has_unsynced_ ? sync_due_ : Mono::max();
+      if (had_progress || has_progress_) looks_at_ = std::min(looks_at_, clock_.mono() + limits_.progress_write);
+      if (looks_at_ == Mono::max()) {
         wake_.wait(lock, has_work);
+      } else {
+        wake_.wait_for(lock, looks_at_ - clock_.mono(), has_work);
       }
+      looks_at_ = Mono::min();
+      is_asked_ = false;
       batch.swap(queue_);
       must_sync = std::exchange(has_urgent_, false);
+      had_progress = std::exchange(has_progress_, false);
       pending_bytes_ = 0;
       free_through = std::exchange(freed_through_, acknowledged_) < acknowledged_ ? acknowledged_ : 0;
       is_last = is_stopping_ && batch.empty();
     }
     if (is_last) must_sync = true;
-    if (!batch.empty() || has_unsynced_) commit(std::move(batch), must_sync);
+    const bool is_sync_due = has_unsynced_ && (must_sync || clock_.mono() >= sync_due_);
+    if (!batch.empty() || is_sync_due) commit(std::move(batch), must_sync);
     if (free_through > 0 && !has_failed()) {
       // A file that will not go costs disk space only; the quota guards that.
       if (const Status freed = log_.free_through(free_through); !freed) {
@@ -138,6 +161,7 @@ void Journal::commit(std::vector<Pending> batch, bool must_sync) {
   metrics_.batch_records.observe(static_cast<double>(batch.size()));
   if (const Status written = write_and_sync(must_sync); !written) {
     has_failed_.store(true, std::memory_order_relaxed);
+    has_unsynced_ = false;  // for ever: there is no sync to come back for
     metrics_.failures.add();
     lines_.error("journal_failed", {kv("error", written.error().to_string())});
     fail_all(batch, written.error());
@@ -145,6 +169,8 @@ void Journal::commit(std::vector<Pending> batch, bool must_sync) {
     return;
   }
   const std::uint64_t before = durable_.last_sequence;
+  // Before publish(): who ships reads what is published.
+  if (commit_listener_ && log_.last_sequence() > before) commit_listener_();
   publish();
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (batch[i].done) batch[i].done(sequences[i]);

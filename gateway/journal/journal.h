@@ -22,6 +22,8 @@ struct JournalLimits {
   std::uint64_t pending_bytes_max = 32 << 20;
   /// A power cut loses at most this much of a stream's progress.
   Duration progress_sync = std::chrono::milliseconds(250);
+  /// Progress alone waits this long for company before it is written: a killed process loses at most this much of it.
+  Duration progress_write = std::chrono::milliseconds(10);
 };
 
 /// The current epoch's log behind one writer thread. Group commit: whatever arrived while the disk was busy goes out
@@ -43,7 +45,8 @@ class Journal {
   /// ADMIT, FINAL or CLOSING: `done` is called when the record is on disk. An ADMIT may be refused with
   /// unavailable/journal_full (then `done` is called before this returns, on the calling thread).
   void append(Record record, Done done);
-  /// Written without waiting, synced within limits.progress_sync.
+  /// Nobody waits for it: written with the next ADMIT or FINAL, or within limits.progress_write; synced within
+  /// limits.progress_sync.
   void append_progress(Record record);
   /// Billing has everything up to here: whole segments below are removed, later, by the writer.
   void acknowledge(std::uint64_t sequence);
@@ -62,6 +65,9 @@ class Journal {
 
   /// Called on the writer thread whenever durable().last_sequence grew or the journal failed. Set once, before use.
   void on_change(std::function<void()> listener);
+  /// Called on the writer thread after a commit with FINALs is on disk, before anybody hears of it: what is done once for
+  /// all of them, and short, for they wait. Set once, before use.
+  void on_commit(std::function<void()> listener);
   /// Writes everything queued, syncs, ends the thread. Later appends fail. Idempotent; the destructor calls it.
   void stop();
 
@@ -89,11 +95,15 @@ class Journal {
   bool has_unsynced_ = false;
   Mono sync_due_ = {};
   std::function<void()> listener_;
+  std::function<void()> commit_listener_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Pending> queue_;          // guarded by mutex_, as everything below
   bool has_urgent_ = false;             // something in queue_ is waited for
+  bool has_progress_ = false;           // something in queue_ is not
+  bool is_asked_ = false;               // progress found the writer asleep for too long
+  Mono looks_at_ = Mono::min();         // when the writer looks at queue_ by itself; least: it is awake
   std::uint64_t pending_bytes_ = 0;
   std::uint64_t disk_bytes_ = 0;
   std::uint64_t acknowledged_ = 0;

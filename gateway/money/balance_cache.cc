@@ -72,21 +72,20 @@ BalanceCache::Ask BalanceCache::begin(const Key& key) {
   if (found != entries_.end()) {
     const Entry& entry = found->second;
     if (entry.balance && now - entry.at < options_.keep) {
-      ask.answer = Answer(*entry.balance);
+      ask.answer = told(&entry, now);
       return ask;
     }
     if (entry.is_looking) {
       if (entry.waiting.size() < kWaitersMax) {
         ask.turn = Turn::kWait;
       } else {
-        ask.answer = Answer(fail(too_often()));
+        ask.answer = told(&entry, now);
       }
       return ask;
     }
   }
   if (!take_turn(now)) {
-    const bool is_told = found != entries_.end() && found->second.balance && now - found->second.at < kStaleMax;
-    ask.answer = is_told ? Answer(*found->second.balance) : Answer(fail(too_often()));
+    ask.answer = told(found == entries_.end() ? nullptr : &found->second, now);
     return ask;
   }
   if (found == entries_.end()) {
@@ -100,6 +99,13 @@ BalanceCache::Ask BalanceCache::begin(const Key& key) {
   found->second.is_looking = true;
   ask.turn = Turn::kLook;
   return ask;
+}
+
+BalanceCache::Answer BalanceCache::told(const Entry* entry, Mono now) {
+  if (entry == nullptr || !entry->balance || now - entry->at >= kStaleMax) return fail(too_often());
+  Balance balance = *entry->balance;
+  balance.age += now - entry->at;
+  return balance;
 }
 
 void BalanceCache::wait(const Key& key, Done done) {

@@ -20,8 +20,8 @@ struct BalanceCacheOptions {
 };
 
 /// Balances, asked of billing once for many who ask here: every look-up is a query of its database. One look-up a wallet
-/// at a time, shared by all who wait for it; beyond the rate a balance of up to kStaleMax is told, or the caller refused.
-/// Thread-safe.
+/// at a time, shared by all who wait for it; beyond the rate, and where too many wait, one of up to kStaleMax is told
+/// with its age, or the caller refused. Thread-safe.
 class BalanceCache final : public Balances {
  public:
   static constexpr Duration kStaleMax = std::chrono::seconds(60);
@@ -56,6 +56,8 @@ class BalanceCache final : public Balances {
   Ask begin(const Key& key);
   void wait(const Key& key, Done done);
   void settle(const Key& key, const Answer& answer);
+  /// Where nobody can be asked: the last one, if it is no older than kStaleMax.
+  static Answer told(const Entry* entry, Mono now);
   bool take_turn(Mono now);
   void make_room(Mono now);
 

@@ -79,7 +79,7 @@ class LiveCharge final : public Charge {
 
   /// The ADMIT record: whose request it is. Also the beginning of its FINAL.
   static Record admit_record(const AdmittedRequest& admitted, const ReceiptIssuer& issuer);
-  static v1::UsageEvent admit_event(const AdmittedRequest& admitted, const ReceiptIssuer& issuer);
+  static void fill_admit(v1::UsageEvent& event, const AdmittedRequest& admitted, const ReceiptIssuer& issuer);
 
  private:
   struct Rated {
@@ -88,7 +88,7 @@ class LiveCharge final : public Charge {
     price::RatedRequest price;
     v1::PriceBasis basis = v1::PRICE_BASIS_UNSPECIFIED;
   };
-  Wall now_for_pricing() const;
+  Wall now_for_pricing(Mono now) const;
   TokenUsage bounded(TokenUsage usage) const;
   Result<Rated> rate(const TokenUsage& usage, Wall completed) const;
   void abandon();

@@ -223,7 +223,9 @@ Status EpochRecovery::append_interrupted(EpochLog& log, const RecoveryPlan& plan
     metrics_.recovered_interrupted.add();
   }
   TG_TRY(log.write());
-  return log.sync();
+  TG_TRY(log.sync());
+  receipts.sign_commit();
+  return {};
 }
 
 awaitable<Status> EpochRecovery::ship(const EpochLog& log, std::uint64_t applied, ReceiptDesk& receipts) {

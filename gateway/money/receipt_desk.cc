@@ -1,5 +1,6 @@
 #include "gateway/money/receipt_desk.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/receipt_event/event_receipt.h"
@@ -22,41 +23,67 @@ Result<ReceiptDesk::DraftPtr> ReceiptDesk::attach(Record& record, const v1::Usag
     place.mutable_receipt()->set_previous(std::string(as_view(head_)));
     payload += place.SerializeAsString();
     head_ = receipt::link_of(draft->body);
+    unsigned_.push_back(draft);
+    unsigned_links_.push_back(head_);
   };
   return draft;
 }
 
-std::optional<Signature> ReceiptDesk::kept(std::uint64_t sequence) {
-  const std::lock_guard lock(mutex_);
-  const Kept& kept = kept_[sequence % kKeptMax];
-  if (kept.sequence != sequence) return std::nullopt;
-  return kept.signature;
+void ReceiptDesk::sign_commit() {
+  const std::span<const DraftPtr> drafts(unsigned_);
+  const std::span<const Digest> links(unsigned_links_);
+  for (std::size_t i = 0; i < drafts.size(); i += receipt::kGroupMax) {
+    const std::size_t count = std::min(receipt::kGroupMax, drafts.size() - i);
+    sign_group(drafts.subspan(i, count), links.subspan(i, count));
+  }
+  unsigned_.clear();
+  unsigned_links_.clear();
 }
 
-void ReceiptDesk::keep(std::uint64_t sequence, const Signature& signature) {
+void ReceiptDesk::sign_group(std::span<const DraftPtr> drafts, std::span<const Digest> links) {
+  if (drafts.size() == 1) {
+    const Signature signature = receipt::signature_of(drafts[0]->body, issuer_.key);
+    drafts[0]->proof.alone = as_view(signature);
+  } else {
+    const auto group = std::make_shared<const receipt::Group>(links, issuer_.key);
+    for (std::uint32_t i = 0; i < group->size(); ++i) drafts[i]->proof = Proof{{}, group, i};
+  }
   const std::lock_guard lock(mutex_);
-  kept_[sequence % kKeptMax] = {sequence, signature};
+  for (const DraftPtr& draft : drafts) keep(draft->sequence, draft->proof);
+}
+
+ReceiptDesk::Proof ReceiptDesk::kept(std::uint64_t sequence) {
+  const std::lock_guard lock(mutex_);
+  const Kept& found = kept_[sequence % kKeptMax];
+  return found.sequence == sequence ? found.proof : Proof();
+}
+
+void ReceiptDesk::keep(std::uint64_t sequence, const Proof& proof) { kept_[sequence % kKeptMax] = {sequence, proof}; }
+
+std::string ReceiptDesk::sign_alone(std::uint64_t sequence, std::string_view body) {
+  const Signature signature = receipt::signature_of(body, issuer_.key);
+  Proof proof;
+  proof.alone = as_view(signature);
+  const std::lock_guard lock(mutex_);
+  keep(sequence, proof);
+  return proof.alone;
 }
 
 std::string ReceiptDesk::sign(const Draft& draft) {
-  std::optional<Signature> signature = kept(draft.sequence);
-  if (!signature) {
-    signature = receipt::signature_of(draft.body, issuer_.key);
-    keep(draft.sequence, *signature);
-  }
-  return receipt::join(draft.body, issuer_.key.public_key().id(), as_view(*signature));
+  const std::string signature = draft.proof.is_made() ? draft.proof.bytes() : sign_alone(draft.sequence, draft.body);
+  return receipt::join(draft.body, issuer_.key.public_key().id(), signature);
 }
 
 Status ReceiptDesk::complete(v1::UsageEvent& event) {
   if (!event.has_receipt()) return {};
   event.mutable_receipt()->set_key_id(issuer_.key.public_key().id());
-  std::optional<Signature> signature = kept(event.sequence());
-  if (!signature) {
-    TG_ASSIGN(const auto receipt, receipt_of(event, gateway_id_, epoch_));
-    signature = receipt::signature_of(receipt::encode_body(receipt), issuer_.key);
-    keep(event.sequence(), *signature);
+  const Proof proof = kept(event.sequence());
+  if (proof.is_made()) {
+    event.mutable_receipt()->set_signature(proof.bytes());
+    return {};
   }
-  event.mutable_receipt()->set_signature(std::string(as_view(*signature)));
+  TG_ASSIGN(const auto receipt, receipt_of(event, gateway_id_, epoch_));
+  event.mutable_receipt()->set_signature(sign_alone(event.sequence(), receipt::encode_body(receipt)));
   return {};
 }
 

@@ -94,6 +94,7 @@ awaitable<void> Treasury::begin() {
   EpochShipper epoch(parts_.accounts, parts_.disk, std::move(source), shipper_metrics_, parts_.clock);
   leases_.open_epoch(log->identity().epoch);
   journal_ = std::make_unique<Journal>(*std::move(log), config_.journal, journal_metrics_, parts_.clock, parts_.log);
+  journal_->on_commit([desk = receipts_.get()] { desk->sign_commit(); });
   shipper_ = std::make_unique<Shipper>(*journal_, std::move(epoch), shipper_metrics_, parts_.clock, parts_.log,
                                        parts_.executor);
   context_.reset(new ChargeContext{.journal = *journal_,

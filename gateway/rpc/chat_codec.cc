@@ -21,21 +21,12 @@ void decode_sampling(const v1::SamplingParams& from, PlanSampling& to) {
   if (from.has_seed()) to.seed = from.seed();
   to.max_tokens = from.max_tokens();
   to.stop.assign(from.stop().begin(), from.stop().end());
-}
-
-/// What workers can do and answers cannot carry yet.
-Status check_unsupported(const v1::SamplingParams& from) {
-  const auto refuse = [](const char* name) {
-    return fail(Code::kInvalidArgument, "unsupported_parameter",
-                fmt::format("'sampling.{}' is not supported; leave it out.", name), fmt::format("sampling.{}", name));
-  };
-  if (from.has_logprobs()) return refuse("logprobs");
-  if (from.n() > 1 || from.n() < 0) return refuse("n");
-  if (from.has_repetition_penalty()) return refuse("repetition_penalty");
-  if (from.logit_bias_size() > 0) return refuse("logit_bias");
-  if (from.frequency_penalty() != 0) return refuse("frequency_penalty");
-  if (from.presence_penalty() != 0) return refuse("presence_penalty");
-  return {};
+  if (from.n() != 0) to.n = from.n();
+  if (from.has_logprobs()) to.logprobs = from.logprobs();
+  to.frequency_penalty = from.frequency_penalty();
+  to.presence_penalty = from.presence_penalty();
+  if (from.has_repetition_penalty()) to.repetition_penalty = from.repetition_penalty();
+  for (const auto& [id, bias] : from.logit_bias()) to.logit_bias[id] = bias;
 }
 
 constexpr PlanNames kNames = {.tools = {.parameters = "parameters_json"}};
@@ -92,6 +83,33 @@ void decode_calls(v1::ChatMessage& from, PlanMessage& to) {
   if (to.role == Role::kTool) to.tool_call_id = std::move(*from.mutable_tool_call_id());
 }
 
+void encode_logprob(TokenLogprob from, v1::TokenLogprob& to) {
+  to.set_token(std::move(from.bytes));
+  to.set_logprob(from.logprob);
+  to.set_in_reasoning(from.in_reasoning);
+  for (TokenLogprob::Alternative& other : from.top) {
+    auto* alternative = to.add_top();
+    alternative->set_token(std::move(other.bytes));
+    alternative->set_logprob(other.logprob);
+  }
+}
+
+/// Of one answer.
+void merge_deltas(v1::ChatEvent::Delta& into, v1::ChatEvent::Delta& from) {
+  *into.mutable_reasoning() += from.reasoning();
+  *into.mutable_content() += from.content();
+  auto& calls = *into.mutable_tool_calls();
+  for (v1::ToolCallDelta& piece : *from.mutable_tool_calls()) {
+    if (!calls.empty() && calls.rbegin()->index() == piece.index()) {
+      *calls.rbegin()->mutable_arguments() += piece.arguments();
+    } else {
+      *calls.Add() = std::move(piece);
+    }
+  }
+  for (v1::TokenLogprob& token : *from.mutable_logprobs()) *into.add_logprobs() = std::move(token);
+  if (!from.finish_reason().empty()) into.set_finish_reason(from.finish_reason());
+}
+
 std::optional<Role> role_of(const std::string& name) { return name == "tool" ? Role::kTool : parse_role(name); }
 
 void append_length(std::string& out, std::size_t size) {
@@ -134,7 +152,6 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
     taken.reasoning = std::move(*message.mutable_reasoning());
   }
   if (request.has_thinking()) plan.thinking = request.thinking();
-  TG_TRY(check_unsupported(request.sampling()));
   decode_sampling(request.sampling(), plan.sampling);
   if (!request.service_tier().empty() && request.service_tier() != "auto") {
     plan.names_tier = true;
@@ -161,23 +178,36 @@ v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model
 }
 
 v1::ChatEvent encode_delta(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
+  AnswerPart part;
+  part.reasoning = std::move(reasoning);
+  part.content = std::move(content);
+  part.tool_calls = std::move(tool_calls);
+  return encode_part(std::move(part));
+}
+
+v1::ChatEvent encode_part(AnswerPart part) {
   v1::ChatEvent event;
-  event.mutable_delta()->set_reasoning(std::move(reasoning));
-  event.mutable_delta()->set_content(std::move(content));
-  for (ToolCallDelta& piece : tool_calls) {
-    auto* to = event.mutable_delta()->add_tool_calls();
+  v1::ChatEvent::Delta& delta = *event.mutable_delta();
+  delta.set_choice(part.choice);
+  delta.set_reasoning(std::move(part.reasoning));
+  delta.set_content(std::move(part.content));
+  delta.set_finish_reason(std::move(part.finish_reason));
+  for (ToolCallDelta& piece : part.tool_calls) {
+    auto* to = delta.add_tool_calls();
     to->set_index(piece.index);
     to->set_id(std::move(piece.id));
     to->set_name(std::move(piece.name));
     to->set_arguments(std::move(piece.arguments));
   }
+  for (TokenLogprob& token : part.logprobs) encode_logprob(std::move(token), *delta.add_logprobs());
   return event;
 }
 
 v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier) {
   v1::ChatEvent event;
   auto* finished = event.mutable_finished();
-  finished->set_finish_reason(end.finish_reason);
+  finished->set_finish_reason(end.finish_reasons.empty() ? end.finish_reason : end.finish_reasons.front());
+  for (const std::string& reason : end.finish_reasons) finished->add_finish_reasons(reason);
   auto* usage = finished->mutable_usage();
   usage->set_prompt_tokens(static_cast<std::int32_t>(end.usage.prompt));
   usage->set_cached_tokens(static_cast<std::int32_t>(end.usage.cached));
@@ -196,16 +226,19 @@ v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier) {
 bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next) {
   if (!last.has_delta() || !next.has_delta()) return false;
   if (last.ByteSizeLong() + next.ByteSizeLong() > kEventBytesMax) return false;
-  *last.mutable_delta()->mutable_reasoning() += next.delta().reasoning();
-  *last.mutable_delta()->mutable_content() += next.delta().content();
-  auto& calls = *last.mutable_delta()->mutable_tool_calls();
-  for (v1::ToolCallDelta& piece : *next.mutable_delta()->mutable_tool_calls()) {
-    if (!calls.empty() && calls.rbegin()->index() == piece.index()) {
-      *calls.rbegin()->mutable_arguments() += piece.arguments();
-    } else {
-      *calls.Add() = std::move(piece);
-    }
+  v1::ChatEvent::Delta& into = *last.mutable_delta();
+  v1::ChatEvent::Delta& from = *next.mutable_delta();
+  // Each answer's text is joined in its own order; the end of one stands behind its text in either.
+  if (into.choice() == from.choice()) {
+    merge_deltas(into, from);
+    return true;
   }
+  for (v1::ChatEvent::Delta& other : *into.mutable_more()) {
+    if (other.choice() != from.choice()) continue;
+    merge_deltas(other, from);
+    return true;
+  }
+  *into.add_more() = std::move(from);
   return true;
 }
 

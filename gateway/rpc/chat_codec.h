@@ -18,9 +18,11 @@ Result<Plan> decode_chat(v1::ChatRequest request);
 v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model, const WorkerFacts& worker,
                               const TokenUsage& usage);
 v1::ChatEvent encode_delta(std::string reasoning, std::string content, ToolCallDeltas tool_calls = {});
+/// The same, of one of several answers and with what else it may have.
+v1::ChatEvent encode_part(AnswerPart part);
 v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier);
 
-/// Two deltas become one while a slow client has not read the first. False for other events, and when the sum would
+/// Two deltas become one while a slow client has not read the first; of two answers one holds the other. False for other events, and when the sum would
 /// not fit a message.
 bool merge_events(v1::ChatEvent& last, v1::ChatEvent& next);
 

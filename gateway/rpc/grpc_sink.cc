@@ -1,7 +1,7 @@
 #include "gateway/rpc/grpc_sink.h"
 
-#include <chrono>
 #include <cstdint>
+#include <string>
 
 #include "gateway/http/rate_headers.h"
 #include "gateway/rpc/chat_codec.h"
@@ -11,10 +11,6 @@ namespace {
 
 /// Of stored answers: says how their bodies are read.
 const std::string kContentType = "application/grpc";
-
-std::string millis_text(Duration span) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
-}
 
 }  // namespace
 
@@ -35,8 +31,10 @@ rpc::Metadata GrpcSink::metadata() const {
   if (!head_.traceparent.empty()) fields.emplace_back("traceparent", head_.traceparent);
   if (!band_.empty()) fields.emplace_back("x-tidegate-price-band", band_);
   if (price_until_) fields.emplace_back("x-tidegate-price-until", format_rfc3339(*price_until_));
-  if (waited_) fields.emplace_back("x-tidegate-queue-ms", millis_text(*waited_));
+  if (waited_) fields.emplace_back("x-tidegate-queue-ms", std::to_string(in_millis(*waited_)));
+  if (!head_.model.empty()) fields.emplace_back("x-tidegate-model", head_.model);
   if (!worker_.variant.empty()) fields.emplace_back("x-tidegate-variant", worker_.variant);
+  if (!worker_.weights_digest.empty()) fields.emplace_back("x-tidegate-weights", worker_.weights_digest);
   append_rate_headers(fields, limits_);
   return fields;
 }
@@ -79,16 +77,21 @@ void GrpcSink::on_accepted(const TokenUsage& usage) {
   if (!std::exchange(is_announced_, true)) (void)put(encode_accepted(head_.request, head_.model, worker_, usage));
 }
 
-awaitable<Status> GrpcSink::deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) {
-  co_return put(encode_delta(std::move(reasoning), std::move(content), std::move(tool_calls)));
-}
+awaitable<Status> GrpcSink::deliver(AnswerPart part) { co_return put(encode_part(std::move(part))); }
 
 awaitable<Status> GrpcSink::keep_alive() { co_return Status(); }
 
 awaitable<Status> GrpcSink::finish(AnswerEnd end) {
-  if (!end.reasoning.empty() || !end.content.empty() || !end.tool_calls.empty()) {
-    v1::ChatEvent text = encode_delta(std::move(end.reasoning), std::move(end.content), std::move(end.tool_calls));
+  AnswerPart rest = end.take_part();
+  // Of one answer the end is in `finished` alone, as it ever was; of several each has its own.
+  if (end.finish_reasons.empty()) rest.finish_reason.clear();
+  if (rest.has_text() || !rest.logprobs.empty() || !rest.finish_reason.empty()) {
+    v1::ChatEvent text = encode_part(std::move(rest));
     if (Status sent = put(std::move(text)); !sent) co_return sent;
+  }
+  for (AnswerPart& other : end.others) {
+    v1::ChatEvent event = encode_part(std::move(other));
+    if (Status sent = put(std::move(event)); !sent) co_return sent;
   }
   v1::ChatEvent last = encode_finished(end, head_.tier);
   begin();

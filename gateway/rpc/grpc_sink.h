@@ -30,8 +30,8 @@ struct GrpcHead {
 };
 
 /// The gRPC way of answering: events in order, then the status. What HTTP says in headers is initial metadata:
-/// x-request-id, traceparent, x-tidegate-price-band, x-tidegate-price-until, x-tidegate-queue-ms, x-tidegate-variant,
-/// x-ratelimit-*.
+/// x-request-id, traceparent, x-tidegate-price-band, x-tidegate-price-until, x-tidegate-queue-ms, x-tidegate-model,
+/// x-tidegate-variant, x-tidegate-weights, x-ratelimit-*.
 ///
 /// A tap sees the answer as it sees one over HTTP: the metadata as its head, the events behind their lengths as its
 /// body, and an answer that fails after its first event with that failure, as HTTP's streams with their error frame.
@@ -44,10 +44,10 @@ class GrpcSink final : public AnswerSink {
   void on_limits(const RateStatus& limits) override { limits_ = limits; }
   void on_admitted(std::string_view price_band) override { band_ = price_band; }
   void on_price_until(const std::optional<Wall>& until) override { price_until_ = until; }
-  void on_waited(Duration waited) override { waited_ = waited; }
+  void on_waited(Duration in_queue) override { waited_ = waited_.value_or(Duration::zero()) + in_queue; }
   void on_dispatched(const WorkerFacts& worker) override { worker_ = worker; }
   void on_accepted(const TokenUsage& usage) override;
-  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas tool_calls) override;
+  awaitable<Status> deliver(AnswerPart part) override;
   /// HTTP/2 pings keep the connection awake.
   awaitable<Status> keep_alive() override;
   awaitable<Status> finish(AnswerEnd end) override;
@@ -69,7 +69,7 @@ class GrpcSink final : public AnswerSink {
   RateStatus limits_;
   std::string band_;
   std::optional<Wall> price_until_;
-  std::optional<Duration> waited_;
+  std::optional<Duration> waited_;  ///< for workers, all of them together
   std::string buffer_;
   bool is_begun_ = false;      ///< the initial metadata has left
   bool is_announced_ = false;  ///< so has `accepted`

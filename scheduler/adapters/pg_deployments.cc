@@ -6,6 +6,7 @@
 
 #include "base/pg/types.h"
 #include "scheduler/catalogue/autoscale_json.h"
+#include "scheduler/catalogue/rollout_json.h"
 
 namespace tidegate::scheduler {
 
@@ -19,16 +20,21 @@ constexpr const char* kFence = R"sql(
 
 constexpr const char* kColumns = R"sql(
   name, model, variant, region, pool, replicas, threads, sequences_max, options,
-  (extract(epoch FROM created_at) * 1000000)::bigint, autoscale::text )sql";
+  (extract(epoch FROM created_at) * 1000000)::bigint, autoscale::text, serves, drained::integer, revision, revisions,
+  rollout::text, previous::text, version )sql";
 
-constexpr const char* kPut = R"sql(
+constexpr const char* kInsert = R"sql(
   INSERT INTO deployments (name, model, variant, region, pool, replicas, threads, sequences_max, options, created_at, updated_at,
-    autoscale)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text[], $10::timestamptz, $10::timestamptz, $11::jsonb)
-  ON CONFLICT (name) DO UPDATE SET model = excluded.model, variant = excluded.variant, region = excluded.region,
-    pool = excluded.pool, replicas = excluded.replicas, threads = excluded.threads,
-    sequences_max = excluded.sequences_max, options = excluded.options, updated_at = excluded.updated_at,
-    autoscale = excluded.autoscale
+    autoscale, serves, drained, revision, revisions, rollout, previous, version)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text[], $10::timestamptz, $10::timestamptz, $11::jsonb, $12, $13::boolean, $14, $15,
+    $16::jsonb, $17::jsonb, $18::bigint + 1)
+  ON CONFLICT (name) DO NOTHING
+  RETURNING )sql";
+constexpr const char* kUpdate = R"sql(
+  UPDATE deployments SET model = $2, variant = $3, region = $4, pool = $5, replicas = $6, threads = $7, sequences_max = $8,
+    options = $9::text[], updated_at = $10::timestamptz, autoscale = $11::jsonb, serves = $12, drained = $13::boolean,
+    revision = $14, revisions = $15, rollout = $16::jsonb, previous = $17::jsonb, version = version + 1
+  WHERE name = $1 AND version = $18::bigint
   RETURNING )sql";
 
 constexpr const char* kRemove = "DELETE FROM deployments WHERE name = $1";
@@ -63,36 +69,58 @@ Result<Deployment> read_deployment(const pqxx::row& row) {
   deployment.options = read_texts(row[8]);
   deployment.created_at = pg::read_wall(row[9]);
   TG_ASSIGN(deployment.autoscale, parse_autoscale(pg::read_text(row[10])));
+  deployment.serves = pg::read_text(row[11]);
+  deployment.is_drained = pg::read_int64(row[12]) != 0;
+  deployment.revision = static_cast<std::int32_t>(pg::read_int64(row[13]));
+  deployment.revisions = static_cast<std::int32_t>(pg::read_int64(row[14]));
+  TG_ASSIGN(deployment.rollout, parse_rollout(pg::read_text(row[15])));
+  TG_ASSIGN(deployment.previous, parse_revision(pg::read_text(row[16])));
+  deployment.version = pg::read_int64(row[17]);
   return deployment;
+}
+
+/// Which one, for whoever has to put it right: nobody leads before.
+Error unreadable(const std::string& name, Error error) {
+  error.message =
+      fmt::format("deployment '{}' is stored in a way that this scheduler does not read: {}", name, error.message);
+  return error;
 }
 
 }  // namespace
 
 Deadline PgDeployments::deadline() const { return Deadline::after(clock_.mono(), kStatementLimit); }
 
-Result<std::vector<Deployment>> PgDeployments::load() {
+Result<std::vector<Deployment>> PgDeployments::load(Deadline limit) {
   static const std::string kLoad = std::string("SELECT ") + kColumns + " FROM deployments ORDER BY name";
-  return pool_.run_blocking(deadline(), [](pqxx::work& tx) -> Result<std::vector<Deployment>> {
+  // A frozen database keeps its statement, and must not keep whoever holds the lease.
+  return pool_.run_bounded(limit.earlier(deadline()), [](pqxx::work& tx) -> Result<std::vector<Deployment>> {
     std::vector<Deployment> all;
     for (const auto& row : tx.exec(kLoad)) {
-      TG_ASSIGN(Deployment deployment, read_deployment(row));
-      all.push_back(std::move(deployment));
+      Result<Deployment> deployment = read_deployment(row);
+      if (!deployment) return fail(unreadable(pg::read_text(row[0]), std::move(deployment).error()));
+      all.push_back(*std::move(deployment));
     }
     return all;
   });
 }
 
 Result<Deployment> PgDeployments::put(const Deployment& deployment, Term term) {
-  static const std::string kStatement = std::string(kPut) + kColumns;
+  static const std::string kStatements[] = {std::string(kInsert) + kColumns, std::string(kUpdate) + kColumns};
   const Wall now = clock_.wall();
   return pool_.run_blocking(deadline(), [&](pqxx::work& tx) -> Result<Deployment> {
     TG_TRY(check_fence(tx, term));
     pg::ArrayLiteral options;
     for (const auto& option : deployment.options) options.add(option);
-    const auto row = tx.exec_params1(kStatement, deployment.name, deployment.model, deployment.variant, deployment.region,
-                                     deployment.pool, deployment.replicas, deployment.threads, deployment.sequences_max,
-                                     options.text(), pg::to_sql(now), write_autoscale(deployment.autoscale));
-    return read_deployment(row);
+    const auto rows = tx.exec_params(kStatements[deployment.version == 0 ? 0 : 1], deployment.name, deployment.model,
+                                     deployment.variant, deployment.region, deployment.pool, deployment.replicas,
+                                     deployment.threads, deployment.sequences_max, options.text(), pg::to_sql(now),
+                                     write_autoscale(deployment.autoscale), deployment.serves,
+                                     deployment.is_drained ? "true" : "false", deployment.revision, deployment.revisions,
+                                     write_rollout(deployment.rollout), write_revision(deployment.previous),
+                                     std::to_string(deployment.version));
+    if (!rows.empty()) return read_deployment(rows[0]);
+    return fail(Code::kAborted, "changed_meanwhile",
+                fmt::format("deployment '{}' was changed or removed meanwhile; look at it and ask again", deployment.name), "name");
   });
 }
 

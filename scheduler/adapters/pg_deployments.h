@@ -17,7 +17,7 @@ class PgDeployments final : public DeploymentStore {
  public:
   PgDeployments(pg::Pool& pool, const Clock& clock) : pool_(pool), clock_(clock) {}
 
-  Result<std::vector<Deployment>> load() override;
+  Result<std::vector<Deployment>> load(Deadline limit) override;
   Result<Deployment> put(const Deployment& deployment, Term term) override;
   Status remove(const std::string& name, Term term) override;
 

@@ -55,6 +55,7 @@ awaitable<void> FleetControl::run() {
 }
 
 void FleetControl::begin_term(Term term, std::vector<Deployment> desired) {
+  driver_.begin_term(term);
   fleet_.begin_term(term, std::move(desired), clock_.mono(), clock_.wall());
   // Links that were open under an older term register again, and so learn the new one.
   const Error renew(Code::kUnavailable, "new_term", "a new term began; register again");
@@ -63,14 +64,25 @@ void FleetControl::begin_term(Term term, std::vector<Deployment> desired) {
 }
 
 void FleetControl::end_term() {
+  driver_.end_term();
   fleet_.end_term();
   for (auto& [id, link] : std::exchange(links_, {})) link.close(not_leading());
+  for (const RoutesWatcher& watcher : std::exchange(watchers_, {})) watcher.close(not_leading());
   update_metrics();
 }
 
 void FleetControl::set_deployment(Deployment deployment) {
   fleet_.set_deployment(std::move(deployment));
   tick();
+}
+
+void FleetControl::on_saved(Deployment saved) {
+  fleet_.on_saved(std::move(saved));
+  if (fleet_.term()) tick();
+}
+
+void FleetControl::on_save_failed(const std::string& deployment, const std::string& why) {
+  fleet_.on_save_failed(deployment, why, clock_.mono());
 }
 
 void FleetControl::remove_deployment(const std::string& name) {
@@ -89,7 +101,8 @@ void FleetControl::on_report(LinkId link, WorkerReport report) {
   if (found == links_.end()) return;  // closed by us; its last reports are still on their way
   metrics_.reports.add();
   const bool was_ready = report.state == WorkerState::kReady;
-  switch (fleet_.on_report(link, std::move(report), clock_.mono())) {
+  const bool is_stale = fleet_.term() && !leads();
+  switch (is_stale ? Fleet::LinkAnswer::kRefuse : fleet_.on_report(link, std::move(report), clock_.mono())) {
     case Fleet::LinkAnswer::kNone: return;
     case Fleet::LinkAnswer::kWelcome:
       found->second.welcome(*fleet_.term());
@@ -112,24 +125,42 @@ void FleetControl::on_link_closed(LinkId link) {
   fleet_.on_link_closed(link, clock_.mono());
 }
 
-void FleetControl::on_demand(DemandReport report) {
+Status FleetControl::on_demand(DemandReport report) {
+  if (!leads()) return fail(not_leading());
   metrics_.demand_reports.add();
   fleet_.on_demand(std::move(report), clock_.mono());
+  return {};
 }
 
-void FleetControl::add_watcher(RoutesSink sink) {
-  if (fleet_.term() && fleet_.is_settled() && !sink(fleet_.routes())) return;
-  watchers_.push_back(std::move(sink));
+void FleetControl::add_watcher(RoutesWatcher watcher) {
+  if (leads() && fleet_.is_settled() && !watcher.show(fleet_.routes())) return;
+  watchers_.push_back(std::move(watcher));
 }
+
+bool FleetControl::leads() const { return fleet_.term() && (!may_act_ || may_act_()); }
 
 void FleetControl::tick() {
   const Mono now = clock_.mono();
-  if (fleet_.term()) fleet_.on_processes(driver_.observe(now), now);
-  for (const FleetAction& action : fleet_.tick(now, clock_.wall())) carry_out(action);
-  publish(now);
+  if (leads()) act(now);
+  // Who stands by shows nothing, so that nobody is found to be gone by showing.
+  std::erase_if(watchers_, [](const RoutesWatcher& watcher) { return !watcher.is_there(); });
   write_notes();
   update_metrics();
   metrics_.tick_seconds.observe(seconds(clock_.mono() - now));
+}
+
+void FleetControl::act(Mono now) {
+  if (driver_.knows_what_runs()) fleet_.on_processes(driver_.observe(now), now);
+  for (const FleetAction& action : fleet_.tick(now, clock_.wall())) carry_out(action);
+  for (Deployment& next : fleet_.take_saves()) {
+    const std::string name = next.name;
+    if (saver_) {
+      saver_(std::move(next), *fleet_.term());
+    } else {
+      fleet_.on_save_failed(name, "nobody stores it", now);
+    }
+  }
+  publish(now);
 }
 
 void FleetControl::carry_out(const FleetAction& action) {
@@ -153,19 +184,19 @@ FleetControl::LinkHandle* FleetControl::link_of_worker(const std::string& worker
 }
 
 void FleetControl::publish(Mono now) {
-  if (!fleet_.term() || !fleet_.is_settled()) return;
+  if (!fleet_.is_settled()) return;
   const RouteSnapshot& routes = fleet_.routes();
   const bool changed = routes.term != published_term_ || routes.version != published_version_;
   if (!changed && now - published_at_ < kResend) return;
   published_term_ = routes.term;
   published_version_ = routes.version;
   published_at_ = now;
-  std::erase_if(watchers_, [&](RoutesSink& sink) { return !sink(routes); });
+  std::erase_if(watchers_, [&](const RoutesWatcher& watcher) { return !watcher.show(routes); });
 }
 
 void FleetControl::write_notes() {
   for (const FleetNote& note : fleet_.take_notes()) {
-    if (note.event == "fit_prediction_off") {
+    if (note.event == "fit_prediction_off" || note.event == "rollout_failed") {
       log_.warn(note.event, {kv("worker_id", note.worker_id), kv("replica", note.replica), kv("detail", note.detail)});
       continue;
     }
@@ -174,7 +205,7 @@ void FleetControl::write_notes() {
 }
 
 void FleetControl::update_metrics() {
-  metrics_.is_leader.set(fleet_.term() ? 1 : 0);
+  metrics_.is_leader.set(leads() ? 1 : 0);
   if (fleet_.term()) metrics_.term.set(static_cast<double>(*fleet_.term()));
   double live = 0, ready = 0;
   for (const auto& [id, worker] : fleet_.workers().workers()) {
@@ -183,11 +214,20 @@ void FleetControl::update_metrics() {
   }
   double desired = 0, replicas_ready = 0;
   AutoscaleFigures all;
+  double rolling = 0, waiting = 0, back = 0, failed = 0;
   for (const auto& [name, deployment] : fleet_.deployments()) {
     desired += fleet_.replicas_wanted(deployment);
     if (deployment.autoscale.is_on) all.add(show_autoscale(name, deployment));
     replicas_ready += fleet_.status_of(name).replicas_ready;
+    rolling += deployment.rollout.phase == RolloutPhase::kRolling ? 1 : 0;
+    waiting += deployment.rollout.phase == RolloutPhase::kWaiting ? 1 : 0;
+    back += deployment.rollout.phase == RolloutPhase::kBack ? 1 : 0;
+    failed += deployment.rollout.phase == RolloutPhase::kFailed ? 1 : 0;
   }
+  metrics_.rollouts_rolling.set(rolling);
+  metrics_.rollouts_waiting.set(waiting);
+  metrics_.rollouts_back.set(back);
+  metrics_.rollouts_failed.set(failed);
   metrics_.autoscale_all.show(all);
   forget_autoscale();
   const Autoscaler::Totals& moves = fleet_.autoscaler().totals();

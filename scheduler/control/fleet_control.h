@@ -27,7 +27,11 @@ class FleetControl {
     std::function<void(Term)> drain;
     std::function<void(Error)> close;
   };
-  using RoutesSink = std::function<bool(const RouteSnapshot&)>;  ///< false: the watcher is gone
+  struct RoutesWatcher {
+    std::function<bool(const RouteSnapshot&)> show;  ///< false: it is gone
+    std::function<bool()> is_there;                  ///< asked also while there is nothing to show
+    std::function<void(Error)> close;                ///< the term ended: it looks for who leads now
+  };
 
   /// References outlive the control.
   FleetControl(const Catalogue& catalogue, Fleet::Settings settings, std::uint64_t seed, RuntimeDriver& driver, const Clock& clock,
@@ -39,24 +43,38 @@ class FleetControl {
   void stop();
   const Executor& executor() const { return executor_; }
 
+  /// Asked before anything is done under a term: false once the lease may be over. A scheduler that was frozen wakes with a
+  /// term of long ago, and must not act on it in the moment before it hears so. Called on the executor; set before start().
+  /// Without it every term holds until end_term().
+  void act_while(std::function<bool()> may_act) { may_act_ = std::move(may_act); }
   void begin_term(Term term, std::vector<Deployment> desired);
   void end_term();
   void set_deployment(Deployment deployment);
+  /// How a rollout's next state is stored: called on the executor, and answers by on_saved() or on_save_failed() there.
+  /// Set before start().
+  using Saver = std::function<void(Deployment, Term)>;
+  void save_with(Saver saver) { saver_ = std::move(saver); }
+  void on_saved(Deployment saved);
+  void on_save_failed(const std::string& deployment, const std::string& why);
   void remove_deployment(const std::string& name);
 
   LinkId open_link(LinkHandle handle);
   void on_report(LinkId link, WorkerReport report);
   void on_link_closed(LinkId link);
 
-  void on_demand(DemandReport report);
+  /// Fails: unavailable/not_leader, and the gateway tries another scheduler.
+  Status on_demand(DemandReport report);
 
-  void add_watcher(RoutesSink sink);
-  /// For lists; null without a term.
-  const Fleet* fleet() const { return fleet_.term() ? &fleet_ : nullptr; }
+  void add_watcher(RoutesWatcher watcher);
+  /// For lists; null without a term, or when it is over.
+  const Fleet* fleet() const { return leads() ? &fleet_ : nullptr; }
 
  private:
   awaitable<void> run();
   void tick();
+  void act(Mono now);
+  /// There is a term, and it may be acted on.
+  bool leads() const;
   void carry_out(const FleetAction& action);
   void publish(Mono now);
   void write_notes();
@@ -76,7 +94,9 @@ class FleetControl {
   bool is_started_ = false;
   LinkId next_link_ = 1;
   std::map<LinkId, LinkHandle> links_;
-  std::vector<RoutesSink> watchers_;
+  std::vector<RoutesWatcher> watchers_;
+  Saver saver_;
+  std::function<bool()> may_act_;
   Term published_term_ = 0;
   std::uint64_t published_version_ = 0;
   Mono published_at_{};

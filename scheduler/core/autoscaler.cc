@@ -14,18 +14,23 @@ namespace {
 constexpr std::size_t kReadyTimes = 16;
 constexpr std::int32_t kOrdinalsMax = 64;
 
-std::string replica_name(const std::string& deployment, std::int32_t ordinal) {
-  return fmt::format("{}-{}", deployment, ordinal);
-}
-
 /// Replicas are numbered from zero, so the last one that runs says how many there are.
-std::int32_t running_replicas(const std::string& deployment, const std::map<std::string, ReplicaProcess>& processes) {
+std::int32_t running_replicas(const std::string& deployment, std::int32_t revision,
+                              const std::map<std::string, ReplicaProcess>& processes) {
   std::int32_t count = 0;
   for (std::int32_t i = 0; i < kOrdinalsMax; ++i) {
-    const auto found = processes.find(replica_name(deployment, i));
+    const auto found = processes.find(replica_name(deployment, revision, i));
     if (found != processes.end() && found->second.alive) count = i + 1;
   }
   return count;
+}
+
+/// While one takes another's place, both revisions together are the deployment; by steps, the stable one is whole.
+std::int32_t running_replicas(const Deployment& deployment, const std::map<std::string, ReplicaProcess>& processes) {
+  const std::int32_t stable = running_replicas(deployment.name, deployment.revision, processes);
+  if (deployment.rollout.phase == RolloutPhase::kNone || !deployment.rollout.steps.empty()) return stable;
+  const Rollout& rollout = deployment.rollout;
+  return stable + std::min(running_replicas(deployment.name, rollout.revision, processes), rollout.done);
 }
 
 bool is_same_pool(const Deployment& a, const Deployment& b) { return a.region == b.region && a.pool == b.pool; }
@@ -65,13 +70,13 @@ std::vector<Autoscaler::Change> Autoscaler::run(const std::map<std::string, Depl
     Entry& entry = entries_[name];
     AutoscaleState& state = entry.state;
     const bool is_new = !state.is_started;
-    const bool must_wake =
-        !is_new && state.replicas == 0 && book_.waiting(deployment.model, deployment.region, deployment.pool, now) > 0;
+    const bool must_wake = !is_new && state.replicas == 0 &&
+                           book_.waiting(public_model(deployment), deployment.region, deployment.pool, now) > 0;
     if (!is_new && now < entry.next && !must_wake) return;
     entry.next = now + settings_.interval;
     const std::int32_t minute = week_minute_of(deployment.autoscale.zone, wall);
     if (is_new) {
-      const std::int32_t runs = running_replicas(name, processes);
+      const std::int32_t runs = running_replicas(deployment, processes);
       const bool has_history = deployment.created_at < began || runs > 0;
       begin_autoscale(state, deployment.autoscale, has_history ? runs : deployment.replicas, minute, now);
     }
@@ -109,7 +114,7 @@ void Autoscaler::measure_starts(const std::map<std::string, Deployment>& deploym
   }
   // Those that never served: their deployment is gone, or they were stopped before.
   std::erase_if(ordered_, [&](const auto& entry) {
-    const std::string deployment = entry.first.substr(0, entry.first.rfind('-'));
+    const std::string deployment(deployment_of(entry.first));
     return !deployments.contains(deployment) || now - entry.second > std::chrono::hours(1);
   });
 }
@@ -127,7 +132,8 @@ AutoscaleObservation Autoscaler::observe(const Deployment& deployment, Entry& en
     seen.kv_tokens_capacity += report.kv_tokens_capacity;
   }
   seen.pending = std::max(0, entry.state.replicas - seen.ready);
-  const DemandBook::Rates rates = book_.take(deployment.model, deployment.region, deployment.pool, entry.demand, now);
+  const DemandBook::Rates rates =
+      book_.take(public_model(deployment), deployment.region, deployment.pool, entry.demand, now);
   seen.is_demand_known = rates.is_known;
   seen.arrivals_per_s = rates.arrivals_per_s * share;
   seen.dispatches_per_s = rates.dispatches_per_s * share;
@@ -144,7 +150,7 @@ double Autoscaler::share_of(const Deployment& deployment, const std::map<std::st
   const auto weight = [&](const Deployment& one) { return std::max(replicas_of(one), one.autoscale.is_on ? 1 : 0); };
   double all = 0;
   for (const auto& [name, other] : deployments) {
-    if (other.model == deployment.model && is_same_pool(other, deployment)) all += weight(other);
+    if (public_model(other) == public_model(deployment) && is_same_pool(other, deployment)) all += weight(other);
   }
   return all > 0 ? weight(deployment) / all : 1;
 }

@@ -30,6 +30,13 @@ Status check_name(std::string_view name, std::string field) {
               std::move(field));
 }
 
+// As models are called: a dot as in "deepseek-v3.1".
+Status check_served_name(std::string_view name) {
+  const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'; };
+  if (name.size() <= 63 && std::all_of(name.begin(), name.end(), is_plain)) return {};
+  return fail(Code::kInvalidArgument, "bad_name", "serves must be at most 63 characters of a-z, 0-9, '-' and '.'", "serves");
+}
+
 Status check_range(std::int32_t value, std::int32_t most, std::string field) {
   if (value >= 0 && value <= most) return {};
   return fail(Code::kInvalidArgument, "out_of_range", fmt::format("{} must be 0 to {}, not {}", field, most, value),
@@ -145,6 +152,7 @@ Status check_deployment(const Deployment& deployment, const Catalogue& catalogue
   TG_TRY(check_name(deployment.name, "name"));
   TG_TRY(check_name(deployment.region, "region"));
   TG_TRY(check_name(deployment.pool, "pool"));
+  TG_TRY(check_served_name(deployment.serves));
   TG_TRY(check_range(deployment.replicas, kReplicasMax, "replicas"));
   TG_TRY(check_range(deployment.threads, kThreadsMax, "threads"));
   TG_TRY(check_range(deployment.sequences_max, kSequencesMax, "sequences_max"));
@@ -166,7 +174,10 @@ Status check_deployment(const Deployment& deployment, const Catalogue& catalogue
   }
   if (variant->engine == "external" || (variant->engine == "tidegate" && variant->path.empty())) {
     return fail(Code::kFailedPrecondition, "weights_not_held",
-                fmt::format("the weights of '{}' {} are not held here", deployment.model, deployment.variant), "variant");
+                fmt::format("the weights of '{}' {} are not held here; an engine that has them serves behind a worker with "
+                            "engine = external (docs/external.md)",
+                            deployment.model, deployment.variant),
+                "variant");
   }
   return {};
 }
@@ -177,11 +188,15 @@ std::vector<ReplicaSpec> replica_specs(const Deployment& deployment, const Catal
   std::vector<ReplicaSpec> specs;
   if (variant == nullptr) return specs;  // the catalogue lost it since the deployment was saved
   const bool is_sim = variant->engine == "sim";
+  const std::string& asked_for = public_model(deployment);
+  // An answer says what wrote it: also when that is another model than the one that was asked for.
+  const std::string shown =
+      asked_for == deployment.model ? deployment.variant : deployment.model + "/" + deployment.variant;
   for (std::int32_t i = 0; i < deployment.replicas; ++i) {
-    specs.push_back({.replica = fmt::format("{}-{}", deployment.name, i),
+    specs.push_back({.replica = replica_name(deployment.name, deployment.revision, i),
                      .deployment = deployment.name,
-                     .model = deployment.model,
-                     .variant = deployment.variant,
+                     .model = asked_for,
+                     .variant = shown,
                      .engine = is_sim ? "sim" : "cpu",
                      .model_path = variant->path.empty() ? "" : models_folder + "/" + variant->path,
                      .region = deployment.region,

@@ -12,7 +12,10 @@
 #include "scheduler/core/catalogue.h"
 #include "scheduler/core/fit_check.h"
 #include "scheduler/core/reconciler.h"
+#include "scheduler/core/replica_progress.h"
+#include "scheduler/core/rollout.h"
 #include "scheduler/core/route_book.h"
+#include "scheduler/core/speed_log.h"
 #include "scheduler/core/worker_table.h"
 
 namespace tidegate::scheduler {
@@ -36,6 +39,11 @@ class Fleet {
     Duration settle_limit = std::chrono::seconds(3);
     std::string models_folder;
     AutoscaleSettings autoscale;
+    /// A replica that is to stop is out of the routes that are shown for so long before it is told: no gateway still sends
+    /// to it. Zero: it is told at once.
+    Duration stop_notice = std::chrono::seconds(1);
+    /// Before a step of a rollout that could not be stored is stored again.
+    Duration save_again_after = std::chrono::seconds(1);
   };
   enum class LinkAnswer : std::uint8_t {
     kNone,
@@ -52,6 +60,7 @@ class Fleet {
   void end_term();
   std::optional<Term> term() const { return term_; }
 
+  /// An older version than the one known is ignored.
   void set_deployment(Deployment deployment);
   void remove_deployment(const std::string& name);
 
@@ -59,6 +68,11 @@ class Fleet {
   void on_link_closed(LinkId link, Mono now);
   void on_processes(std::vector<ReplicaProcess> processes, Mono now);
   void on_start_failed(const std::string& replica, const std::string& why, Mono now);
+  /// Next states of rollouts, to be stored. Each is acted on after on_saved(); none follows before on_saved() or
+  /// on_save_failed().
+  std::vector<Deployment> take_saves();
+  void on_saved(Deployment saved);
+  void on_save_failed(const std::string& deployment, const std::string& why, Mono now);
   /// What a gateway saw of the demand; dropped without a term.
   void on_demand(DemandReport report, Mono now);
   /// Time passes: silence, back-off, deadlines. Call at least every 250 ms and after each batch of events. `wall` is for
@@ -76,21 +90,52 @@ class Fleet {
   /// Deployments that are gone from desired state and still have processes.
   std::vector<std::string> deleting() const;
   /// The number of replicas a deployment is to have now; its status explains the rest.
-  std::int32_t replicas_wanted(const Deployment& deployment) const { return autoscaler_.replicas_of(deployment); }
+  std::int32_t replicas_wanted(const Deployment& deployment) const {
+    return deployment.is_drained ? 0 : autoscaler_.replicas_of(deployment);
+  }
+  /// Of both revisions, as of the last tick.
+  RolloutTargets targets_of(const Deployment& deployment) const {
+    return rollout_targets(deployment, replicas_wanted(deployment), wall_);
+  }
+  std::int32_t ready_of(const Deployment& deployment, std::int32_t revision) const;
+  /// Every replica that is wanted or still runs, by name.
+  std::vector<ReplicaProgress> progress_of(const Deployment& deployment) const;
   const Autoscaler& autoscaler() const { return autoscaler_; }
   const Reconciler& reconciler() const { return reconciler_; }
   const Catalogue& catalogue() const { return catalogue_; }
   const FitCheck& fit_check() const { return fit_check_; }
+  /// What replicas were seen to do since the term began.
+  const MeasuredSpeeds& speeds() const { return speed_log_.speeds(); }
   /// What happened since the last call.
   std::vector<FleetNote> take_notes();
 
  private:
+  struct Saving {
+    bool is_under_way = false;
+    Mono not_before{};
+  };
+  /// A replica out of the routes, before and after it was told to stop.
+  struct Leaving {
+    std::string worker_id;
+    Mono since{};
+    bool is_told = false;
+  };
+
   void publish();
+  std::vector<TrafficShare> shares() const;
+  std::vector<ReplicaSpec> specs_of(const Deployment& deployment) const;
+  void advance_rollouts(Mono now);
+  RolloutView view_of(const Deployment& deployment) const;
+  std::string candidate_failure(const Deployment& deployment, std::int32_t replicas) const;
+  std::string stable_failure(const Deployment& deployment, std::int32_t replicas) const;
+  void hold_early_stops(std::vector<FleetAction>& actions);
+  void hold_stops(std::vector<FleetAction>& actions, Mono now);
   void scale(Mono now, Wall wall);
   void settle(Mono now);
   bool is_live(const std::string& worker_id) const;
   std::map<std::string, ReplicaWorker> replica_workers() const;
   void check_fit(const std::string& worker_id);
+  void note_speed(const WorkerReport& report, Mono now);
   void note(std::string event, std::string worker_id, std::string replica, std::string detail = {});
 
   const Catalogue& catalogue_;
@@ -101,10 +146,16 @@ class Fleet {
   Autoscaler autoscaler_;
   RouteBook routes_;
   FitCheck fit_check_;
+  SpeedLog speed_log_;
   std::map<std::string, Deployment> deployments_;
   std::map<std::string, ReplicaProcess> processes_;
   Mono term_began_{};
   Wall term_wall_{};
+  Wall wall_{};  ///< of the last tick
+  std::map<std::string, Leaving> leaving_;  ///< by replica
+  std::set<std::string> early_stops_;       ///< replicas that are to stop once the routes are shown
+  std::map<std::string, Saving> saving_;  ///< by deployment
+  std::vector<Deployment> saves_;
   std::set<LinkId> told_to_go_;  ///< duplicates hear it once per link
   bool processes_known_ = false;  ///< the driver was asked since the term began
   bool is_settled_ = false;

@@ -12,7 +12,8 @@ namespace {
 constexpr FleetMethod kTable[] = {
     {"ListModels", FleetRight::kLook},        {"ListDeployments", FleetRight::kLook},
     {"ApplyDeployment", FleetRight::kChange}, {"DeleteDeployment", FleetRight::kChange},
-    {"ListWorkers", FleetRight::kLook},
+    {"ListWorkers", FleetRight::kLook},       {"PlanDeployment", FleetRight::kLook},
+    {"ChangeRollout", FleetRight::kChange},
 };
 
 bool may(FleetRight right, CallerRole role) {

@@ -46,12 +46,14 @@ void Reconciler::observe(Slot& slot, const ReplicaProcess* process, const Replic
   const bool process_alive = process != nullptr && process->alive;
   const bool process_dead = process != nullptr && !process->alive;
   if (worker != nullptr) slot.last_live = now;
+  slot.waits_for = process_alive && worker == nullptr ? process->waits_for : "";
 
   if (process_dead && slot.dead_incarnation != process->incarnation) {
     slot.dead_incarnation = process->incarnation;
     const bool was_ours = slot.phase == Phase::kStarting || slot.phase == Phase::kReady;
     if (was_ours) {
-      fail_slot(slot, "ended with " + process->exit, now);
+      // "killed at its memory limit of ..." is a sentence of its own
+      fail_slot(slot, (process->exit.starts_with("killed") ? "was " : "ended with ") + process->exit, now);
     } else {
       slot.phase = Phase::kAbsent;  // stopped as asked, or dead before our time
     }
@@ -155,8 +157,14 @@ std::vector<FleetAction> Reconciler::reconcile(const std::vector<DesiredDeployme
   for (const auto& [replica, process] : processes) {
     if (wanted.contains(replica)) continue;
     Slot& slot = slot_of(replica);
+    const bool is_ours = slot.phase == Phase::kStopping;  // the driver was told, and forgets it by itself
     observe(slot, &process, find_or_null(workers, replica), now);
-    if (!process.alive) continue;
+    if (!process.alive) {
+      // Told to stop by a scheduler that did not live to see it end, or dead before it was unwanted: nobody waits for it.
+      const bool is_known = std::exchange(slot.forgotten, process.incarnation) == process.incarnation;
+      if (!is_known && !is_ours) actions.push_back(StopReplica{replica});
+      continue;
+    }
     if (slot.phase != Phase::kStopping) actions.push_back(StopReplica{replica});
     slot.phase = Phase::kStopping;
     statuses[process.deployment].phase = DeploymentPhase::kDeleting;
@@ -180,11 +188,15 @@ DeploymentStatus Reconciler::status_of(const DesiredDeployment& desired, Mono no
   }
   bool any_starting = false;
   bool any_failed = false;
+  std::string waiting;
   for (const ReplicaSpec& spec : desired.replicas) {
     const Slot* slot = find_or_null(slots_, spec.replica);
     if (slot == nullptr) continue;
     status.replicas_ready += slot->phase == Phase::kReady ? 1 : 0;
     any_starting = any_starting || slot->phase == Phase::kStarting;
+    if (slot->phase == Phase::kStarting && waiting.empty() && !slot->waits_for.empty()) {
+      waiting = fmt::format("{} waits: {}", spec.replica, slot->waits_for);
+    }
     if (slot->phase == Phase::kReady || slot->failures_in_row == 0) continue;
     any_failed = any_failed || slot->failures_in_row >= settings_.crash_loop_failures;
     status.message = fmt::format("{} {}; {} failures in a row", spec.replica, slot->last_failure, slot->failures_in_row);
@@ -201,7 +213,23 @@ DeploymentStatus Reconciler::status_of(const DesiredDeployment& desired, Mono no
   } else {
     status.phase = DeploymentPhase::kPending;
   }
+  if (status.message.empty()) status.message = std::move(waiting);
   return status;
+}
+
+std::string Reconciler::failure_of(const std::string& replica) const {
+  const Slot* slot = find_or_null(slots_, replica);
+  return slot == nullptr || slot->failures_in_row == 0 || slot->phase == Phase::kReady ? std::string() : slot->last_failure;
+}
+
+bool Reconciler::is_crash_loop(const std::string& replica) const {
+  const Slot* slot = find_or_null(slots_, replica);
+  return slot != nullptr && slot->phase != Phase::kReady && slot->failures_in_row >= settings_.crash_loop_failures;
+}
+
+bool Reconciler::is_starting(const std::string& replica) const {
+  const Slot* slot = find_or_null(slots_, replica);
+  return slot != nullptr && slot->phase == Phase::kStarting;
 }
 
 std::int32_t Reconciler::restarts(const std::string& replica) const {

@@ -73,6 +73,12 @@ class Reconciler {
   /// As of the last reconcile.
   const std::map<std::string, DeploymentStatus>& statuses() const { return statuses_; }
   std::int32_t restarts(const std::string& replica) const;
+  /// How it failed last, while it is not ready since; empty: it did not.
+  std::string failure_of(const std::string& replica) const;
+  /// It has failed so often in a row that nobody should wait for it.
+  bool is_crash_loop(const std::string& replica) const;
+  /// It was started and has not been ready since: it may still become so.
+  bool is_starting(const std::string& replica) const;
   std::int64_t restarts_total() const { return restarts_total_; }
   std::int64_t start_failures_total() const { return failures_total_; }
 
@@ -92,6 +98,8 @@ class Reconciler {
     std::int32_t restarts = 0;
     bool started_before = false;
     std::string last_failure;
+    std::string waits_for;  ///< of a process that has not begun to run
+    std::string forgotten;  ///< incarnation that ended unwanted, and that the driver was told to forget
   };
 
   Slot& slot_of(const std::string& replica);

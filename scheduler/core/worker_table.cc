@@ -84,7 +84,8 @@ std::vector<Route> WorkerTable::routes() const {
                       .pool = report.pool,
                       .context_max = report.context_max,
                       .sequences_max = report.sequences_max,
-                      .draining = report.state == WorkerState::kDraining});
+                      .draining = report.state == WorkerState::kDraining,
+                      .arm = arm_name(report.deployment, revision_of(report.replica))});
   }
   return routes;
 }

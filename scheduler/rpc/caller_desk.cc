@@ -1,5 +1,7 @@
 #include "scheduler/rpc/caller_desk.h"
 
+#include <utility>
+
 #include "base/crypto/api_key.h"
 #include "base/crypto/jwt.h"
 
@@ -32,23 +34,38 @@ Result<FleetCaller> CallerDesk::find(const std::string& token, Deadline deadline
     return FleetCaller{"admin/" + (key ? key->public_id : std::string()), CallerRole::kOperator, false};
   }
   if (directory_ == nullptr) return bad_token();
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = known_.find(digest);
-    if (found != known_.end() && clock_.mono() < found->second.until) return found->second.caller;
-  }
-  TG_ASSIGN(const FleetCaller caller, directory_->who_is(token, deadline));
-  remember(digest, caller, clock_.mono());
-  return caller;
+  if (auto known = recall(digest)) return *std::move(known);
+  Result<FleetCaller> answer = directory_->who_is(token, deadline);
+  remember(digest, answer);
+  return answer;
 }
 
-void CallerDesk::remember(const Digest& token, const FleetCaller& caller, Mono now) {
+std::optional<Result<FleetCaller>> CallerDesk::recall(const Digest& token) const {
+  const Mono now = clock_.mono();
   const std::lock_guard lock(mutex_);
-  if (known_.size() >= options_.remembered_max) {
-    std::erase_if(known_, [now](const auto& one) { return one.second.until <= now; });
-    if (known_.size() >= options_.remembered_max) known_.clear();
+  for (const Memory* memory : {&known_, &refused_}) {
+    const auto found = memory->find(token);
+    if (found != memory->end() && now < found->second.until) return found->second.answer;
   }
-  known_[token] = {caller, now + options_.remembered_for};
+  return std::nullopt;
+}
+
+void CallerDesk::remember(const Digest& token, const Result<FleetCaller>& answer) {
+  const Mono now = clock_.mono();
+  const std::lock_guard lock(mutex_);
+  if (answer) return note(known_, options_.remembered_max, token, {answer, now + options_.remembered_for}, now);
+  // Anything else says nothing about the token.
+  const Code code = answer.error().code;
+  if (code != Code::kUnauthenticated && code != Code::kPermissionDenied) return;
+  note(refused_, options_.refused_max, token, {answer, now + options_.refused_for}, now);
+}
+
+void CallerDesk::note(Memory& memory, std::size_t most, const Digest& token, Known known, Mono now) {
+  if (memory.size() >= most) {
+    std::erase_if(memory, [now](const auto& one) { return one.second.until <= now; });
+    if (memory.size() >= most) memory.clear();
+  }
+  memory.insert_or_assign(token, std::move(known));
 }
 
 }  // namespace tidegate::scheduler

@@ -6,6 +6,7 @@
 
 #include "base/core/log.h"
 #include "base/core/metrics.h"
+#include "base/rpc/tls.h"
 #include "base/rpc/unary_host.h"
 #include "scheduler/rpc/caller_desk.h"
 
@@ -31,14 +32,14 @@ struct FleetAdminCounters {
 /// thread where it may block. Thread-safe. Must outlive the server.
 class FleetAdminHost {
  public:
-  /// References outlive it.
+  /// References outlive it. A scheduler's certificate is its own: rest/ calls with the token of whoever asked it.
   FleetAdminHost(CallerDesk& desk, rpc::WorkPool& workers, Log& log, FleetAdminCounters counters)
       : desk_(desk),
         log_(log),
         counters_(counters),
         host_(workers, rpc::AuthGate::checked_by([&desk](const std::string& token) {
                          return desk.check_shape(token);
-                       }).for_roles({"cli"})) {}
+                       }).for_roles({std::string(rpc::kCliRole), std::string(rpc::kSchedulerRole)})) {}
 
   /// handler(const FleetCall&) -> Result<Response>. `method` is the name of the method that calls.
   template <typename Response, typename Handler>

@@ -149,6 +149,12 @@ Result<WorkerReport> read_report(const v1::WorkerReport& message) {
   report.steps_total = message.steps_total();
   report.prompt_tokens_total = message.prompt_tokens_total();
   report.completion_tokens_total = message.completion_tokens_total();
+  TG_TRY(check_text(message.phase(), true, "phase"));
+  report.phase = message.phase();
+  report.phase_bytes = message.phase_bytes();
+  report.phase_bytes_total = message.phase_bytes_total();
+  report.phase_ms = message.phase_ms();
+  report.load_ms = message.load_ms();
   return report;
 }
 
@@ -174,6 +180,11 @@ v1::WorkerReport to_message(const WorkerReport& report) {
   message.set_steps_total(report.steps_total);
   message.set_prompt_tokens_total(report.prompt_tokens_total);
   message.set_completion_tokens_total(report.completion_tokens_total);
+  message.set_phase(report.phase);
+  message.set_phase_bytes(report.phase_bytes);
+  message.set_phase_bytes_total(report.phase_bytes_total);
+  message.set_phase_ms(report.phase_ms);
+  message.set_load_ms(report.load_ms);
   return message;
 }
 
@@ -194,6 +205,15 @@ v1::Routes to_message(const RouteSnapshot& snapshot) {
     out->set_context_max(route.context_max);
     out->set_sequences_max(route.sequences_max);
     out->set_draining(route.draining);
+    out->set_arm(route.arm);
+  }
+  for (const TrafficShare& share : snapshot.shares) {
+    auto* out = message.add_shares();
+    out->set_model(share.model);
+    out->set_region(share.region);
+    out->set_pool(share.pool);
+    out->set_arm(share.arm);
+    out->set_weight(share.weight);
   }
   for (const auto& model : snapshot.models) message.add_models(model);
   for (const Offer& offer : snapshot.offers) {
@@ -218,6 +238,9 @@ Deployment read_deployment(const v1::Deployment& message) {
   deployment.sequences_max = message.sequences_max();
   deployment.options.assign(message.options().begin(), message.options().end());
   if (message.has_autoscale()) deployment.autoscale = read_policy(message.autoscale());
+  deployment.serves = message.serves();
+  deployment.rollout.steps.assign(message.rollout_steps().begin(), message.rollout_steps().end());
+  deployment.rollout.hold_s = message.rollout_hold_s();
   return deployment;
 }
 
@@ -237,6 +260,50 @@ v1::Deployment to_message(const Deployment& deployment, const DeploymentStatus& 
   message.set_status(std::string(phase_name(status.phase)));
   message.set_message(status.message);
   message.set_created_us(unix_micros(deployment.created_at));
+  message.set_serves(deployment.serves);
+  message.set_revision(deployment.revision);
+  message.set_drained(deployment.is_drained);
+  message.set_can_roll_back(deployment.previous.has_value() || deployment.rollout.phase != RolloutPhase::kNone);
+  message.set_version(deployment.version);
+  return message;
+}
+
+void add_rollout(v1::Deployment& message, const Deployment& deployment, const RolloutTargets& targets,
+                 std::int32_t candidate_ready) {
+  const Rollout& rollout = deployment.rollout;
+  if (rollout.phase == RolloutPhase::kNone) return;
+  auto* out = message.mutable_rollout();
+  out->set_revision(rollout.revision);
+  out->set_phase(std::string(rollout_phase_name(rollout.phase)));
+  out->set_model(rollout.spec.model);
+  out->set_variant(rollout.spec.variant);
+  out->set_region(rollout.spec.region);
+  out->set_pool(rollout.spec.pool);
+  out->set_threads(rollout.spec.threads);
+  out->set_sequences_max(rollout.spec.sequences_max);
+  for (const std::string& option : rollout.spec.options) out->add_options(option);
+  for (const std::int32_t step : rollout.steps) out->add_steps(step);
+  out->set_hold_s(rollout.hold_s);
+  out->set_done(rollout.done);
+  out->set_share_percent(targets.share_percent.value_or(0));
+  out->set_replicas_wanted(targets.candidate);
+  out->set_replicas_ready(candidate_ready);
+  out->set_why(rollout.why);
+  out->set_since_us(unix_micros(rollout.since));
+}
+
+v1::ReplicaProgress to_message(const ReplicaProgress& progress) {
+  v1::ReplicaProgress message;
+  message.set_replica(progress.replica);
+  message.set_revision(progress.revision);
+  message.set_phase(progress.phase);
+  message.set_bytes(progress.bytes);
+  message.set_bytes_total(progress.bytes_total);
+  message.set_ms(progress.ms);
+  message.set_message(progress.message);
+  message.set_worker_id(progress.worker_id);
+  message.set_variant(progress.variant);
+  message.set_weights_digest(progress.weights_digest);
   return message;
 }
 
@@ -263,7 +330,7 @@ v1::CatalogueModel to_message(const CatalogueModel& model) {
 v1::WorkerInfo to_message(const WorkerTable::Worker& worker, Mono now, std::int32_t restarts) {
   v1::WorkerInfo message;
   *message.mutable_report() = to_message(worker.report);
-  message.set_last_seen_ms_ago(std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.last_seen).count());
+  message.set_last_seen_ms_ago(in_millis(now - worker.last_seen));
   message.set_restarts(restarts);
   return message;
 }

@@ -70,12 +70,16 @@ grpc::ServerWriteReactor<v1::Routes>* FleetService::WatchRoutes(grpc::CallbackSe
   auto* reactor = writer->reactor();
   log_.info("routes_watched", {kv("gateway", request->gateway_id()), kv("region", request->region())});
   asio::post(control_.executor(), [this, writer] {
-    control_.add_watcher([writer](const RouteSnapshot& snapshot) { return writer->push(to_message(snapshot)).has_value(); });
+    FleetControl::RoutesWatcher watcher;
+    watcher.show = [writer](const RouteSnapshot& snapshot) { return writer->push(to_message(snapshot)).has_value(); };
+    watcher.is_there = [writer] { return writer->is_open(); };
+    watcher.close = [writer](Error why) { writer->finish(fail(std::move(why))); };
+    control_.add_watcher(std::move(watcher));
   });
   return reactor;
 }
 
-/// Answered at once, on gRPC's thread: the copy is all that is done here.
+/// Answered by the control: who does not lead refuses, or a gateway would go on telling a standby.
 grpc::ServerUnaryReactor* FleetService::ReportDemand(grpc::CallbackServerContext* context, const v1::DemandReport* request,
                                                      v1::DemandAck*) {
   auto* reactor = context->DefaultReactor();
@@ -89,8 +93,10 @@ grpc::ServerUnaryReactor* FleetService::ReportDemand(grpc::CallbackServerContext
     return reactor;
   }
   auto taken = std::make_shared<DemandReport>(*std::move(report));  // shared: post() wants a copyable handler
-  asio::post(control_.executor(), [this, taken] { control_.on_demand(std::move(*taken)); });
-  reactor->Finish(grpc::Status::OK);
+  asio::post(control_.executor(), [this, taken, context, reactor] {
+    const Status told = control_.on_demand(std::move(*taken));
+    reactor->Finish(told ? grpc::Status::OK : rpc::to_grpc(*context, told.error()));
+  });
   return reactor;
 }
 

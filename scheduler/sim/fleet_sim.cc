@@ -88,6 +88,7 @@ Result<std::unique_ptr<FleetSim>> FleetSim::open(const SimPlan& plan, const std:
   }
   Fleet::Settings fleet;
   fleet.workers = worker_limits(sim->settings_.step_s);
+  fleet.stop_notice = Duration::zero();  // no gateway sends to a replica that has left
   fleet.autoscale = sim->settings_.autoscale;
   // The largest models load for longer than the reconciler's default allows.
   for (const SimDeployment& about : plan.deployments) {
@@ -119,7 +120,7 @@ void FleetSim::change_leader() {
 FleetSim::Unit* FleetSim::unit_of(const std::string& replica) {
   const auto process = processes_.find(replica);
   const std::string name =
-      process != processes_.end() ? process->second.deployment : replica.substr(0, replica.rfind('-'));
+      process != processes_.end() ? process->second.deployment : std::string(deployment_of(replica));
   const auto found = units_.find(name);
   return found == units_.end() ? nullptr : found->second.get();
 }

@@ -100,20 +100,63 @@ test('chat: sixteen stop strings are taken, a seventeenth and an empty one are r
   assert.equal((await refused({ stop: [7] })).param, 'stop[0]');
 });
 
-test('chat: n of one is served, of more refused by name', async () => {
+test('chat: n answers come from one prompt, counted once, the first as alone', async () => {
   await accepts({ n: 1 }, { n: null });
-  const error = await refused({ n: 2 });
-  assert.deepEqual([error.param, error.code, error.type], ['n', 'unsupported_parameter', 'invalid_request_error']);
+  const one = await chat({ seed: 11, max_tokens: 24 });
+  const body = await chat({ seed: 11, max_tokens: 24, n: 3 });
+  assert.deepEqual(body.choices.map(({ index }) => index), [0, 1, 2]);
+  assert.deepEqual(body.choices[0].message, one.choices[0].message);
+  assert.equal(new Set(body.choices.map(({ message }) => JSON.stringify(message))).size, 3, 'each has a seed of its own');
+  assert.ok(body.choices.every(({ finish_reason }) => ['stop', 'length'].includes(finish_reason)));
+  assert.equal(body.usage.prompt_tokens, one.usage.prompt_tokens);
+  assert.ok(body.usage.completion_tokens > one.usage.completion_tokens && body.usage.completion_tokens <= 72);
+  checkUsage(body.usage);
+  for (const n of [0, 17]) assert.equal((await refused({ n })).param, 'n');
 });
 
-test('chat: log probabilities are refused by name, and their absence is accepted', async () => {
+test('chat: openai-node reads n streamed answers, each with its end', async () => {
+  const { openai } = clients();
+  const whole = await chat({ seed: 11, max_tokens: 24, n: 3, thinking: { type: 'disabled' } });
+  const stream = openai.chat.completions.stream(ask({ seed: 11, max_tokens: 24, n: 3, thinking: { type: 'disabled' }, stream_options: { include_usage: true } }));
+  const built = await stream.finalChatCompletion();
+  assert.equal(built.choices.length, 3);
+  for (const { index, message, finish_reason } of built.choices) {
+    assert.equal(message.content ?? '', whole.choices[index].message.content);
+    assert.equal(finish_reason, whole.choices[index].finish_reason);
+  }
+  assert.equal(built.usage.completion_tokens, whole.usage.completion_tokens);
+});
+
+const joined = (tokens) => Buffer.from((tokens ?? []).flatMap(({ bytes }) => bytes)).toString();
+
+test('chat: log probabilities join to the text, and their absence is null', async () => {
   await accepts({ logprobs: false }, { logprobs: null }, { top_logprobs: 0 });
-  for (const [field, value] of [['logprobs', true], ['top_logprobs', 5]]) assert.equal((await refused({ [field]: value })).param, field);
+  const { choices: [{ logprobs, message }] } = await chat({ logprobs: true, top_logprobs: 2, seed: 3, max_tokens: 400 });
+  assert.ok(joined(logprobs.content).includes(message.content) && joined(logprobs.reasoning_content).includes(message.reasoning_content));
+  for (const token of [...logprobs.content, ...logprobs.reasoning_content]) {
+    assert.ok(token.logprob <= 0 && token.top_logprobs.length === 2, JSON.stringify(token));
+    assert.ok(token.top_logprobs[0].logprob >= token.top_logprobs[1].logprob && token.top_logprobs[0].logprob >= token.logprob);
+  }
+  assert.equal((await chat({ max_tokens: 2 })).choices[0].logprobs, null);
+  assert.equal((await refused({ top_logprobs: 5 })).param, 'top_logprobs');
+  assert.equal((await refused({ logprobs: true, top_logprobs: 21 })).param, 'top_logprobs');
 });
 
-test('chat: sampling that has no effect is accepted, out of its limits it is refused', async () => {
-  await accepts({ presence_penalty: 0.5 }, { frequency_penalty: -2 }, { temperature: 0 }, { temperature: 2 }, { top_p: 1 }, { logit_bias: {} }, { logit_bias: null });
-  for (const [field, value] of [['presence_penalty', 3], ['frequency_penalty', -2.1], ['temperature', 2.1], ['temperature', -0.1], ['top_p', 0], ['top_p', 1.1], ['logit_bias', { 5: 1 }]]) {
+test('chat: openai-node streams log probabilities as it reads them whole', async () => {
+  const { openai } = clients();
+  const request = ask({ logprobs: true, top_logprobs: 1, seed: 5, max_tokens: 24, thinking: { type: 'disabled' } });
+  const whole = await openai.chat.completions.create(request);
+  const built = await openai.chat.completions.stream(request).finalChatCompletion();
+  assert.deepEqual(built.choices[0].logprobs.content, whole.choices[0].logprobs.content);
+});
+
+test('chat: penalties and bias are taken and act, out of their limits they are refused', async () => {
+  await accepts({ presence_penalty: 0.5 }, { frequency_penalty: -2 }, { repetition_penalty: 1.1 }, { temperature: 0 }, { temperature: 2 }, { top_p: 1 }, { logit_bias: {} }, { logit_bias: null });
+  const plain = { temperature: 0, max_tokens: 40, thinking: { type: 'disabled' } };
+  const [usual, biased] = [await chat(plain), await chat({ ...plain, logit_bias: Object.fromEntries(Array.from({ length: 1000 }, (_, id) => [id, -100])) })];
+  assert.notEqual(biased.choices[0].message.content, usual.choices[0].message.content);
+  for (const [field, value] of [['presence_penalty', 3], ['frequency_penalty', -2.1], ['repetition_penalty', 0], ['temperature', 2.1], ['temperature', -0.1], ['top_p', 0], ['top_p', 1.1],
+    ['logit_bias', { 5: 101 }], ['logit_bias', { moon: 1 }], ['logit_bias', { 99999999: 1 }]]) {
     assert.equal((await refused({ [field]: value })).param, field, `${field} ${JSON.stringify(value)}`);
   }
 });

@@ -69,9 +69,25 @@ test('completions: a suffix streams like any other answer', async () => {
   assert.ok((await response.text()).endsWith('data: [DONE]\n\n'));
 });
 
-test('completions: several answers, their best, log probabilities and messages are refused by name', async () => {
-  for (const [field, value] of [['best_of', 2], ['n', 2], ['logprobs', 2], ['messages', [{ role: 'user', content: 'x' }]]]) {
-    const error = await refusal(kPath, askText({ [field]: value }), 400);
+test('completions: several answers and log probabilities have their old shape', async () => {
+  const body = await complete({ n: 2, best_of: 2, logprobs: 1, seed: 4 });
+  assert.deepEqual(body.choices.map(({ index }) => index), [0, 1]);
+  for (const { text, logprobs } of body.choices) {
+    if (text === '' && logprobs === null) continue;  // it ended at once
+    const count = logprobs.tokens.length;
+    for (const member of ['token_logprobs', 'top_logprobs', 'text_offset']) assert.equal(logprobs[member].length, count, member);
+    assert.ok(logprobs.token_logprobs.every((value) => value <= 0));
+    assert.ok(logprobs.top_logprobs.every((top, i) => logprobs.tokens[i] in top && Object.keys(top).length <= 2));
+    assert.equal(logprobs.text_offset[0], 0);
+    if (!logprobs.tokens.some((token) => token.startsWith('bytes:'))) assert.ok(logprobs.tokens.join('').startsWith(text));
+  }
+  assert.ok(body.usage.completion_tokens <= 24);
+  checkUsage(body.usage);
+});
+
+test('completions: a best of more, log probabilities with echo and messages are refused by name', async () => {
+  for (const [field, extra] of [['best_of', { best_of: 2 }], ['logprobs', { logprobs: 2, echo: true }], ['messages', { messages: [{ role: 'user', content: 'x' }] }]]) {
+    const error = await refusal(kPath, askText(extra), 400);
     assert.deepEqual([error.param, error.code], [field, 'unsupported_parameter']);
   }
 });

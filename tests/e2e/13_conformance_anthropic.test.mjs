@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import { answer, askMessages, clients, kModel, messages, namedEvents, post } from './conform.mjs';
-import { stack } from './stack.mjs';
+import { allUsage, settled, stack } from './stack.mjs';
 import { customer } from './tenants.mjs';
 
 const kPath = '/v1/messages';
@@ -178,12 +178,32 @@ test('anthropic: models are a list of their own, which its client pages through,
   await assert.rejects(client.models.retrieve('no-such'), Anthropic.NotFoundError);
 });
 
-test('anthropic: count_tokens is a 404 that says why, on every mount', async () => {
-  for (const mount of ['/v1', '', '/anthropic/v1']) {
-    const error = await refusal({ model: kModel, messages }, 404, { path: `${mount}/messages/count_tokens` });
-    assert.equal(error.type, 'not_found_error');
-    assert.match(error.message, /usage/);
+test('anthropic: its client counts what an answer is charged for, on every mount, for nothing', async () => {
+  const asked = [{ messages }, { messages, system: '你是诗人。' }, { messages, thinking: { type: 'disabled' } },
+    { messages: [...messages, { role: 'assistant', content: '床前' }] }];
+  await settled();
+  const before = (await allUsage()).length;
+  for (const origin of [stack.origin, `${stack.origin}/anthropic`]) {
+    const client = new Anthropic({ apiKey: stack.apiKey, baseURL: origin, maxRetries: 0 });
+    for (const extra of asked) assert.ok((await client.messages.countTokens({ model: kModel, ...extra })).input_tokens > 0);
   }
+  await settled();
+  assert.equal((await allUsage()).length, before);
+  const { anthropic } = clients();
+  for (const extra of asked) {
+    const { input_tokens } = await anthropic.messages.countTokens({ model: kModel, ...extra });
+    const { usage } = await anthropic.messages.create({ model: kModel, max_tokens: 1, ...extra });
+    assert.equal(input_tokens, usage.input_tokens + usage.cache_read_input_tokens, JSON.stringify(extra));
+  }
+});
+
+test('anthropic: what cannot be counted is refused as an answer would be', async () => {
+  const path = `${kPath}/count_tokens`;
+  const error = await refusal({ model: kModel, messages: [{ role: 'user', content: '月'.repeat(900_000) }] }, 400, { path });
+  assert.deepEqual([error.type, error.details.error_code], ['invalid_request_error', 'context_length_exceeded']);
+  assert.equal((await refusal({ model: kModel }, 400, { path })).details.param, 'messages');
+  assert.equal((await refusal({ model: 'no-such', messages }, 404, { path })).type, 'not_found_error');
+  assert.equal((await refusal({ model: kModel, messages }, 401, { path, key: 'tgk_no' })).type, 'authentication_error');
 });
 
 test('anthropic: its client streams, and raises the classes that fit', async () => {

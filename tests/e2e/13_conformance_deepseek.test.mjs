@@ -65,7 +65,7 @@ test('deepseek: a wrong parameter is 422 on the beta mount, and 400 on the other
     assert.deepEqual([error.type, error.code, error.param], ['invalid_request_error', 'invalid_parameter', param]);
     for (const mount of ['/v1', '']) assert.equal((await refusal(`${mount}/chat/completions`, ask(change), 400)).param, param);
   }
-  assert.equal((await refusal('/beta/chat/completions', ask({ logit_bias: { 1: 1 } }), 400)).code, 'unsupported_parameter');
+  assert.equal((await refusal('/beta/chat/completions', ask({ prediction: { type: 'content', content: 'x' } }), 400)).code, 'unsupported_parameter');
 });
 
 test('deepseek: the cache split of usage adds up to the prompt', async () => {

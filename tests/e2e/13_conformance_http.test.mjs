@@ -41,7 +41,7 @@ test('http: responses answer with /v1 and without', async () => {
 });
 
 test('http: mounts that nobody has are 404 in JSON', async () => {
-  for (const path of ['/v2/chat/completions', '/v1/v1/chat/completions', '/beta/responses', '/v1/chat/completions/', '/V1/chat/completions', '/v1/embeddings', '/']) {
+  for (const path of ['/v2/chat/completions', '/v1/v1/chat/completions', '/beta/responses', '/v1/chat/completions/', '/V1/chat/completions', '/v1/embedding', '/']) {
     const response = await post(path, ask());
     assert.equal(response.status, 404, path);
     assert.equal((await errorOf(response)).code, 'not_found', path);
@@ -148,9 +148,9 @@ test('http: every answer has its id, ascending in time, and no limit has a heade
     assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     assert.ok(id > last, 'UUIDv7 of later requests are later');
     last = id;
-    assert.ok(Number(response.headers.get('openai-processing-ms')) >= 0);
+    assert.match(response.headers.get('openai-processing-ms') ?? 'absent', /^\d+$/);
     for (const [name, value] of response.headers) {
-      if (/^x-ratelimit-(limit|remaining)/.test(name)) assert.ok(Number(value) >= 0, `${name}: ${value}`);
+      if (/^x-ratelimit-(limit|remaining)/.test(name)) assert.match(value, /^\d+$/, name);
       if (name === 'retry-after') assert.ok(Number.isInteger(Number(value)) && Number(value) >= 1, value);
     }
   }
@@ -195,14 +195,6 @@ test('http: a key that may not call a model is refused as such, not as unknown',
   assert.equal(response.status, 403);
   const error = await errorOf(response);
   assert.deepEqual([error.type, error.code, error.param], ['permission_error', 'model_not_allowed', 'model']);
-});
-
-test('http: embeddings are a JSON 404 in every form of their encoding, never an empty vector', async () => {
-  for (const encoding_format of [undefined, 'float', 'base64']) {
-    const response = await post('/v1/embeddings', { model: kModel, input: 'x', encoding_format });
-    assert.equal(response.status, 404);
-    assert.equal((await errorOf(response)).code, 'not_found');
-  }
 });
 
 test('http: an Idempotency-Key answers once, in every dialect, and its repeats say so', async () => {

@@ -92,8 +92,18 @@ test('responses: whatever needs something kept is refused by name', async () => 
   assert.equal((await refused({ input: [{ type: 'item_reference', id: 'msg_1' }] })).param, 'input[0].type');
 });
 
+test('responses: log probabilities stand in the part and in its deltas', async () => {
+  const asked = { top_logprobs: 1, include: ['message.output_text.logprobs'], reasoning: { effort: 'none' }, seed: 3, max_output_tokens: 24 };
+  const body = await answer(kPath, askResponses(asked));
+  const part = body.output.find(({ type }) => type === 'message').content[0];
+  assert.ok(Buffer.from(part.logprobs.flatMap(({ bytes }) => bytes)).toString().includes(part.text));
+  assert.ok(part.logprobs.every(({ logprob, top_logprobs }) => logprob <= 0 && top_logprobs.length === 1));
+  const deltas = (await namedEvents(kPath, askResponses(asked))).filter(({ type }) => type === 'response.output_text.delta');
+  assert.deepEqual(deltas.flatMap(({ logprobs }) => logprobs), part.logprobs);
+});
+
 test('responses: what is not served is refused by name, what asks for nothing is accepted', async () => {
-  for (const [field, value] of [['truncation', 'auto'], ['top_logprobs', 3], ['include', ['message.output_text.logprobs']]]) assert.equal((await refused({ [field]: value })).param, field);
+  for (const [field, value] of [['truncation', 'auto'], ['top_logprobs', 21]]) assert.equal((await refused({ [field]: value })).param, field);
   for (const extra of [{ truncation: 'disabled' }, { include: ['reasoning.encrypted_content'] }, { reasoning: { effort: 'high', summary: 'auto' } }, { text: { format: { type: 'text' }, verbosity: 'medium' } }, { metadata: { a: 'b' } }, { store: false }, { whatever: 1 }]) {
     assert.equal((await post(kPath, askResponses({ max_output_tokens: 1, ...extra }))).status, 200, JSON.stringify(extra));
   }

@@ -136,7 +136,7 @@ test('errors raise the Anthropic client classes that fit', async () => {
   await assert.rejects(wrong({ tools: [{ name: 'no name', input_schema: { type: 'object' } }] }), isBad('tools[0].name'));
   await assert.rejects(wrong({ messages: [{ role: 'user', content: [{ type: 'image', source: { type: 'url', url: 'http://x' } }] }] }), isBad('messages[0].content[0].type'));
   await assert.rejects(wrong({ messages: [{ role: 'user', content: '月'.repeat(20_000) }] }), isBad('messages'));
-  await assert.rejects(anthropic().messages.countTokens({ model: 'tang-moe', messages: ask().messages }), (error) => error instanceof Anthropic.NotFoundError);
+  await assert.rejects(anthropic().messages.countTokens({ model: 'no-such-model', messages: ask().messages }), (error) => error instanceof Anthropic.NotFoundError);
 });
 
 function checkResponsesUsage(usage) {

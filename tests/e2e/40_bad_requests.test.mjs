@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
 import test from 'node:test';
+import { kSlowness } from './pace.mjs';
 import { stack } from './stack.mjs';
 
 /** Sends raw bytes, returns status and parsed body of the first answer. */
@@ -35,6 +36,8 @@ function raw(bytes) {
 }
 
 const kPath = '/v1/chat/completions';
+/** AddressSanitizer keeps freed memory back, 256 MiB at most, so that nobody uses it again. */
+const kGrowthKb = kSlowness > 1 ? (256 + 8) * 1024 : 8 * 1024;
 const good = { model: 'tang-moe', messages: [{ role: 'user', content: 'hello' }], max_tokens: 2 };
 
 function post(body, { headers = {}, path = kPath, method = 'POST', key = stack.apiKey } = {}) {
@@ -92,7 +95,7 @@ const cases = [
   ['max_tokens of zero', () => post(with_({ max_tokens: 0 })), 400, 'max_tokens'],
   ['max_tokens beyond the context', () => post(with_({ max_tokens: 1_000_000 })), 400, 'max_tokens'],
   ['max_tokens negative', () => post(with_({ max_tokens: -5 })), 400, 'max_tokens'],
-  ['n of 3', () => post(with_({ n: 3 })), 400, 'n'],
+  ['n of a thousand', () => post(with_({ n: 1000 })), 400, 'n'],
   ['17 stop strings', () => post(with_({ stop: Array.from({ length: 17 }, (_, i) => `s${i}`) })), 400, 'stop'],
   ['stop of the wrong type', () => post(with_({ stop: [1] })), 400, 'stop[0]'],
   ['seed of the wrong type', () => post(with_({ seed: 'x' })), 400, 'seed'],
@@ -140,7 +143,7 @@ test('memory and file descriptors are flat afterwards, and good requests still w
   const after = gateway();
   assert.equal(after.pid, before.pid, 'the gateway did not restart');
   assert.ok(after.fds <= before.fds + 4, `file descriptors ${before.fds} -> ${after.fds}`);
-  assert.ok(after.rssKb <= before.rssKb * 1.1 + 8192, `memory ${before.rssKb} -> ${after.rssKb} KiB`);
+  assert.ok(after.rssKb <= before.rssKb * 1.1 + kGrowthKb, `memory ${before.rssKb} -> ${after.rssKb} KiB`);
   console.log(`${10 * cases.length} bad requests: file descriptors ${before.fds} -> ${after.fds}, memory ${before.rssKb} -> ${after.rssKb} KiB`);
   assert.equal((await post(good)).status, 200);
 });

@@ -21,6 +21,23 @@ export function replicas() {
   });
 }
 
+/**
+ * The worker processes there really are, whatever the records say: { pid, replica, deployment, admin } of every process of
+ * this installation that was started as a worker and has not ended.
+ */
+export function workerProcesses() {
+  return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry)).flatMap((pid) => {
+    try {
+      const words = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0'); // empty once it has ended
+      if (path.basename(words[0]) !== 'tidegate-worker' || !words.some((word) => word.includes(stack.folder))) return [];
+      const option = (name) => words.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3) ?? '';
+      return [{ pid: Number(pid), replica: option('replica'), deployment: option('deployment'), admin: option('admin.listen') }];
+    } catch {
+      return []; // it ended meanwhile
+    }
+  });
+}
+
 const deployments = async () => (await stack.cli('deploy', 'list')).deployments ?? [];
 
 /** True once the gateway at `baseUrl` has a route to `model`. */

@@ -43,7 +43,7 @@ function mountJournalDisk(folder) {
 export async function startStack() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tidegate-e2e-'));
   fs.chmodSync(folder, 0o755);
-  const http = await freeRange(6);
+  const http = await freeRange(7);
   const [grpc, admin] = [http + 1, http + 2];
   const env = {
     ...process.env,
@@ -52,6 +52,7 @@ export async function startStack() {
     TIDEGATE_HTTP_PORT: String(http),
     TIDEGATE_GRPC_PORT: String(grpc),
     TIDEGATE_ADMIN_PORT: String(admin),
+    TIDEGATE_REST_PORT: String(http + 6),
     TIDEGATE_SKIP_BUILD: '1',
     TIDEGATE_JOURNAL_DISK: mountJournalDisk(folder),
   };
@@ -77,6 +78,7 @@ export const stack = (() => {
     get origin() { return new URL(endpoint().base_url).origin; },
     get httpPort() { return Number(process.env.TIDEGATE_HTTP_PORT); },
     adminPort: (index) => Number(process.env.TIDEGATE_ADMIN_PORT) + index,
+    get restUrl() { return `http://127.0.0.1:${process.env.TIDEGATE_REST_PORT}/v1/tidegate`; },
     get apiKey() { return endpoint().api_key; },
 
     /** Runs the command line and parses its --json answer. */

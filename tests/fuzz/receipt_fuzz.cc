@@ -2,10 +2,13 @@
 //
 // Input: a byte of choice; then the bytes of an envelope, or, for a body that is always well-formed, its numbers.
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/receipt/checkpoint.h"
 #include "base/receipt/receipt.h"
 #include "base/receipt/receipt_check.h"
+#include "base/receipt/signature_runs.h"
 #include "tests/fuzz/input.h"
 
 namespace tidegate::receipt {
@@ -41,6 +44,27 @@ void check_checkpoint(std::string_view bytes) {
   const auto read = decode_checkpoint(bytes);
   if (!read) return claim_refusal(read.error());
   TG_CLAIM("one checkpoint has one encoding", encode_body(read->checkpoint) == read->envelope.body);
+}
+
+/// What billing stores of signatures, from anybody's bytes: read to nothing, or to what stores as it was read.
+void check_runs(fuzz::Input& input) {
+  std::vector<Digest> links(1 + input.below(9));
+  for (std::size_t i = 0; i < links.size(); ++i) links[i][0] = static_cast<std::uint8_t>(i);
+  SignatureRuns stored;
+  stored.signatures = std::string(input.piece());
+  stored.runs = std::string(input.rest());
+  const auto read = load_signatures(stored, links);
+  if (!read) {
+    TG_CLAIM("damaged signatures are named", read.error().reason == "receipt_damaged" && !read.error().message.empty());
+    return;
+  }
+  TG_CLAIM("a signature for each receipt", read->size() == links.size());
+  std::vector<std::string_view> views;
+  for (const std::string& one : *read) {
+    TG_CLAIM("what is read is a signature", is_signature(one));
+    views.push_back(one);
+  }
+  TG_CLAIM("what is read can be stored and read again", load_signatures(store_signatures(links, views), links) == *read);
 }
 
 /// Every number and text from the input, and lines that may or may not fit them.
@@ -88,7 +112,7 @@ Receipt make(fuzz::Input& input) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tidegate::receipt;
   tidegate::fuzz::Input input(data, size);
-  switch (input.below(4)) {
+  switch (input.below(6)) {
     case 0:
       check_receipt(input.rest());
       break;
@@ -98,11 +122,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 2:
       check_receipt(join(input.rest(), kKeyId, kSignature));
       break;
-    default: {
-      const Receipt made = make(input);
-      check_receipt(join(encode_body(made), kKeyId, kSignature));
+    case 3:
+      check_receipt(join(encode_body(make(input)), kKeyId, kSignature));
+      break;
+    case 4: {
+      const auto members = static_cast<std::uint32_t>(2 + input.below(255));
+      const auto index = static_cast<std::uint32_t>(input.below(members));
+      const std::vector<tidegate::Digest> path(tidegate::merkle::proof_length(index, members));
+      const std::string place = write_group_place(kSignature, index, members, path);
+      check_receipt(join(encode_body(make(input)), kKeyId, place));
       break;
     }
+    default:
+      check_runs(input);
+      break;
   }
   return 0;
 }

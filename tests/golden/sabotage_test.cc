@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
 
 #include "worker/verify/verify.h"
 
@@ -11,7 +14,8 @@ namespace tidegate::worker {
 namespace {
 
 struct Sabotage {
-  const char* name;
+  const char* name;    ///< of the test that must fail to find fault: SabotagedEngine.FailsVerification/<name>
+  const char* row;     ///< of the mutation table, word by word
   const char* golden;
   void (*apply)(ModelSpec& spec);
 };
@@ -32,71 +36,94 @@ void half_split_becomes_interleaved(ModelSpec& s) { s.formulas.rope.layout = Rop
 
 const Sabotage kSabotages[] = {
     // Router
-    {"MaskedGroupsGetZero", kV3, [](ModelSpec& s) { s.formulas.router.group_mask = GroupMask::kZero; }},
-    {"BiasLeaksIntoWeights", kV3, [](ModelSpec& s) { s.formulas.router.bias = BiasUse::kChoiceAndWeight; }},
-    {"BiasIgnored", kV3, [](ModelSpec& s) { s.formulas.router.bias = BiasUse::kNowhere; }},
-    {"BiasRoundedToBf16", kFp8, [](ModelSpec& s) { s.formulas.router.bias_in_bf16 = true; }},
-    {"RouterLogitsRoundedToBf16", kV3, [](ModelSpec& s) { s.formulas.router.logits_in_bf16 = true; }},
-    {"GroupScoreIsTheMaximum", kV3, [](ModelSpec& s) { s.formulas.router.group_score = GroupScore::kMax; }},
-    {"SoftmaxScores", kV3, [](ModelSpec& s) { s.formulas.router.score = RouterScore::kSoftmax; }},
-    {"WeightsNotRenormalised", kV3, [](ModelSpec& s) { s.moe.renormalise = false; }},
-    {"RoutedScalingDropped", kV3, [](ModelSpec& s) { s.moe.routed_scaling = 1; }},
-    {"OneExpertFewer", kV3, [](ModelSpec& s) { s.moe.experts_per_token -= 1; }},
-    {"SharedExpertDropped", kV3, [](ModelSpec& s) { s.formulas.router.shared_expert = false; }},
+    {"MaskedGroupsGetZero", "masked groups get 0 instead of -inf", kV3,
+     [](ModelSpec& s) { s.formulas.router.group_mask = GroupMask::kZero; }},
+    {"BiasLeaksIntoWeights", "correction bias leaks into the weights", kV3,
+     [](ModelSpec& s) { s.formulas.router.bias = BiasUse::kChoiceAndWeight; }},
+    {"BiasIgnored", "correction bias ignored", kV3, [](ModelSpec& s) { s.formulas.router.bias = BiasUse::kNowhere; }},
+    {"BiasRoundedToBf16", "correction bias rounded to bf16", kFp8,
+     [](ModelSpec& s) { s.formulas.router.bias_in_bf16 = true; }},
+    {"RouterLogitsRoundedToBf16", "router logits rounded to bf16", kV3,
+     [](ModelSpec& s) { s.formulas.router.logits_in_bf16 = true; }},
+    {"GroupScoreIsTheMaximum", "group score is the maximum, not the top-2 sum", kV3,
+     [](ModelSpec& s) { s.formulas.router.group_score = GroupScore::kMax; }},
+    {"SoftmaxScores", "softmax scores in V3", kV3,
+     [](ModelSpec& s) { s.formulas.router.score = RouterScore::kSoftmax; }},
+    {"WeightsNotRenormalised", "weights not renormalised in V3", kV3, [](ModelSpec& s) { s.moe.renormalise = false; }},
+    {"RoutedScalingDropped", "routed scaling dropped in V3", kV3, [](ModelSpec& s) { s.moe.routed_scaling = 1; }},
+    {"OneExpertFewer", "one expert fewer", kV3, [](ModelSpec& s) { s.moe.experts_per_token -= 1; }},
+    {"SharedExpertDropped", "shared expert dropped", kV3,
+     [](ModelSpec& s) { s.formulas.router.shared_expert = false; }},
     // Attention
-    {"SoftmaxScaleWithoutMscale", kV3, [](ModelSpec& s) { s.formulas.attention.mscale_power = 0; }},
-    {"MscaleAppliedOnce", kV3, [](ModelSpec& s) { s.formulas.attention.mscale_power = 1; }},
-    {"MscaleOnCosAndSin", kV3, [](ModelSpec& s) { s.formulas.rope.mscale_on_cos_sin = true; }},
-    {"YarnIgnored", kV3, [](ModelSpec& s) { s.formulas.rope.ramp = YarnRamp::kOff; }},
-    {"YarnRampReversed", kV3, [](ModelSpec& s) { s.formulas.rope.ramp = YarnRamp::kReversed; }},
-    {"RopeHalfSplit", kV3, [](ModelSpec& s) { s.formulas.rope.layout = RopeLayout::kHalfSplit; }},
-    {"SharedKeyNormed", kV3, [](ModelSpec& s) { s.formulas.attention.norm_k_pe = true; }},
-    {"SharedKeyNotRoped", kV3, [](ModelSpec& s) { s.formulas.attention.rope_k_pe = false; }},
-    {"QueryNormSkipped", kV3, [](ModelSpec& s) { s.formulas.attention.norm_q_a = false; }},
-    {"LatentNormSkipped", kV3, [](ModelSpec& s) { s.formulas.attention.norm_kv_a = false; }},
-    {"KeyAndValueSwappedInKvB", kV3, [](ModelSpec& s) { s.formulas.attention.kv_b_value_first = true; }},
-    {"QueryRopePartFirst", kV3, [](ModelSpec& s) { s.formulas.attention.query_rope_first = true; }},
-    {"OneFutureTokenVisible", kV3, [](ModelSpec& s) { s.formulas.attention.causal_lookahead = 1; }},
+    {"SoftmaxScaleWithoutMscale", "softmax scale without m^2", kV3,
+     [](ModelSpec& s) { s.formulas.attention.mscale_power = 0; }},
+    {"MscaleAppliedOnce", "m^2 applied once, not squared", kV3,
+     [](ModelSpec& s) { s.formulas.attention.mscale_power = 1; }},
+    {"MscaleOnCosAndSin", "m put on cos/sin as well", kV3,
+     [](ModelSpec& s) { s.formulas.rope.mscale_on_cos_sin = true; }},
+    {"YarnIgnored", "yarn ignored", kV3, [](ModelSpec& s) { s.formulas.rope.ramp = YarnRamp::kOff; }},
+    {"YarnRampReversed", "yarn ramp reversed", kV3, [](ModelSpec& s) { s.formulas.rope.ramp = YarnRamp::kReversed; }},
+    {"RopeHalfSplit", "rope half-split in MLA", kV3,
+     [](ModelSpec& s) { s.formulas.rope.layout = RopeLayout::kHalfSplit; }},
+    {"SharedKeyNormed", "k_pe normed", kV3, [](ModelSpec& s) { s.formulas.attention.norm_k_pe = true; }},
+    {"SharedKeyNotRoped", "k_pe not roped", kV3, [](ModelSpec& s) { s.formulas.attention.rope_k_pe = false; }},
+    {"QueryNormSkipped", "q_a norm skipped", kV3, [](ModelSpec& s) { s.formulas.attention.norm_q_a = false; }},
+    {"LatentNormSkipped", "kv_a norm skipped", kV3, [](ModelSpec& s) { s.formulas.attention.norm_kv_a = false; }},
+    {"KeyAndValueSwappedInKvB", "k_nope and v swapped in kv_b", kV3,
+     [](ModelSpec& s) { s.formulas.attention.kv_b_value_first = true; }},
+    {"QueryRopePartFirst", "query rope part taken first", kV3,
+     [](ModelSpec& s) { s.formulas.attention.query_rope_first = true; }},
+    {"OneFutureTokenVisible", "causal mask lets one future token in", kV3,
+     [](ModelSpec& s) { s.formulas.attention.causal_lookahead = 1; }},
     // Draft layer
-    {"MtpHalvesSwapped", kV3, [](ModelSpec& s) { s.formulas.mtp.hidden_first = true; }},
-    {"MtpEmbedsTheCurrentToken", kV3, [](ModelSpec& s) { s.formulas.mtp.embed_next_token = false; }},
-    {"MtpHiddenNotNormed", kV3, [](ModelSpec& s) { s.formulas.mtp.hidden_after_norm = false; }},
+    {"MtpHalvesSwapped", "MTP halves swapped", kV3, [](ModelSpec& s) { s.formulas.mtp.hidden_first = true; }},
+    {"MtpEmbedsTheCurrentToken", "MTP embeds the current token, not the next", kV3,
+     [](ModelSpec& s) { s.formulas.mtp.embed_next_token = false; }},
+    {"MtpHiddenNotNormed", "MTP hidden state not normed", kV3,
+     [](ModelSpec& s) { s.formulas.mtp.hidden_after_norm = false; }},
     // FP8
-    {"Fp8ScaleDivided", kFp8, [](ModelSpec& s) { s.formulas.fp8.scale = Fp8Scale::kDivide; }},
-    {"Fp8ScaleIgnored", kFp8, [](ModelSpec& s) { s.formulas.fp8.scale = Fp8Scale::kIgnore; }},
-    {"Fp8BlockIsRowsOverBlocks", kFp8, [](ModelSpec& s) { s.formulas.fp8.rows_over_blocks = true; }},
-    {"Fp8ColumnsUseBlockZero", kFp8, [](ModelSpec& s) { s.formulas.fp8.first_column_block_only = true; }},
-    {"Fp8ExponentBias8", kFp8, [](ModelSpec& s) { s.formulas.fp8.exponent_bias = 8; }},
+    {"Fp8ScaleDivided", "FP8 scale divided", kFp8, [](ModelSpec& s) { s.formulas.fp8.scale = Fp8Scale::kDivide; }},
+    {"Fp8ScaleIgnored", "FP8 scale ignored", kFp8, [](ModelSpec& s) { s.formulas.fp8.scale = Fp8Scale::kIgnore; }},
+    {"Fp8BlockIsRowsOverBlocks", "FP8 block = rows // blocks (not 128)", kFp8,
+     [](ModelSpec& s) { s.formulas.fp8.rows_over_blocks = true; }},
+    {"Fp8ColumnsUseBlockZero", "FP8 columns use block 0", kFp8,
+     [](ModelSpec& s) { s.formulas.fp8.first_column_block_only = true; }},
+    {"Fp8ExponentBias8", "E4M3 exponent bias 8", kFp8, [](ModelSpec& s) { s.formulas.fp8.exponent_bias = 8; }},
     // V2
-    {"V2SoftmaxOverKeptGroups", kV2,
+    {"V2SoftmaxOverKeptGroups", "V2 softmax only over the kept groups", kV2,
      [](ModelSpec& s) { s.formulas.router.softmax_over = SoftmaxOver::kKeptGroups; }},
-    {"V2GroupLimitIgnored", kV2, [](ModelSpec& s) { s.moe.groups = s.moe.groups_kept = 1; }},
-    {"V2Renormalised", kV2, [](ModelSpec& s) { s.moe.renormalise = true; }},
-    {"V2RoutedScalingDropped", kV2, [](ModelSpec& s) { s.moe.routed_scaling = 1; }},
-    {"V2GroupScoreIsATopTwoSum", kV2,
+    {"V2GroupLimitIgnored", "V2 group limit ignored", kV2, [](ModelSpec& s) { s.moe.groups = s.moe.groups_kept = 1; }},
+    {"V2Renormalised", "V2 renormalised", kV2, [](ModelSpec& s) { s.moe.renormalise = true; }},
+    {"V2RoutedScalingDropped", "V2 routed scaling dropped", kV2, [](ModelSpec& s) { s.moe.routed_scaling = 1; }},
+    {"V2GroupScoreIsATopTwoSum", "V2 group score is a top-2 sum", kV2,
      [](ModelSpec& s) { s.formulas.router.group_score = GroupScore::kTopTwoSum; }},
     // V2-Lite, in whose numbers both bounds of the yarn ramp are fractional
-    {"YarnUpperBoundRoundedDown", kLite,
+    {"YarnUpperBoundRoundedDown", "yarn upper bound rounded down", kLite,
      [](ModelSpec& s) { s.formulas.rope.bounds = YarnBounds::kUpperFloored; }},
-    {"YarnLowerBoundNotRounded", kLite,
+    {"YarnLowerBoundNotRounded", "yarn lower bound not rounded", kLite,
      [](ModelSpec& s) { s.formulas.rope.bounds = YarnBounds::kLowerUnrounded; }},
-    {"LiteMscaleTakenAsOne", kLite, [](ModelSpec& s) { s.yarn->mscale = s.yarn->mscale_all_dim = 1; }},
-    {"LiteRenormalised", kLite, [](ModelSpec& s) { s.moe.renormalise = true; }},
-    {"LiteSigmoidScores", kLite, [](ModelSpec& s) { s.formulas.router.score = RouterScore::kSigmoid; }},
+    {"LiteMscaleTakenAsOne", "Lite: mscale taken as 1", kLite,
+     [](ModelSpec& s) { s.yarn->mscale = s.yarn->mscale_all_dim = 1; }},
+    {"LiteRenormalised", "Lite: renormalised", kLite, [](ModelSpec& s) { s.moe.renormalise = true; }},
+    {"LiteSigmoidScores", "Lite: sigmoid scores", kLite,
+     [](ModelSpec& s) { s.formulas.router.score = RouterScore::kSigmoid; }},
     // MoE-16B
-    {"MoeRenormalised", kMoe, [](ModelSpec& s) { s.moe.renormalise = true; }},
-    {"MoeInterleavedRope", kMoe, half_split_becomes_interleaved},
+    {"MoeRenormalised", "MoE-16B: renormalised", kMoe, [](ModelSpec& s) { s.moe.renormalise = true; }},
+    {"MoeInterleavedRope", "MoE-16B: interleaved rope", kMoe, half_split_becomes_interleaved},
     // Llama
-    {"LlamaInterleavedRope", kLlama, half_split_becomes_interleaved},
-    {"Llama3ScalingIgnored", kLlama, [](ModelSpec& s) { s.formulas.rope.llama3 = Llama3Ramp::kOff; }},
-    {"Llama3AllFrequenciesDivided", kLlama,
+    {"LlamaInterleavedRope", "Llama: interleaved rope", kLlama, half_split_becomes_interleaved},
+    {"Llama3ScalingIgnored", "Llama: llama3 scaling ignored", kLlama,
+     [](ModelSpec& s) { s.formulas.rope.llama3 = Llama3Ramp::kOff; }},
+    {"Llama3AllFrequenciesDivided", "Llama: all frequencies divided", kLlama,
      [](ModelSpec& s) { s.formulas.rope.llama3 = Llama3Ramp::kAllDivided; }},
-    {"LlamaKvHeadsTiled", kLlama,
+    {"LlamaKvHeadsTiled", "Llama: kv heads tiled, not repeated", kLlama,
      [](ModelSpec& s) { s.formulas.attention.kv_sharing = KvHeadSharing::kTiled; }},
     // Qwen2
-    {"Qwen2BiasesIgnored", kQwen2, [](ModelSpec& s) { s.formulas.attention.qkv_bias = false; }},
-    {"Qwen2InterleavedRope", kQwen2, half_split_becomes_interleaved},
-    {"SiluReplacedByGelu", kQwen2, [](ModelSpec& s) { s.formulas.feed_forward.gate = GateFunction::kGelu; }},
+    {"Qwen2BiasesIgnored", "Qwen2: biases ignored", kQwen2,
+     [](ModelSpec& s) { s.formulas.attention.qkv_bias = false; }},
+    {"Qwen2InterleavedRope", "Qwen2: interleaved rope", kQwen2, half_split_becomes_interleaved},
+    {"SiluReplacedByGelu", "SiLU replaced by GELU", kQwen2,
+     [](ModelSpec& s) { s.formulas.feed_forward.gate = GateFunction::kGelu; }},
 };
 
 class SabotagedEngine : public testing::TestWithParam<Sabotage> {};
@@ -122,9 +149,35 @@ TEST(Sabotage, NoneGoesUnnoticedBecauseTheUntouchedEnginePasses) {
   }
 }
 
-/// A new row in the table must get a sabotage here.
+/// The rows of the mutation table of tests/golden/README.md: what is sabotaged, and on which golden folder it shows.
+std::multimap<std::string, std::string> mutation_table() {
+  std::multimap<std::string, std::string> rows;
+  std::ifstream readme(TG_SOURCE_DIR "/tests/golden/README.md");
+  bool is_inside = false;
+  for (std::string line; std::getline(readme, line);) {
+    if (line.starts_with("| sabotage | golden |")) {
+      is_inside = true;
+    } else if (!line.starts_with("|")) {
+      is_inside = false;
+    } else if (is_inside && !line.starts_with("| ---")) {
+      const std::size_t first = line.find(" | ");
+      const std::size_t second = line.find(" | ", first + 3);
+      if (first == std::string::npos || second == std::string::npos) {
+        ADD_FAILURE() << "not a row: " << line;
+        continue;
+      }
+      rows.emplace(line.substr(2, first - 2), line.substr(first + 3, second - first - 3));
+    }
+  }
+  return rows;
+}
+
+/// Each row has its sabotage here, and each sabotage its row: a new row fails until somebody breaks the engine that way.
 TEST(Sabotage, CoversTheWholeTable) {
-  EXPECT_EQ(std::size(kSabotages), 51u);
+  std::multimap<std::string, std::string> broken;
+  for (const Sabotage& sabotage : kSabotages) broken.emplace(sabotage.row, sabotage.golden);
+  EXPECT_EQ(broken.size(), 51u);
+  EXPECT_EQ(broken, mutation_table());
 }
 
 }  // namespace

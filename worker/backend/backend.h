@@ -23,6 +23,7 @@ struct ModelFacts {
   std::int64_t parameters = 0;
   std::int64_t weight_bytes = 0;
   std::int64_t kv_bytes_per_token = 0;
+  std::int32_t hidden_size = 0;  ///< of a token's state
 };
 
 /// What the draft layer remembers of one sequence between steps: the main model's states at the last tokens it was fed.
@@ -40,6 +41,7 @@ struct BatchSequence {
   bool want_logits = false;              ///< emit a logits row for the last token that is no guess, and for each guess
   std::int32_t drafts = 0;               ///< how many of the last tokens are guesses; 0 without want_logits
   DraftState* draft_state = nullptr;     ///< set: the draft layer follows this sequence. Needs can_draft()
+  float* states = nullptr;  ///< set: receives the states of its tokens behind the last norm, [tokens][hidden_size]
 };
 
 /// A sequence behind a forward() with its draft_state, and the tokens that have become certain by it.
@@ -58,8 +60,8 @@ class Backend {
   virtual Status alloc_kv(std::int32_t blocks) = 0;
   /// One engine step over all sequences. `logits` receives one row of vocab_size floats, in batch order, for
   /// every sequence with want_logits (1 + drafts rows, in order). A row depends on its own sequence only: the same bits
-  /// alone or in any batch. Fails: internal (numeric fault: NaN or infinity in a wanted row names the sequence index in
-  /// `field`).
+  /// alone or in any batch. Fails: internal (numeric fault: NaN or infinity in a wanted row or
+  /// state names the sequence index in `field`).
   virtual Status forward(std::span<const BatchSequence> batch, std::span<float> logits) = 0;
 
   /// The model has a layer that guesses the token after the next one (multi-token prediction), and it is loaded.

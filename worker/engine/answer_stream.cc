@@ -1,5 +1,6 @@
 #include "worker/engine/answer_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tidegate::worker {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -83,6 +84,13 @@ struct ToolOffer {
   }
 };
 
+/// A text whose vector is wanted.
+struct EmbedInput {
+  std::string text;
+  std::vector<TokenId> tokens = {};  ///< instead of the text; no control tokens
+  bool is_encoded = false;  ///< `tokens` are what Engine::encode() made: whole, and not looked at again
+};
+
 struct GenerateRequest {
   SequenceHandle handle = 0;
   std::vector<ChatMessage> messages;
@@ -92,6 +100,8 @@ struct GenerateRequest {
   RequestId request = {};  ///< makes the ids of calls
   /// Who may share what is computed of the prompt, and of whose this request may use; unset: nobody, and nothing.
   std::optional<CacheSalt> cache_salt = {};
+  /// Instead of messages and of everything about an answer: vectors of these.
+  std::vector<EmbedInput> embed = {};
   /// What the content may say (thinking is free): what Engine::compile() made of `offer`; null: submit() compiles it. Shared:
   /// it is immutable, and requests with one schema share it.
   std::shared_ptr<const grammar::Grammar> constraint = {};
@@ -139,6 +149,7 @@ struct SequenceEvent {
   /// Of a request with several answers: whose event this is. The totals are the request's all the same.
   std::int32_t choice = 0;
   std::optional<FinishReason> choice_finish;  ///< of a request with several answers: how this one ended
+  std::vector<float> embedding = {};  ///< of a request for vectors: that of its input `choice`, of length 1
   SequenceUsage usage;    ///< running totals after this step
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string
@@ -148,14 +159,25 @@ struct SequenceEvent {
 /// `later` of the same sequence joins `event`: text is appended, totals and end are the latest.
 void append(SequenceEvent& event, SequenceEvent later);
 
+/// What an engine can do beside answering a prompt once; what it cannot, submit() refuses by name.
+struct EngineAbilities {
+  bool choices = false;     ///< SamplingParams::n above 1
+  bool logprobs = false;
+  bool penalties = false;
+  bool logit_bias = false;
+  bool count = false;       ///< count_prompt()
+  bool embed = false;       ///< GenerateRequest::embed
+};
+
 struct EngineFacts {
-  std::string engine;  ///< "cpu" or "sim"
+  std::string engine;  ///< "cpu", "sim" or "external"
   std::string architecture;
   std::string weights_digest;
   std::int32_t context_max = 0;
   std::int32_t sequences_max = 0;
   std::int64_t kv_tokens_capacity = 0;
   double prefill_tokens_per_second = 0;  ///< 0: not known in advance
+  EngineAbilities abilities = {};
 };
 
 struct EngineLoad {
@@ -174,7 +196,7 @@ struct EngineLoad {
   double step_seconds_last = 0;
 };
 
-/// One thread calls everything but compile(). submit and cancel take effect at the next step.
+/// One thread calls everything but what says otherwise. submit and cancel take effect at the next step.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -186,6 +208,10 @@ class Engine {
   virtual Result<std::shared_ptr<const grammar::Grammar>> compile(const ToolOffer& /*offer*/) {
     return std::shared_ptr<const grammar::Grammar>();
   }
+  /// Makes the tokens of GenerateRequest::embed as submit() would, but for those that were made before: so many texts
+  /// may take as long as many steps. Nothing of the engine that changes is read: any thread. An engine that leaves it
+  /// to submit() does nothing. Fails as submit() does; what of `inputs` was encoded by then stays so.
+  virtual Status encode(std::vector<EmbedInput>& /*inputs*/) const { return {}; }
   /// Fails: invalid_argument (context_length_exceeded, ...; field names the parameter), resource_exhausted.
   virtual Status submit(GenerateRequest request) = 0;
   /// Unknown handles are ignored (the sequence may have just finished). Its last event is finish =
@@ -196,9 +222,18 @@ class Engine {
   /// (the sim engine paces itself against its clock instead and may return nothing).
   virtual std::vector<SequenceEvent> step() = 0;
   virtual EngineLoad load() const = 0;
+  /// Tokens of the request's prompt, exactly as submit() would have them. Nothing is computed, and nothing of the engine that
+  /// changes is read: any thread. Fails: unimplemented/count_unsupported, invalid_argument/context_length_exceeded when the
+  /// bytes alone prove that no context holds it, and as submit() for tools.
+  virtual Result<std::int32_t> count_prompt(const GenerateRequest& /*request*/) const {
+    return fail(Code::kUnimplemented, "count_unsupported", "this engine does not count prompts");
+  }
   /// For an engine that paces itself: step() returns nothing before this instant, so the host may sleep until
   /// then (or until a new request). nullopt = step() has work whenever the engine is not idle.
   virtual std::optional<Mono> next_step_at() const { return std::nullopt; }
+  /// For an engine whose events come from elsewhere: it calls `wake`, from any thread, when next_step_at() has become earlier
+  /// than it was. Set before the first submit; with an empty one nobody is called any more once this has returned.
+  virtual void set_wake(std::function<void()> /*wake*/) {}
 };
 
 }  // namespace tidegate::worker

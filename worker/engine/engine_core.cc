@@ -19,12 +19,18 @@ std::optional<std::size_t> faulty_index(const Error& error, std::size_t batch_si
 }
 
 bool wants_logits(const StepPart& part) {
-  return part.sequence->computed() + part.count == part.sequence->length();
+  return part.sequence->pooler() == nullptr && part.sequence->computed() + part.count == part.sequence->length();
 }
 
 /// Rows of logits that the part gets.
 std::size_t rows_of(const StepPart& part) {
   return wants_logits(part) ? 1 + static_cast<std::size_t>(part.drafts) : 0;
+}
+
+/// Dense ones whose states behind the last norm embedding models are made of. Others have no such models, so nobody could say
+/// what their vectors are worth.
+bool makes_embeddings(const ModelFacts& facts) {
+  return facts.hidden_size > 0 && (facts.architecture == "LlamaForCausalLM" || facts.architecture == "Qwen2ForCausalLM");
 }
 
 /// Shares `micros` by tokens fed, to the last one.
@@ -77,7 +83,9 @@ EngineCore::EngineCore(std::unique_ptr<Backend> backend, ServedModel model, Engi
             .weights_digest = facts.weights_digest,
             .context_max = static_cast<std::int32_t>(std::min<std::int64_t>(facts.context_max, kv_tokens)),
             .sequences_max = limits.schedule.sequences_max,
-            .kv_tokens_capacity = kv_tokens};
+            .kv_tokens_capacity = kv_tokens,
+            .abilities = {.choices = true, .logprobs = true, .penalties = true, .logit_bias = true, .count = true,
+                          .embed = model_.pooling.has_value() && makes_embeddings(facts)}};
 }
 
 void EngineCore::cancel(SequenceHandle handle) {
@@ -94,7 +102,21 @@ void EngineCore::end_cancelled(SequenceHandle handle, std::vector<SequenceEvent>
     events.push_back(std::move(event));
     return;
   }
+  if (embeds_.has(handle)) {
+    std::vector<SequenceHandle> scheduled;
+    const SequenceUsage usage = embeds_.close(handle, scheduled);
+    remove(scheduled);
+    SequenceEvent event{.handle = handle, .usage = usage, .finish = FinishReason::kCancelled};
+    event.choice = SequenceEvent::kWholeRequest;
+    events.push_back(std::move(event));
+    return;
+  }
   if (const Sequence* sequence = schedule_.find(handle)) finish(sequence->end(FinishReason::kCancelled), events);
+}
+
+void EngineCore::count_ended(const std::vector<SequenceEvent>& events) {
+  requests_ -= static_cast<std::int32_t>(
+      std::ranges::count_if(events, [](const SequenceEvent& event) { return event.finish.has_value(); }));
 }
 
 void EngineCore::remove(const std::vector<SequenceHandle>& handles) {
@@ -109,18 +131,24 @@ std::vector<SequenceEvent> EngineCore::step() {
   for (Sequence* sequence : schedule_.admit()) {
     if (sequence->is_accepted()) continue;  // back after a preemption
     events.push_back(sequence->accept());
-    if (Choices::is_own(sequence->handle())) continue;  // its prompt counts once
+    // The prompt of several answers counts once.
+    if (Choices::is_own(sequence->handle()) && sequence->pooler() == nullptr) continue;
     load_.prompt_tokens_total += sequence->usage().prompt_tokens;
     load_.cached_tokens_total += sequence->usage().cached_tokens;
   }
   std::vector<StepPart> parts = schedule_.plan();
-  if (parts.empty()) return events;
+  if (parts.empty()) {
+    count_ended(events);
+    return events;
+  }
   compute(std::move(parts), events);
   ++load_.steps_total;
   std::vector<SequenceHandle> ended;
-  events = choices_.translate(std::move(events), ended);
+  events = choices_.translate(embeds_.translate(std::move(events), ended), ended);
   remove(ended);
+  schedule_embeds();
   for (auto& sequence : choices_.take_ready()) schedule_.add(std::move(sequence));
+  count_ended(events);
   load_.step_seconds_last = std::chrono::duration<double>(clock_->mono() - begin).count();
   return events;
 }
@@ -130,11 +158,18 @@ std::vector<SequenceEvent> EngineCore::step() {
 // where no sampled token would: a sequence that was fed guesses is given another try without.
 void EngineCore::compute(std::vector<StepPart> parts, std::vector<SequenceEvent>& events) {
   const auto vocab = static_cast<std::size_t>(backend_->facts().vocab_size);
+  const auto width = static_cast<std::size_t>(backend_->facts().hidden_size);
   const Mono begin = clock_->mono();
   std::vector<BatchSequence> batch;
   while (!parts.empty()) {
     batch.clear();
     std::size_t rows = 0;
+    std::size_t pooled = 0;
+    for (const StepPart& part : parts) {
+      if (part.sequence->pooler() != nullptr) pooled += static_cast<std::size_t>(part.count) * width;
+    }
+    states_.resize(pooled);
+    float* states = states_.data();
     for (const StepPart& part : parts) {
       Sequence& sequence = *part.sequence;
       batch.push_back({.tokens = sequence.feed(part.count),
@@ -143,6 +178,10 @@ void EngineCore::compute(std::vector<StepPart> parts, std::vector<SequenceEvent>
                        .want_logits = wants_logits(part),
                        .drafts = part.drafts,
                        .draft_state = can_draft() ? &sequence.draft_state() : nullptr});
+      if (sequence.pooler() != nullptr) {
+        batch.back().states = states;
+        states += static_cast<std::size_t>(part.count) * width;
+      }
       rows += rows_of(part);
     }
     logits_.resize(rows * vocab);
@@ -172,10 +211,21 @@ void EngineCore::sample(const std::vector<StepPart>& parts, std::vector<Sequence
   const auto vocab = static_cast<std::size_t>(backend_->facts().vocab_size);
   std::vector<Sequence*> speaking;
   std::size_t row = 0;
+  std::span<const float> states(states_);
   for (const StepPart& part : parts) {
     Sequence& sequence = *part.sequence;
     const std::size_t rows = rows_of(part);
     sequence.advance(part.count);
+    if (Pooler* const pooler = sequence.pooler()) {
+      const auto count = static_cast<std::size_t>(part.count) * static_cast<std::size_t>(backend_->facts().hidden_size);
+      pooler->add(states.first(count));
+      states = states.subspan(count);
+      if (sequence.computed() < sequence.length()) continue;
+      SequenceEvent event = sequence.end(FinishReason::kStop);
+      event.embedding = pooler->vector();
+      finish(std::move(event), events);
+      continue;
+    }
     if (rows == 0) continue;
     SequenceEvent event = speak(sequence, std::span(logits_).subspan(row * vocab, rows * vocab));
     row += rows;

@@ -10,6 +10,7 @@
 #include "worker/backend/backend.h"
 #include "worker/engine/choices.h"
 #include "worker/engine/constraint.h"
+#include "worker/engine/embed_jobs.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/logit_shaper.h"
 #include "worker/engine/requested_grammar.h"
@@ -41,11 +42,13 @@ class EngineCore final : public Engine {
 
   const EngineFacts& facts() const override { return facts_; }
   Result<std::shared_ptr<const grammar::Grammar>> compile(const ToolOffer& offer) override;
+  Status encode(std::vector<EmbedInput>& inputs) const override;
   Status submit(GenerateRequest request) override;
   void cancel(SequenceHandle handle) override;
   bool idle() const override { return schedule_.empty(); }
   std::vector<SequenceEvent> step() override;
   EngineLoad load() const override;
+  Result<std::int32_t> count_prompt(const GenerateRequest& request) const override;
 
   /// For invariant checks: free (empty or idle) + used = total, always.
   const KvPool& kv_pool() const { return pool_; }
@@ -64,7 +67,16 @@ class EngineCore final : public Engine {
   Result<std::optional<Constraint>> open_constraint(const GenerateRequest& request);
   /// Fails as submit() does for a prompt that does not fit.
   Result<std::vector<TokenId>> encode_prompt(const GenerateRequest& request) const;
+  // engine_embed.cc
+  Status submit_embed(GenerateRequest request);
+  /// So many texts at once.
+  Status check_embed(std::size_t inputs) const;
+  /// Fails as submit() does for a text that does not fit.
+  Result<std::vector<TokenId>> encode_input(const EmbedInput& input, std::size_t place) const;
+  void schedule_embeds();
   Result<std::vector<TokenId>> tokens_of(const GenerateRequest& request) const;
+  /// Tokens that its bytes come to at least: so much needs no encoding.
+  std::size_t tokens_at_least(const GenerateRequest& request) const;
   void compute(std::vector<StepPart> parts, std::vector<SequenceEvent>& events);
   void sample(const std::vector<StepPart>& parts, std::vector<SequenceEvent>& events);
   /// The sequence's next tokens from `rows` of logits: one, and one more for each guess that was right.
@@ -78,6 +90,8 @@ class EngineCore final : public Engine {
   std::vector<std::unique_ptr<Sequence>> others_of(const Sequence::Request& first, std::int32_t count);
   void end_cancelled(SequenceHandle handle, std::vector<SequenceEvent>& events);
   void remove(const std::vector<SequenceHandle>& handles);
+  /// Each request has one last event, whatever became of it.
+  void count_ended(const std::vector<SequenceEvent>& events);
 
   std::unique_ptr<Backend> backend_;
   ServedModel model_;
@@ -93,11 +107,14 @@ class EngineCore final : public Engine {
   KvPool pool_;  // before schedule_: sequences give their blocks back to it
   Schedule schedule_;
   Choices choices_;  // behind pool_, as schedule_
+  EmbedJobs embeds_;  // behind pool_, as schedule_
+  std::int32_t requests_ = 0;  ///< submitted and not ended: one with several answers is one
   EngineFacts facts_;
   EngineLoad load_;
   std::vector<SequenceHandle> cancels_;  ///< take effect at the next step
   std::vector<float> logits_;
   std::vector<float> draft_logits_;
+  std::vector<float> states_;  ///< of the step's tokens whose vectors are wanted, in the order of its parts
 };
 
 }  // namespace tidegate::worker

@@ -49,7 +49,7 @@ Result<std::shared_ptr<const grammar::Grammar>> EngineCore::compile(const ToolOf
 }
 
 Status EngineCore::submit(GenerateRequest request) {
-  if (schedule_.find(request.handle) != nullptr || choices_.has(request.handle)) {
+  if (schedule_.find(request.handle) != nullptr || choices_.has(request.handle) || embeds_.has(request.handle)) {
     return fail(Code::kAlreadyExists, "handle_in_use", "a sequence with this handle is alive", "handle");
   }
   const std::int32_t wanted = request.sampling.n;
@@ -57,10 +57,12 @@ Status EngineCore::submit(GenerateRequest request) {
     return invalid("out_of_range", fmt::format("'n' must be between 1 and {}", kChoicesMax), "n");
   }
   const std::int32_t places = limits_.schedule.sequences_max + limits_.waiting_max;
-  if (schedule_.running() + schedule_.waiting() + choices_.waiting() + wanted > places) {
+  // By requests: whoever used a credit has a place, also when others want several answers.
+  if (requests_ >= places) {
     return fail(Code::kResourceExhausted, "engine_full",
                 "every place in the batch and in its queue is taken");
   }
+  if (!request.embed.empty()) return submit_embed(std::move(request));
   if (request.messages.empty() && !request.raw) {
     return invalid("missing_field", "'messages' must not be empty", "messages");
   }
@@ -95,6 +97,7 @@ Status EngineCore::submit(GenerateRequest request) {
     choices_.add(sequence.handle, others_of(sequence, wanted - 1));
   }
   schedule_.add(std::make_unique<Sequence>(std::move(sequence), pool_));
+  ++requests_;
   return {};
 }
 
@@ -192,9 +195,7 @@ Result<std::optional<Constraint>> EngineCore::open_constraint(const GenerateRequ
 Result<std::vector<TokenId>> EngineCore::encode_prompt(const GenerateRequest& request) const {
   // Bytes alone may prove that the prompt cannot fit: then it is not worth encoding.
   const auto context = static_cast<std::size_t>(facts_.context_max);
-  const std::size_t bytes =
-      request.raw ? request.raw->bytes() : model_.chat.text_bytes(request.messages, request.offer.open());
-  const std::size_t at_least = bytes / model_.tokenizer->token_bytes_max();
+  const std::size_t at_least = tokens_at_least(request);
   std::vector<TokenId> prompt;
   if (at_least < context) {
     TG_ASSIGN(prompt, tokens_of(request));
@@ -207,6 +208,25 @@ Result<std::vector<TokenId>> EngineCore::encode_prompt(const GenerateRequest& re
                    request.raw ? "prompt" : "messages");
   }
   return prompt;
+}
+
+std::size_t EngineCore::tokens_at_least(const GenerateRequest& request) const {
+  const std::size_t bytes =
+      request.raw ? request.raw->bytes() : model_.chat.text_bytes(request.messages, request.offer.open());
+  return bytes / model_.tokenizer->token_bytes_max();
+}
+
+Result<std::int32_t> EngineCore::count_prompt(const GenerateRequest& request) const {
+  TG_TRY(check_tools(request));
+  const std::size_t at_least = tokens_at_least(request);
+  if (at_least >= static_cast<std::size_t>(facts_.context_max)) {
+    return invalid("context_length_exceeded",
+                   fmt::format("the {} at least {} tokens; prompt and answer together may have {}",
+                               request.raw ? "prompt takes" : "messages take", at_least, facts_.context_max),
+                   request.raw ? "prompt" : "messages");
+  }
+  TG_ASSIGN(const std::vector<TokenId> prompt, tokens_of(request));
+  return static_cast<std::int32_t>(prompt.size());
 }
 
 Result<std::vector<TokenId>> EngineCore::tokens_of(const GenerateRequest& request) const {

@@ -47,6 +47,7 @@ Result<std::unique_ptr<Engine>> open_engine(const std::filesystem::path& model_d
   LoadOptions load = options.load;
   load.mtp = load.mtp || options.drafts_batch_max > 0;
   TG_ASSIGN(std::unique_ptr<Backend> backend, load_backend(model_dir, load));
+  if (options.load.progress != nullptr) options.load.progress->enter(LoadPhase::kWarm);
   const EngineLimits limits{.schedule = {options.sequences_max, options.step_tokens_max},
                             .waiting_max = options.waiting_max,
                             .kv_blocks = kv_blocks(backend->facts(), options),

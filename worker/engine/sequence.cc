@@ -18,7 +18,8 @@ Sequence::Sequence(Request request, KvPool& pool)
       history_(shape_, tokens_),
       blocks_(pool, request.salt),
       answer_(std::move(request.stops), request.start, std::move(request.tools)),
-      constraint_(std::move(request.constraint)) {
+      constraint_(std::move(request.constraint)),
+      pooler_(std::move(request.pooler)) {
   TG_CHECK(!tokens_.empty() && completion_max_ > 0);
 }
 
@@ -45,6 +46,7 @@ void Sequence::preempt() {
   computed_ = 0;
   draft_state_ = {};
   drafts_.clear();
+  if (pooler_) pooler_->reset();
 }
 
 std::span<const TokenId> Sequence::feed(std::int32_t count) {

@@ -11,6 +11,7 @@
 #include "worker/engine/engine.h"
 #include "worker/engine/kv_pool.h"
 #include "worker/engine/logit_shaper.h"
+#include "worker/engine/pooling.h"
 #include "worker/engine/sampler.h"
 #include "worker/tokenizer/chat_template.h"
 #include "worker/tokenizer/tokenizer.h"
@@ -46,6 +47,7 @@ class Sequence {
     std::optional<CacheSalt> salt = {};
     LogitShape shape = {};
     std::optional<std::int32_t> logprobs = {};
+    std::optional<Pooler> pooler = {};  ///< set: nothing is said; the vector of the prompt is wanted
   };
 
   Sequence(Request request, KvPool& pool);
@@ -56,6 +58,8 @@ class Sequence {
   const TokenHistory& history() const { return history_; }
   /// How many alternatives each token is told with; nullopt: no log probabilities at all.
   const std::optional<std::int32_t>& logprobs() const { return logprobs_; }
+  /// Null if the sequence answers; else what its states go into.
+  Pooler* pooler() { return pooler_ ? &*pooler_ : nullptr; }
   std::span<const TokenId> tokens() const { return tokens_; }
   std::int32_t length() const { return static_cast<std::int32_t>(tokens_.size()); }
   std::int32_t computed() const { return computed_; }
@@ -110,6 +114,7 @@ class Sequence {
   KvBlocks blocks_;
   AnswerStream answer_;
   std::optional<Constraint> constraint_;
+  std::optional<Pooler> pooler_;
   SequenceUsage usage_;  ///< all zero until accepted
   DraftState draft_state_;
   std::vector<TokenId> drafts_;

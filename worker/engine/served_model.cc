@@ -51,6 +51,14 @@ Status read_end_tokens(const json::object& from, std::vector<TokenId>& ids) {
   return {};
 }
 
+Status read_pooling(const json::object& from, std::optional<Pooling>& pooling) {
+  TG_ASSIGN(const auto name, json::find_string(from, "embedding_pooling"));
+  if (!name) return {};
+  if (*name != "mean" && *name != "last") return out_of_range("embedding_pooling", "'mean' or 'last'");
+  pooling = *name == "mean" ? Pooling::kMean : Pooling::kLast;
+  return {};
+}
+
 }  // namespace
 
 // Written so that NaN fails.
@@ -87,6 +95,7 @@ Result<ServedModel> load_served_model(const std::filesystem::path& dir) {
     }
     TG_TRY(read_defaults(document.get_object(), model.defaults));
     TG_TRY(read_end_tokens(document.get_object(), model.end_tokens));
+    TG_TRY(read_pooling(document.get_object(), model.pooling));
   }
   return model;
 }

@@ -102,7 +102,8 @@ SimEngine::SimEngine(SimOptions options, const Clock& clock)
             .context_max = options.context_max,
             .sequences_max = options.sequences_max,
             .kv_tokens_capacity = std::int64_t{options.sequences_max} * options.context_max,
-            .prefill_tokens_per_second = options.prefill_tokens_per_second};
+            .prefill_tokens_per_second = options.prefill_tokens_per_second,
+            .abilities = {.penalties = true, .count = true}};
 }
 
 SimEngine::~SimEngine() = default;
@@ -128,6 +129,9 @@ Status SimEngine::submit(GenerateRequest request) {
     return invalid("unsupported_parameter",
                    "the simulated engine says random words: it has no log probabilities and one answer a request; use a model",
                    request.sampling.logprobs ? "logprobs" : "n");
+  }
+  if (!request.sampling.logit_bias.empty()) {
+    return invalid("unsupported_parameter", "the simulated engine has no tokens to bias; use a model", "logit_bias");
   }
   if (request.sampling.max_tokens < 0)
     return invalid("out_of_range", "'max_tokens' must not be negative", "max_tokens");
@@ -254,6 +258,8 @@ void SimEngine::decode(Live& live, std::vector<SequenceEvent>& events) const {
   live.finished = event.finish.has_value();
   events.push_back(std::move(event));
 }
+
+Result<std::int32_t> SimEngine::count_prompt(const GenerateRequest& request) const { return prompt_tokens(request); }
 
 EngineLoad SimEngine::load() const {
   EngineLoad load = load_;

@@ -30,7 +30,7 @@ struct SimOptions {
 /// A request that must call a tool is answered with one call of it, whose arguments have the shape of its schema
 /// (sim_json.h); one with a response format with such JSON; one that may call a tool never does. Every completion token is one word drawn from (seed or handle, position), so the same request
 /// with a seed gives the same answer. max_tokens, stop strings, context, cancellation and usage behave as in
-/// the real engine.
+/// the real engine; penalties change nothing.
 class SimEngine final : public Engine {
  public:
   /// The clock must outlive the engine.
@@ -44,6 +44,7 @@ class SimEngine final : public Engine {
   /// Returns at once. Only cancellations happen before next_step_at().
   std::vector<SequenceEvent> step() override;
   EngineLoad load() const override;
+  Result<std::int32_t> count_prompt(const GenerateRequest& request) const override;
   std::optional<Mono> next_step_at() const override;
 
  private:

@@ -19,9 +19,7 @@ std::unexpected<Error> bad_index(std::string message, std::string tensor = {}) {
               std::move(tensor));
 }
 
-/// tensor name -> shard file name
-Result<std::map<std::string, std::string>> read_index(const std::filesystem::path& path) {
-  TG_ASSIGN(const json::value document, json::parse_file(path.string()));
+Result<std::map<std::string, std::string>> shards_of(const json::value& document) {
   if (!document.is_object()) return bad_index("the document is not an object");
   TG_ASSIGN(const json::object* weight_map, json::get_object(document.get_object(), "weight_map"));
   std::map<std::string, std::string> out;
@@ -31,12 +29,17 @@ Result<std::map<std::string, std::string>> read_index(const std::filesystem::pat
     std::string file(shard.get_string());
     // A shard is a sibling of the index: anything with a path could read outside the model folder.
     if (file.empty() || file.contains('/') || file.starts_with('.') || !file.ends_with(".safetensors")) {
-      return bad_index(fmt::format("shard '{}' must be a plain *.safetensors name", file), std::string(name));
+      return bad_index(fmt::format("shard '{}' must be a plain *.safetensors name", utf8_prefix(file, 256)), std::string(name));
     }
     out.emplace(name, std::move(file));
   }
   if (out.empty()) return bad_index("weight_map is empty");
   return out;
+}
+
+Result<std::map<std::string, std::string>> read_index(const std::filesystem::path& path) {
+  TG_ASSIGN(const json::value document, json::parse_file(path.string()));
+  return shards_of(document);
 }
 
 std::string file_hex(std::span<const std::byte> bytes) {
@@ -45,6 +48,11 @@ std::string file_hex(std::span<const std::byte> bytes) {
 }
 
 }  // namespace
+
+Result<std::map<std::string, std::string>> parse_weight_index(std::string_view text) {
+  TG_ASSIGN(const json::value document, json::parse(text));
+  return shards_of(document);
+}
 
 Result<Checkpoint> Checkpoint::open(const std::filesystem::path& directory) {
   Checkpoint checkpoint;
@@ -103,6 +111,16 @@ std::string Checkpoint::digest() const {
   for (const auto& [name, bytes] : contents) lines += fmt::format("{}  {}\n", file_hex(bytes), name);
   const Digest digest = sha256(lines);
   return "sha256:" + hex_encode(as_view(digest));
+}
+
+std::string Checkpoint::fingerprint() const {
+  std::string lines;
+  const auto add = [&lines](std::string_view name, const FileIdentity& file) {
+    lines += fmt::format("{} {} {} {} {} {}\n", file.device, file.inode, file.bytes, file.modified_ns, file.changed_ns, name);
+  };
+  for (const auto& [name, file] : files_) add(name, file.identity());
+  for (const GgufFile& file : gguf_files_) add(file.name(), file.identity());
+  return lines;
 }
 
 }  // namespace tidegate::worker

@@ -12,6 +12,10 @@
 
 namespace tidegate::worker {
 
+/// The text of a `model.safetensors.index.json`: tensor name -> name of its shard, which is a sibling. Fails:
+/// invalid_argument/invalid_json; invalid_argument/bad_index with the tensor in Error::field; as json::get_object does.
+Result<std::map<std::string, std::string>> parse_weight_index(std::string_view text);
+
 /// The weights of a Hugging Face folder: `model.safetensors`, or the shards named by
 /// `model.safetensors.index.json`; or those of GGUF files. Files stay mapped while it lives; TensorViews die with it.
 class Checkpoint {
@@ -38,6 +42,8 @@ class Checkpoint {
   /// "<hex>  <file name>\n" in name order, so that `sha256sum *.safetensors | sha256sum` checks it. Reads
   /// every byte.
   [[nodiscard]] std::string digest() const;
+  /// Names and identities of the files, one a line: equal as long as nobody has touched them. Reads nothing.
+  [[nodiscard]] std::string fingerprint() const;
 
  private:
   Checkpoint() = default;

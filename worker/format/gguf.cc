@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/core/encoding.h"
+
 namespace tidegate::worker {
 namespace {
 
@@ -112,6 +114,26 @@ Result<double> read_float_of(GgufScanner& in, ValueType type) {
   return static_cast<double>(value);
 }
 
+/// The fewest bytes that a value of this type takes in the file: what a list of them needs at least.
+std::uint64_t bytes_at_least(ValueType type) {
+  switch (type) {
+    case ValueType::kU8:
+    case ValueType::kI8:
+    case ValueType::kBool: return 1;
+    case ValueType::kU16:
+    case ValueType::kI16: return 2;
+    case ValueType::kU32:
+    case ValueType::kI32:
+    case ValueType::kF32: return 4;
+    case ValueType::kText:
+    case ValueType::kList:
+    case ValueType::kU64:
+    case ValueType::kI64:
+    case ValueType::kF64: break;
+  }
+  return 8;  // of a text: its length
+}
+
 template <typename T, typename ReadOne>
 Result<GgufValue> read_list_of(std::uint64_t count, ReadOne read_one) {
   std::vector<T> out;
@@ -132,8 +154,10 @@ Result<GgufValue> read_list(GgufScanner& in) {
   if (count > GgufFile::kElementsMax) {
     return in.error(fmt::format("a list of {} elements; at most {} are allowed", count, GgufFile::kElementsMax));
   }
-  // Every element takes a byte at least, so what is reserved stays in proportion to the file.
-  if (count > in.left()) return in.error(fmt::format("a list of {} elements, but {} bytes are left", count, in.left()));
+  // What is reserved stays in proportion to the file: a list that it cannot hold asks for nothing.
+  if (count > in.left() / bytes_at_least(type)) {
+    return in.error(fmt::format("a list of {} elements, but {} bytes are left", count, in.left()));
+  }
   switch (type) {
     case ValueType::kText:
       return read_list_of<std::string_view>(count, [&] { return in.read_text(GgufFile::kTextBytesMax); });
@@ -219,6 +243,7 @@ Result<TensorInfo> read_info(GgufScanner& in) {
   TensorInfo info;
   TG_ASSIGN(const std::string_view name, in.read_text(GgufFile::kTensorNameBytesMax));
   if (name.empty()) return in.error("a tensor without a name");
+  if (!is_valid_utf8(name)) return in.error("a tensor whose name is not UTF-8");
   info.name = name;
   TG_ASSIGN(const auto dims, in.read<std::uint32_t>());
   if (dims < 1 || dims > GgufFile::kDimsMax) {
@@ -258,6 +283,12 @@ Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
   return file;
 }
 
+Result<GgufFile> GgufFile::over(std::span<const std::byte> bytes, std::string name) {
+  GgufFile file(MappedFile::over(bytes), std::move(name));
+  TG_TRY(file.read());
+  return file;
+}
+
 Status GgufFile::read() {
   GgufScanner in(file_.bytes());
   TG_ASSIGN(const auto magic, in.read<std::uint32_t>());
@@ -275,6 +306,8 @@ Status GgufFile::read() {
 
   for (std::uint64_t i = 0; i < value_count; ++i) {
     TG_ASSIGN(const std::string_view key, in.read_text(kKeyBytesMax));
+    // Keys and names go into messages and reports, which are JSON; texts need not be UTF-8.
+    if (!is_valid_utf8(key)) return in.error("a key that is not UTF-8");
     auto value = read_value(in);
     if (!value) {
       Error error = std::move(value).error();
@@ -361,6 +394,9 @@ Result<std::optional<bool>> GgufFile::find_flag(std::string_view key) const {
 
 Result<std::optional<std::string_view>> GgufFile::find_text(std::string_view key) const {
   TG_ASSIGN(const auto* value, find_as<std::string_view>(key, "a text"));
+  if (value != nullptr && !is_valid_utf8(*value)) {
+    return fail(Code::kInvalidArgument, "bad_gguf", fmt::format("{}: '{}' is not UTF-8", name_, key), std::string(key));
+  }
   return value == nullptr ? std::optional<std::string_view>() : std::optional(*value);
 }
 
@@ -370,6 +406,13 @@ Result<const std::vector<std::string_view>*> GgufFile::find_texts(std::string_vi
 
 Result<const std::vector<std::int64_t>*> GgufFile::find_integers(std::string_view key) const {
   return find_as<std::vector<std::int64_t>>(key, "a list of whole numbers");
+}
+
+std::optional<std::uint32_t> gguf_type_of(Dtype dtype) {
+  for (const TensorType& type : kTensorTypes) {
+    if (type.dtype == dtype) return type.number;
+  }
+  return std::nullopt;
 }
 
 namespace {

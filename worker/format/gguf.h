@@ -39,11 +39,16 @@ class GgufFile {
 
   /// Fails: not_found; invalid_argument/bad_gguf (the message names the file, the byte and the tensor or key).
   static Result<GgufFile> open(const std::filesystem::path& path);
+  /// The same over bytes in memory, which outlive it; `name` is for messages. No list or text is copied for more than
+  /// kMemoryPerByte times the bytes of the file that hold it.
+  static Result<GgufFile> over(std::span<const std::byte> bytes, std::string name);
+  static constexpr std::uint64_t kMemoryPerByte = 8;
 
   /// Views are valid while this object lives (moving it keeps them valid).
   [[nodiscard]] const std::map<std::string, GgufValue, std::less<>>& values() const { return values_; }
   [[nodiscard]] const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
   [[nodiscard]] std::span<const std::byte> bytes() const { return file_.bytes(); }
+  [[nodiscard]] const FileIdentity& identity() const { return file_.identity(); }
   /// File name, for messages and digests.
   [[nodiscard]] const std::string& name() const { return name_; }
 
@@ -52,6 +57,7 @@ class GgufFile {
   [[nodiscard]] Result<std::optional<std::int64_t>> find_integer(std::string_view key) const;
   [[nodiscard]] Result<std::optional<double>> find_number(std::string_view key) const;
   [[nodiscard]] Result<std::optional<bool>> find_flag(std::string_view key) const;
+  /// Fails also when the text is not UTF-8: names and settings are quoted in messages.
   [[nodiscard]] Result<std::optional<std::string_view>> find_text(std::string_view key) const;
   /// nullptr when absent.
   [[nodiscard]] Result<const std::vector<std::string_view>*> find_texts(std::string_view key) const;
@@ -67,6 +73,9 @@ class GgufFile {
   std::map<std::string, GgufValue, std::less<>> values_;
   std::map<std::string, TensorView, std::less<>> tensors_;
 };
+
+/// The number by which GGUF names a type; nullopt for F8_E4M3, which it has not.
+std::optional<std::uint32_t> gguf_type_of(Dtype dtype);
 
 /// The files of a GGUF model: `path` itself and the other parts of its set (NAME-00001-of-00003.gguf), or the one model in
 /// a folder. Empty when `path` is a folder without GGUF files or another kind of file. Fails: not_found/no_weights (a set

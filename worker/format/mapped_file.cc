@@ -11,6 +11,13 @@
 #include <utility>
 
 namespace tidegate::worker {
+namespace {
+
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + std::int64_t{time.tv_nsec};
+}
+
+}  // namespace
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -26,9 +33,14 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
                 fmt::format("{} is not a readable regular file", path.string()));
   }
   const auto size = static_cast<std::size_t>(info.st_size);
+  const FileIdentity identity{.device = static_cast<std::uint64_t>(info.st_dev),
+                              .inode = static_cast<std::uint64_t>(info.st_ino),
+                              .bytes = static_cast<std::uint64_t>(info.st_size),
+                              .modified_ns = nanoseconds(info.st_mtim),
+                              .changed_ns = nanoseconds(info.st_ctim)};
   if (size == 0) {  // mmap refuses length 0; an empty file is for the format to complain about
     ::close(fd);
-    return MappedFile(nullptr, 0);
+    return MappedFile(nullptr, 0, identity);
   }
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   const int error = errno;
@@ -37,20 +49,31 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     return fail(Code::kInternal, "file_error",
                 fmt::format("cannot map {}: {}", path.string(), std::strerror(error)));
   }
-  return MappedFile(static_cast<const std::byte*>(data), size);
+  return MappedFile(static_cast<const std::byte*>(data), size, identity);
+}
+
+MappedFile MappedFile::over(std::span<const std::byte> bytes) {
+  MappedFile file(bytes.data(), bytes.size(), FileIdentity{.bytes = bytes.size()});
+  file.is_mapped_ = false;
+  return file;
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      identity_(other.identity_),
+      is_mapped_(other.is_mapped_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(identity_, other.identity_);
+  std::swap(is_mapped_, other.is_mapped_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (is_mapped_ && data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 }  // namespace tidegate::worker

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/core/encoding.h"
 #include "worker/format/quant_blocks.h"
 #include "worker/format/safetensors_header.h"
 
@@ -13,6 +14,8 @@ namespace tidegate::worker {
 namespace {
 
 constexpr std::size_t kLengthBytes = 8;
+/// A dtype of a broken file may be as long as its header.
+constexpr std::size_t kQuotedBytesMax = 32;
 
 std::unexpected<Error> bad(std::string message, std::string tensor = {}) {
   return fail(Code::kInvalidArgument, "bad_safetensors", std::move(message), std::move(tensor));
@@ -83,6 +86,12 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path)
   return file;
 }
 
+Result<SafetensorsFile> SafetensorsFile::over(std::span<const std::byte> bytes) {
+  SafetensorsFile file(MappedFile::over(bytes));
+  TG_TRY(file.read());
+  return file;
+}
+
 Status SafetensorsFile::read() {
   const auto all = file_.bytes();
   if (all.size() < kLengthBytes) return bad(fmt::format("{} bytes are too few for a header", all.size()));
@@ -104,7 +113,8 @@ Status SafetensorsFile::read() {
     const auto dtype = parse_dtype(entry.dtype);
     if (!dtype) {
       return bad(
-          fmt::format("tensor '{}': dtype {} is not one of F32, BF16, F16, F8_E4M3", entry.name, entry.dtype),
+          fmt::format("tensor '{}': dtype {} is not one of F32, BF16, F16, F8_E4M3", entry.name,
+                      utf8_prefix(entry.dtype, kQuotedBytesMax)),
           entry.name);
     }
     TG_ASSIGN(const std::int64_t bytes, checked_bytes(entry, *dtype));

@@ -42,10 +42,15 @@ class SafetensorsFile {
 
   /// Fails: not_found, invalid_argument/bad_safetensors (message names file, tensor and what is wrong).
   static Result<SafetensorsFile> open(const std::filesystem::path& path);
+  /// The same over bytes in memory, which outlive it. Nothing of the data is copied; what is kept of the header stays below
+  /// kMemoryPerHeaderByte times its bytes.
+  static Result<SafetensorsFile> over(std::span<const std::byte> bytes);
+  static constexpr std::uint64_t kMemoryPerHeaderByte = 32;
 
   /// Views are valid while this object lives (moving it keeps them valid).
   [[nodiscard]] const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
   [[nodiscard]] std::span<const std::byte> bytes() const { return file_.bytes(); }
+  [[nodiscard]] const FileIdentity& identity() const { return file_.identity(); }
 
  private:
   explicit SafetensorsFile(MappedFile file) : file_(std::move(file)) {}

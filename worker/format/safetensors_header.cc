@@ -6,8 +6,13 @@
 #include <set>
 #include <utility>
 
+#include "base/core/encoding.h"
+
 namespace tidegate::worker {
 namespace {
+
+/// Of a member that is not known: it may be as long as the header.
+constexpr std::size_t kQuotedKeyBytesMax = 64;
 
 /// A cursor over the header. Each read_ consumes one grammar element or fails where it stands.
 class HeaderScanner {
@@ -45,7 +50,11 @@ class HeaderScanner {
     std::string out;
     while (at_ < text_.size()) {
       const char c = text_[at_++];
-      if (c == '"') return out;
+      if (c == '"') {
+        // Names go into messages and reports, which are JSON.
+        if (!is_valid_utf8(out)) return error("string is not UTF-8");
+        return out;
+      }
       if (static_cast<unsigned char>(c) < 0x20) return error("control character in a string");
       if (c != '\\') {
         out += c;
@@ -135,7 +144,8 @@ Result<SafetensorsEntry> read_entry(HeaderScanner& in, std::string name) {
       entry.begin = offsets[0];
       entry.end = offsets[1];
     } else {
-      return in.error(fmt::format("tensor '{}' has an unknown or repeated member '{}'", entry.name, key));
+      return in.error(fmt::format("tensor '{}' has an unknown or repeated member '{}'", entry.name,
+                                  utf8_prefix(key, kQuotedKeyBytesMax)));
     }
   } while (in.accept(','));
   TG_TRY(in.expect('}'));

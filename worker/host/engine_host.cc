@@ -28,6 +28,9 @@ std::int64_t estimate_prompt_tokens(const StartCommand& command) {
     bytes += message.content.size() + message.reasoning.size();
     for (const ToolCall& call : message.tool_calls) bytes += call.name.size() + call.arguments.size();
   }
+  for (const EmbedInput& input : command.embed) {
+    bytes += input.text.size() + input.tokens.size() * static_cast<std::size_t>(kBytesPerTokenEstimated);
+  }
   for (const ToolSpec& tool : command.offer.open()) {
     bytes += tool.name.size() + tool.description.size() + tool.parameters.size();
   }
@@ -74,13 +77,15 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
   }
   if (command.budget <= std::chrono::milliseconds::zero()) {
     return refuse(session, number, Error(Code::kDeadlineExceeded, "budget_spent",
-                                         "the request's time was spent before it reached the worker", "budget_ms"));
+                                         "the request's time was spent before it reached the engine", "budget_ms"));
   }
+  if (!command.encoded) return refuse(session, number, std::move(command.encoded).error());
   if (!command.constraint) return refuse(session, number, std::move(command.constraint).error());
   const SequenceHandle handle = ++last_handle_;
   Sequence sequence{.session = id, .number = number, .request = command.request, .deadline = Deadline::after(now, command.budget)};
   sequence.prompt_tokens_estimated = estimate_prompt_tokens(command);
-  sequence.collects = command.collect && command.sampling.n == 1;
+  sequence.collects = command.collect && command.sampling.n == 1 && command.embed.empty();
+  sequence.places = std::max(1, command.sampling.n);
   GenerateRequest request{.handle = handle,
                           .messages = std::move(command.messages),
                           .raw = std::move(command.raw),
@@ -88,12 +93,14 @@ void EngineHost::start(SessionId id, StartCommand command, Mono now) {
                           .offer = std::move(command.offer),
                           .request = command.request,
                           .cache_salt = command.cache_salt,
+                          .embed = std::move(command.embed),
                           .constraint = *std::move(command.constraint)};
   if (Status taken = engine_.submit(std::move(request)); !taken) {
     return refuse(session, number, std::move(taken).error());
   }
   sequence.expiry = expiries_.emplace(sequence.deadline.instant(), handle);
   tokens_queued_ += sequence.prompt_tokens_estimated;
+  places_ += sequence.places;
   session.handle_of_sequence.emplace(number, handle);
   sequences_.emplace(handle, sequence);
 }
@@ -124,6 +131,22 @@ void EngineHost::reject(SessionId id, std::uint64_t sequence, Error error) {
   refuse(session, sequence, std::move(error));
 }
 
+void EngineHost::tell_count(SessionId id, std::uint64_t sequence, const Result<std::int32_t>& prompt_tokens) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;
+  SessionEvent event;
+  event.sequence = sequence;
+  if (prompt_tokens) {
+    event.accepted = true;
+    event.usage.prompt_tokens = *prompt_tokens;
+    event.finish = FinishReason::kStop;
+  } else {
+    event.finish = FinishReason::kError;
+    event.error = prompt_tokens.error();
+  }
+  found->second.outbox.add(std::move(event));
+}
+
 void EngineHost::drain() {
   if (std::exchange(draining_, true)) return;
   log_.info("drain_started", {kv("sequences", live()), kv("sessions", sessions())});
@@ -149,6 +172,7 @@ void EngineHost::expire(Mono now) {
 void EngineHost::finish(SequenceHandle handle, const Sequence& sequence) {
   if (sequence.expiry != expiries_.end()) expiries_.erase(sequence.expiry);
   if (!sequence.accepted) tokens_queued_ -= sequence.prompt_tokens_estimated;
+  places_ -= sequence.places;
   const auto session = sessions_.find(sequence.session);
   if (session != sessions_.end()) session->second.handle_of_sequence.erase(sequence.number);
   sequences_.erase(handle);
@@ -205,6 +229,7 @@ void EngineHost::route(SequenceEvent event, Mono now) {
                       .logprobs = std::move(event.logprobs),
                       .choice = event.choice,
                       .choice_finish = event.choice_finish,
+                      .embedding = std::move(event.embedding),
                       .usage = event.usage,
                       .finish = event.finish,
                       .stop_text = std::move(event.stop_text),
@@ -224,7 +249,7 @@ void EngineHost::grant() {
     before.push_back(session.seat.granted_total);
   }
   const CreditRoom room{
-      .capacity = engine_.facts().sequences_max, .overcommit = limits_.credits_overcommit, .live = live()};
+      .capacity = engine_.facts().sequences_max, .overcommit = limits_.credits_overcommit, .live = places()};
   grant_credits(seats, room);
   std::uint64_t granted = 0;
   std::uint64_t outstanding = 0;

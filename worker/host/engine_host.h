@@ -43,6 +43,8 @@ class EngineHost {
   void start(SessionId session, StartCommand command, Mono now);
   /// A start that could not even be read: its sequence ends with `error`. It used a credit, as the gateway counts it.
   void reject(SessionId session, std::uint64_t sequence, Error error);
+  /// What a prompt that is not to be answered comes to. No credit, no sequence: only one event.
+  void tell_count(SessionId session, std::uint64_t sequence, const Result<std::int32_t>& prompt_tokens);
   void cancel(SessionId session, std::uint64_t sequence);
   /// The stream broke or ended: its sequences are cancelled at the next step, and what they say is dropped.
   void detach(SessionId session);
@@ -60,6 +62,8 @@ class EngineHost {
   bool is_drained() const;
   std::int32_t sessions() const { return static_cast<std::int32_t>(sessions_.size()); }
   std::int32_t live() const { return static_cast<std::int32_t>(sequences_.size()); }
+  /// Places that they take in the batch: one for each answer.
+  std::int32_t places() const { return places_; }
 
  private:
   struct Session {
@@ -82,6 +86,7 @@ class EngineHost {
     std::int64_t prompt_tokens_estimated = 0;
     bool accepted = false;
     bool collects = false;
+    std::int32_t places = 1;
     std::optional<SessionEvent> held = {};  ///< of one that collects: not told yet
     std::int64_t tokens_told = 0;
     Mono told_at{};
@@ -107,6 +112,7 @@ class EngineHost {
   std::unordered_map<SequenceHandle, Sequence> sequences_;
   std::multimap<Mono, SequenceHandle> expiries_;
   std::int64_t tokens_queued_ = 0;
+  std::int32_t places_ = 0;
   std::optional<Mono> retry_at_;  ///< some stream was full
   SequenceHandle last_handle_ = 0;
   bool draining_ = false;

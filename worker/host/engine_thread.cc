@@ -11,9 +11,14 @@ EngineThread::EngineThread(std::unique_ptr<Engine> engine, const Clock& clock, c
       clock_(clock),
       limits_(limits),
       host_(*engine_, metrics, log, limits.host, meter),
-      thread_([this] { run(); }) {}
+      thread_([this] { run(); }) {
+  engine_->set_wake([this] { post_always([](EngineHost&, Mono) {}); });
+}
 
-EngineThread::~EngineThread() { stop(); }
+EngineThread::~EngineThread() {
+  stop();
+  engine_->set_wake({});
+}
 
 bool EngineThread::post(Command command) {
   {
@@ -52,6 +57,14 @@ void EngineThread::stop() {
   }
   work_.notify_one();
   if (thread_.joinable()) thread_.join();
+}
+
+Result<std::int32_t> EngineThread::count_prompt(StartCommand command) const {
+  GenerateRequest request;
+  request.messages = std::move(command.messages);
+  request.raw = std::move(command.raw);
+  request.offer = std::move(command.offer);
+  return std::as_const(*engine_).count_prompt(request);
 }
 
 EngineLoad EngineThread::load() const {

@@ -6,6 +6,8 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/core/clock.h"
 #include "worker/host/engine_host.h"
@@ -48,8 +50,15 @@ class EngineThread {
   /// As Engine::compile(), on the caller's thread: for StartCommand::constraint.
   Result<std::shared_ptr<const grammar::Grammar>> compile(const ToolOffer& offer) { return engine_->compile(offer); }
 
+  /// As Engine::encode(), on the caller's thread: for StartCommand::encoded.
+  Status encode(std::vector<EmbedInput>& inputs) const { return std::as_const(*engine_).encode(inputs); }
+
+  /// Of the engine's clock.
+  Mono now() const { return clock_.mono(); }
   const EngineFacts& facts() const { return facts_; }
   EngineLoad load() const;
+  /// Tokens of the command's prompt, as Engine::count_prompt; on the caller's thread.
+  Result<std::int32_t> count_prompt(StartCommand command) const;
 
  private:
   void run();

@@ -26,7 +26,9 @@ struct StartCommand {
   SamplingParams sampling;
   ToolOffer offer = {};
   std::optional<CacheSalt> cache_salt = {};
+  std::vector<EmbedInput> embed = {};  ///< instead of messages: vectors of these
   bool collect = false;  ///< nobody reads the answer before its end
+  Status encoded = {};  ///< what Engine::encode() said of `embed`; its error ends the sequence
   /// What Engine::compile() made of `offer`; its error ends the sequence.
   Result<std::shared_ptr<const grammar::Grammar>> constraint = {};
   std::chrono::milliseconds budget{0};  ///< what is left of the request's time; spent when not positive
@@ -41,6 +43,7 @@ struct SessionEvent {
   std::vector<TokenLogprob> logprobs;
   std::int32_t choice = 0;                    ///< of several answers; as engine.h
   std::optional<FinishReason> choice_finish;  ///< of several answers: how this one ended
+  std::vector<float> embedding = {};          ///< of the input `choice`
   SequenceUsage usage;  ///< running totals
   std::optional<FinishReason> finish;
   std::string stop_text;  ///< finish == kStop because of a stop string: that string

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/core/encoding.h"
 #include "worker/model/deepseek_moe.h"
 #include "worker/model/deepseek_v2.h"
 #include "worker/model/deepseek_v3.h"
@@ -62,7 +63,7 @@ Result<ModelSpec> model_spec_of(const json::object& root) {
   }
   return fail(
       Code::kInvalidArgument, "unknown_architecture",
-      fmt::format("config.json: architecture '{}' is not known; this engine runs {}", name, known_names()),
+      fmt::format("config.json: architecture '{}' is not known; this engine runs {}", utf8_prefix(name, 64), known_names()),
       "architectures");
 }
 

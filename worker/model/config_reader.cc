@@ -6,8 +6,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/core/encoding.h"
+
 namespace tidegate::worker {
 namespace {
+
+/// Of a value that is not supported: it may be as long as the file.
+constexpr std::size_t kQuotedValueBytesMax = 64;
 
 Error as_bad_config(Error error) {
   error.reason = "bad_config";
@@ -62,7 +67,7 @@ Status ConfigReader::only_text(std::string_view key, std::string_view supported)
   const auto value = json::find_string(object_, key, path_);
   if (!value) return fail(as_bad_config(value.error()));
   if (*value && **value != supported) {
-    return error(key, fmt::format("is '{}'; only '{}' is supported", **value, supported));
+    return error(key, fmt::format("is '{}'; only '{}' is supported", utf8_prefix(**value, kQuotedValueBytesMax), supported));
   }
   return {};
 }
@@ -74,7 +79,8 @@ Result<std::string> ConfigReader::choice(std::string_view key, std::span<const s
   if (!*value && fallback.empty()) return error(key, "is missing");
   std::string chosen = value->value_or(std::string(fallback));
   if (std::ranges::find(supported, std::string_view(chosen)) == supported.end()) {
-    return error(key, fmt::format("is '{}'; only {} is supported", chosen, fmt::join(supported, ", ")));
+    return error(key, fmt::format("is '{}'; only {} is supported", utf8_prefix(chosen, kQuotedValueBytesMax),
+                                  fmt::join(supported, ", ")));
   }
   return chosen;
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "base/core/encoding.h"
+
 namespace tidegate::worker {
 namespace {
 
@@ -98,7 +100,9 @@ Status copy_grouped_attention(Translation& in) {
     return in.error("rope.dimension_count", "differs from attention.key_length: partial rotation is not supported");
   }
   TG_ASSIGN(const std::string scaling, in.scaling());
-  if (scaling != "none") return in.error("rope.scaling.type", fmt::format("is '{}'; only 'none' is supported", scaling));
+  if (scaling != "none") {
+    return in.error("rope.scaling.type", fmt::format("is '{}'; only 'none' is supported", utf8_prefix(scaling, 64)));
+  }
   return {};
 }
 
@@ -139,7 +143,10 @@ Status copy_latent_attention(Translation& in) {
 Status copy_yarn(Translation& in) {
   TG_ASSIGN(const std::string kind, in.scaling());
   if (kind == "none") return {};
-  if (kind != "yarn") return in.error("rope.scaling.type", fmt::format("is '{}'; only 'none' and 'yarn' are supported", kind));
+  if (kind != "yarn") {
+    return in.error("rope.scaling.type",
+                    fmt::format("is '{}'; only 'none' and 'yarn' are supported", utf8_prefix(kind, 64)));
+  }
   json::object yarn{{"type", "yarn"}};
   TG_ASSIGN(const auto factor, in.find_number("rope.scaling.factor"));
   if (!factor) return in.error("rope.scaling.factor", "is missing");
@@ -228,7 +235,7 @@ Result<json::object> config_of_gguf(const GgufFile& file) {
   }
   return fail(Code::kInvalidArgument, "unknown_architecture",
               fmt::format("{}: general.architecture '{}' is not known; llama, qwen2, deepseek and deepseek2 are", file.name(),
-                          name.value_or("")),
+                          utf8_prefix(name.value_or(""), 64)),
               "general.architecture");
 }
 

@@ -18,7 +18,6 @@ using Names = std::pair<std::string_view, std::string_view>;
 constexpr Names kModelNames[] = {{"token_embd.weight", "model.embed_tokens.weight"},
                                  {"output_norm.weight", "model.norm.weight"},
                                  {"output.weight", "lm_head.weight"}};
-constexpr std::string_view kRopeDivisors = "rope_freqs.weight";
 
 /// Behind "blk.N." and "model.layers.N.".
 constexpr Names kBlockNames[] = {
@@ -51,8 +50,6 @@ constexpr Names kStackedNames[] = {{"ffn_gate_exps.weight", "gate_proj.weight"},
                                    {"ffn_up_exps.weight", "up_proj.weight"},
                                    {"ffn_down_exps.weight", "down_proj.weight"}};
 constexpr std::string_view kFusedExperts = "ffn_gate_up_exps.weight";
-constexpr std::string_view kKeyHalf = "attn_k_b.weight";
-constexpr std::string_view kValueHalf = "attn_v_b.weight";
 
 std::unexpected<Error> bad_tensor(const std::string& tensor, std::string_view what) {
   return fail(Code::kInvalidArgument, "bad_gguf", fmt::format("tensor '{}' {}", tensor, what), tensor);
@@ -79,7 +76,7 @@ class Exposer {
   Exposer(const ModelSpec& spec, Checkpoint& checkpoint) : spec_(spec), checkpoint_(checkpoint) {}
 
   Status add(const std::string& name, const TensorView& tensor) {
-    if (name == kRopeDivisors) return {};  // read by adjust_to_gguf
+    if (name == kGgufRopeDivisors) return {};  // read by adjust_to_gguf
     if (const auto known = lookup(kModelNames, name)) return expose(name, std::string(*known), tensor);
     if (name.starts_with("blk.")) {
       const std::size_t dot = name.find('.', 4);
@@ -112,8 +109,8 @@ class Exposer {
       return {};
     }
     if (rest == kFusedExperts) return add_fused(p, name, tensor);
-    if (rest == kKeyHalf) return add_kv_b(layer, p, name, tensor);
-    if (rest == kValueHalf) return require_key_half(layer, name);
+    if (rest == kGgufKeyHalf) return add_kv_b(layer, p, name, tensor);
+    if (rest == kGgufValueHalf) return require_key_half(layer, name);
     return bad_tensor(name, "belongs to no part of this architecture");
   }
 
@@ -146,7 +143,7 @@ class Exposer {
   }
 
   Status require_key_half(std::int32_t layer, const std::string& name) const {
-    if (find(layer, kKeyHalf) == nullptr) return bad_tensor(name, "is there without its attn_k_b");
+    if (find(layer, kGgufKeyHalf) == nullptr) return bad_tensor(name, "is there without its attn_k_b");
     return {};
   }
 
@@ -154,7 +151,7 @@ class Exposer {
   /// head. As floats: a transposed block has no blocks.
   Status add_kv_b(std::int32_t layer, const std::string& p, const std::string& name, const TensorView& keys) {
     if (find(layer, "attn_kv_b.weight") != nullptr) return {};  // some files hold both forms of the same numbers
-    const TensorView* values = find(layer, kValueHalf);
+    const TensorView* values = find(layer, kGgufValueHalf);
     if (values == nullptr) return bad_tensor(name, "is there without its attn_v_b");
     const std::int64_t heads = spec_.heads;
     const std::int64_t latent = spec_.kv_lora_rank;
@@ -186,17 +183,48 @@ class Exposer {
   Checkpoint& checkpoint_;
 };
 
+std::optional<std::string_view> lookup_hugging_face(std::span<const Names> names, std::string_view name) {
+  const auto found = std::ranges::find(names, name, &Names::second);
+  if (found == names.end()) return std::nullopt;
+  return found->first;
+}
+
 }  // namespace
 
+bool gguf_reorders_pairs(std::string_view hugging_face_class) {
+  return hugging_face_class == "LlamaForCausalLM" || hugging_face_class == "DeepseekForCausalLM";
+}
+
+std::optional<std::string> gguf_tensor_name(std::string_view hugging_face_name) {
+  if (const auto known = lookup_hugging_face(kModelNames, hugging_face_name)) return std::string(*known);
+  constexpr std::string_view kLayers = "model.layers.";
+  constexpr std::string_view kExperts = "mlp.experts.";
+  if (!hugging_face_name.starts_with(kLayers)) return std::nullopt;
+  const std::size_t dot = hugging_face_name.find('.', kLayers.size());
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::string_view layer = hugging_face_name.substr(kLayers.size(), dot - kLayers.size());
+  const std::string_view rest = hugging_face_name.substr(dot + 1);
+  std::optional<std::string_view> known;
+  if (rest.starts_with(kExperts)) {
+    const std::size_t behind = rest.find('.', kExperts.size());
+    if (behind == std::string_view::npos) return std::nullopt;
+    known = lookup_hugging_face(kStackedNames, rest.substr(behind + 1));
+  } else if (rest != "self_attn.kv_b_proj.weight") {
+    known = lookup_hugging_face(kBlockNames, rest);
+  }
+  if (!known) return std::nullopt;
+  return fmt::format("blk.{}.{}", layer, *known);
+}
+
 Status adjust_to_gguf(const Checkpoint& checkpoint, ModelSpec& spec) {
-  if (spec.architecture == "LlamaForCausalLM" || spec.architecture == "DeepseekForCausalLM") {
+  if (gguf_reorders_pairs(spec.architecture)) {
     spec.formulas.rope.layout = RopeLayout::kInterleaved;
   }
   for (const GgufFile& file : checkpoint.gguf_files()) {
-    const auto found = file.tensors().find(kRopeDivisors);
+    const auto found = file.tensors().find(kGgufRopeDivisors);
     if (found == file.tensors().end()) continue;
     const TensorView& tensor = found->second;
-    const std::string name(kRopeDivisors);
+    const std::string name(kGgufRopeDivisors);
     if (tensor.dtype != Dtype::kF32 || tensor.shape != std::vector<std::int64_t>{spec.rope_dim / 2}) {
       return bad_tensor(name, fmt::format("is {} of {}; F32 of [{}] is expected", shape_text(tensor.shape),
                                    dtype_name(tensor.dtype), spec.rope_dim / 2));

@@ -33,6 +33,12 @@ Result<ModelFiles> open_gguf(const std::vector<std::filesystem::path>& paths) {
 
 }  // namespace
 
+std::filesystem::path folder_of(const std::filesystem::path& model) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(model, ignored)) return model;
+  return model.parent_path().empty() ? std::filesystem::path(".") : model.parent_path();
+}
+
 Result<ModelFiles> open_model_files(const std::filesystem::path& model) {
   std::error_code ignored;
   if (!std::filesystem::exists(model / "config.json", ignored)) {

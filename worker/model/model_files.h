@@ -18,4 +18,7 @@ struct ModelFiles {
 /// holds one GGUF model. Fails: as read_model_spec, Checkpoint::open and GgufFile::open do.
 Result<ModelFiles> open_model_files(const std::filesystem::path& model);
 
+/// Where a model's side files are: the folder itself, or the one that a .gguf file lies in.
+std::filesystem::path folder_of(const std::filesystem::path& model);
+
 }  // namespace tidegate::worker

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/core/result.h"
@@ -33,13 +34,20 @@ struct WeightPlan {
   std::int64_t weight_bytes = 0;  ///< as stored, scales included
 };
 
+/// "model.layers.N." with N from the number of layers on: a tensor of a draft layer that the plan has.
+bool is_of_the_draft(std::string_view name, const ModelSpec& spec, const WeightPlan& plan);
+
 inline constexpr std::string_view kScaleSuffix = "_scale_inv";
+
+/// Whether plan_weights() reads every value, or believes that somebody has read the same bytes before.
+enum class ValueCheck : std::uint8_t { kRead, kSkip };
 
 /// Builds the plan and holds the checkpoint against it, values included. Fails: invalid_argument/bad_weights,
 /// with the tensor in Error::field, when one is missing, has another shape or dtype, is e4m3 without its
 /// scale or in a model that is not FP8, has a scale that is NaN, infinite or negative, holds NaN or infinity;
 /// and when the checkpoint holds a tensor that nothing would read (a silently unused tensor means the
 /// architecture was misread).
-Result<WeightPlan> plan_weights(const ModelSpec& spec, const Checkpoint& checkpoint);
+Result<WeightPlan> plan_weights(const ModelSpec& spec, const Checkpoint& checkpoint,
+                                ValueCheck values = ValueCheck::kRead);
 
 }  // namespace tidegate::worker

@@ -154,6 +154,27 @@ Result<RawPrompt> decode_raw(v1::StartSequence& start) {
   return prompt;
 }
 
+Result<std::vector<EmbedInput>> decode_embed(v1::StartSequence& start) {
+  const int count = start.embed().inputs_size();
+  if (count == 0 || start.messages_size() > 0 || start.has_raw()) {
+    return fail(Code::kInvalidArgument, "bad_input_count", "texts to embed come alone, and there is at least one", "input");
+  }
+  std::vector<EmbedInput> inputs;
+  for (int i = 0; i < count; ++i) {
+    v1::EmbedInput& from = *start.mutable_embed()->mutable_inputs(i);
+    const std::string field = fmt::format("input[{}]", i);
+    TG_TRY(check_text(from.text(), field));
+    if (from.text().empty() == from.tokens().empty()) {
+      return fail(Code::kInvalidArgument, "bad_input", fmt::format("'{}' must be a text or token ids", field), field);
+    }
+    EmbedInput input;
+    input.text = std::move(*from.mutable_text());
+    input.tokens.assign(from.tokens().begin(), from.tokens().end());
+    inputs.push_back(std::move(input));
+  }
+  return inputs;
+}
+
 Result<std::optional<CacheSalt>> decode_salt(const std::string& bytes) {
   if (bytes.empty()) return std::nullopt;
   CacheSalt salt;
@@ -201,7 +222,9 @@ Result<StartCommand> decode_start(v1::StartSequence start) {
   command.budget = std::chrono::milliseconds(start.budget_ms());
   command.collect = start.collect();
   TG_ASSIGN(command.cache_salt, decode_salt(start.cache_salt()));
-  if (start.has_raw()) {
+  if (start.has_embed()) {
+    TG_ASSIGN(command.embed, decode_embed(start));
+  } else if (start.has_raw()) {
     TG_ASSIGN(command.raw, decode_raw(start));
   } else {
     TG_ASSIGN(command.messages, decode_messages(start));
@@ -261,6 +284,7 @@ v1::WorkerFrame encode_frame(SessionFrame frame) {
       piece.set_arguments(std::move(call.arguments));
     }
     for (TokenLogprob& logprob : event.logprobs) encode_logprob(std::move(logprob), *to.add_logprobs());
+    to.mutable_embedding()->Add(event.embedding.begin(), event.embedding.end());
     encode_usage(event.usage, *to.mutable_usage());
     to.set_choice(std::max(0, event.choice));
     if (event.choice_finish) to.set_choice_finish(encode_finish(*event.choice_finish));
@@ -290,6 +314,13 @@ v1::WorkerHello encode_hello(const WorkerFacts& worker, const EngineFacts& engin
   hello.set_term(term);
   hello.set_kv_tokens_total(engine.kv_tokens_capacity);
   hello.set_prefill_tokens_per_second(engine.prefill_tokens_per_second);
+  const EngineAbilities& can = engine.abilities;
+  if (can.choices) hello.add_abilities(v1::ABILITY_CHOICES);
+  if (can.logprobs) hello.add_abilities(v1::ABILITY_LOGPROBS);
+  if (can.penalties) hello.add_abilities(v1::ABILITY_PENALTIES);
+  if (can.logit_bias) hello.add_abilities(v1::ABILITY_LOGIT_BIAS);
+  if (can.count) hello.add_abilities(v1::ABILITY_COUNT);
+  if (can.embed) hello.add_abilities(v1::ABILITY_EMBED);
   return hello;
 }
 

@@ -44,10 +44,12 @@ awaitable<void> SchedulerLink::run() {
     auto serving = serve_one();
     auto stopped = stopping_.wait();
     auto outcome = co_await (std::move(serving) || std::move(stopped));
-    metrics_.scheduler_connected.set(0);
+    const bool was_welcome = std::exchange(is_welcome_, false);
+    // Others count there as well: one link of several may be the leader's.
+    if (was_welcome) metrics_.scheduler_connected.add(-1);
     if (outcome.index() == 1) co_return;
     const Error& why = std::get<0>(outcome);
-    if (std::exchange(is_welcome_, false)) {
+    if (was_welcome) {
       log_.warn("scheduler_lost", {kv("reason", why.reason), kv("message", why.message)});
     }
     const Deadline retry = Deadline::after(clock_.mono(), backoff_.next());
@@ -98,9 +100,8 @@ bool SchedulerLink::obey(const v1::WorkerCommand& command) {
   metrics_.term.set(static_cast<double>(fence_.newest()));
   switch (command.command_case()) {
     case v1::WorkerCommand::kWelcome:
-      is_welcome_ = true;
+      if (!std::exchange(is_welcome_, true)) metrics_.scheduler_connected.add(1);
       backoff_.reset();
-      metrics_.scheduler_connected.set(1);
       log_.info("scheduler_joined", {kv("term", command.term())});
       break;
     case v1::WorkerCommand::kDrain:

@@ -17,7 +17,9 @@
 namespace tidegate::worker {
 
 /// The worker's life line to the scheduler: registers, sends heartbeats, obeys commands of the newest term. When the
-/// scheduler is gone it tries again for ever, and the worker serves on meanwhile (fail static).
+/// scheduler is gone it tries again for ever, and the worker serves on meanwhile (fail static). One link a scheduler: a
+/// worker that knows several keeps one to each, for a frozen leader says nothing while its standby leads already. Those that
+/// do not lead refuse it; the fence they share decides whom it obeys.
 class SchedulerLink {
  public:
   struct Options {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <boost/asio/post.hpp>
+#include <chrono>
 #include <utility>
 
 #include "worker/rpc/frame_codec.h"
@@ -19,8 +21,13 @@ class SessionService::Stream final : public SessionSink, public std::enable_shar
  public:
   using Bidi = rpc::BidiServer<v1::GatewayFrame, v1::WorkerFrame>;
 
-  Stream(Bidi bidi, EngineThread& engine, SessionId id, v1::WorkerHello hello, Log& log)
-      : bidi_(std::move(bidi)), engine_(engine), id_(id), hello_(std::move(hello)), log_(log) {}
+  Stream(Bidi bidi, EngineThread& engine, Counting counting, SessionId id, v1::WorkerHello hello, Log& log)
+      : bidi_(std::move(bidi)),
+        engine_(engine),
+        counting_(std::move(counting)),
+        id_(id),
+        hello_(std::move(hello)),
+        log_(log) {}
 
   void run(const Executor& executor) {
     auto self = shared_from_this();
@@ -47,7 +54,9 @@ class SessionService::Stream final : public SessionSink, public std::enable_shar
       return bidi_.finish(fail(Code::kInvalidArgument, "bad_hello", words, "hello"));
     }
     if (frame.has_hello()) attach(frame.hello());
-    for (v1::StartSequence& start : *frame.mutable_start()) post_start(std::move(start));
+    const Mono read_at = engine_.now();
+    for (v1::StartSequence& start : *frame.mutable_start()) post_start(std::move(start), read_at);
+    for (v1::StartSequence& prompt : *frame.mutable_count()) post_count(std::move(prompt));
     for (const std::uint64_t sequence : frame.cancel()) {
       post([id = id_, sequence](EngineHost& host, Mono) { host.cancel(id, sequence); });
     }
@@ -61,7 +70,7 @@ class SessionService::Stream final : public SessionSink, public std::enable_shar
     engine_.post_always([self](EngineHost& host, Mono) { host.attach(self->id_, self); });
   }
 
-  void post_start(v1::StartSequence start) {
+  void post_start(v1::StartSequence start, Mono read_at) {
     const std::uint64_t sequence = start.sequence();
     Result<StartCommand> command = decode_start(std::move(start));
     if (!command) {
@@ -72,8 +81,44 @@ class SessionService::Stream final : public SessionSink, public std::enable_shar
     // Here and not on the engine's thread, where all who decode would wait for it. Frames wait for it, so that a cancel
     // still comes behind its start.
     command->constraint = engine_.compile(command->offer);
+    if (!command->embed.empty()) command->encoded = engine_.encode(command->embed);
+    // Of the request's own time, also what the starts before it in the frame took.
+    command->budget -= std::chrono::duration_cast<std::chrono::milliseconds>(engine_.now() - read_at);
     post([id = id_, command = *std::move(command)](EngineHost& host, Mono now) mutable {
       host.start(id, std::move(command), now);
+    });
+  }
+
+  /// On a thread of its own: neither what runs nor a frame waits for a prompt that is only counted.
+  void post_count(v1::StartSequence prompt) {
+    const std::uint64_t sequence = prompt.sequence();
+    auto place = counting_.gate->enter(prompt.ByteSizeLong());
+    if (!place) {
+      return tell_count(sequence, fail(Code::kResourceExhausted, "counts_full",
+                                       "this worker has as many prompts to count as it takes; retry shortly"));
+    }
+    asio::post(counting_.executor,
+               [self = shared_from_this(), place = *std::move(place), prompt = std::move(prompt)]() mutable {
+                 self->count(std::move(prompt));
+               });
+  }
+
+  void count(v1::StartSequence prompt) {
+    if (!bidi_.is_open()) return;  // nobody is left to hear it
+    const std::uint64_t sequence = prompt.sequence();
+    Result<StartCommand> command = decode_start(std::move(prompt));
+    Result<std::int32_t> counted = 0;
+    if (command) {
+      counted = engine_.count_prompt(*std::move(command));
+    } else {
+      counted = fail(std::move(command).error());
+    }
+    tell_count(sequence, std::move(counted));
+  }
+
+  void tell_count(std::uint64_t sequence, Result<std::int32_t> counted) {
+    post([id = id_, sequence, counted = std::move(counted)](EngineHost& host, Mono) {
+      host.tell_count(id, sequence, counted);
     });
   }
 
@@ -89,6 +134,7 @@ class SessionService::Stream final : public SessionSink, public std::enable_shar
 
   Bidi bidi_;
   EngineThread& engine_;
+  const Counting counting_;
   const SessionId id_;
   v1::WorkerHello hello_;
   Log& log_;
@@ -96,8 +142,8 @@ class SessionService::Stream final : public SessionSink, public std::enable_shar
   bool is_greeted_ = false;   // engine thread only
 };
 
-SessionService::SessionService(rpc::AuthGate gate, Executor executor, Log& log)
-    : gate_(std::move(gate)), executor_(std::move(executor)), log_(log) {}
+SessionService::SessionService(rpc::AuthGate gate, Executor executor, Counting counting, Log& log)
+    : gate_(std::move(gate)), executor_(std::move(executor)), counting_(std::move(counting)), log_(log) {}
 
 SessionService::~SessionService() = default;
 
@@ -128,7 +174,7 @@ grpc::ServerBidiReactor<v1::GatewayFrame, v1::WorkerFrame>* SessionService::Sess
     return reactor;
   }
   streams_.remove_if([](const std::weak_ptr<Stream>& stream) { return stream.expired(); });
-  auto stream = std::make_shared<Stream>(std::move(bidi), *engine_, ++last_session_, hello_, log_);
+  auto stream = std::make_shared<Stream>(std::move(bidi), *engine_, counting_, ++last_session_, hello_, log_);
   streams_.push_back(stream);
   stream->run(executor_);
   return reactor;

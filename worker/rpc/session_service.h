@@ -13,19 +13,27 @@
 #include "base/rpc/bidi_server.h"
 #include "tidegate/v1/worker.grpc.pb.h"
 #include "worker/host/engine_thread.h"
+#include "worker/rpc/count_gate.h"
 #include "worker/rpc/worker_facts.h"
 
 namespace tidegate::worker {
 
 /// The Worker service: each Session stream becomes a session of the engine's host. gRPC threads only pass messages on;
-/// frames are read and checked on `executor`, where also schemas are compiled, which may take long by the measure of a
-/// heartbeat: give it a thread of its own. Everything else happens on the engine thread.
+/// frames are read and checked on `executor`, where also schemas are compiled and texts to embed encoded, which may
+/// take long by the measure of a heartbeat: give it a thread of its own. Prompts are counted on `counting`, one after
+/// the other, as many as its gate lets in; those beyond are refused at once. Everything else is on the engine thread.
 ///
 /// A stream is refused with unavailable/model_loading until serve() was called.
 class SessionService final : public v1::Worker::CallbackService {
  public:
-  /// `executor` outlives the server that runs this service; `log` outlives the service.
-  SessionService(rpc::AuthGate gate, Executor executor, Log& log);
+  /// What counts prompts: each takes as long as reading the text. Shared with what waits there.
+  struct Counting {
+    Executor executor;
+    std::shared_ptr<CountGate> gate;
+  };
+
+  /// The executors outlive the server that runs this service; `log` and the gate's metrics outlive them.
+  SessionService(rpc::AuthGate gate, Executor executor, Counting counting, Log& log);
   ~SessionService() override;
 
   /// The model is loaded. `engine` outlives the server.
@@ -40,6 +48,7 @@ class SessionService final : public v1::Worker::CallbackService {
 
   rpc::AuthGate gate_;
   Executor executor_;
+  Counting counting_;
   Log& log_;
   std::mutex mutex_;
   EngineThread* engine_ = nullptr;

@@ -13,7 +13,7 @@ struct WorkerFacts {
   std::string address;     ///< where gateways reach this worker's gRPC server
   std::string model;
   std::string variant;
-  std::string engine;      ///< "cpu" | "sim"
+  std::string engine;      ///< "cpu" | "sim" | "external"
   std::string region;
   std::string pool;
 };

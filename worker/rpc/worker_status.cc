@@ -1,6 +1,14 @@
 #include "worker/rpc/worker_status.h"
 
+#include <string>
+
 namespace tidegate::worker {
+
+namespace {
+
+std::int64_t millis(Duration span) { return std::chrono::duration_cast<std::chrono::milliseconds>(span).count(); }
+
+}  // namespace
 
 v1::WorkerReport WorkerStatus::report() const {
   v1::WorkerReport report;
@@ -15,6 +23,14 @@ v1::WorkerReport WorkerStatus::report() const {
   report.set_pool(facts_.pool);
   report.set_state(state_);
   report.set_term_seen(fence_.newest());
+  if (progress_ != nullptr) {
+    const LoadProgress::View view = progress_->view();
+    report.set_phase(std::string(load_phase_name(view.phase)));
+    report.set_phase_bytes(view.bytes);
+    report.set_phase_bytes_total(view.bytes_total);
+    report.set_phase_ms(millis(view.in_phase));
+    report.set_load_ms(millis(view.until_healthy));
+  }
   if (const EngineThread* engine = engine_) {
     const EngineFacts& facts = engine->facts();
     const EngineLoad load = engine->load();

@@ -6,6 +6,7 @@
 #include <bit>
 #include <queue>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace tidegate::worker {
 namespace {
@@ -22,6 +23,9 @@ std::size_t slot_of(std::uint64_t pair, std::size_t slots) {
   return static_cast<std::size_t>((pair * 0x9E3779B97F4A7C15ULL) >> 32) & (slots - 1);
 }
 
+/// Whether some UTF-8 text holds this byte. C0 and C1 would only begin overlong forms, F5 and above lie past U+10FFFF.
+bool occurs_in_utf8(std::size_t byte) { return byte != 0xC0 && byte != 0xC1 && byte < 0xF5; }
+
 std::unexpected<Error> bad_vocabulary(std::string message, std::string field) {
   return fail(Code::kInvalidArgument, "tokenizer_unsupported", "tokenizer.json: " + std::move(message),
               std::move(field));
@@ -34,15 +38,30 @@ Result<Bpe> Bpe::build(const TokenizerFile& file) {
   ids.reserve(file.vocab.size());
   for (const auto& [bytes, id] : file.vocab) ids.emplace(bytes, id);
 
+  // By id as well as by text: a file may give the id of a control token to an ordinary spelling.
+  std::unordered_set<TokenId> control;
+  for (const AddedToken& token : file.added) control.insert(token.id);
+
   Bpe bpe;
   for (std::size_t byte = 0; byte < bpe.byte_ids_.size(); ++byte) {
     const auto found = ids.find(std::string(1, static_cast<char>(byte)));
-    if (found == ids.end()) return bad_vocabulary(fmt::format("byte {} has no token", byte), "model.vocab");
+    const bool is_missing = found == ids.end();
+    if (!occurs_in_utf8(byte) && (is_missing || control.contains(found->second))) {
+      bpe.byte_ids_[byte] = kNoToken;
+      bpe.lacks_bytes_ = true;
+      continue;
+    }
+    if (is_missing) return bad_vocabulary(fmt::format("byte {} has no token", byte), "model.vocab");
+    if (control.contains(found->second)) {
+      return bad_vocabulary(fmt::format("byte {} is token {}, which is an added token", byte, found->second), "added_tokens");
+    }
     bpe.byte_ids_[byte] = found->second;
   }
 
   if (file.whole_pieces) {
-    for (const auto& [bytes, id] : file.vocab) bpe.whole_.emplace(bytes, id);
+    for (const auto& [bytes, id] : file.vocab) {
+      if (!control.contains(id)) bpe.whole_.emplace(bytes, id);
+    }
     // Some files list control tokens in the vocabulary as well: text must never become one by being looked up.
     for (const AddedToken& token : file.added) bpe.whole_.erase(token.text);
   }
@@ -56,7 +75,7 @@ Result<Bpe> Bpe::build(const TokenizerFile& file) {
       return bad_vocabulary(fmt::format("merge {} names a token that the vocabulary lacks", rank),
                             "model.merges");
     }
-    if (bpe.find(left_id->second, right_id->second) == nullptr) {
+    if (!control.contains(result->second) && bpe.find(left_id->second, right_id->second) == nullptr) {
       bpe.insert({pair_key(left_id->second, right_id->second), rank, result->second});
     }
     ++rank;

@@ -38,4 +38,26 @@ std::optional<std::string> bytes_of_spelling(std::string_view spelling) {
   return bytes;
 }
 
+std::string spelling_of_bytes(std::string_view bytes) {
+  static constexpr std::array<std::uint16_t, 0x100> kCharOfByte = [] {
+    std::array<std::uint16_t, 0x100> table{};
+    for (std::uint32_t code_point = 0; code_point < kMapEnd; ++code_point) {
+      const std::int16_t byte = kByteOfChar[code_point];
+      if (byte != kUnmapped) table[static_cast<std::size_t>(byte)] = static_cast<std::uint16_t>(code_point);
+    }
+    return table;
+  }();
+  std::string spelling;
+  for (const char each : bytes) {
+    const std::uint16_t code_point = kCharOfByte[static_cast<unsigned char>(each)];
+    if (code_point < 0x80) {
+      spelling.push_back(static_cast<char>(code_point));
+    } else {
+      spelling.push_back(static_cast<char>(0xc0 | code_point >> 6));
+      spelling.push_back(static_cast<char>(0x80 | (code_point & 0x3f)));
+    }
+  }
+  return spelling;
+}
+
 }  // namespace tidegate::worker

@@ -4,8 +4,6 @@
 
 #include <utility>
 
-#include "base/json/json.h"
-
 namespace tidegate::worker {
 namespace {
 
@@ -55,6 +53,15 @@ std::optional<ChatFamily> ChatTemplate::family_of(std::string_view jinja) {
 
 Result<ChatTemplate> ChatTemplate::load(const std::string& dir, const Tokenizer& tokenizer) {
   TG_ASSIGN(const json::value config, json::parse_file(dir + "/tokenizer_config.json"));
+  return of_document(config, tokenizer);
+}
+
+Result<ChatTemplate> ChatTemplate::of_config(std::string_view tokenizer_config, const Tokenizer& tokenizer) {
+  TG_ASSIGN(const json::value config, json::parse(tokenizer_config));
+  return of_document(config, tokenizer);
+}
+
+Result<ChatTemplate> ChatTemplate::of_document(const json::value& config, const Tokenizer& tokenizer) {
   if (!config.is_object()) return unsupported_template("tokenizer_config.json is not an object");
   TG_ASSIGN(const std::string text, json::get_string(config.get_object(), "chat_template"));
   const auto family = family_of(text);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/core/result.h"
+#include "base/json/json.h"
 #include "worker/tokenizer/chat_message.h"
 #include "worker/tokenizer/deepseek_prompt.h"
 #include "worker/tokenizer/prompt_writer.h"
@@ -46,6 +47,8 @@ class ChatTemplate {
   /// Reads DIR/tokenizer_config.json. Fails: invalid_argument/chat_template_unsupported if the template there
   /// is of another family or the vocabulary lacks one of its control tokens.
   static Result<ChatTemplate> load(const std::string& dir, const Tokenizer& tokenizer);
+  /// The same from the text of a tokenizer_config.json.
+  static Result<ChatTemplate> of_config(std::string_view tokenizer_config, const Tokenizer& tokenizer);
   /// For a checkpoint known to use this template. Tokens of calls may be missing: see can_call().
   static Result<ChatTemplate> build(ChatFamily family, const Tokenizer& tokenizer);
   static Result<ChatTemplate> deepseek_r1(const Tokenizer& tokenizer) {
@@ -79,6 +82,7 @@ class ChatTemplate {
   TokenId think_end() const { return deepseek_.think_end; }
 
  private:
+  static Result<ChatTemplate> of_document(const json::value& config, const Tokenizer& tokenizer);
   ChatTemplate(const Tokenizer& tokenizer, ChatFamily family) : tokenizer_(&tokenizer), family_(family) {}
   Status find_deepseek_tokens();
   Status find_qwen_tokens();

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/core/encoding.h"
 #include "worker/tokenizer/byte_map.h"
 
 namespace tidegate::worker {
@@ -56,7 +57,7 @@ Status read_kind(const GgufFile& file, TokenizerFile& out) {
   }
   std::string names;
   for (const KnownTokenizer& known : kKnownTokenizers) names += fmt::format("{}{}", names.empty() ? "" : ", ", known.name);
-  return unsupported_gguf(file, kPreKey, fmt::format("is '{}'; {} are supported", pre.value_or(""), names));
+  return unsupported_gguf(file, kPreKey, fmt::format("is '{}'; {} are supported", utf8_prefix(pre.value_or(""), 64), names));
 }
 
 Status read_tokens(const GgufFile& file, TokenizerFile& out) {
@@ -73,6 +74,10 @@ Status read_tokens(const GgufFile& file, TokenizerFile& out) {
     const auto id = static_cast<TokenId>(i);  // a list is shorter than GgufFile::kElementsMax
     if (type == kControl || type == kUserDefined) {
       if (text.empty()) return unsupported_gguf(file, kTokensKey, fmt::format("has an empty control token {}", i));
+      // Its text is written out whole, in tokenizer.json too.
+      if (!is_valid_utf8(text)) {
+        return unsupported_gguf(file, kTokensKey, fmt::format("has a control token {} that is not UTF-8", i));
+      }
       out.added.push_back({id, std::string(text), type == kControl});
     } else if (type == kNormal) {
       auto bytes = bytes_of_spelling(text);
@@ -91,7 +96,8 @@ Status read_merges(const GgufFile& file, TokenizerFile& out) {
     auto left = bytes_of_spelling(merge.substr(0, space));
     auto right = space == std::string_view::npos ? std::nullopt : bytes_of_spelling(merge.substr(space + 1));
     if (!left || !right || left->empty() || right->empty()) {
-      return unsupported_gguf(file, kMergesKey, fmt::format("holds '{}', which is no pair of byte spellings", merge));
+      return unsupported_gguf(file, kMergesKey,
+                              fmt::format("holds a merge {} that is no pair of byte spellings", out.merges.size()));
     }
     out.merges.emplace_back(*std::move(left), *std::move(right));
   }

@@ -6,12 +6,16 @@
 #include <limits>
 #include <utility>
 
+#include "base/core/encoding.h"
 #include "base/json/json.h"
 #include "worker/tokenizer/byte_map.h"
 #include "worker/tokenizer/split_patterns.h"
 
 namespace tidegate::worker {
 namespace {
+
+/// Of a spelling that is none: it may be as long as the file.
+constexpr std::size_t kQuotedBytesMax = 64;
 
 std::unexpected<Error> unsupported(std::string_view what, std::string_view field) {
   return fail(
@@ -103,7 +107,9 @@ Result<TokenId> read_id(const json::value& value, std::string_view field) {
 
 Result<std::string> read_spelling(std::string_view spelling, std::string_view field) {
   auto bytes = bytes_of_spelling(spelling);
-  if (!bytes || bytes->empty()) return unsupported(fmt::format("the spelling '{}'", spelling), field);
+  if (!bytes || bytes->empty()) {
+    return unsupported(fmt::format("the spelling '{}'", utf8_prefix(spelling, kQuotedBytesMax)), field);
+  }
   return *std::move(bytes);
 }
 
@@ -178,10 +184,7 @@ Status read_added(const json::object& root, TokenizerFile& file) {
   return {};
 }
 
-}  // namespace
-
-Result<TokenizerFile> load_tokenizer_file(const std::string& path) {
-  TG_ASSIGN(const json::value document, json::parse_file(path));
+Result<TokenizerFile> read_tokenizer(const json::value& document) {
   if (!document.is_object()) return unsupported("a document that is not an object", "");
   const json::object& root = document.get_object();
   TokenizerFile file;
@@ -190,6 +193,18 @@ Result<TokenizerFile> load_tokenizer_file(const std::string& path) {
   TG_TRY(read_model(root, file));
   TG_TRY(read_added(root, file));
   return file;
+}
+
+}  // namespace
+
+Result<TokenizerFile> load_tokenizer_file(const std::string& path) {
+  TG_ASSIGN(const json::value document, json::parse_file(path));
+  return read_tokenizer(document);
+}
+
+Result<TokenizerFile> parse_tokenizer_file(std::string_view text) {
+  TG_ASSIGN(const json::value document, json::parse(text));
+  return read_tokenizer(document);
 }
 
 }  // namespace tidegate::worker

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,5 +35,7 @@ struct TokenizerFile {
 /// invalid_argument/tokenizer_unsupported (another model type, pattern, normaliser, or a flag that changes
 /// meaning).
 Result<TokenizerFile> load_tokenizer_file(const std::string& path);
+/// The same from the text of a tokenizer.json.
+Result<TokenizerFile> parse_tokenizer_file(std::string_view text);
 
 }  // namespace tidegate::worker

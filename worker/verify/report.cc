@@ -3,8 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace tidegate::worker {
+
+double TapDifference::share() const {
+  if (compared == 0 || std::isnan(worst)) return std::numeric_limits<double>::infinity();
+  if (tolerance > 0) return worst / tolerance;
+  return worst > 0 ? std::numeric_limits<double>::infinity() : 0;
+}
+
+const TapDifference* VerifyReport::nearest() const {
+  const auto found = std::ranges::max_element(taps, {}, &TapDifference::share);
+  return found == taps.end() ? nullptr : &*found;
+}
 
 bool VerifyReport::passed() const {
   return !taps.empty() && std::ranges::all_of(taps, [](const TapDifference& tap) { return tap.passed(); });

@@ -16,6 +16,8 @@ struct TapDifference {
   std::int64_t compared = 0;  ///< numbers or choices looked at; 0 never passes
 
   [[nodiscard]] bool passed() const { return compared > 0 && worst <= tolerance; }
+  /// Of the tolerance: above 1 fails; infinity where nothing was allowed, or nothing compared.
+  [[nodiscard]] double share() const;
 };
 
 struct VerifyReport {
@@ -27,6 +29,8 @@ struct VerifyReport {
 
   /// False as well when nothing was compared.
   [[nodiscard]] bool passed() const;
+  /// The tap with the largest share of its tolerance; nullptr without taps.
+  [[nodiscard]] const TapDifference* nearest() const;
 };
 
 /// One line per tap, then "N passed, M failed".

@@ -33,10 +33,10 @@ export async function startInstallation(cpus) {
   build();
   fs.chmodSync(folder, 0o755);
   if (fs.statfsSync(folder).type === kTmpfs) say(`${folder} is in memory, where fsync costs nothing: set TIDEGATE_BENCH_VAR to a folder on a disk`);
-  const http = await freeRange(6);
+  const http = await freeRange(7);
   Object.assign(process.env, {
     TIDEGATE_SOCKETS: path.join(folder, 's'), TIDEGATE_HTTP_PORT: String(http), TIDEGATE_GRPC_PORT: String(http + 1),
-    TIDEGATE_ADMIN_PORT: String(http + 2), TIDEGATE_SKIP_BUILD: '1', TIDEGATE_BIN: binaries,
+    TIDEGATE_ADMIN_PORT: String(http + 2), TIDEGATE_REST_PORT: String(http + 6), TIDEGATE_SKIP_BUILD: '1', TIDEGATE_BIN: binaries,
   });
   say(`starting PostgreSQL, Redis, billing and scheduler on CPU ${cpus}, in ${folder}`);
   const log = fs.openSync(path.join(folder, 'up.log'), 'w');

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include <set>
 
 #include "scheduler/drivers/local/child_process.h"
 
@@ -13,14 +17,19 @@ Result<std::unique_ptr<LocalDriver>> LocalDriver::open(Settings settings, const 
     std::filesystem::create_directories(folder, code);
     if (code) return fail(Code::kInternal, "state_unwritable", fmt::format("cannot make '{}': {}", folder, code.message()));
   }
-  return std::unique_ptr<LocalDriver>(new LocalDriver(std::move(settings), clock, log));
+  TG_ASSIGN(const LimitMeans means, choose_means(settings.limits, log));
+  return std::unique_ptr<LocalDriver>(new LocalDriver(std::move(settings), means, clock, log));
 }
 
 std::vector<std::string> LocalDriver::command_for(const ReplicaSpec& spec, Term term, const std::string& admin_address) const {
   std::vector<std::string> command = {settings_.worker_binary};
   const auto add = [&](std::string_view key, std::string_view value) { command.push_back(fmt::format("--{}={}", key, value)); };
   add("engine", spec.engine);
-  if (!spec.model_path.empty()) add("model.dir", spec.model_path);
+  if (!spec.model_path.empty()) {
+    add("model.dir", spec.model_path);
+    // One folder for all: replicas of a model map the same file, and the next start of one packs nothing.
+    add("weights.cache_dir", fmt::format("{}/weights", settings_.run_dir));
+  }
   add("model", spec.model);
   add("variant", spec.variant);
   add("deployment", spec.deployment);
@@ -51,10 +60,57 @@ std::vector<std::string> LocalDriver::command_for(const ReplicaSpec& spec, Term 
   return command;
 }
 
+Result<ChildLimits> LocalDriver::limits_for(const ReplicaSpec& spec, Term term) const {
+  ChildLimits limits;
+  switch (means_) {
+    case LimitMeans::kNone: break;
+    case LimitMeans::kProcess:
+      limits.nice = nice_of_weight(settings_.limits.cpu_weight);
+      limits.data_bytes_max = settings_.limits.memory_bytes_max;
+      break;
+    case LimitMeans::kCgroup: {
+      // New for every run, as the socket is: what the group of the run before still tells is not lost.
+      const std::string name = fmt::format("{}-{}-{:x}", spec.replica, term,
+                                           static_cast<std::uint64_t>(clock_.mono().time_since_epoch().count()));
+      TG_ASSIGN(limits.cgroup, make_group(settings_.limits.cgroup_dir, name, settings_.limits.group()));
+      break;
+    }
+  }
+  return limits;
+}
+
+void LocalDriver::drop_group(const std::filesystem::path& group) {
+  if (!group.empty()) settings_.remove_group(group);
+}
+
 bool LocalDriver::is_alive(const ReplicaRecord& record) {
-  if (const auto exit = reap(record.pid)) ended_[record.replica] = {record.incarnation(), *exit};
+  const auto exit = reap(record.pid);
   const auto ticks = start_ticks_of(record.pid);
-  return ticks && *ticks == record.start_ticks;
+  const bool alive = ticks && *ticks == record.start_ticks;
+  if (!alive) note_end(record, exit);
+  return alive;
+}
+
+void LocalDriver::note_end(const ReplicaRecord& record, const std::optional<std::string>& exit) {
+  // A zombie may be seen before it can be collected: what its group told by then is not overwritten with its signal.
+  const auto known = ended_.find(record.replica);
+  const bool is_told = known != ended_.end() && known->second.incarnation == record.incarnation();
+  if (exit && !is_told) ended_[record.replica] = {record.incarnation(), *exit};
+  if (record.cgroup.empty()) return;
+  // Also of a process that was no child of ours: the group knows what its parent did not live to hear.
+  if (const auto killed = memory_kill_of(record.cgroup)) ended_[record.replica] = {record.incarnation(), *killed};
+  drop_group(record.cgroup);  // refused while something of it lives; the next look tries again
+}
+
+void LocalDriver::begin_term(Term term) {
+  const Status entered = enter_term(settings_.run_dir, term);
+  if (!entered) log_.warn("term_not_recorded", {kv("term", term), kv("message", entered.error().message)});
+  if (!entered || means_ != LimitMeans::kCgroup) return;
+  std::set<std::string> on_record;
+  for (const auto& record : read_records(settings_.run_dir)) on_record.insert(record.cgroup);
+  if (const std::size_t removed = sweep_groups(settings_.limits.cgroup_dir, on_record, settings_.remove_group); removed > 0) {
+    log_.info("replica_cgroups_swept", {kv("removed", removed)});
+  }
 }
 
 Status LocalDriver::start(const ReplicaSpec& spec, Term term) {
@@ -71,7 +127,22 @@ Status LocalDriver::start(const ReplicaSpec& spec, Term term) {
   record.spec_digest = spec.digest();
   record.admin_address = fmt::format("127.0.0.1:{}", port);
   const std::filesystem::path log = std::filesystem::path(settings_.run_dir) / (spec.replica + ".log");
-  TG_ASSIGN(record.pid, spawn_detached(command_for(spec, term, record.admin_address), log));
+  TG_ASSIGN(const ChildLimits limits, limits_for(spec, term));
+  record.cgroup = limits.cgroup.string();
+  auto started = spawn_detached(command_for(spec, term, record.admin_address), log, limits);
+  if (!started) {
+    drop_group(limits.cgroup);
+    return fail(std::move(started).error());
+  }
+  record.pid = *started;
+  // We may have stood still since the first look, and others led meanwhile: what they run must stay on record.
+  if (const Status still_ours = enter_term(settings_.run_dir, term); !still_ours) {
+    ::kill(static_cast<pid_t>(record.pid), SIGKILL);
+    ::waitpid(static_cast<pid_t>(record.pid), nullptr, 0);
+    drop_group(limits.cgroup);
+    log_.warn("replica_start_undone", {kv("replica", spec.replica), kv("pid", record.pid), kv("term", term)});
+    return still_ours;
+  }
   // A process that ended at once has no start time; reap() will say how it ended.
   record.start_ticks = start_ticks_of(record.pid).value_or(0);
   stopping_.erase(spec.replica);
@@ -83,7 +154,12 @@ Status LocalDriver::start(const ReplicaSpec& spec, Term term) {
 Status LocalDriver::stop(const std::string& replica, Term term) {
   TG_TRY(enter_term(settings_.run_dir, term));
   for (const auto& record : read_records(settings_.run_dir)) {
-    if (record.replica != replica || !is_alive(record)) continue;
+    if (record.replica != replica) continue;
+    if (!is_alive(record)) {
+      stopping_.erase(replica);
+      remove_record(settings_.run_dir, replica);
+      continue;
+    }
     if (stopping_.try_emplace(replica, clock_.mono() + settings_.stop_limit).second) {
       ::kill(static_cast<pid_t>(record.pid), SIGTERM);
       log_.info("replica_stopping", {kv("replica", replica), kv("pid", record.pid)});

@@ -12,7 +12,8 @@
 namespace tidegate::scheduler {
 
 /// What the driver keeps on disk of one replica, so that a later scheduler finds the process again. The file
-/// <run_dir>/<replica>.pid is one line: pid start_ticks term deployment model spec_digest admin_address
+/// <run_dir>/<replica>.pid is one line: pid start_ticks term deployment model spec_digest admin_address cgroup
+/// (the last one since replicas have limits: a line without it is a record too).
 struct ReplicaRecord {
   std::string replica;  ///< the file's name
   std::int64_t pid = 0;
@@ -22,6 +23,7 @@ struct ReplicaRecord {
   std::string model;
   std::string spec_digest;
   std::string admin_address;  ///< where Prometheus finds it
+  std::string cgroup;         ///< path of the group it was started in; empty: ours
 
   std::string incarnation() const { return std::to_string(pid) + "." + std::to_string(start_ticks); }
 };
@@ -32,8 +34,9 @@ void remove_record(const std::filesystem::path& run_dir, const std::string& repl
 /// Every readable record; a torn or foreign file is passed over.
 std::vector<ReplicaRecord> read_records(const std::filesystem::path& run_dir);
 
-/// The newest term that acted through this folder, 0 for none; and the step to a newer one.
-/// Fails: failed_precondition/stale_term.
+/// Puts `term` on record as acting through this folder. Once a term is, in whatever process, every call with an older one that
+/// begins later fails; of two that enter at the same moment the older one may still pass, and fails with its next call. <run_dir>/term says it for people; <run_dir>/terms/<term> are what is judged by.
+/// Fails: failed_precondition/stale_term, internal/{state_unreadable, state_unwritable}.
 Status enter_term(const std::filesystem::path& run_dir, Term term);
 
 /// Prometheus' file_sd list of the replicas, rewritten only when it changed.

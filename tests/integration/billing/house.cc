@@ -1,8 +1,12 @@
 #include "tests/integration/billing/house.h"
 
+#include <stdexcept>
+
+#include "base/pg/migrate.h"
 #include "base/pg/pool.h"
 #include "base/receipt_event/event_receipt.h"
 #include "billing/adapters/price_store.h"
+#include "billing/migrations/migrations.h"
 
 namespace tidegate::billing {
 
@@ -21,6 +25,19 @@ constexpr const char* kPrices = R"({
       "CNY": {"input_cache_hit": "14", "input_cache_miss": "28", "output": "56"}}}]}]})";
 
 }  // namespace
+
+std::string migrated_database() {
+  static std::string schema;
+  static std::string home;  // its server: repeated runs of a program have one each
+  test::PgServer& server = test::PgEnvironment::server();
+  if (home != server.connection_string()) {
+    schema = server.create_database("schema");
+    const auto report = pg::migrate(schema, "billing", migrations(), soon());
+    if (!report) throw std::runtime_error(report.error().to_string());
+    home = server.connection_string();
+  }
+  return server.copy_database(schema);
+}
 
 House::House(const std::string& dsn) {
   config_.grpc_listen = "127.0.0.1:0";

@@ -29,10 +29,13 @@ using BudgetApi = class v1::Budgets::Stub::async;
 
 inline Deadline soon() { return Deadline::after(SystemClock().mono(), std::chrono::seconds(30)); }
 
+/// A fresh database that has the schema: a copy of one that was migrated once, which is sooner made than migrated.
+std::string migrated_database();
+
 /// Real billing on a real database of its own, a tenant with money, and a gateway that knows how to make a bill.
 class House : public ::testing::Test {
  protected:
-  explicit House(const std::string& dsn = test::fresh_database());
+  explicit House(const std::string& dsn = migrated_database());
   ~House() override;
 
   /// Another replica on the same database.

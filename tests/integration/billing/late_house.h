@@ -31,7 +31,7 @@ class AheadClock final : public Clock {
 /// A House, and a second replica that lives later: what the first one posted is a month ago there.
 class LateHouse : public House {
  protected:
-  explicit LateHouse(const std::string& dsn = test::fresh_database()) : House(dsn) {
+  explicit LateHouse(const std::string& dsn = migrated_database()) : House(dsn) {
     later_ = Billing::start(config_, {ahead_, entropy_, log_, registry_}).value();
     rpc::ChannelOptions options;
     options.token = config_.admin_key;

@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <span>
+
 #include "base/pg/pool.h"
 #include "base/receipt/checkpoint.h"
+#include "base/receipt/group.h"
 #include "base/receipt/merkle.h"
 #include "base/receipt/receipt_check.h"
 #include "base/receipt_event/event_receipt.h"
@@ -123,6 +126,32 @@ TEST_F(ReceiptTest, AReceiptComesBackAsTheVeryBytesThatWereSigned) {
   EXPECT_TRUE(chain.is_complete());
   ASSERT_TRUE(submit(batch)) << "told again, nothing changes";
   EXPECT_EQ(query("SELECT count(*) FROM receipt_batches"), "1");
+  expect_reconciled();
+}
+
+TEST_F(ReceiptTest, ReceiptsOfOneCommitComeBackAsTheirVeryBytesAndShareAStoredSignature) {
+  v1::UsageBatch batch = next_batch(7);  // one alone, a group of five, and one whose group is not here
+  std::vector<Digest> links;
+  for (int i = 0; i < 7; ++i) links.push_back(link_of_event(batch, i));
+  const std::span<const Digest> five = std::span<const Digest>(links).subspan(1, 5);
+  const receipt::Group group(five, key);
+  for (int i = 1; i < 6; ++i) {
+    batch.mutable_events(i)->mutable_receipt()->set_signature(group.signature_of(static_cast<std::uint32_t>(i - 1)));
+  }
+  const std::vector<Digest> cut{links[6], sha256("of the next batch")};
+  batch.mutable_events(6)->mutable_receipt()->set_signature(receipt::Group(cut, key).signature_of(0));
+  ASSERT_TRUE(submit(batch));
+  std::vector<std::string> ids;
+  for (const auto& event : batch.events()) {
+    ids.push_back(RequestId::from_bytes(event.request_id())->to_string());
+    const auto receipt = get(ids.back());
+    ASSERT_TRUE(receipt) << receipt.error().to_string();
+    EXPECT_EQ(receipt->envelope.signature, event.receipt().signature());
+    EXPECT_TRUE(receipt::verify_signature(receipt->envelope, key.public_key()));
+  }
+  EXPECT_EQ(query("SELECT octet_length(signatures) FROM receipt_batches"), "192");
+  EXPECT_EQ(seal("2026-11-21"), 0) << "the job verifies all of them";
+  for (const auto& id : ids) EXPECT_TRUE(prove(id));
   expect_reconciled();
 }
 
@@ -259,7 +288,8 @@ TEST_F(ReceiptTest, TheReconcileJobSeesWhateverIsChangedAfterwards) {
       "CREATE TABLE kept_batches AS SELECT * FROM receipt_batches; CREATE TABLE kept_log AS SELECT * FROM usage_log;"
       "CREATE TABLE kept_days AS SELECT * FROM receipt_days; CREATE TABLE kept_chunks AS SELECT * FROM receipt_chunks");
   const std::string restore =
-      "UPDATE receipt_batches b SET bodies = k.bodies, previous = k.previous, signatures = k.signatures "
+      "UPDATE receipt_batches b SET bodies = k.bodies, previous = k.previous, signatures = k.signatures, "
+      "signature_runs = k.signature_runs "
       "FROM kept_batches k WHERE k.id = b.id";
   EXPECT_TRUE(broken_by(
       "UPDATE receipt_batches SET bodies = set_byte(bodies, 200, get_byte(bodies, 200) # 1) WHERE first_seq = 1",

@@ -45,6 +45,9 @@ class Child {
     ::waitpid(pid_, nullptr, 0);
     pid_ = -1;
   }
+  /// Stands still until thaw(): connections stay open, nothing is answered.
+  void freeze() { ::kill(pid_, SIGSTOP); }
+  void thaw() { ::kill(pid_, SIGCONT); }
   /// SIGTERM; the exit status, or -1 when it did not end in time or ended by a signal.
   int terminate(std::chrono::milliseconds limit = std::chrono::seconds(20)) {
     ::kill(pid_, SIGTERM);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "scheduler/drivers/local/local_driver.h"
 #include "tests/integration/fleet/fleet_world.h"
 #include "tests/support/log_capture.h"
@@ -151,6 +153,42 @@ TEST_F(FleetTest, StandbyWaitsAndTakesOverWithTheNextTermWithoutASecondWorker) {
   EXPECT_EQ(standby->terminate(), 0);
 }
 
+TEST_F(FleetTest, StandbyTakesTheWorkersOfAFrozenLeaderAndTheLateOneActsOnNothing) {
+  const v1::Route route = deploy(world.sim("sim"));
+  const pid_t pid = world.pid_of("sim-0");
+  auto standby = world.start_standby(world.second_address());
+  ASSERT_TRUE(eventually([&] {
+    const auto answer = world.deployments(world.second_address());
+    return !answer && answer.error().reason == "not_leader";
+  }, 60s));
+  world.scheduler().freeze();
+  const Mono frozen = clock.mono();
+  const auto taken = world.routes_until([](const v1::Routes& routes) { return routes.term() == 2; }, 20s, world.second_address());
+  ASSERT_TRUE(taken);
+  fmt::print("a standby shows routes {} ms after the leader froze\n", since(frozen).count());
+  ASSERT_EQ(taken->routes_size(), 1) << "the worker has a link to both: no picture is without it";
+  EXPECT_EQ(taken->routes(0).worker_id(), route.worker_id());
+  // While it sleeps its only replica ends and is replaced: it must neither heal that nor take it away.
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  ASSERT_TRUE(eventually([&] { return world.pid_of("sim-0") != pid; }, 20s));
+  const pid_t next = world.pid_of("sim-0");
+  const auto healed = world.routes_until(has_one_route, 30s, world.second_address());
+  ASSERT_TRUE(healed);
+  world.scheduler().thaw();
+  EXPECT_TRUE(eventually([&] {
+    const auto answer = world.deployments();
+    return !answer && answer.error().reason == "not_leader";
+  }, 10s));
+  EXPECT_TRUE(eventually([&] { return world.logs().find("not_leading") != std::string::npos; }, 10s));
+  EXPECT_EQ(world.pid_of("sim-0"), next);
+  EXPECT_EQ(::kill(next, 0), 0);
+  EXPECT_EQ(world.logs().find("replica_start_undone"), std::string::npos);
+  const auto after = world.routes_until(has_one_route, 10s, world.second_address());
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->routes(0).worker_id(), healed->routes(0).worker_id());
+  EXPECT_EQ(standby->terminate(), 0);
+}
+
 TEST_F(FleetTest, LeaderWithoutItsDatabaseStopsActingAndTheWorkerServesOn) {
   const v1::Route route = deploy(world.sim("sim"));
   const pid_t pid = world.pid_of("sim-0");
@@ -193,6 +231,20 @@ TEST_F(FleetTest, LeaderWhoseDatabaseHangsStopsActingAndLeadsAgainByItself) {
   EXPECT_EQ(world.pid_of("sim-0"), pid);
 }
 
+TEST_F(FleetTest, WhileARowIsNotReadNobodyLeadsAndTheLogNamesIt) {
+  const v1::Route route = deploy(world.sim("sim"));
+  world.execute(R"(UPDATE deployments SET rollout = '{"phase":"sideways"}')");  // as a later version may store it
+  world.scheduler().kill9();
+  world.start_scheduler();
+  ASSERT_TRUE(eventually([&] { return world.logs().find("leadership_given_up") != std::string::npos; }, 60s));
+  EXPECT_THAT(world.logs(), HasSubstr("deployment 'sim'"));
+  EXPECT_TRUE(ask_worker(route.address(), world.cluster_token(), 8));
+  world.execute("UPDATE deployments SET rollout = '{}'");
+  const auto routes = world.routes_until(has_one_route, 60s);
+  ASSERT_TRUE(routes);
+  EXPECT_EQ(routes->routes(0).worker_id(), route.worker_id());
+}
+
 TEST_F(FleetTest, DeletedDeploymentDrainsItsWorker) {
   deploy(world.sim("sim"));
   const pid_t pid = world.pid_of("sim-0");
@@ -210,6 +262,112 @@ TEST_F(FleetTest, ScalesOutAndIn) {
   EXPECT_TRUE(world.routes_until([](const v1::Routes& routes) { return routes.routes_size() == 3; }));
   ASSERT_TRUE(world.apply(world.sim("sim", 1)));
   EXPECT_TRUE(world.routes_until(has_one_route));
+}
+
+/// Routes that take requests.
+int serving(const v1::Routes& routes) {
+  int count = 0;
+  for (const auto& route : routes.routes()) count += route.draining() ? 0 : 1;
+  return count;
+}
+
+TEST_F(FleetTest, AnEditIsRolledOutReplicaByReplicaWithoutAMomentOfLess) {
+  ASSERT_TRUE(world.apply(world.sim("sim", 2)));
+  ASSERT_TRUE(world.routes_until([](const v1::Routes& routes) { return serving(routes) == 2; }));
+  v1::Deployment edited = world.sim("sim", 2);
+  edited.set_sequences_max(5);
+  const auto applied = world.apply(edited);
+  ASSERT_TRUE(applied) << applied.error().to_string();
+  EXPECT_EQ(applied->rollout().revision(), 2);
+  int least = 100;
+  ASSERT_TRUE(eventually([&] {
+    if (const auto routes = world.routes()) least = std::min(least, serving(*routes));
+    const v1::Deployment now = deployment_named("sim");
+    return now.revision() == 2 && !now.has_rollout();
+  }, 60s));
+  EXPECT_EQ(least, 2);
+  EXPECT_TRUE(eventually([&] { return world.pid_of("sim-0") == 0 && world.pid_of("sim-1") == 0; }));
+  EXPECT_GT(world.pid_of("sim.2-0"), 0);
+}
+
+TEST_F(FleetTest, ACanaryWaitsOutAChangeOfSchedulerAndIsPromoted) {
+  deploy(world.sim("sim"));
+  v1::Deployment edited = world.sim("sim");
+  edited.set_sequences_max(5);
+  edited.add_rollout_steps(10);
+  ASSERT_TRUE(world.apply(edited));
+  const auto is_at_ten = [](const v1::Routes& routes) {
+    return routes.shares_size() == 2 && routes.shares(0).arm() == "sim.1" && routes.shares(0).weight() == 90 &&
+           routes.shares(1).arm() == "sim.2" && routes.shares(1).weight() == 10;
+  };
+  ASSERT_TRUE(world.routes_until(is_at_ten));
+  const pid_t pid = world.pid_of("sim.2-0");
+  world.scheduler().kill9();
+  world.start_scheduler();
+  ASSERT_TRUE(world.routes_until([&](const v1::Routes& routes) { return routes.term() == 2 && is_at_ten(routes); }));
+  EXPECT_EQ(world.pid_of("sim.2-0"), pid) << "the new leader found it at its step";
+  EXPECT_EQ(deployment_named("sim").rollout().phase(), "waiting");
+  EXPECT_EQ(world.change("sim", v1::ChangeRolloutRequest::CHANGE_DRAIN).error().reason, "rollout_running");
+  ASSERT_TRUE(world.change("sim", v1::ChangeRolloutRequest::CHANGE_PROMOTE));
+  ASSERT_TRUE(eventually([&] {
+    const v1::Deployment now = deployment_named("sim");
+    return now.revision() == 2 && !now.has_rollout();
+  }, 30s));
+  ASSERT_TRUE(world.routes_until([](const v1::Routes& routes) { return routes.shares_size() == 0 && has_one_route(routes); }));
+  EXPECT_EQ(world.pid_of("sim.2-0"), pid);
+}
+
+TEST_F(FleetTest, ARollBackTakesTheCanaryAway) {
+  deploy(world.sim("sim"));
+  v1::Deployment edited = world.sim("sim");
+  edited.set_sequences_max(5);
+  edited.add_rollout_steps(50);
+  ASSERT_TRUE(world.apply(edited));
+  ASSERT_TRUE(eventually([&] { return deployment_named("sim").rollout().phase() == "waiting"; }, 30s));
+  ASSERT_TRUE(world.change("sim", v1::ChangeRolloutRequest::CHANGE_ROLL_BACK));
+  ASSERT_TRUE(world.routes_until([](const v1::Routes& routes) { return routes.shares_size() == 0 && has_one_route(routes); }));
+  EXPECT_EQ(deployment_named("sim").revision(), 1);
+  EXPECT_GT(world.pid_of("sim-0"), 0);
+}
+
+TEST_F(FleetTest, AnotherModelTakesItsPlaceUnderTheSameName) {
+  const v1::Route first = deploy(world.tang_moe());
+  v1::Deployment other = world.tang_moe();
+  other.set_model("tang-distill-qwen2");
+  other.set_variant("bf16");
+  EXPECT_EQ(world.apply(other).error().reason, "serves_fixed");
+  other.set_serves("tang-moe");
+  other.add_rollout_steps(10);
+  other.add_rollout_steps(100);
+  ASSERT_TRUE(world.apply(other));
+  const auto last = world.routes_until([](const v1::Routes& routes) {
+    return has_one_route(routes) && routes.routes(0).variant() == "tang-distill-qwen2/bf16";
+  }, 120s);
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->routes(0).model(), "tang-moe");
+  EXPECT_NE(last->routes(0).weights_digest(), first.weights_digest());
+  const auto workers = world.workers();
+  ASSERT_TRUE(workers);
+  EXPECT_EQ(workers->workers(0).report().phase(), "healthy");
+  EXPECT_GT(workers->workers(0).report().load_ms(), 0);
+}
+
+TEST_F(FleetTest, ADrainedDeploymentKeepsItsPlaceAndComesBack) {
+  deploy(world.sim("sim"));
+  ASSERT_TRUE(world.change("sim", v1::ChangeRolloutRequest::CHANGE_DRAIN));
+  ASSERT_TRUE(world.routes_until(has_no_route));
+  EXPECT_TRUE(deployment_named("sim").drained());
+  deploy(world.sim("sim"));
+  EXPECT_FALSE(deployment_named("sim").drained());
+}
+
+TEST_F(FleetTest, APlanSaysWhatThisMachineCanStart) {
+  const auto plan = world.plan("tang-moe");
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  ASSERT_EQ(plan->options_size(), 1);
+  EXPECT_TRUE(plan->options(0).can_deploy());
+  EXPECT_EQ(plan->options(0).context_max(), 1024);
+  EXPECT_EQ(world.plan("gpt").error().reason, "unknown_model");
 }
 
 TEST_F(FleetTest, BadDeploymentIsRefusedByFieldAndStrangersAreNotHeard) {

@@ -2,6 +2,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <pqxx/connection>
+#include <pqxx/nontransaction>
+#include <pqxx/result>
 #include <sstream>
 
 #include "base/crypto/api_key.h"
@@ -50,11 +53,18 @@ std::vector<std::string> FleetWorld::scheduler_command(const std::string& addres
           "--local.cluster_token_file=" + folder_.file("token"),
           "--secrets.cluster_token_file=" + folder_.file("token"),
           "--secrets.admin_key_file=" + folder_.file("admin"),
+          "--scheduler.peers=" + (address == second_address() ? this->address() : second_address()),
           "--lease.ttl_ms=2000"};
 }
 
 void FleetWorld::start_scheduler() {
   scheduler_ = std::make_unique<Child>(scheduler_command(address()), folder_.file("scheduler.log"));
+}
+
+void FleetWorld::execute(const std::string& sql) {
+  pqxx::connection connection(connection_);
+  pqxx::nontransaction work(connection);
+  work.exec(sql);
 }
 
 std::unique_ptr<Child> FleetWorld::start_standby(const std::string& address) {
@@ -80,6 +90,21 @@ Result<v1::DeleteDeploymentResponse> FleetWorld::remove(const std::string& name)
   return admin.call_blocking(&v1::FleetAdmin::Stub::async::DeleteDeployment, request, soon());
 }
 
+Result<v1::Deployment> FleetWorld::change(const std::string& name, v1::ChangeRolloutRequest::Change change) {
+  auto admin = client<v1::FleetAdmin>(address(), admin_key_);
+  v1::ChangeRolloutRequest request;
+  request.set_name(name);
+  request.set_change(change);
+  return admin.call_blocking(&v1::FleetAdmin::Stub::async::ChangeRollout, request, soon());
+}
+
+Result<v1::DeploymentPlan> FleetWorld::plan(const std::string& model) {
+  auto admin = client<v1::FleetAdmin>(address(), admin_key_);
+  v1::PlanDeploymentRequest request;
+  request.set_model(model);
+  return admin.call_blocking(&v1::FleetAdmin::Stub::async::PlanDeployment, request, soon());
+}
+
 Result<v1::ListDeploymentsResponse> FleetWorld::deployments(const std::string& at) {
   auto admin = client<v1::FleetAdmin>(at.empty() ? address() : at, admin_key_);
   return admin.call_blocking(&v1::FleetAdmin::Stub::async::ListDeployments, v1::ListDeploymentsRequest(), soon());
@@ -95,8 +120,8 @@ Result<v1::ListCatalogueResponse> FleetWorld::catalogue() {
   return admin.call_blocking(&v1::FleetAdmin::Stub::async::ListModels, v1::ListCatalogueRequest(), soon());
 }
 
-Result<v1::Routes> FleetWorld::routes() {
-  auto fleet = client<v1::Fleet>(address(), cluster_token_);
+Result<v1::Routes> FleetWorld::routes(const std::string& at) {
+  auto fleet = client<v1::Fleet>(at.empty() ? address() : at, cluster_token_);
   v1::WatchRoutesRequest request;
   request.set_gateway_id("test");
   auto stream = fleet.read_stream(&v1::Fleet::Stub::async::WatchRoutes, request, Deadline::never());

@@ -28,14 +28,17 @@ class FleetWorld {
 
   Result<v1::Deployment> apply(const v1::Deployment& deployment, const std::string& key = {});
   Result<v1::DeleteDeploymentResponse> remove(const std::string& name);
+  Result<v1::Deployment> change(const std::string& name, v1::ChangeRolloutRequest::Change change);
+  Result<v1::DeploymentPlan> plan(const std::string& model);
   Result<v1::ListDeploymentsResponse> deployments(const std::string& address = {});
   Result<v1::ListWorkersResponse> workers();
   Result<v1::ListCatalogueResponse> catalogue();
   /// The newest picture of a fresh watch; the stream's error when there is none within a second.
-  Result<v1::Routes> routes();
-  /// Waits for routes that satisfy `condition`; returns them, or the last ones seen after `limit`.
+  Result<v1::Routes> routes(const std::string& address = {});
+  /// Waits for routes that satisfy `condition`; returns them, or nothing after `limit`.
   template <typename Condition>
-  std::optional<v1::Routes> routes_until(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(30));
+  std::optional<v1::Routes> routes_until(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(30),
+                                         const std::string& address = {});
 
   /// Of the replica's record in the run folder; 0 when there is none.
   pid_t pid_of(const std::string& replica) const;
@@ -45,6 +48,8 @@ class FleetWorld {
   const std::string& cluster_token() const { return cluster_token_; }
   Deadline soon(Duration span = std::chrono::seconds(10)) const { return Deadline::after(clock_.mono(), span); }
   std::string logs() const;
+  /// On the schedulers' database, behind their backs.
+  void execute(const std::string& sql);
 
   static v1::Deployment sim(const std::string& name, int replicas = 1);
   static v1::Deployment tang_moe();
@@ -63,11 +68,12 @@ class FleetWorld {
 };
 
 template <typename Condition>
-std::optional<v1::Routes> FleetWorld::routes_until(Condition condition, std::chrono::milliseconds limit) {
+std::optional<v1::Routes> FleetWorld::routes_until(Condition condition, std::chrono::milliseconds limit,
+                                                   const std::string& address) {
   std::optional<v1::Routes> found;
   eventually(
       [&] {
-        auto now = routes();
+        auto now = routes(address);
         if (!now) return false;
         if (!condition(*now)) return false;
         found = *std::move(now);

@@ -150,9 +150,11 @@ TEST_F(Unary, AsioCancellationCancelsTheCallAtTheServer) {
 TEST_F(Unary, ChannelEndsItsCallsBeforeItEnds) {
   std::promise<void> started;
   std::promise<void> release;
-  admin_.apply = [&](const v1::Deployment& request, const ServerCall&) -> Result<v1::Deployment> {
+  const std::shared_future<void> is_released = release.get_future().share();
+  // Its own handle of the future: the test may be over before the handler is.
+  admin_.apply = [&started, is_released](const v1::Deployment& request, const ServerCall&) -> Result<v1::Deployment> {
     started.set_value();
-    release.get_future().wait();
+    is_released.wait();
     return request;
   };
   start();

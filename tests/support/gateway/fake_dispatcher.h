@@ -85,6 +85,20 @@ class FakeDispatcher final : public Dispatcher {
     submitted_.at(ticket - 1).listener = nullptr;
     left_.push_back(ticket);
   }
+  /// What the next count() says.
+  void count_next(std::expected<std::int64_t, Refusal> tokens) {
+    const std::lock_guard lock(mutex_);
+    count_ = std::move(tokens);
+  }
+  std::vector<Plan> counted() const {
+    const std::lock_guard lock(mutex_);
+    return counted_;
+  }
+  awaitable<std::expected<std::int64_t, Refusal>> count(ServingPool, const Plan& plan, Deadline) override {
+    const std::lock_guard lock(mutex_);
+    counted_.push_back(plan);
+    co_return count_;
+  }
   const RouteTable& routes() const override { return routes_; }
   std::vector<ServingPool> spill_pools(const ServingPool&, std::span<const std::string>) const override {
     const std::lock_guard lock(mutex_);
@@ -126,6 +140,8 @@ class FakeDispatcher final : public Dispatcher {
   std::vector<DispatchTicket> left_;
   std::optional<Refusal> refusal_;
   std::vector<ServingPool> spill_pools_;
+  std::expected<std::int64_t, Refusal> count_ = 7;
+  std::vector<Plan> counted_;
 };
 
 /// Events a worker would send.

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/core/check.h"
@@ -24,6 +25,13 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
   FakeWorkerService(std::string worker_id, std::string model, std::uint64_t credits, Executor executor)
       : worker_id_(std::move(worker_id)), model_(std::move(model)), credits_(credits), executor_(std::move(executor)) {}
 
+  /// Before listen(): what its hello says that it can do.
+  void can(std::vector<v1::Ability> abilities) { abilities_ = std::move(abilities); }
+  /// Of sessions from here on: what its hello says that it runs at once, which may be less than it gives credits for.
+  void holds(std::int32_t sequences) {
+    const std::lock_guard lock(mutex_);
+    sequences_max_ = sequences;
+  }
   /// `address` as "unix:/path" or "127.0.0.1:0".
   void listen(const std::string& address) {
     rpc::ServerOptions options;
@@ -50,7 +58,12 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
     hello->set_variant("fp8");
     hello->set_engine("sim");
     hello->set_weights_digest("sha256:00");
+    for (const v1::Ability ability : abilities_) hello->add_abilities(ability);
     first.set_credits_total(credits_);
+    {
+      const std::lock_guard lock(mutex_);
+      hello->set_sequences_max(sequences_max_);
+    }
     const auto on_message = [this](v1::GatewayFrame frame) { note(std::move(frame)); };
     stream->consume(executor_, on_message, [](const Status&) {});
     (void)stream->write(std::move(first));
@@ -62,6 +75,10 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
   std::size_t started_count() const {
     const std::lock_guard lock(mutex_);
     return started_.size();
+  }
+  std::vector<v1::StartSequence> counts() const {
+    const std::lock_guard lock(mutex_);
+    return counts_;
   }
   v1::StartSequence started(std::size_t i) const {
     const std::lock_guard lock(mutex_);
@@ -100,6 +117,7 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
     const std::lock_guard lock(mutex_);
     if (frame.has_hello()) ++hellos_;
     for (auto& start : *frame.mutable_start()) started_.push_back(std::move(start));
+    for (auto& prompt : *frame.mutable_count()) counts_.push_back(std::move(prompt));
     for (const auto sequence : frame.cancel()) cancelled_.push_back(sequence);
   }
 
@@ -107,12 +125,15 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
   const std::string model_;
   const std::uint64_t credits_;
   Executor executor_;
+  std::vector<v1::Ability> abilities_;
   std::unique_ptr<rpc::RpcServer> server_;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<Stream>> streams_;  // shared with nobody else; a vector wants copies
   std::vector<v1::StartSequence> started_;
+  std::vector<v1::StartSequence> counts_;
   std::vector<std::uint64_t> cancelled_;
   std::size_t hellos_ = 0;
+  std::int32_t sequences_max_ = 0;  ///< 0: it does not say
 };
 
 /// One event in one frame.

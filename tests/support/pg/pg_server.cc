@@ -142,7 +142,7 @@ PgServer::PgServer(Durability durability, std::vector<std::string> settings)
 
 PgServer::~PgServer() {
   try {
-    stop();
+    stop_by(SIGQUIT);  // its folder goes: nothing is worth flushing
   } catch (const std::exception&) {
     if (pid_ > 0) kill9();
   }
@@ -206,10 +206,12 @@ void PgServer::thaw() {
   frozen_.clear();
 }
 
-void PgServer::stop() {
+void PgServer::stop() { stop_by(SIGINT); }
+
+void PgServer::stop_by(int signal) {
   if (pid_ <= 0) return;
   thaw();
-  ::kill(pid_, SIGINT);
+  ::kill(pid_, signal);
   wait_for(pid_);
   pid_ = -1;
 }
@@ -229,11 +231,17 @@ std::string PgServer::connection_string(const std::string& database) const {
   return "host=" + folder_ + " user=" + kDatabaseUser + " dbname=" + database;
 }
 
-std::string PgServer::create_database(const std::string& prefix) {
+std::string PgServer::create_database(const std::string& prefix) { return create(prefix, "template1"); }
+
+std::string PgServer::copy_database(const std::string& connection, const std::string& prefix) {
+  return create(prefix, connection.substr(connection.rfind('=') + 1));  // as connection_string() wrote it
+}
+
+std::string PgServer::create(const std::string& prefix, const std::string& source) {
   const std::string name = prefix + "_" + std::to_string(++databases_);
   pqxx::connection connection(connection_string());
   pqxx::nontransaction session(connection);
-  session.exec("CREATE DATABASE " + connection.quote_name(name));
+  session.exec("CREATE DATABASE " + connection.quote_name(name) + " TEMPLATE " + connection.quote_name(source));
   return connection_string(name);
 }
 

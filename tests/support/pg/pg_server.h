@@ -41,11 +41,15 @@ class PgServer {
   std::string connection_string(const std::string& database = "postgres") const;
   /// A new empty database "<prefix>_<n>"; returns its connection string.
   std::string create_database(const std::string& prefix = "test");
+  /// A new database "<prefix>_<n>" with all that `connection`'s has, which nobody may be using; its connection string.
+  std::string copy_database(const std::string& connection, const std::string& prefix = "test");
 
  private:
   void run_initdb();
   void wait_until_ready();
   std::string log_tail() const;
+  std::string create(const std::string& prefix, const std::string& source);
+  void stop_by(int signal);
 
   const Durability durability_;
   const std::vector<std::string> settings_;

@@ -32,10 +32,13 @@ class FakeEngine final : public Engine {
   // What tests set.
   std::vector<Delta> script = {{"think", ""}, {"", "answer"}};
   std::int32_t prompt_tokens = 5;
+  std::int32_t prompt_counted = 5;  ///< what count_prompt() says; set before the engine's thread runs anything
   std::int32_t cached_tokens = 0;
   std::int64_t prompt_tokens_left = 0;
   /// Before the engine is shared; called on whatever thread compile() is.
   std::function<Result<std::shared_ptr<const grammar::Grammar>>(const ToolOffer&)> on_compile;
+  /// The same, of encode().
+  std::function<Status(std::vector<EmbedInput>&)> on_encode;
   /// While true, step() yields nothing and sequences stay where they are.
   bool frozen = false;
   void fail_next_submit(Error error) { submit_error_ = std::move(error); }
@@ -53,6 +56,9 @@ class FakeEngine final : public Engine {
     if (on_compile) return on_compile(offer);
     return std::shared_ptr<const grammar::Grammar>();
   }
+  Status encode(std::vector<EmbedInput>& inputs) const override {
+    return on_encode ? on_encode(inputs) : Status();
+  }
   Status submit(GenerateRequest request) override {
     if (submit_error_) return fail(*std::exchange(submit_error_, std::nullopt));
     live_.push_back({.handle = request.handle});
@@ -65,6 +71,7 @@ class FakeEngine final : public Engine {
     pending_cancel_.push_back(handle);
   }
   bool idle() const override { return live_.empty(); }
+  Result<std::int32_t> count_prompt(const GenerateRequest&) const override { return prompt_counted; }
 
   std::vector<SequenceEvent> step() override {
     std::vector<SequenceEvent> events;

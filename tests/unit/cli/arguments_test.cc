@@ -43,6 +43,18 @@ TEST(Arguments, ANumberOptionRefusesOtherText) {
   EXPECT_EQ(Arguments::parse({}, {}, {})->integer_option("limit", 5), 5);
 }
 
+TEST(Arguments, ANumberBeyondItsBoundsIsRefusedByName) {
+  const auto parsed = Arguments::parse({"--context", "8", "--sequences", "9"}, {"context", "sequences"}, {});
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->integer_within("context", 1, 1, 8), 8);
+  EXPECT_EQ(parsed->integer_within("percent", 90, 1, 100), 90);
+  const auto refused = parsed->integer_within("sequences", 1, 1, 8);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().field, "sequences");
+  EXPECT_EQ(refused.error().message, "--sequences must be 1 to 8, not 9");
+  EXPECT_FALSE(parsed->integer_within("context", 1, 9, 16).has_value());
+}
+
 TEST(Arguments, AnInstantIsMicrosecondsAndWithoutTheOptionZero) {
   const auto parsed = Arguments::parse({"--from", "2026-11-01T08:00:00+08:00", "--to", "soon"}, {"from", "to"}, {});
   ASSERT_TRUE(parsed.has_value());

@@ -19,5 +19,10 @@ TEST(TextTable, ChineseCharactersTakeTwoColumns) {
   EXPECT_EQ(table.render(), "T     N\n月    1\nabcd  2\n");
 }
 
+TEST(TextTable, BytesAreGibWithTwoDigits) {
+  EXPECT_EQ(gib_text(0), "0.00 GiB");
+  EXPECT_EQ(gib_text((std::int64_t{3} << 30) / 2), "1.50 GiB");
+}
+
 }  // namespace
 }  // namespace tidegate::cli

@@ -2,17 +2,32 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <variant>
 
 namespace tidegate::worker {
 namespace {
 
-int round_up(int n) {
-  return (n + kLanes - 1) / kLanes * kLanes;
+/// Below this many blocks of rows a thread, a block's parts are shared out between threads; above, whole blocks are.
+constexpr std::int64_t kBlocksPerThreadMin = 2;
+/// Parts that are shared out before they are merged, by thread: what they take does not grow with the context. More would even
+/// out who does how much a little better; four are some hundred microseconds of work.
+constexpr std::int64_t kPartsPerThread = 4;
+
+/// Lanes of the heads of rows that look together.
+int block_lanes(int rows, int heads) {
+  return whole_lanes(rows * heads);
 }
 
-/// Below this many rows, one row's parts are shared out between threads; above, whole rows are.
-constexpr std::int64_t kRowsPerThreadMin = 2;
+/// Rows that look together at most: two vectors of heads.
+int block_rows_max(int heads) {
+  return std::max(1, 2 * kLanes / heads);
+}
+
+/// Maximum, total and values of one row's heads.
+std::int64_t sums_floats_of(const ModelSpec& spec) {
+  return 2 * whole_lanes(spec.heads) + std::int64_t{spec.heads} * whole_lanes(spec.kv_lora_rank);
+}
 
 }  // namespace
 
@@ -21,11 +36,13 @@ Attention::Attention(const ModelSpec& spec, const KernelTable& kernels, ComputeP
       kernels_(kernels),
       pool_(pool),
       matmul_(matmul),
-      lanes_(round_up(spec.heads)),
-      value_stride_(round_up(spec.kv_lora_rank)),
-      sums_floats_(2 * lanes_ + std::int64_t{spec.heads} * value_stride_),
+      lanes_(whole_lanes(spec.heads)),
+      block_rows_(block_rows_max(spec.heads)),
+      value_stride_(whole_lanes(spec.kv_lora_rank)),
+      sums_floats_(sums_floats_of(spec)),
       scale_(static_cast<float>(spec.softmax_scale())) {
-  thread_.grow(static_cast<std::size_t>(pool.threads()) * (spec.cache_width() + kAttentionPart) * lanes_);
+  thread_.grow(static_cast<std::size_t>(pool.threads()) * static_cast<std::size_t>(spec.cache_width() + kAttentionPart) *
+               static_cast<std::size_t>(block_lanes(block_rows_, spec.heads)));
 }
 
 void Attention::run(const LayerWeights& layer, const StepRows& step, const float* x, KvCache& cache,
@@ -57,10 +74,11 @@ void Attention::project(const AttentionWeights& weights, std::int64_t rows, cons
                              {&weights.kv_a, nullptr, inputs, kv_rows}};
   matmul_.run(first);
   if (spec_.formulas.attention.norm_q_a) {
-    for (float* row : q_a_rows) {
+    pool_.run_rows(rows, spec_.q_lora_rank, [&](std::int64_t r) {
+      float* row = q_a_rows[static_cast<std::size_t>(r)];
       kernels_.rms_norm(row, weights.q_a_norm.data(), row, spec_.q_lora_rank,
                         static_cast<float>(spec_.rms_eps));
-    }
+    });
   }
   const auto q_a_inputs = const_rows(q_a_.data(), spec_.q_lora_rank, rows);
   const MatmulJob second[] = {{&weights.q_b, nullptr, q_a_inputs, q_rows}};
@@ -72,7 +90,7 @@ void Attention::write_cache(const AttentionWeights& weights, const StepRows& ste
   const AttentionFormulas& formulas = spec_.formulas.attention;
   const auto eps = static_cast<float>(spec_.rms_eps);
   const std::int64_t pairs = spec_.rope_dim / 2;
-  for (std::int64_t r = 0; r < step.count(); ++r) {
+  pool_.run_rows(step.count(), 2 * spec_.cache_width(), [&](std::int64_t r) {
     const StepRows::Row& row = step.rows[static_cast<std::size_t>(r)];
     const float* from = kv_a_.data() + r * spec_.cache_width();
     float* to = cache.row(layer, step.block_of(row, row.position), row.position % kKvBlockTokens);
@@ -84,7 +102,7 @@ void Attention::write_cache(const AttentionWeights& weights, const StepRows& ste
       apply_rope({key, static_cast<std::size_t>(spec_.rope_dim)}, step.cosine.data() + r * pairs,
                  step.sine.data() + r * pairs, spec_.formulas.rope.layout);
     }
-  }
+  });
 }
 
 void Attention::absorb_queries(const AttentionWeights& weights, const StepRows& step) {
@@ -106,7 +124,7 @@ void Attention::absorb_queries(const AttentionWeights& weights, const StepRows& 
   }
   matmul_.run(jobs);
 
-  for (std::int64_t r = 0; r < rows; ++r) {
+  pool_.run_rows(rows, std::int64_t{2} * spec_.heads * spec_.rope_dim, [&](std::int64_t r) {
     for (std::int64_t head = 0; head < spec_.heads; ++head) {
       const float* from = q_.data() + (r * spec_.heads + head) * head_dim + (rope_first ? 0 : spec_.nope_dim);
       float* to = absorbed_.data() + (r * spec_.heads + head) * width + spec_.kv_lora_rank;
@@ -114,17 +132,16 @@ void Attention::absorb_queries(const AttentionWeights& weights, const StepRows& 
       apply_rope({to, static_cast<std::size_t>(spec_.rope_dim)}, step.cosine.data() + r * pairs,
                  step.sine.data() + r * pairs, spec_.formulas.rope.layout);
     }
-  }
+  });
 }
 
-AttentionSums Attention::sums_of_row(std::int64_t row) {
-  float* base = sums_.data() + row * sums_floats_;
-  return {base, base + lanes_, base + 2 * lanes_, value_stride_};
+AttentionSums Attention::sums_at(float* base, int rows) const {
+  const int lanes = block_lanes(rows, spec_.heads);
+  return {base, base + lanes, base + 2 * lanes, value_stride_};
 }
 
-AttentionSums Attention::sums_of_part(std::int64_t part) {
-  float* base = parts_.data() + part * sums_floats_;
-  return {base, base + lanes_, base + 2 * lanes_, value_stride_};
+AttentionSums Attention::sums_of_block(const QueryBlock& block) {
+  return sums_at(sums_.data() + block.first * sums_floats_, block.rows);
 }
 
 std::int32_t Attention::visible_tokens(const StepRows& step, const StepRows::Row& row) const {
@@ -132,74 +149,161 @@ std::int32_t Attention::visible_tokens(const StepRows& step, const StepRows::Row
                   step.length[static_cast<std::size_t>(row.sequence)]);
 }
 
-void Attention::attend_part(const StepRows& step, std::int64_t r, std::int32_t part, KvCache& cache,
-                            std::int32_t layer, int thread, const AttentionSums& out) {
-  const StepRows::Row& row = step.rows[static_cast<std::size_t>(r)];
-  const std::int64_t width = spec_.cache_width();
-  float* query = thread_.data() + thread * (width + kAttentionPart) * lanes_;
-  const float* absorbed = absorbed_.data() + r * spec_.heads * width;
-  for (std::int64_t i = 0; i < width; ++i) {
-    float* lanes = query + i * lanes_;
-    for (std::int64_t head = 0; head < spec_.heads; ++head) lanes[head] = absorbed[head * width + i];
-    for (std::int64_t lane = spec_.heads; lane < lanes_; ++lane) lanes[lane] = 0;
+std::int32_t Attention::parts_of(const StepRows& step, std::int64_t row) const {
+  return (visible_tokens(step, step.rows[static_cast<std::size_t>(row)]) + kAttentionPart - 1) / kAttentionPart;
+}
+
+std::vector<Attention::QueryBlock> Attention::blocks_of(const StepRows& step, int rows_max) const {
+  std::vector<QueryBlock> blocks;
+  for (std::int64_t r = 0; r < step.count(); ++r) {
+    const std::int32_t parts = parts_of(step, r);
+    const bool is_joined = !blocks.empty() && blocks.back().rows < rows_max && blocks.back().parts == parts &&
+                           step.rows[static_cast<std::size_t>(r)].sequence == step.rows[static_cast<std::size_t>(r - 1)].sequence;
+    if (is_joined) {
+      ++blocks.back().rows;
+    } else {
+      blocks.push_back({.first = r, .rows = 1, .parts = parts});
+    }
   }
-  const float* tokens[kAttentionPart];
+  return blocks;
+}
+
+float* Attention::load_queries(const QueryBlock& block, int thread) {
+  const std::int64_t width = spec_.cache_width();
+  const std::int64_t heads = block.rows * std::int64_t{spec_.heads};
+  const std::int64_t lanes = block_lanes(block.rows, spec_.heads);
+  float* query = thread_.data() + thread * (width + kAttentionPart) * block_lanes(block_rows_, spec_.heads);
+  const float* absorbed = absorbed_.data() + block.first * spec_.heads * width;
+  for (std::int64_t i = 0; i < width; ++i) {
+    float* to = query + i * lanes;
+    for (std::int64_t head = 0; head < heads; ++head) to[head] = absorbed[head * width + i];
+    for (std::int64_t lane = heads; lane < lanes; ++lane) to[lane] = 0;
+  }
+  return query;
+}
+
+void Attention::attend_part(const StepRows& step, const QueryBlock& block, const float* query, std::int32_t part, KvCache& cache,
+                            std::int32_t layer, int thread, const AttentionSums& out) {
+  const std::int64_t width = spec_.cache_width();
   const std::int32_t first = part * kAttentionPart;
-  const std::int32_t count = std::min(kAttentionPart, visible_tokens(step, row) - first);
+  int counts[2 * kLanes] = {};  // block_rows_ is at most so many
+  for (int q = 0; q < block.rows; ++q) {
+    const StepRows::Row& row = step.rows[static_cast<std::size_t>(block.first + q)];
+    counts[q] = std::min(kAttentionPart, visible_tokens(step, row) - first);
+  }
+  const int count = counts[block.rows - 1];
+  const float* tokens[kAttentionPart];
+  const StepRows::Row& last = step.rows[static_cast<std::size_t>(block.first + block.rows - 1)];
   for (std::int32_t j = 0; j < count; ++j) {
     const std::int32_t position = first + j;
-    tokens[j] = cache.row(layer, step.block_of(row, position), position % kKvBlockTokens);
+    tokens[j] = cache.row(layer, step.block_of(last, position), position % kKvBlockTokens);
   }
+  float* thread_memory = thread_.data() + thread * (width + kAttentionPart) * block_lanes(block_rows_, spec_.heads);
+  const int lanes = block_lanes(block.rows, spec_.heads);
   kernels_.attend({.query = query,
                    .tokens = tokens,
                    .count = count,
-                   .heads = spec_.heads,
-                   .lanes = lanes_,
+                   .heads = block.rows * spec_.heads,
+                   .row_heads = spec_.heads,
+                   .counts = counts,
+                   .lanes = lanes,
                    .width = static_cast<int>(width),
                    .latent = spec_.kv_lora_rank,
                    .scale = scale_,
-                   .scores = query + width * lanes_},
+                   .scores = thread_memory + width * lanes},
                   out);
 }
 
 void Attention::attend(const StepRows& step, KvCache& cache, std::int32_t layer) {
   const std::int64_t rows = step.count();
   sums_.grow(static_cast<std::size_t>(rows * sums_floats_));
-  const auto parts_of = [&](std::int64_t r) {
-    const auto& row = step.rows[static_cast<std::size_t>(r)];
-    return std::int64_t{(visible_tokens(step, row) + kAttentionPart - 1) / kAttentionPart};
-  };
-
-  if (rows >= kRowsPerThreadMin * pool_.threads()) {
-    parts_.grow(static_cast<std::size_t>(pool_.threads() * sums_floats_));
-    pool_.run(rows, [&](std::int64_t r, int thread) {
-      const AttentionSums into = sums_of_row(r);
-      attend_part(step, r, 0, cache, layer, thread, into);
-      for (std::int32_t part = 1; part < parts_of(r); ++part) {
-        const AttentionSums next = sums_of_part(thread);
-        attend_part(step, r, part, cache, layer, thread, next);
-        kernels_.merge(into, next, spec_.heads, lanes_);
-      }
-      kernels_.normalise(into, spec_.heads);
-    });
-    return;
+  std::vector<QueryBlock> blocks = blocks_of(step, block_rows_);
+  const bool is_shared_by_block = std::ssize(blocks) >= kBlocksPerThreadMin * pool_.threads();
+  if (is_shared_by_block) {
+    attend_blocks(step, blocks, cache, layer);
+  } else {
+    attend_parts(step, blocks, cache, layer);
   }
-
-  std::vector<std::pair<std::int64_t, std::int32_t>> tasks;  // (row, part), a row's parts in order
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int32_t part = 0; part < parts_of(r); ++part) tasks.emplace_back(r, part);
+  values_.resize(static_cast<std::size_t>(rows));
+  for (const QueryBlock& block : blocks) {
+    const float* values = sums_of_block(block).value;
+    for (int q = 0; q < block.rows; ++q) {
+      values_[static_cast<std::size_t>(block.first + q)] = values + std::int64_t{q} * spec_.heads * value_stride_;
+    }
   }
-  parts_.grow(tasks.size() * static_cast<std::size_t>(sums_floats_));
-  pool_.run(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t task, int thread) {
-    const auto [r, part] = tasks[static_cast<std::size_t>(task)];
-    attend_part(step, r, part, cache, layer, thread, part == 0 ? sums_of_row(r) : sums_of_part(task));
+}
+
+void Attention::attend_blocks(const StepRows& step, std::span<const QueryBlock> blocks, KvCache& cache, std::int32_t layer) {
+  const std::int64_t part_floats = block_rows_ * sums_floats_;
+  parts_.grow(static_cast<std::size_t>(pool_.threads() * part_floats));
+  pool_.run(std::ssize(blocks), [&](std::int64_t task, int thread) {
+    // The last rows see most: they go first, so that no thread is left with a long one.
+    const QueryBlock& block = blocks[blocks.size() - 1 - static_cast<std::size_t>(task)];
+    const int heads = block.rows * spec_.heads;
+    const int lanes = block_lanes(block.rows, spec_.heads);
+    const float* query = load_queries(block, thread);
+    const AttentionSums into = sums_of_block(block);
+    attend_part(step, block, query, 0, cache, layer, thread, into);
+    for (std::int32_t part = 1; part < block.parts; ++part) {
+      const AttentionSums next = sums_at(parts_.data() + thread * part_floats, block.rows);
+      attend_part(step, block, query, part, cache, layer, thread, next);
+      kernels_.merge(into, next, heads, lanes);
+    }
+    kernels_.normalise(into, heads);
   });
-  for (std::size_t task = 0; task < tasks.size(); ++task) {
-    const auto [r, part] = tasks[task];
-    if (part > 0)
-      kernels_.merge(sums_of_row(r), sums_of_part(static_cast<std::int64_t>(task)), spec_.heads, lanes_);
+}
+
+void Attention::attend_parts(const StepRows& step, std::span<const QueryBlock> blocks, KvCache& cache, std::int32_t layer) {
+  const std::int64_t wave_max = kPartsPerThread * pool_.threads();
+  std::vector<PartTask> wave;  // a block's parts in order, over as many waves as it takes
+  wave.reserve(static_cast<std::size_t>(wave_max));
+  std::int64_t floats = 0;  // by the rows that there are: decode has one a block
+  for (const QueryBlock& block : blocks) {
+    for (std::int32_t part = 0; part < block.parts; ++part) {
+      wave.push_back({&block, part, floats});
+      if (part > 0) floats += block.rows * sums_floats_;
+      if (std::ssize(wave) < wave_max) continue;
+      attend_wave(step, wave, floats, cache, layer);
+      wave.clear();
+      floats = 0;
+    }
   }
-  for (std::int64_t r = 0; r < rows; ++r) kernels_.normalise(sums_of_row(r), spec_.heads);
+  if (!wave.empty()) attend_wave(step, wave, floats, cache, layer);
+}
+
+void Attention::attend_wave(const StepRows& step, std::span<const PartTask> wave, std::int64_t floats, KvCache& cache,
+                            std::int32_t layer) {
+  parts_.grow(static_cast<std::size_t>(floats));
+  const auto sums_of_task = [&](const PartTask& task) {
+    return task.part == 0 ? sums_of_block(*task.block) : sums_at(parts_.data() + task.at, task.block->rows);
+  };
+  pool_.run(std::ssize(wave), [&](std::int64_t index, int thread) {
+    const PartTask& task = wave[static_cast<std::size_t>(index)];
+    const float* query = load_queries(*task.block, thread);
+    attend_part(step, *task.block, query, task.part, cache, layer, thread, sums_of_task(task));
+  });
+  for (const PartTask& task : wave) {
+    const QueryBlock& block = *task.block;
+    const int heads = block.rows * spec_.heads;
+    if (task.part > 0) kernels_.merge(sums_of_block(block), sums_of_task(task), heads, block_lanes(block.rows, spec_.heads));
+    if (task.part == block.parts - 1) kernels_.normalise(sums_of_block(block), heads);
+  }
+}
+
+std::int64_t Attention::scratch_bytes_max(const ModelSpec& spec, int threads, std::int64_t rows) {
+  const std::int64_t heads = spec.heads;
+  const std::int64_t width = spec.cache_width();
+  const int block_rows = block_rows_max(spec.heads);
+  const std::int64_t sums = sums_floats_of(spec);
+  const std::int64_t row = spec.q_lora_rank + width + sums + heads * (spec.query_head_dim() + width + spec.value_dim);
+  const std::int64_t parts = kPartsPerThread * threads * block_rows * sums;
+  const std::int64_t thread = threads * (width + kAttentionPart) * block_lanes(block_rows, spec.heads);
+  return (rows * row + parts + thread) * static_cast<std::int64_t>(sizeof(float));
+}
+
+std::size_t Attention::scratch_bytes() const {
+  return (q_a_.size() + kv_a_.size() + q_.size() + absorbed_.size() + sums_.size() + parts_.size() + heads_.size() + thread_.size()) *
+         sizeof(float);
 }
 
 void Attention::lift_values(const AttentionWeights& weights, std::int64_t rows, float* out) {
@@ -209,7 +313,8 @@ void Attention::lift_values(const AttentionWeights& weights, std::int64_t rows, 
   std::vector<std::vector<float*>> y;
   std::vector<MatmulJob> jobs;
   for (std::int64_t head = 0; head < spec_.heads; ++head) {
-    x.push_back(const_rows(sums_.data() + 2 * lanes_ + head * value_stride_, sums_floats_, rows));
+    x.emplace_back(values_);
+    for (const float*& value : x.back()) value += head * value_stride_;
     y.push_back(mutable_rows(heads_.data() + head * spec_.value_dim, values, rows));
     jobs.push_back({&weights.value_up[static_cast<std::size_t>(head)], nullptr, x.back(), y.back()});
   }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "worker/backend/cpu/kv_cache.h"
@@ -18,7 +20,12 @@ class AttentionBlock {
   /// x, out: [rows][hidden]; x is already normed. `layer` holds the weights of this block's kind.
   virtual void run(const LayerWeights& layer, const StepRows& step, const float* x, KvCache& cache,
                    std::int32_t cache_layer, float* out) = 0;
+  /// What it holds by now. Grows with the rows of the largest step and the number of threads, never with the context.
+  virtual std::size_t scratch_bytes() const = 0;
 };
+
+/// At most what scratch_bytes() of such a model comes to, with steps of `rows` tokens.
+std::int64_t attention_scratch_bytes_max(const ModelSpec& spec, int threads, std::int64_t rows);
 
 /// All arguments must outlive it.
 std::unique_ptr<AttentionBlock> make_attention(const ModelSpec& spec, const KernelTable& kernels, ComputePool& pool,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -37,6 +38,21 @@ class ComputePool {
           (*static_cast<const Body*>(context))(task, thread);
         },
         &body);
+  }
+
+  /// body(row) for every row in [0, rows), for work of `cost` operations a row that no other row waits for: shared out when it is
+  /// worth waking anybody.
+  template <typename Body>
+  void run_rows(std::int64_t rows, std::int64_t cost, const Body& body) {
+    constexpr std::int64_t kWorthwhile = 100'000;  // some 10 microseconds of one core
+    const std::int64_t tasks = std::min<std::int64_t>({rows, rows * cost / kWorthwhile, threads() * std::int64_t{4}});
+    if (tasks <= 1) {
+      for (std::int64_t row = 0; row < rows; ++row) body(row);
+      return;
+    }
+    run(tasks, [&](std::int64_t task, int) {
+      for (std::int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) body(row);
+    });
   }
 
  private:

@@ -29,27 +29,34 @@ Result<std::unique_ptr<CpuBackend>> CpuBackend::create(ModelSpec spec, const Che
   }
   if (!isa_available(options.isa)) {
     return fail(Code::kInvalidArgument, "bad_option",
-                fmt::format("this CPU has no {}", isa_name(options.isa)), "isa");
+                fmt::format("no {} here: {}", isa_name(options.isa), isa_lack(options.isa)), "isa");
   }
-  TG_ASSIGN(const WeightPlan plan, plan_weights(spec, checkpoint));
-  return std::unique_ptr<CpuBackend>(new CpuBackend(std::move(spec), plan, checkpoint, options));
+  LoadOptions how;
+  how.mtp = options.mtp;
+  how.digest = options.digest;
+  how.cache = options.cache;
+  how.progress = options.progress;
+  TG_ASSIGN(PackedLoad loaded, load_packed(spec, checkpoint, resolve_isa(options.isa), how));
+  loaded.report.isa = resolve_isa(options.isa);
+  if (options.report != nullptr) *options.report = loaded.report;
+  return std::unique_ptr<CpuBackend>(new CpuBackend(std::move(spec), std::move(loaded), options));
 }
 
-CpuBackend::CpuBackend(ModelSpec spec, const WeightPlan& plan, const Checkpoint& checkpoint,
-                       const Options& options)
+CpuBackend::CpuBackend(ModelSpec spec, PackedLoad loaded, const Options& options)
     : spec_(std::move(spec)),
       isa_(resolve_isa(options.isa)),
-      weights_(load_weights(spec_, plan, checkpoint, options.mtp)),
+      weights_(std::move(loaded.weights)),
       frequencies_(rope_frequencies(spec_)),
       rope_multiplier_(tidegate::worker::rope_multiplier(spec_)),
       pool_(options.threads),
       decoder_(spec_, weights_, kernels_for(isa_), pool_) {
   facts_.architecture = spec_.architecture;
-  if (options.digest) facts_.weights_digest = checkpoint.digest();
+  facts_.weights_digest = std::move(loaded.digest);
   facts_.vocab_size = spec_.vocab;
   facts_.context_max = spec_.context_max;
-  facts_.parameters = plan.parameters;
-  facts_.weight_bytes = plan.weight_bytes;
+  facts_.hidden_size = spec_.hidden;
+  facts_.parameters = loaded.plan.parameters;
+  facts_.weight_bytes = loaded.plan.weight_bytes;
   facts_.kv_bytes_per_token =
       std::int64_t{cached_layers()} * spec_.cache_width() * static_cast<std::int64_t>(sizeof(float));
 }
@@ -96,6 +103,7 @@ Status CpuBackend::forward(std::span<const BatchSequence> batch, std::span<float
   const StepRows step = flatten_step(batch);
   const float* x = decoder_.run(step, cache_, taps_);
   if (taps_ != nullptr) tap_all_rows(step, x);
+  TG_TRY(emit_states(batch, x));
   TG_TRY(emit_logits(batch, x, logits));
   follow(batch, x);
   return {};
@@ -124,6 +132,24 @@ Status CpuBackend::emit_logits(std::span<const BatchSequence> batch, const float
     return fail(Code::kInternal, "numeric_fault",
                 fmt::format("logits of sequence {} hold NaN or infinity", sequences[i]),
                 std::to_string(sequences[i]));
+  }
+  return {};
+}
+
+Status CpuBackend::emit_states(std::span<const BatchSequence> batch, const float* x) const {
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const auto rows = static_cast<std::int64_t>(batch[i].tokens.size());
+    if (batch[i].states != nullptr) {
+      for (std::int64_t r = 0; r < rows; ++r) {
+        kernels_for(isa_).rms_norm(x + r * spec_.hidden, weights_.norm.data(), batch[i].states + r * spec_.hidden,
+                                   spec_.hidden, static_cast<float>(spec_.rms_eps));
+      }
+      if (!all_finite({batch[i].states, static_cast<std::size_t>(rows * spec_.hidden)})) {
+        return fail(Code::kInternal, "numeric_fault", fmt::format("states of sequence {} hold NaN or infinity", i),
+                    std::to_string(i));
+      }
+    }
+    x += rows * spec_.hidden;
   }
   return {};
 }

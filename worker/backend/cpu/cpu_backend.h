@@ -1,17 +1,19 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "worker/backend/backend.h"
 #include "worker/backend/cpu/decoder.h"
+#include "worker/backend/cpu/packed_load.h"
 #include "worker/backend/load.h"
 #include "worker/backend/taps.h"
 
 namespace tidegate::worker {
 
 /// The engine on CPU threads. fp32 arithmetic throughout; FP8 and bf16 weights are widened as they are read,
-/// exactly; activations are never quantised. Batch-invariant (kernels.h says why).
+/// exactly; activations are never quantised unless Options::isa names kernels that do (isa.h). Batch-invariant (kernels.h says why).
 class CpuBackend final : public Backend {
  public:
   struct Options {
@@ -19,6 +21,9 @@ class CpuBackend final : public Backend {
     CpuIsa isa = CpuIsa::kAuto;
     bool digest = true;
     bool mtp = false;  ///< load the draft layer, if the checkpoint has it
+    LoadProgress* progress = nullptr;
+    WeightsCacheOptions cache;
+    LoadReport* report = nullptr;
   };
 
   /// As load_backend(), from parts: the spec may have been changed between reading and loading (verification
@@ -37,6 +42,8 @@ class CpuBackend final : public Backend {
   [[nodiscard]] const ModelSpec& spec() const { return spec_; }
   [[nodiscard]] bool has_mtp() const { return !weights_.mtp.empty(); }
   [[nodiscard]] CpuIsa isa() const { return isa_; }
+  /// See AttentionBlock::scratch_bytes().
+  [[nodiscard]] std::size_t attention_scratch_bytes() const { return decoder_.attention_scratch_bytes(); }
   /// nullptr (the default) costs nothing. The sink must outlive its last forward().
   void set_taps(TapSink* taps) { taps_ = taps; }
 
@@ -47,10 +54,11 @@ class CpuBackend final : public Backend {
   Result<std::vector<float>> draft_logits(std::span<const TokenId> tokens);
 
  private:
-  CpuBackend(ModelSpec spec, const WeightPlan& plan, const Checkpoint& checkpoint, const Options& options);
+  CpuBackend(ModelSpec spec, PackedLoad loaded, const Options& options);
   Status check(std::span<const BatchSequence> batch) const;
   StepRows flatten_step(std::span<const BatchSequence> batch) const;
   Status emit_logits(std::span<const BatchSequence> batch, const float* x, std::span<float> logits);
+  Status emit_states(std::span<const BatchSequence> batch, const float* x) const;
   void tap_all_rows(const StepRows& step, const float* x);
 
   // cpu_draft.cc

@@ -7,16 +7,18 @@ Decoder::Decoder(const ModelSpec& spec, const ModelWeights& weights, const Kerne
     : spec_(spec),
       weights_(weights),
       kernels_(kernels),
+      pool_(pool),
       matmul_(kernels, pool, spec.formulas.feed_forward.gate),
       attention_(make_attention(spec, kernels, pool, matmul_)),
-      feed_forward_(spec, kernels, matmul_) {}
+      feed_forward_(spec, kernels, pool, matmul_) {}
 
 float* Decoder::run(const StepRows& step, KvCache& cache, TapSink* taps) {
   const auto hidden = static_cast<std::size_t>(spec_.hidden);
   x_.grow(static_cast<std::size_t>(step.count()) * hidden);
-  for (std::size_t r = 0; r < step.rows.size(); ++r) {
+  pool_.run_rows(step.count(), spec_.hidden, [&](std::int64_t row) {
+    const auto r = static_cast<std::size_t>(row);
     weights_.embedding.read(step.rows[r].token, {x_.data() + r * hidden, hidden});
-  }
+  });
   if (taps != nullptr) taps->tap("embed", -1, step.count(), spec_.hidden, x_.data());
   for (std::int32_t layer = 0; layer < spec_.layers; ++layer) {
     run_block(weights_.layers[static_cast<std::size_t>(layer)], step, cache, layer, x_.data(), taps);
@@ -32,13 +34,14 @@ void Decoder::run_block(const LayerWeights& layer, const StepRows& step, KvCache
   normed_.grow(static_cast<std::size_t>(rows * hidden));
   delta_.grow(static_cast<std::size_t>(rows * hidden));
   const auto norm_rows = [&](const std::vector<float>& weight) {
-    for (std::int64_t r = 0; r < rows; ++r) {
+    pool_.run_rows(rows, hidden, [&](std::int64_t r) {
       kernels_.rms_norm(x + r * hidden, weight.data(), normed_.data() + r * hidden, hidden, eps);
-    }
+    });
   };
   const auto add_delta = [&] {
-    for (std::int64_t r = 0; r < rows; ++r)
+    pool_.run_rows(rows, hidden, [&](std::int64_t r) {
       kernels_.add_scaled(x + r * hidden, delta_.data() + r * hidden, 1.0f, hidden);
+    });
   };
 
   norm_rows(layer.attention_norm);

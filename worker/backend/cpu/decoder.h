@@ -23,11 +23,13 @@ class Decoder {
             std::span<float* const> logits);
 
   Matmul& matmul() { return matmul_; }
+  [[nodiscard]] std::size_t attention_scratch_bytes() const { return attention_->scratch_bytes(); }
 
  private:
   const ModelSpec& spec_;
   const ModelWeights& weights_;
   const KernelTable& kernels_;
+  ComputePool& pool_;
   Matmul matmul_;
   std::unique_ptr<AttentionBlock> attention_;
   FeedForward feed_forward_;

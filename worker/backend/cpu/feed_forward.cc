@@ -4,8 +4,8 @@
 
 namespace tidegate::worker {
 
-FeedForward::FeedForward(const ModelSpec& spec, const KernelTable& kernels, Matmul& matmul)
-    : spec_(spec), kernels_(kernels), matmul_(matmul) {}
+FeedForward::FeedForward(const ModelSpec& spec, const KernelTable& kernels, ComputePool& pool, Matmul& matmul)
+    : spec_(spec), kernels_(kernels), pool_(pool), matmul_(matmul) {}
 
 void FeedForward::run(const LayerWeights& weights, std::int64_t rows, const float* x, float* out,
                       std::int32_t layer, TapSink* taps) {
@@ -35,16 +35,17 @@ void FeedForward::route(const MoeWeights& weights, std::int64_t rows, const floa
   logits_.grow(static_cast<std::size_t>(rows * experts));
   const auto inputs = const_rows(x, spec_.hidden, rows);
   const auto outputs = mutable_rows(logits_.data(), experts, rows);
-  const MatmulJob gate[] = {{&weights.gate, nullptr, inputs, outputs}};
+  const MatmulJob gate[] = {{&weights.gate, nullptr, inputs, outputs, /*is_exact=*/true}};
   matmul_.run(gate);
 
   experts_.resize(static_cast<std::size_t>(rows) * k);
   expert_weights_.resize(experts_.size());
-  for (std::int64_t r = 0; r < rows; ++r) {
+  // An exponential and a few comparisons an expert.
+  pool_.run_rows(rows, 64 * experts, [&](std::int64_t r) {
     const std::size_t at = static_cast<std::size_t>(r) * k;
     weights.router->route({logits_.data() + r * experts, static_cast<std::size_t>(experts)},
                           {std::span(experts_).subspan(at, k), std::span(expert_weights_).subspan(at, k)});
-  }
+  });
 }
 
 void FeedForward::run_moe(const MoeWeights& weights, std::int64_t rows, const float* x, float* out,
@@ -99,10 +100,12 @@ void FeedForward::run_moe(const MoeWeights& weights, std::int64_t rows, const fl
 
   if (!has_shared) std::memset(out, 0, static_cast<std::size_t>(rows * hidden) * sizeof(float));
   // Best expert first, whatever the order in which the experts ran.
-  for (std::int64_t slot = 0; slot < rows * k; ++slot) {
-    kernels_.add_scaled(out + slot / k * hidden, results_.data() + slot * hidden,
-                        expert_weights_[static_cast<std::size_t>(slot)], static_cast<int>(hidden));
-  }
+  pool_.run_rows(rows, k * hidden, [&](std::int64_t r) {
+    for (std::int64_t slot = r * k; slot < (r + 1) * k; ++slot) {
+      kernels_.add_scaled(out + r * hidden, results_.data() + slot * hidden,
+                          expert_weights_[static_cast<std::size_t>(slot)], static_cast<int>(hidden));
+    }
+  });
 }
 
 void FeedForward::tap_routes(std::int64_t rows, std::int32_t layer, TapSink& taps) const {

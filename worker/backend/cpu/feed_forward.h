@@ -10,7 +10,7 @@ namespace tidegate::worker {
 /// A layer is two parallel regions over all experts that any row chose: gate and up, then down.
 class FeedForward {
  public:
-  FeedForward(const ModelSpec& spec, const KernelTable& kernels, Matmul& matmul);
+  FeedForward(const ModelSpec& spec, const KernelTable& kernels, ComputePool& pool, Matmul& matmul);
 
   /// out[row] = ffn(x[row]); x, out: [rows][hidden]; x is already normed. `taps` may be null.
   void run(const LayerWeights& weights, std::int64_t rows, const float* x, float* out, std::int32_t layer,
@@ -25,6 +25,7 @@ class FeedForward {
 
   const ModelSpec& spec_;
   const KernelTable& kernels_;
+  ComputePool& pool_;
   Matmul& matmul_;
   AlignedBuffer<float> logits_;        ///< [row][experts]
   AlignedBuffer<float> gated_;         ///< [row][choice][intermediate], then shared [row][shared width]

@@ -2,18 +2,17 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
+#include <iterator>
 #include <variant>
+#include <vector>
 
 namespace tidegate::worker {
 namespace {
 
-int round_up(int n) {
-  return (n + kLanes - 1) / kLanes * kLanes;
-}
-
 /// Below this many (row, kv head) pairs a thread, their parts are shared out between threads; above, whole pairs are.
 constexpr std::int64_t kUnitsPerThreadMin = 2;
+/// Parts that are shared out before they are merged, by thread: what they take does not grow with the context.
+constexpr std::int64_t kPartsInWave = 4;
 
 }  // namespace
 
@@ -25,8 +24,8 @@ GroupedAttention::GroupedAttention(const ModelSpec& spec, const KernelTable& ker
       matmul_(matmul),
       head_dim_(spec.rope_dim),
       group_(spec.group_heads()),
-      lanes_(round_up(spec.group_heads())),
-      value_stride_(round_up(spec.rope_dim)),
+      lanes_(whole_lanes(spec.group_heads())),
+      value_stride_(whole_lanes(spec.rope_dim)),
       sums_floats_(2 * lanes_ + std::int64_t{group_} * value_stride_),
       thread_floats_(std::int64_t{head_dim_ + kAttentionPart} * lanes_),
       scale_(static_cast<float>(spec.softmax_scale())) {
@@ -174,21 +173,46 @@ void GroupedAttention::attend(const StepRows& step, KvCache& cache, std::int32_t
     return;
   }
 
-  std::vector<std::pair<std::int64_t, std::int32_t>> tasks;  // (unit, part), a unit's parts in order
+  const std::int64_t wave_max = kPartsInWave * pool_.threads();
+  parts_.grow(static_cast<std::size_t>(wave_max * sums_floats_));
+  std::vector<PartTask> wave;  // a unit's parts in order, over as many waves as it takes
+  wave.reserve(static_cast<std::size_t>(wave_max));
   for (std::int64_t unit = 0; unit < units; ++unit) {
-    for (std::int32_t part = 0; part < parts_of(unit); ++part) tasks.emplace_back(unit, part);
+    for (std::int32_t part = 0; part < parts_of(unit); ++part) {
+      wave.push_back({unit, part});
+      if (std::ssize(wave) < wave_max) continue;
+      attend_wave(step, wave, cache, layer);
+      wave.clear();
+    }
   }
-  parts_.grow(tasks.size() * static_cast<std::size_t>(sums_floats_));
-  pool_.run(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t task, int thread) {
-    const auto& [unit, part] = tasks[static_cast<std::size_t>(task)];
-    attend_part(step, unit, part, cache, layer, thread, part == 0 ? sums_at(sums_, unit) : sums_at(parts_, task));
-  });
-  for (std::size_t task = 0; task < tasks.size(); ++task) {
-    const auto& [unit, part] = tasks[task];
-    if (part == 0) continue;
-    kernels_.merge(sums_at(sums_, unit), sums_at(parts_, static_cast<std::int64_t>(task)), group_, lanes_);
-  }
+  if (!wave.empty()) attend_wave(step, wave, cache, layer);
   for (std::int64_t unit = 0; unit < units; ++unit) kernels_.normalise(sums_at(sums_, unit), group_);
+}
+
+void GroupedAttention::attend_wave(const StepRows& step, std::span<const PartTask> wave, KvCache& cache, std::int32_t layer) {
+  pool_.run(std::ssize(wave), [&](std::int64_t index, int thread) {
+    const PartTask& task = wave[static_cast<std::size_t>(index)];
+    attend_part(step, task.unit, task.part, cache, layer, thread,
+                task.part == 0 ? sums_at(sums_, task.unit) : sums_at(parts_, index));
+  });
+  for (std::int64_t index = 0; index < std::ssize(wave); ++index) {
+    const PartTask& task = wave[static_cast<std::size_t>(index)];
+    if (task.part > 0) kernels_.merge(sums_at(sums_, task.unit), sums_at(parts_, index), group_, lanes_);
+  }
+}
+
+std::int64_t GroupedAttention::scratch_bytes_max(const ModelSpec& spec, int threads, std::int64_t rows) {
+  const std::int64_t head_dim = spec.rope_dim;
+  const int lanes = whole_lanes(spec.group_heads());
+  const std::int64_t sums = 2 * lanes + std::int64_t{spec.group_heads()} * whole_lanes(spec.rope_dim);
+  const std::int64_t row = 2 * (std::int64_t{spec.heads} + spec.kv_heads) * head_dim + spec.kv_heads * sums;
+  const std::int64_t parts = kPartsInWave * threads * sums;
+  const std::int64_t thread = threads * (head_dim + kAttentionPart) * lanes;
+  return (rows * row + parts + thread) * static_cast<std::int64_t>(sizeof(float));
+}
+
+std::size_t GroupedAttention::scratch_bytes() const {
+  return (q_.size() + k_.size() + v_.size() + sums_.size() + parts_.size() + heads_.size() + thread_.size()) * sizeof(float);
 }
 
 void GroupedAttention::gather_heads(std::int64_t rows) {

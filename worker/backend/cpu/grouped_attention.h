@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "worker/backend/cpu/attention_block.h"
 
 namespace tidegate::worker {
@@ -15,8 +17,16 @@ class GroupedAttention final : public AttentionBlock {
   GroupedAttention(const ModelSpec& spec, const KernelTable& kernels, ComputePool& pool, Matmul& matmul);
   void run(const LayerWeights& layer, const StepRows& step, const float* x, KvCache& cache, std::int32_t cache_layer,
            float* out) override;
+  std::size_t scratch_bytes() const override;
+  static std::int64_t scratch_bytes_max(const ModelSpec& spec, int threads, std::int64_t rows);
 
  private:
+  /// One part of what a (row, kv head) sees, for whichever thread takes it.
+  struct PartTask {
+    std::int64_t unit = 0;
+    std::int32_t part = 0;
+  };
+
   void project(const GroupedWeights& weights, std::int64_t rows, const float* x);
   void add_bias(const std::vector<float>& bias, std::int64_t rows, float* y);
   void rotate(const StepRows& step, std::int32_t heads, float* y) const;
@@ -24,6 +34,7 @@ class GroupedAttention final : public AttentionBlock {
   void attend(const StepRows& step, KvCache& cache, std::int32_t layer);
   void attend_part(const StepRows& step, std::int64_t unit, std::int32_t part, KvCache& cache, std::int32_t layer,
                    int thread, const AttentionSums& out);
+  void attend_wave(const StepRows& step, std::span<const PartTask> wave, KvCache& cache, std::int32_t layer);
   void gather_heads(std::int64_t rows);
 
   /// The query head that is `member` of those sharing `kv_head`.
@@ -47,7 +58,7 @@ class GroupedAttention final : public AttentionBlock {
   AlignedBuffer<float> k_;       ///< [row][kv head][head_dim]
   AlignedBuffer<float> v_;       ///< the same
   AlignedBuffer<float> sums_;    ///< [row][kv head]: maximum, total, value
-  AlignedBuffer<float> parts_;   ///< the same by (row, kv head, part) when parts are shared out, else by thread
+  AlignedBuffer<float> parts_;   ///< the same by (row, kv head, part) of a wave when parts are shared out, else by thread
   AlignedBuffer<float> heads_;   ///< [row][head][head_dim]
   AlignedBuffer<float> thread_;  ///< per thread
 };

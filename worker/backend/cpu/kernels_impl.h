@@ -5,11 +5,12 @@
 //
 // Shapes: a panel is 32 columns (two Vec16) by k inputs. At one row the loop is bound by turning weights into
 // floats (about 5 operations per 16 FP8 weights) and by the latency of its few sums, so two panels go
-// together; rows share the conversion, up to kMatmulRows at a time. Sums run over the inputs in order, 128 at
-// a time, one chain per output: no horizontal adds, nothing to reorder.
+// together; rows share the conversion, up to kMatmulRows at a time. Sums run over the inputs in order, a scale
+// block at a time, one chain per output: no horizontal adds, nothing to reorder.
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "worker/backend/cpu/kernels.h"
 
@@ -48,8 +49,9 @@ void matmul_tile(const PanelView* panels, const float* const* x, float* const* y
     for (int r = 0; r < Rows; ++r) total[p][r][0] = total[p][r][1] = zero();
   }
   const std::int64_t k = panels[0].k;
-  for (std::int64_t block = 0; block < k; block += kScaleBlock) {
-    const std::int64_t end = block + kScaleBlock < k ? block + kScaleBlock : k;
+  constexpr std::int64_t kBlock = std::is_same_v<Weight, std::int8_t> ? kQ8Block : kScaleBlock;
+  for (std::int64_t block = 0; block < k; block += kBlock) {
+    const std::int64_t end = block + kBlock < k ? block + kBlock : k;
     Vec16 sum[Panels][Rows][2];
     TG_UNROLL
     for (int p = 0; p < Panels; ++p) {
@@ -101,6 +103,9 @@ void matmul(const PanelView* panels, int count, const float* const* x, float* co
   int done = 0;
   for (; rows - done >= kMatmulRows; done += kMatmulRows) {
     matmul_rows<kMatmulRows, Weight>(panels, count, x + done, y + done);
+  }
+  if constexpr (kMatmulRows > 6) {
+    for (; rows - done >= 6; done += 6) matmul_rows<6, Weight>(panels, count, x + done, y + done);
   }
   if constexpr (kMatmulRows > 4) {
     for (; rows - done >= 4; done += 4) matmul_rows<4, Weight>(panels, count, x + done, y + done);
@@ -187,29 +192,59 @@ void add_scaled(float* y, const float* x, float factor, int n) {
 
 /// scores[j][h] = scale * query[h] . key[j]: lanes are heads, so that one cached row is read once for all of
 /// them.
-template <int Keys>
+template <int Keys, int Vectors>
 void score_keys(const AttentionPart& part, int first, int lane) {
-  Vec16 sum[Keys];
-  TG_UNROLL
-  for (int j = 0; j < Keys; ++j) sum[j] = zero();
-  const float* query = part.query + lane;
+  Vec16 sum[Keys][Vectors];
   const float* keys[Keys];
   TG_UNROLL
-  for (int j = 0; j < Keys; ++j) keys[j] = part.tokens[first + j] + part.key_offset;
+  for (int j = 0; j < Keys; ++j) {
+    keys[j] = part.tokens[first + j] + part.key_offset;
+    TG_UNROLL
+    for (int v = 0; v < Vectors; ++v) sum[j][v] = zero();
+  }
+  const float* query = part.query + lane;
   for (int i = 0; i < part.width; ++i) {
-    const Vec16 q = load(query);
+    Vec16 q[Vectors];
+    TG_UNROLL
+    for (int v = 0; v < Vectors; ++v) q[v] = load(query + v * kLanes);
     query += part.lanes;
     TG_UNROLL
-    for (int j = 0; j < Keys; ++j) sum[j] = fma(q, broadcast(keys[j][i]), sum[j]);
+    for (int j = 0; j < Keys; ++j) {
+      const Vec16 key = broadcast(keys[j][i]);
+      TG_UNROLL
+      for (int v = 0; v < Vectors; ++v) sum[j][v] = fma(q[v], key, sum[j][v]);
+    }
   }
   const Vec16 scale = broadcast(part.scale);
   TG_UNROLL
-  for (int j = 0; j < Keys; ++j) store(part.scores + (first + j) * part.lanes + lane, mul(sum[j], scale));
+  for (int j = 0; j < Keys; ++j) {
+    TG_UNROLL
+    for (int v = 0; v < Vectors; ++v)
+      store(part.scores + (first + j) * part.lanes + lane + v * kLanes, mul(sum[j][v], scale));
+  }
+}
+
+template <int Vectors>
+void score_lanes(const AttentionPart& part, int lane) {
+  int j = 0;
+  for (; part.count - j >= kScoreKeys; j += kScoreKeys) score_keys<kScoreKeys, Vectors>(part, j, lane);
+  for (; j < part.count; ++j) score_keys<1, Vectors>(part, j, lane);
+}
+
+/// Writes `value` where a row does not see a token: the last few tokens of the part, for all but its last row.
+inline void write_unseen(const AttentionPart& part, float value) {
+  if (part.counts == nullptr) return;
+  for (int row = 0; row * part.row_heads < part.heads; ++row) {
+    for (int j = part.counts[row]; j < part.count; ++j) {
+      float* scores = part.scores + j * part.lanes + row * part.row_heads;
+      for (int h = 0; h < part.row_heads; ++h) scores[h] = value;
+    }
+  }
 }
 
 /// value[h..h+Heads)[c..c+32) = sum over tokens of p * latent; lanes are latent features.
 template <int Heads, int Vectors>
-void weigh_values(const AttentionPart& part, const AttentionSums& out, int head, int column) {
+void weigh_values(const AttentionPart& part, const AttentionSums& out, int count, int head, int column) {
   Vec16 sum[Heads][Vectors];
   TG_UNROLL
   for (int h = 0; h < Heads; ++h) {
@@ -217,7 +252,7 @@ void weigh_values(const AttentionPart& part, const AttentionSums& out, int head,
     for (int v = 0; v < Vectors; ++v) sum[h][v] = zero();
   }
   const float* p = part.scores + head;
-  for (int j = 0; j < part.count; ++j) {
+  for (int j = 0; j < count; ++j) {
     Vec16 latent[Vectors];
     TG_UNROLL
     for (int v = 0; v < Vectors; ++v) latent[v] = load(part.tokens[j] + column + v * kLanes);
@@ -240,37 +275,49 @@ void weigh_values(const AttentionPart& part, const AttentionSums& out, int head,
 }
 
 template <int Heads>
-void weigh_heads(const AttentionPart& part, const AttentionSums& out, int head) {
+void weigh_heads(const AttentionPart& part, const AttentionSums& out, int count, int head) {
   int column = 0;
   // The last vector may reach past `latent`, into the roped key or the next row: those lanes land in the
   // padding of `value` and are never read. The cache ends with room for one such read.
   for (; out.value_stride - column >= 2 * kLanes; column += 2 * kLanes)
-    weigh_values<Heads, 2>(part, out, head, column);
-  for (; column < out.value_stride; column += kLanes) weigh_values<Heads, 1>(part, out, head, column);
+    weigh_values<Heads, 2>(part, out, count, head, column);
+  for (; column < out.value_stride; column += kLanes) weigh_values<Heads, 1>(part, out, count, head, column);
 }
 
 void attend(const AttentionPart& part, const AttentionSums& out) {
-  for (int lane = 0; lane < part.lanes; lane += kLanes) {
-    int j = 0;
-    for (; part.count - j >= 4; j += 4) score_keys<4>(part, j, lane);
-    for (; j < part.count; ++j) score_keys<1>(part, j, lane);
+  int lane = 0;
+  if constexpr (kScoreVectors > 1) {
+    for (; part.lanes - lane >= kScoreVectors * kLanes; lane += kScoreVectors * kLanes)
+      score_lanes<kScoreVectors>(part, lane);
+  }
+  for (; lane < part.lanes; lane += kLanes) score_lanes<1>(part, lane);
+  write_unseen(part, -__builtin_inff());
 
+  for (lane = 0; lane < part.lanes; lane += kLanes) {
     Vec16 maximum = load(part.scores + lane);
-    for (j = 1; j < part.count; ++j) maximum = max(maximum, load(part.scores + j * part.lanes + lane));
-    Vec16 total = zero();
-    for (j = 0; j < part.count; ++j) {
+    for (int j = 1; j < part.count; ++j) maximum = max(maximum, load(part.scores + j * part.lanes + lane));
+    for (int j = 0; j < part.count; ++j) {
       float* score = part.scores + j * part.lanes + lane;
-      const Vec16 p = exp(sub(load(score), maximum));
-      store(score, p);
-      total = add(total, p);
+      store(score, exp(sub(load(score), maximum)));
     }
     store(out.maximum + lane, maximum);
+  }
+  write_unseen(part, 0.0f);
+  for (lane = 0; lane < part.lanes; lane += kLanes) {
+    Vec16 total = zero();
+    for (int j = 0; j < part.count; ++j) total = add(total, load(part.scores + j * part.lanes + lane));
     store(out.total + lane, total);
   }
-  int head = 0;
-  for (; part.heads - head >= kAttentionHeads; head += kAttentionHeads)
-    weigh_heads<kAttentionHeads>(part, out, head);
-  for (; head < part.heads; ++head) weigh_heads<1>(part, out, head);
+
+  const int row_heads = part.counts == nullptr ? part.heads : part.row_heads;
+  for (int row = 0; row * row_heads < part.heads; ++row) {
+    const int count = part.counts == nullptr ? part.count : part.counts[row];
+    const int end = (row + 1) * row_heads;
+    int head = row * row_heads;
+    for (; end - head >= kAttentionHeads; head += kAttentionHeads)
+      weigh_heads<kAttentionHeads>(part, out, count, head);
+    for (; head < end; ++head) weigh_heads<1>(part, out, count, head);
+  }
 }
 
 void scale_two(float* into, const float* part, float into_factor, float part_factor, int n) {
@@ -309,7 +356,11 @@ void normalise(const AttentionSums& sums, int heads) {
 }
 
 constexpr KernelTable kernel_table() {
-  return {.matmul = {matmul<float>, matmul<std::uint16_t>, matmul<std::uint8_t>},
+  return {.matmul = {matmul<float>, matmul<std::uint16_t>, matmul<std::uint8_t>, matmul<std::int8_t>},
+          .matmul_narrow = {},
+          .narrow = nullptr,
+          .layout = WeightLayout::kRows,
+          .rows_per_call = 72,
           .rms_norm = rms_norm,
           .silu_mul = silu_mul,
           .add_scaled = add_scaled,

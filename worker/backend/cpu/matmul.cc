@@ -4,12 +4,11 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/core/check.h"
+
 namespace tidegate::worker {
 namespace {
 
-/// Rows for which a gate panel's results wait for the up panel's: 16 KiB of scratch, and both panels stay in
-/// L1/L2.
-constexpr std::int64_t kRowBlock = 64;
 constexpr std::int64_t kUnitColumns = std::int64_t{kPanelColumns} * kPanelsPerCall;
 /// Multiply-adds worth waking another thread for (about 2 microseconds of one core).
 constexpr std::int64_t kGrain = 40'000;
@@ -29,15 +28,19 @@ Matmul::Matmul(const KernelTable& kernels, ComputePool& pool, GateFunction gate)
     : kernels_(kernels),
       pool_(pool),
       gate_(gate),
-      scratch_(static_cast<std::size_t>(pool.threads()) * kRowBlock * kUnitColumns) {}
+      scratch_(static_cast<std::size_t>(pool.threads() * kernels.rows_per_call * kUnitColumns)) {
+  TG_CHECK(kernels.rows_per_call >= 1 && kernels.rows_per_call <= kCallRowsMax);
+}
 
 void Matmul::run(std::span<const MatmulJob> jobs) {
+  narrow_inputs(jobs);
   units_.clear();
   std::int64_t cost = 0;
-  for (const MatmulJob& job : jobs) {
+  for (std::size_t j = 0; j < jobs.size(); ++j) {
+    const MatmulJob& job = jobs[j];
     if (job.x.empty()) continue;
     for (std::int64_t panel = 0; panel < job.weight->panels(); panel += kPanelsPerCall)
-      units_.push_back({&job, panel});
+      units_.push_back({&job, panel, narrow_starts_[j]});
     cost += static_cast<std::int64_t>(job.x.size()) * job.weight->outputs() * job.weight->inputs() *
             (job.up != nullptr ? 2 : 1);
   }
@@ -46,11 +49,54 @@ void Matmul::run(std::span<const MatmulJob> jobs) {
   const std::int64_t tasks =
       std::clamp<std::int64_t>(cost / kGrain, 1, std::min(units, pool_.threads() * kTasksPerThread));
   pool_.run(tasks, [&](std::int64_t task, int thread) {
-    float* scratch = scratch_.data() + thread * kRowBlock * kUnitColumns;
+    float* scratch = scratch_.data() + thread * kernels_.rows_per_call * kUnitColumns;
     for (std::int64_t i = units * task / tasks; i < units * (task + 1) / tasks; ++i) {
       run_unit(units_[static_cast<std::size_t>(i)], scratch);
     }
   });
+}
+
+void Matmul::narrow_inputs(std::span<const MatmulJob> jobs) {
+  narrow_starts_.assign(jobs.size(), -1);
+  if (kernels_.narrow == nullptr) return;
+  struct Row {
+    const float* from;
+    std::int64_t inputs;
+    std::int64_t at;
+  };
+  std::vector<Row> rows;
+  std::int64_t size = 0;
+  std::int64_t inputs_max = 0;
+  for (std::size_t j = 0; j < jobs.size(); ++j) {
+    const MatmulJob& job = jobs[j];
+    if (job.is_exact || kernels_.matmul_narrow[static_cast<int>(job.weight->format())] == nullptr) continue;
+    narrow_starts_[j] = static_cast<std::int64_t>(rows.size());
+    const std::int64_t inputs = job.weight->inputs();
+    inputs_max = std::max(inputs_max, inputs);
+    for (const float* row : job.x) {
+      rows.push_back({row, inputs, size});
+      size += narrow_room(inputs);
+    }
+  }
+  narrow_.grow(static_cast<std::size_t>(size));
+  narrow_rows_.resize(rows.size());
+  for (std::size_t r = 0; r < rows.size(); ++r) narrow_rows_[r] = narrow_.data() + rows[r].at;
+  pool_.run_rows(std::ssize(rows), inputs_max / 2, [&](std::int64_t r) {
+    const Row& row = rows[static_cast<std::size_t>(r)];
+    kernels_.narrow(row.from, narrow_.data() + row.at, row.inputs);
+  });
+}
+
+void Matmul::multiply(const Unit& unit, const PackedMatrix& weight, const PanelView* panels, int count, std::size_t first,
+                      float* const* y, int rows) const {
+  const auto format = static_cast<int>(weight.format());
+  if (unit.narrow >= 0 && kernels_.matmul_narrow[format] != nullptr) {
+    const std::size_t row = static_cast<std::size_t>(unit.narrow) + first;
+    kernels_.matmul_narrow[format](panels, count, narrow_rows_.data() + row, y, rows);
+  } else {
+    TG_CHECK(kernels_.matmul[format] != nullptr);  // weights packed for other kernels, or an exact job over pairs
+    kernels_.matmul[format](panels, count, unit.job->x.data() + first, y, rows);
+  }
 }
 
 void Matmul::run_unit(const Unit& unit, float* scratch) {
@@ -65,20 +111,18 @@ void Matmul::run_unit(const Unit& unit, float* scratch) {
     if (job.up != nullptr) up_panels[p] = job.up->panel(unit.panel + p);
     columns += panels[p].columns;
   }
-  const auto kernel = kernels_.matmul[static_cast<int>(job.weight->format())];
   const std::int64_t offset = unit.panel * kPanelColumns;
-  float* y[kRowBlock];
-  float* up_rows[kRowBlock];
-  for (std::int64_t r = 0; r < kRowBlock; ++r) up_rows[r] = scratch + r * kUnitColumns;
+  float* y[kCallRowsMax];
+  float* up_rows[kCallRowsMax];
+  const auto rows_max = static_cast<std::size_t>(kernels_.rows_per_call);
+  for (std::size_t r = 0; r < std::min(rows_max, job.x.size()); ++r) up_rows[r] = scratch + static_cast<std::int64_t>(r) * kUnitColumns;
 
-  for (std::size_t first = 0; first < job.x.size(); first += kRowBlock) {
-    const auto rows = static_cast<int>(std::min<std::size_t>(kRowBlock, job.x.size() - first));
+  for (std::size_t first = 0; first < job.x.size(); first += rows_max) {
+    const auto rows = static_cast<int>(std::min(rows_max, job.x.size() - first));
     for (int r = 0; r < rows; ++r) y[r] = job.y[first + static_cast<std::size_t>(r)] + offset;
-    const float* const* x = job.x.data() + first;
-    kernel(panels, count, x, y, rows);
+    multiply(unit, *job.weight, panels, count, first, y, rows);
     if (job.up == nullptr) continue;
-    const auto up_kernel = kernels_.matmul[static_cast<int>(job.up->format())];
-    up_kernel(up_panels, count, x, up_rows, rows);
+    multiply(unit, *job.up, up_panels, count, first, up_rows, rows);
     const auto gate = gate_ == GateFunction::kSilu ? kernels_.silu_mul : &gelu_mul;
     for (int r = 0; r < rows; ++r) gate(y[r], up_rows[r], columns);
   }

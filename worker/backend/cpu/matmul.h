@@ -18,6 +18,7 @@ struct MatmulJob {
   const PackedMatrix* up = nullptr;
   std::span<const float* const> x;  ///< each of weight->inputs() floats
   std::span<float* const> y;        ///< each of weight->outputs() floats
+  bool is_exact = false;            ///< its inputs are never rounded, whatever the kernels do: a choice hangs on it
 };
 
 /// Runs independent jobs as one parallel region. Work is split over panels, never over the inner dimension,
@@ -31,14 +32,22 @@ class Matmul {
  private:
   struct Unit {
     const MatmulJob* job;
-    std::int64_t panel;  ///< the first of up to kPanelsPerCall
+    std::int64_t panel;   ///< the first of up to kPanelsPerCall
+    std::int64_t narrow;  ///< where the job's rounded rows begin in narrow_rows_; -1: it takes them as they are
   };
+  /// Rounds the rows of jobs whose kernels want that.
+  void narrow_inputs(std::span<const MatmulJob> jobs);
+  void multiply(const Unit& unit, const PackedMatrix& weight, const PanelView* panels, int count, std::size_t first, float* const* y,
+                int rows) const;
   void run_unit(const Unit& unit, float* scratch);
   const KernelTable& kernels_;
   ComputePool& pool_;
   const GateFunction gate_;
   std::vector<Unit> units_;
-  std::vector<float> scratch_;  ///< per thread [kRowBlock][kUnitColumns]
+  std::vector<std::int64_t> narrow_starts_;  ///< by job, as Unit::narrow
+  std::vector<const std::uint16_t*> narrow_rows_;
+  AlignedBuffer<std::uint16_t> narrow_;
+  std::vector<float> scratch_;  ///< per thread [KernelTable::rows_per_call][kUnitColumns]
 };
 
 /// Pointers to rows of a dense buffer.

@@ -17,6 +17,8 @@ struct Vec16 {
 
 constexpr int kMatmulRows = 2;  // 8 accumulators + 4 weights of 16 registers
 constexpr int kAttentionHeads = 2;
+constexpr int kScoreKeys = 4;
+constexpr int kScoreVectors = 1;
 
 inline Vec16 zero() {
   return {_mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -84,6 +86,11 @@ inline Vec16 load_weights(const std::uint8_t* p) {
   const __m256i moved = _mm256_srai_epi16(_mm256_slli_epi16(wide, 8), 1);
   const __m256i half = _mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(0xbf80)));
   return {_mm256_cvtph_ps(_mm256_castsi256_si128(half)), _mm256_cvtph_ps(_mm256_extracti128_si256(half, 1))};
+}
+inline Vec16 load_weights(const std::int8_t* p) {
+  const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(raw)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(raw, 8)))};
 }
 
 }  // namespace

@@ -13,8 +13,10 @@ struct Vec16 {
   __m512 v;
 };
 
-constexpr int kMatmulRows = 8;  // 16 accumulators + 2 weights of 32 registers
+constexpr int kMatmulRows = 12;  // 24 accumulators + 2 weights + 1 input of 32 registers
 constexpr int kAttentionHeads = 8;
+constexpr int kScoreKeys = 8;  // with two vectors of heads: 16 accumulators
+constexpr int kScoreVectors = 2;
 
 inline __mmask16 first_lanes(int n) {
   return static_cast<__mmask16>((1u << n) - 1u);
@@ -74,6 +76,9 @@ inline Vec16 load_weights(const std::uint8_t* p) {
   const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   const __m256i moved = _mm256_srai_epi16(_mm256_slli_epi16(wide, 8), 1);
   return {_mm512_cvtph_ps(_mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(0xbf80))))};
+}
+inline Vec16 load_weights(const std::int8_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
 }
 
 }  // namespace

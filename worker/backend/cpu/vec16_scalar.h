@@ -18,6 +18,8 @@ struct Vec16 {
 };
 
 constexpr int kMatmulRows = 4;      // rows sharing one pass over a panel
+constexpr int kScoreKeys = 4;
+constexpr int kScoreVectors = 1;
 constexpr int kAttentionHeads = 4;  // heads sharing one pass over the values
 
 template <typename F>
@@ -85,6 +87,9 @@ inline Vec16 load_weights(const std::uint16_t* p) {
 /// e4m3 values divided by 256: the fast paths read them as half floats, and the packed scale makes up for it.
 inline Vec16 load_weights(const std::uint8_t* p) {
   return each([p](int i) { return e4m3_to_float(p[i]) * 0.00390625f; });
+}
+inline Vec16 load_weights(const std::int8_t* p) {
+  return each([p](int i) { return static_cast<float>(p[i]); });
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <variant>
 #include <vector>
 
+#include "worker/backend/cpu/pack_file.h"
+#include "worker/backend/cpu/pack_store.h"
 #include "worker/backend/cpu/packed_matrix.h"
 #include "worker/backend/cpu/router.h"
 #include "worker/format/checkpoint.h"
@@ -12,20 +14,6 @@
 
 /// A model's weights as the CPU backend holds them. Independent of the checkpoint once loaded.
 namespace tidegate::worker {
-
-/// Embedding rows, kept in the file's dtype (they are only looked up).
-class EmbeddingTable {
- public:
-  EmbeddingTable() = default;
-  explicit EmbeddingTable(const TensorView& tensor);
-  void read(std::int64_t row, std::span<float> out) const;
-  [[nodiscard]] bool empty() const { return bytes_.empty(); }
-
- private:
-  Dtype dtype_ = Dtype::kF32;
-  std::int64_t width_ = 0;
-  std::vector<std::byte> bytes_;
-};
 
 /// kv_b is split by head and never applied to cached tokens: key_up carries the query into the latent space
 /// (latent x nope), value_up the weighted latent out of it (value x latent). That is MLA's absorbed form.
@@ -84,6 +72,7 @@ struct MtpWeights {
 };
 
 struct ModelWeights {
+  std::optional<PackFile> pack;  ///< what the matrices below lie in; nullopt: they have memory of their own
   EmbeddingTable embedding;
   std::vector<LayerWeights> layers;
   std::vector<float> norm;
@@ -91,8 +80,14 @@ struct ModelWeights {
   std::vector<MtpWeights> mtp;
 };
 
-/// `plan` has been checked against `checkpoint`, so nothing can be missing.
-ModelWeights load_weights(const ModelSpec& spec, const WeightPlan& plan, const Checkpoint& checkpoint,
-                          bool with_mtp);
+/// `plan` has been checked against `checkpoint`, so nothing can be missing. `layout`: what the kernels want (KernelTable); the router's
+/// matrix is never rounded for and lies in rows always. Matrices and embedding tables come from `store`,
+/// the small rest from the checkpoint.
+ModelWeights load_weights(const ModelSpec& spec, const WeightPlan& plan, const Checkpoint& checkpoint, bool with_mtp,
+                          PackStore& store, WeightLayout layout = WeightLayout::kRows);
+
+/// Bytes of what `store` is asked for: memory of the loaded weights but for norms and biases, or of a pack file.
+std::int64_t packed_weight_bytes(const ModelSpec& spec, const WeightPlan& plan, const Checkpoint& checkpoint, bool with_mtp,
+                                 WeightLayout layout = WeightLayout::kRows);
 
 }  // namespace tidegate::worker

@@ -1,3 +1,4 @@
+#include <memory>
 #include <vector>
 
 #include "tests/unit/base/net/http_fixture.h"
@@ -31,6 +32,25 @@ TEST_F(HttpStream, WritesThatDoNotWaitArriveWholeAndInOrderAlsoAtASlowClient) {
   for (int i = 0; i < kNowChunks; ++i) {
     const std::string_view chunk = got.substr(static_cast<std::size_t>(i) * kNowChunkBytes, kNowChunkBytes);
     ASSERT_EQ(chunk.find_first_not_of(static_cast<char>('a' + i % 26)), std::string_view::npos) << i;
+  }
+}
+
+TEST_F(HttpStream, SlowClientsOfOneThreadGetEachTheirOwnBytes) {
+  start();
+  std::vector<std::unique_ptr<test::RawClient>> clients;  // more of them than threads
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(connect(16 * 1024));
+    clients.back()->send("GET /now HTTP/1.0\r\nHost: t\r\n\r\n");
+  }
+  ASSERT_TRUE(test::eventually([&] { return held_up_ >= 4; })) << "each of them once: nobody reads";
+  for (const auto& client : clients) {
+    ASSERT_TRUE(client->read_to_end());
+    std::string_view got = client->received();
+    got.remove_prefix(got.find("\r\n\r\n") + 4);
+    ASSERT_EQ(got.size(), kNowChunks * kNowChunkBytes + 4);
+    for (std::size_t at = 0; at < kNowChunks * kNowChunkBytes; at += kNowChunkBytes / 2) {
+      ASSERT_EQ(got[at], static_cast<char>('a' + at / kNowChunkBytes % 26)) << at;
+    }
   }
 }
 

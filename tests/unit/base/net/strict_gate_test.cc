@@ -18,6 +18,14 @@ Result<Framing> read(std::string_view raw) {
   return check_framing(head, kBodyMax);
 }
 
+TEST(StrictGate, OtherMediaTypesPassOnlyWhereTheHandlerLooks) {
+  const std::string_view raw = "PATCH / HTTP/1.1\r\nHost: a\r\nContent-Type: application/apply-patch+yaml\r\nContent-Length: 2\r\n\r\n";
+  HeaderView head;
+  ASSERT_TRUE(parse_head(raw, head));
+  EXPECT_FALSE(check_framing(head, kBodyMax));
+  EXPECT_TRUE(check_framing(head, kBodyMax, MediaTypes::kAny));
+}
+
 TEST(StrictGate, TableOfSoundAndAmbiguousRequests) {
   const auto cases = test::gate_cases();
   ASSERT_GE(cases.size(), 40U);

@@ -94,6 +94,22 @@ TEST(Merkle, AProofThroughChunksIsTheProofThroughTheWholeTree) {
   }
 }
 
+TEST(Merkle, ATreeAtHandGivesTheProofsOfTheDefinition) {
+  for (std::size_t n = 1; n <= 70; ++n) {
+    const auto leaves = make_leaves(n);
+    const Tree tree(leaves);
+    ASSERT_EQ(tree.size(), n);
+    ASSERT_EQ(tree.root(), defined_root(leaves)) << n;
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto proof = tree.proof(i);
+      EXPECT_EQ(proof, inclusion_proof(leaves, i)) << i << " of " << n;
+      EXPECT_EQ(proof.size(), proof_length(i, n)) << i << " of " << n;
+      EXPECT_EQ(root_through(leaves[i], i, n, proof), tree.root());
+    }
+    EXPECT_EQ(root_through(leaves[0], n, n, {}), std::nullopt);
+  }
+}
+
 TEST(Merkle, EveryOlderTreeIsProvedToBeABeginning) {
   for (std::size_t n = 1; n <= 40; ++n) {
     const auto leaves = make_leaves(n);

@@ -179,6 +179,20 @@ TEST(FairQueue, OneTenantAloneHasNoHeadroomToLeave) {
   for (std::size_t slots_free = 64; slots_free > 0; --slots_free) ASSERT_TRUE(queue.pop(at({}), slots_free));
 }
 
+TEST(FairQueue, ItIsSharedWhileTwoTenantsWaitOrRun) {
+  FairQueue queue({});
+  ASSERT_TRUE(queue.push(1, ask(1, 10), at({})));
+  ASSERT_TRUE(queue.push(2, ask(1, 10, ServiceTier::kFlex), at({})));
+  EXPECT_FALSE(queue.is_shared()) << "one tenant in two tiers";
+  ASSERT_TRUE(queue.push(3, ask(2, 10), at({})));
+  EXPECT_TRUE(queue.is_shared());
+  while (queue.pop(at({}))) {
+  }
+  EXPECT_TRUE(queue.is_shared()) << "both run";
+  queue.finish(3, at({}));
+  EXPECT_FALSE(queue.is_shared());
+}
+
 TEST(FairQueue, IdlenessEarnsNoCredit) {
   FairQueue queue({});
   ASSERT_TRUE(queue.push(1, ask(2, 1), at({})));

@@ -27,6 +27,14 @@ TEST(Plan, PromptBoundCoversTheSystemTextOfATemplate) {
   EXPECT_GE(prompt_tokens_bound(plan), 30) << "what Qwen2.5 makes of it";
 }
 
+TEST(Plan, IdsAreCountedAsTheTokensThatTheyAre) {
+  Plan plan;
+  plan.embed = {{"abc"}, {"", {1, 2, 3, 4}}, {"", {5}}};
+  EXPECT_EQ(prompt_ids(plan), 5);
+  plan.embed = {{"abc"}};
+  EXPECT_EQ(prompt_ids(plan), 0);
+}
+
 Plan valid_plan() {
   Plan plan;
   plan.model = "m";

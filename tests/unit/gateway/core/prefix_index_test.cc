@@ -3,6 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/core/random.h"
 
@@ -92,6 +97,33 @@ TEST(PromptPrefix, RawPromptsAndPiecesOfAnySizeAreTheSameText) {
   const PromptPrefix b = whole.take();
   EXPECT_EQ(a.chain, b.chain);
   EXPECT_EQ(a.bytes, std::ssize(text));
+}
+
+Plan embed_plan(std::vector<PlanEmbedInput> inputs) {
+  Plan plan;
+  plan.model = "m";
+  plan.embed = std::move(inputs);
+  return plan;
+}
+
+TEST(PromptPrefix, TextsToEmbedHaveBytesIdsAndNoMarks) {
+  const std::string text(3 * kPrefixBlockBytes, 't');
+  const PromptPrefix prefix = embed_prefix(embed_plan({{text}, {"", std::vector<std::int32_t>(500, 7)}, {"ab"}}));
+  EXPECT_TRUE(prefix.chain.empty()) << "they have no part in a cache of prompts";
+  EXPECT_EQ(prefix.bytes, std::ssize(text) + 2);
+  EXPECT_EQ(prefix.ids, 500) << "an id is a token, not a byte";
+}
+
+TEST(PrefixIndex, IdsTeachNothingAboutText) {
+  PrefixIndex index(10'000);
+  const auto one = index.join("one", "m", 0);
+  const PromptPrefix ids = embed_prefix(embed_plan({{"", std::vector<std::int32_t>(2'000, 7)}}));
+  for (int i = 0; i < 100; ++i) index.learn(one, ids, 0, 2'000, 0);
+  EXPECT_NEAR(static_cast<double>(index.tokens_in("m", 40'000)), 10'000, 2) << "as before anything was counted";
+  const PromptPrefix both =
+      embed_prefix(embed_plan({{std::string(20'000, 't')}, {"", std::vector<std::int32_t>(2'000, 7)}}));
+  for (int i = 0; i < 100; ++i) index.learn(one, both, 0, 12'000, 0);
+  EXPECT_NEAR(static_cast<double>(index.tokens_in("m", 40'000)), 20'000, 200) << "ten thousand tokens are the text's";
 }
 
 TEST(PrefixIndex, FindsTheLongestPrefixOfEachHolder) {

@@ -43,5 +43,20 @@ TEST(PromiseBook, OneTenantTakesNoOthersPlaceAndMemoryIsBounded) {
   EXPECT_TRUE(book.take(tenant(7), later));
 }
 
+// Looking through the whole book for each of these would take until the test's time is up.
+TEST(PromiseBook, AFullBookRefusesWithoutLookingThroughIt) {
+  PromiseBook book;
+  for (std::uint64_t n = 0; n < PromiseBook::kPromisesMax; ++n) book.add(tenant(n), kNow + milliseconds(n), kNow);
+  for (std::uint64_t n = 0; n < 1'000'000; ++n) book.add(tenant(n), kNow, kNow);
+  EXPECT_EQ(book.size(), PromiseBook::kPromisesMax);
+  EXPECT_FALSE(book.take(tenant(PromiseBook::kPromisesMax), kNow)) << "what did not fit is not remembered";
+  EXPECT_TRUE(book.take(tenant(0), kNow));
+  book.add(tenant(5'000), kNow, kNow);
+  EXPECT_EQ(book.size(), PromiseBook::kPromisesMax) << "a kept one makes room for one";
+  EXPECT_TRUE(book.take(tenant(5'000), kNow)) << "its earlier one, although it was promised later";
+  EXPECT_FALSE(book.take(tenant(5'000), kNow));
+  EXPECT_TRUE(book.take(tenant(5'000), kNow + milliseconds(5'000)));
+}
+
 }  // namespace
 }  // namespace tidegate::gateway

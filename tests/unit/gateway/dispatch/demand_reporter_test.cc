@@ -5,6 +5,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "base/net/io_threads.h"
 #include "base/rpc/server.h"
@@ -64,11 +65,15 @@ PoolDemand asked(std::int64_t arrivals) {
 class DemandReporterTest : public testing::Test {
  protected:
   DemandReporterTest() {
+    const std::string addresses[] = {"unix:" + dir_.file("scheduler"), "unix:" + dir_.file("standby")};
     rpc::ServerOptions server_options;
-    server_options.listen = {"unix:" + dir_.file("scheduler")};
+    server_options.listen = {addresses[0]};
     server_ = std::move(rpc::RpcServer::start(server_options, {&fleet_}).value());
+    server_options.listen = {addresses[1]};
+    second_server_ = std::move(rpc::RpcServer::start(server_options, {&second_}).value());
+    second_.be_away(true);
     DemandReporterOptions options;
-    options.scheduler_address = server_options.listen[0];
+    options.scheduler_addresses = addresses[0] + "," + addresses[1];
     options.cluster_token = "cluster-token";
     options.gateway_id = "gw-1";
     options.epoch = 7;
@@ -84,7 +89,9 @@ class DemandReporterTest : public testing::Test {
 
   tidegate::test::TempDir dir_;
   ListeningFleet fleet_;
+  ListeningFleet second_;  ///< stands by
   std::unique_ptr<rpc::RpcServer> server_;
+  std::unique_ptr<rpc::RpcServer> second_server_;
   SystemClock clock_;
   tidegate::test::LogCapture log_;
   DemandBoard board_;
@@ -126,6 +133,19 @@ TEST_F(DemandReporterTest, AnOutageIsLoggedOnceAndReportsAreTriedOn) {
   fleet_.be_away(true);
   ASSERT_TRUE(next_calls());
   EXPECT_EQ(log_.count("demand_not_reported"), 2U);
+}
+
+TEST_F(DemandReporterTest, TheOneThatTakesReportsIsFoundAndKept) {
+  ASSERT_TRUE(eventually([&] { return fleet_.calls() >= 2; }));
+  EXPECT_EQ(second_.calls(), 0U) << "nobody asks a standby while the leader answers";
+  second_.be_away(false);
+  fleet_.be_away(true);
+  ASSERT_TRUE(eventually([&] { return second_.calls() >= 1; }));
+  const std::size_t before = fleet_.calls();
+  const std::size_t taken = second_.calls();
+  ASSERT_TRUE(eventually([&] { return second_.calls() >= taken + 3; }));
+  EXPECT_EQ(fleet_.calls(), before);
+  EXPECT_EQ(log_.count("demand_not_reported"), 0U) << "no report was lost";
 }
 
 }  // namespace

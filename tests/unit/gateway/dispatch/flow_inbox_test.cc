@@ -56,6 +56,65 @@ TEST(FlowInbox, TheEndKeepsItsStopStringWhenItIsMerged) {
   EXPECT_EQ(std::get<SequenceDelta>(*message).stop_text, "END");
 }
 
+SequenceDelta said(std::int32_t choice, std::string content, std::int64_t completion) {
+  SequenceDelta delta = text_delta("", std::move(content), {.prompt = 10, .completion = completion});
+  delta.choice = choice;
+  return delta;
+}
+
+TEST(FlowInbox, SeveralAnswersAreMergedEachByItselfWithTotalsThatNeverFall) {
+  Box box;
+  box.inbox.on_delta(said(0, "a", 1));
+  box.inbox.on_delta(said(1, "x", 2));
+  SequenceDelta ended = said(0, "b", 3);
+  ended.choice_end = SequenceEnd::kStop;
+  box.inbox.on_delta(std::move(ended));
+  SequenceDelta last = said(1, "y", 4);
+  last.choice_end = SequenceEnd::kLength;
+  last.end = SequenceEnd::kLength;
+  box.inbox.on_delta(std::move(last));
+  const auto first = std::get<SequenceDelta>(*box.inbox.take());
+  EXPECT_EQ(first.content, "ab");
+  EXPECT_EQ(first.choice_end, SequenceEnd::kStop);
+  EXPECT_FALSE(first.end.has_value()) << "the other goes on";
+  EXPECT_EQ(first.usage.completion, 1) << "never more than what was handed over";
+  const auto second = std::get<SequenceDelta>(*box.inbox.take());
+  EXPECT_EQ(second.content, "x");
+  EXPECT_EQ(second.usage.completion, 3);
+  const auto third = std::get<SequenceDelta>(*box.inbox.take());
+  EXPECT_EQ(third.content, "y");
+  EXPECT_EQ(third.end, SequenceEnd::kLength);
+  EXPECT_EQ(third.usage.completion, 4);
+  EXPECT_FALSE(box.inbox.take());
+}
+
+TEST(FlowInbox, EachOfSeveralAnswersKeepsACountOfItsOwn) {
+  Box box;
+  box.inbox.on_delta(said(0, "a", 1));
+  box.inbox.on_delta(said(1, "x", 3));
+  box.inbox.on_delta(said(0, "b", 6));
+  EXPECT_EQ(std::get<SequenceDelta>(*box.inbox.take()).own.completion, 4) << "one and three: its text is 'ab'";
+  EXPECT_EQ(std::get<SequenceDelta>(*box.inbox.take()).own.completion, 2);
+  box.inbox.on_delta(said(1, "y", 7));
+  EXPECT_EQ(std::get<SequenceDelta>(*box.inbox.take()).own.completion, 3);
+  box.inbox.reset_worker();
+  box.inbox.on_delta(said(1, "z", 2));
+  EXPECT_EQ(std::get<SequenceDelta>(*box.inbox.take()).own.completion, 2) << "another worker begins anew";
+}
+
+TEST(FlowInbox, LogProbabilitiesStayInTheirOrder) {
+  Box box;
+  SequenceDelta one = said(0, "a", 1);
+  one.logprobs = {{.bytes = "a", .logprob = -1}};
+  SequenceDelta two = said(0, "b", 2);
+  two.logprobs = {{.bytes = "b", .logprob = -2}};
+  box.inbox.on_delta(std::move(one));
+  box.inbox.on_delta(std::move(two));
+  const auto delta = std::get<SequenceDelta>(*box.inbox.take());
+  ASSERT_EQ(delta.logprobs.size(), 2U);
+  EXPECT_EQ(delta.logprobs[1].bytes, "b");
+}
+
 TEST(FlowInbox, AClientThatLeftComesBeforeTextItWouldNotRead) {
   Box box;
   box.inbox.on_delta(text_delta("a", "", {}));

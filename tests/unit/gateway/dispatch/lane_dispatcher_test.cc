@@ -1,156 +1,9 @@
 #include "gateway/dispatch/lane_dispatcher.h"
 
-#include <gtest/gtest.h>
-
-#include <atomic>
-#include <deque>
-#include <mutex>
-
-#include "base/net/io_threads.h"
-#include "tests/support/eventually.h"
-#include "tests/support/gateway/fake_worker_service.h"
-#include "tests/support/log_capture.h"
-#include "tests/support/sequential_ids.h"
-#include "tests/support/temp_dir.h"
+#include "tests/unit/gateway/dispatch/lane_world.h"
 
 namespace tidegate::gateway::test {
 namespace {
-
-using tidegate::test::eventually;
-using tidegate::test::SequentialIds;
-
-/// Writes down what it hears.
-class Ear final : public SequenceListener {
- public:
-  void on_dispatched(const WorkerFacts& worker) override { add("dispatched:" + worker.worker_id); }
-  void on_delta(SequenceDelta delta) override {
-    add(delta.accepted ? "accepted" : delta.end ? "end:" + delta.content : "text:" + delta.content);
-  }
-  void on_worker_lost() override { add("lost"); }
-  void on_queue_refused(Refusal refusal) override { add("refused:" + refusal.error.reason); }
-
-  std::string heard() const {
-    const std::lock_guard lock(mutex_);
-    return heard_;
-  }
-  bool waits_for(const std::string& all) const {
-    return eventually([&] { return heard() == all; });
-  }
-
- private:
-  void add(const std::string& word) {
-    const std::lock_guard lock(mutex_);
-    heard_ += word + ' ';
-  }
-  mutable std::mutex mutex_;
-  std::string heard_;
-};
-
-/// The real clock, and a way to have waited.
-class ShiftedClock final : public Clock {
- public:
-  Mono mono() const override { return system_.mono() + Duration(shift_ns_.load()); }
-  Wall wall() const override { return system_.wall(); }
-  void shift(Duration by) { shift_ns_ += by.count(); }
-
- private:
-  SystemClock system_;
-  std::atomic<std::int64_t> shift_ns_ = 0;
-};
-
-class LaneDispatcherTest : public testing::Test {
- protected:
-  explicit LaneDispatcherTest(FairQueueLimits limits = {}, Duration spill_after = Duration::zero()) {
-    SessionOptions options;
-    options.gateway_id = "gw";
-    options.cluster_token = "cluster-token";
-    options.cache_secret = "cache";
-    options.reconnect_least = options.reconnect_most = std::chrono::milliseconds(5);
-    threads_.run_on(0, [&] {
-      RoutingOptions routing;
-      routing.prefixes = &prefixes_;
-      routing.spill_after = spill_after;
-      routing.demand = &demand_;
-      dispatcher_ = std::make_unique<LaneDispatcher>(options, limits, "local", threads_.executor(0), clock_, log_,
-                                                     metrics_, routing);
-    });
-    plan_.model = "m";
-    plan_.messages = {{Role::kUser, "hello"}};
-  }
-  ~LaneDispatcherTest() override {
-    threads_.run_on(0, [&] { return dispatcher_->stop(); });
-    threads_.run_on(0, [&] { dispatcher_.reset(); });
-    workers_.clear();
-  }
-
-  FakeWorkerService& worker(const std::string& id, std::uint64_t credits) {
-    workers_.push_back(std::make_unique<FakeWorkerService>(id, "m", credits, worker_threads_.executor(0)));
-    workers_.back()->listen("unix:" + dir_.file(id));
-    return *workers_.back();
-  }
-  Route route(const std::string& id) const {
-    Route r;
-    r.worker_id = id;
-    r.address = "unix:" + dir_.file(id);
-    r.model = "m";
-    r.region = "local";
-    r.pool = "cpu";
-    r.context_max = 4'096;
-    return r;
-  }
-  void set_routes(std::vector<Route> routes) {
-    RouteSnapshot snapshot{1, ++version_, std::move(routes), {"m"}};
-    threads_.run_on(0, [&] { dispatcher_->apply_routes(snapshot); });
-  }
-  void wait_sessions(std::size_t n) {
-    ASSERT_TRUE(eventually([&] {
-      std::size_t open = 0;
-      threads_.run_on(0, [&] { open = dispatcher_->sessions_open(); });
-      return open == n;
-    }));
-  }
-  SequenceRequest next_request(std::uint64_t tenant, const std::string& pool = "cpu") {
-    SequenceRequest request;
-    request.request = RequestId{SequentialIds::make(++requests_)};
-    request.tenant = TenantId{SequentialIds::make(tenant)};
-    request.pool = {"m", "local", pool, 4'096};
-    request.plan = &plan_;
-    request.max_tokens = 16;
-    return request;
-  }
-  DispatchTicket submit(Ear& ear, std::uint64_t tenant = 1, const std::string& avoid_worker = {},
-                        const std::string& pool = "cpu") {
-    SequenceRequest request = next_request(tenant, pool);
-    request.avoid_worker = avoid_worker;
-    DispatchTicket ticket = 0;
-    threads_.run_on(0, [&] {
-      auto got = dispatcher_->submit(request, ear);
-      ticket = got ? *got : 0;
-    });
-    return ticket;
-  }
-  /// Lives as long as the dispatcher, as a request's inbox does.
-  Ear& new_ear() { return ears_.emplace_back(); }
-  void leave(DispatchTicket ticket) {
-    threads_.run_on(0, [&] { dispatcher_->leave(ticket); });
-  }
-
-  tidegate::test::TempDir dir_;
-  IoThreads worker_threads_{1, "worker"};
-  std::vector<std::unique_ptr<FakeWorkerService>> workers_;
-  ShiftedClock clock_;
-  tidegate::test::LogCapture log_;
-  MemoryRegistry registry_;
-  GatewayMetrics metrics_{registry_};
-  PrefixStore prefixes_{10'000, registry_};
-  DemandBoard demand_;
-  std::deque<Ear> ears_;
-  IoThreads threads_{1};
-  std::unique_ptr<LaneDispatcher> dispatcher_;
-  Plan plan_;
-  std::uint64_t version_ = 0;
-  std::uint64_t requests_ = 0;
-};
 
 TEST_F(LaneDispatcherTest, CarriesARequestToTheWorkerAndItsEventsBack) {
   auto& one = worker("one", 4);
@@ -206,6 +59,41 @@ TEST_F(LaneDispatcherTest, ABacklogDoesNotDelayAnotherTenant) {
   submit(light, 2);
   one.grant(3);
   EXPECT_TRUE(light.waits_for("dispatched:one "));
+}
+
+TEST_F(LaneDispatcherTest, WhatWouldWaitAtAWorkerWaitsHereWhileTenantsShareThePool) {
+  auto& one = worker("one", 4);
+  one.holds(2);
+  set_routes({route("one")});
+  Ear& first = new_ear();
+  Ear& second = new_ear();
+  Ear& ahead = new_ear();
+  Ear& other = new_ear();
+  submit(first, 1);
+  ASSERT_TRUE(first.waits_for("dispatched:one "));
+  submit(second, 1);
+  submit(ahead, 1);
+  EXPECT_EQ(ahead.heard(), "dispatched:one ") << "who has the pool to himself may keep it from ever running dry";
+  submit(other, 2);
+  EXPECT_EQ(other.heard(), "") << "there is a credit, and behind it a place in a line";
+  ASSERT_TRUE(eventually([&] { return one.started_count() == 3; }));
+  one.send(event_frame(one.started(0).sequence(), "x", 1, 4, v1::FINISH_REASON_STOP));
+  ASSERT_TRUE(first.waits_for("dispatched:one end:x "));
+  EXPECT_EQ(other.heard(), "") << "the place is taken by who waited at the worker";
+  one.send(event_frame(one.started(1).sequence(), "x", 1, 4, v1::FINISH_REASON_STOP));
+  EXPECT_TRUE(other.waits_for("dispatched:one ")) << "no credit has come, a place has";
+}
+
+TEST_F(LaneDispatcherTest, AWorkerWithAPlaceIsPreferredToACreditOfAFullOne) {
+  auto& full = worker("full", 6);
+  auto& roomy = worker("roomy", 8);
+  full.holds(1);
+  roomy.holds(8);
+  set_routes({route("full"), route("roomy")});
+  wait_sessions(2);
+  for (int i = 0; i < 6; ++i) submit(new_ear());
+  ASSERT_TRUE(eventually([&] { return full.started_count() + roomy.started_count() == 6; }));
+  EXPECT_EQ(full.started_count(), 1U);
 }
 
 TEST_F(LaneDispatcherTest, AWaitingRequestHasAPlace) {
@@ -267,7 +155,8 @@ TEST_F(LaneDispatcherTest, LeavingTheQueueSendsNothing) {
   submit(other);
   ASSERT_TRUE(other.waits_for("dispatched:one "));
   EXPECT_EQ(ear.heard(), "");
-  EXPECT_EQ(one.started_count() <= 1, true);
+  ASSERT_TRUE(eventually([&] { return one.started_count() > 0; }));
+  EXPECT_EQ(one.started(0).request_id(), RequestId{SequentialIds::make(2)}.raw()) << "and not the one that left";
 }
 
 TEST_F(LaneDispatcherTest, ABrokenSessionLosesItsSequencesAndComesBack) {
@@ -316,6 +205,28 @@ TEST_F(LaneDispatcherTest, WorkIsSpreadBeforeWorkersReport) {
   submit(second);
   ASSERT_TRUE(eventually([&] { return !first.heard().empty() && !second.heard().empty(); }));
   EXPECT_NE(first.heard(), second.heard()) << "what was sent counts at once";
+}
+
+TEST_F(LaneDispatcherTest, DividedTrafficIsSharedExactlyAndAFullArmsRequestsWait) {
+  for (const char* id : {"old", "new"}) worker(id, 17);
+  std::vector<Route> routes = {route("old"), route("new")};
+  for (Route& each : routes) each.arm = "d." + each.worker_id;
+  set_routes(routes, {{"m", "local", "cpu", "d.old", 80}, {"m", "local", "cpu", "d.new", 20}});
+  wait_sessions(2);
+  const auto given = [&](const char* arm) {
+    return registry_.value("tidegate_gateway_arm_requests_total", {{"model", "m"}, {"arm", arm}});
+  };
+  for (std::uint64_t i = 0; i < 20; ++i) submit(new_ear(), i + 1);  // tenants of their own: nothing is cached anywhere
+  ASSERT_TRUE(eventually([&] { return given("d.old") + given("d.new") == 20; }));
+  EXPECT_EQ(given("d.old"), 16);
+  EXPECT_EQ(given("d.new"), 4);
+  set_routes(routes, {{"m", "local", "cpu", "d.old", 100}, {"m", "local", "cpu", "d.new", 0}});
+  submit(new_ear());
+  Ear& late = new_ear();
+  submit(late);
+  EXPECT_EQ(late.heard(), "") << "the old one is full, and the new one has no share";
+  set_routes(routes, {{"m", "local", "cpu", "d.old", 0}, {"m", "local", "cpu", "d.new", 100}});
+  EXPECT_TRUE(late.waits_for("dispatched:new "));
 }
 
 TEST_F(LaneDispatcherTest, ADrainingWorkerGetsNothingNew) {
@@ -405,6 +316,22 @@ TEST_F(LaneDispatcherTest, ARetryGoesToAnotherWorkerIfOneServes) {
   }
 }
 
+TEST_F(LaneDispatcherTest, ARetryDoesNotWaitForAnArmOfWhichOnlyTheWorkerThatLostItIsLeft) {
+  for (const char* id : {"old", "new"}) worker(id, 17);
+  std::vector<Route> routes = {route("old"), route("new")};
+  for (Route& each : routes) each.arm = "d." + each.worker_id;
+  set_routes(routes, {{"m", "local", "cpu", "d.old", 90}, {"m", "local", "cpu", "d.new", 10}});
+  wait_sessions(2);
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    Ear& ear = new_ear();
+    submit(ear, i + 1, "old");
+    EXPECT_TRUE(ear.waits_for("dispatched:new ")) << ear.heard() << "the other arm takes it, whatever its share";
+  }
+  Ear& other = new_ear();
+  submit(other, 9, "new");
+  EXPECT_TRUE(other.waits_for("dispatched:old "));
+}
+
 TEST_F(LaneDispatcherTest, TheNextTurnGoesWhereThePromptIsCachedAndAnotherTenantsDoesNot) {
   auto& a = worker("a", 8);
   auto& b = worker("b", 8);
@@ -492,6 +419,13 @@ TEST_F(LaneDispatcherTest, AWorkerThatKeepsFailingIsTakenOutOfTheChoice) {
     EXPECT_TRUE(ear.waits_for("dispatched:good "));
   }
   EXPECT_EQ(bad.started_count(), 5U);
+
+  std::vector<Route> routes = {route("bad"), route("good")};
+  for (Route& each : routes) each.arm = "d." + each.worker_id;
+  set_routes(routes, {{"m", "local", "cpu", "d.bad", 90}, {"m", "local", "cpu", "d.good", 10}});
+  Ear& late = new_ear();
+  submit(late, 7);
+  EXPECT_TRUE(late.waits_for("dispatched:good ")) << "whatever its share: nobody waits for who is out of the choice";
 }
 
 class LaneDispatcherSpillTest : public LaneDispatcherTest {
@@ -583,6 +517,40 @@ TEST_F(LaneDispatcherShortQueueTest, WhatIsRefusedBeforeItWaitsIsDemandToo) {
     const auto told = demand_.sum();
     return told.size() == 1 && told[0].dispatches == 1 && told[0].waiting == 0;
   }));
+}
+
+class LaneDispatcherTimelessTest : public LaneDispatcherTest {
+ protected:
+  LaneDispatcherTimelessTest() : LaneDispatcherTest({}, Duration::zero(), std::chrono::hours(1)) {}
+};
+
+/// Here nothing would wake it after the second that a retry avoids a worker for.
+TEST_F(LaneDispatcherTimelessTest, ARetryGoesBackAtOnceWhereNobodyElseHasAShare) {
+  for (const char* id : {"old", "dark"}) worker(id, 17);
+  std::vector<Route> routes = {route("old"), route("dark")};
+  for (Route& each : routes) each.arm = "d." + each.worker_id;
+  set_routes(routes, {{"m", "local", "cpu", "d.old", 100}, {"m", "local", "cpu", "d.dark", 0}});
+  wait_sessions(2);
+  Ear& ear = new_ear();
+  submit(ear, 1, "old");
+  EXPECT_TRUE(ear.waits_for("dispatched:old ")) << "the other worker never has a turn: it is not waited for";
+}
+
+TEST_F(LaneDispatcherTimelessTest, OnlyAWaitThatEndsBeforeTheNextLookWakesTheLane) {
+  const auto arrivals = [&] {
+    threads_.run_on(0, [] {});  // whoever was woken has run
+    const auto told = demand_.sum();
+    return told.empty() ? std::int64_t{0} : told[0].arrivals;
+  };
+  const DispatchTicket patient = submit(new_ear());
+  EXPECT_EQ(arrivals(), 0) << "demand is written down at every look";
+  leave(patient);
+  EXPECT_TRUE(eventually([&] {
+    threads_.run_on(0, [&] { dispatcher_->set_limits({.wait_max = std::chrono::milliseconds(20)}); });
+    const std::int64_t before = arrivals();  // at the look that new limits ask for; the next one is a second later
+    leave(submit(new_ear()));
+    return arrivals() > before;
+  })) << "it may wait for less than that";
 }
 
 }  // namespace

@@ -10,7 +10,9 @@
 #include <string>
 
 #include "base/net/signal.h"
+#include "gateway/guard/guard_desk.h"
 #include "tests/support/gateway/fake_dispatcher.h"
+#include "tests/support/gateway/fake_guard.h"
 #include "tests/support/gateway/fake_meter.h"
 #include "tests/support/log_capture.h"
 
@@ -24,15 +26,14 @@ struct FakeSink final : AnswerSink {
   void on_admitted(std::string_view) override {}
   void on_dispatched(const WorkerFacts&) override {}
   void on_accepted(const TokenUsage&) override { ++accepted; }
-  awaitable<Status> deliver(std::string reasoning, std::string content, ToolCallDeltas) override {
-    text += reasoning + content;
+  awaitable<Status> deliver(AnswerPart part) override {
+    take(part);
     ++delivered_later;
     co_return Status();
   }
   bool can_deliver_now() const override { return is_ready; }
-  Delivery deliver_now(std::string_view reasoning, std::string_view content, ToolCallDeltas) override {
-    text += reasoning;
-    text += content;
+  Delivery deliver_now(AnswerPart part) override {
+    take(part);
     ++delivered_now;
     return next;
   }
@@ -44,6 +45,7 @@ struct FakeSink final : AnswerSink {
   awaitable<Status> keep_alive() override { co_return Status(); }
   awaitable<Status> finish(AnswerEnd end) override {
     text += end.content;
+    logprobs += end.logprobs.size();
     is_finished = true;
     co_return Status();
   }
@@ -52,10 +54,18 @@ struct FakeSink final : AnswerSink {
     co_return Status();
   }
 
+  void take(const AnswerPart& part) {
+    if (part.choice > 0) text += std::to_string(part.choice) + ':';
+    text += part.reasoning + part.content;
+    if (!part.finish_reason.empty()) text += '[' + part.finish_reason + ']';
+    logprobs += part.logprobs.size();
+  }
+
   bool is_ready = true;
   Delivery next = Delivery::kDone;
   Event is_free;
   std::string text, refused;
+  std::size_t logprobs = 0;
   int accepted = 0;
   int delivered_now = 0;
   int delivered_later = 0;
@@ -78,6 +88,7 @@ struct DriverTest : testing::Test {
     asked.principal = std::make_shared<Principal>();
     asked.plan.model = "tang-moe";
     asked.plan.is_stream = is_stream;
+    asked.plan.sampling.n = choices;
     asked.received = clock.mono();
     asked.fence = fence;
     return asked;
@@ -110,6 +121,7 @@ struct DriverTest : testing::Test {
   Serving serving{meter, dispatcher, open_requests, clock, log, metrics, {}};
   FakeSink sink{context.get_executor()};
   std::optional<RequestDriver> driver;
+  std::int32_t choices = 1;
   bool is_over = false;
 };
 
@@ -211,6 +223,87 @@ TEST_F(DriverTest, AWorkerThatLosesCountIsStoppedAndSettledByTheCoroutine) {
   EXPECT_EQ(sink.text, "ab");
   EXPECT_EQ(meter.entry(0).settled.at(0).usage.completion, 2);
   EXPECT_EQ(dispatcher.left().size(), 1U);
+}
+
+/// `choice` has said `content`, and ends if it has an end.
+SequenceDelta choice_text(std::int32_t choice, std::string content, std::int64_t completion,
+                          std::optional<SequenceEnd> end = std::nullopt) {
+  SequenceDelta delta = text_delta("", std::move(content), {.prompt = 10, .completion = completion});
+  delta.choice = choice;
+  delta.choice_end = end;
+  return delta;
+}
+
+TEST_F(DriverTest, OfSeveralAnswersTextIsDeliveredAtOnceAndAnEndByTheCoroutine) {
+  choices = 2;
+  begin();
+  listener().on_delta(accepted_delta(10));
+  listener().on_delta(choice_text(0, "a", 1));
+  listener().on_delta(choice_text(1, "b", 2));
+  EXPECT_EQ(sink.text, "a1:b") << "no coroutine has run";
+  EXPECT_EQ(sink.delivered_now, 2);
+  listener().on_delta(choice_text(1, "c", 3, SequenceEnd::kLength));
+  listener().on_delta(choice_text(0, "d", 4));
+  EXPECT_EQ(sink.text, "a1:b") << "what follows the end waits behind it";
+  turn();
+  EXPECT_EQ(sink.text, "a1:b1:c[length]d");
+  SequenceDelta last = choice_text(0, "e", 5, SequenceEnd::kStop);
+  last.end = SequenceEnd::kStop;
+  listener().on_delta(std::move(last));
+  turn();
+  EXPECT_TRUE(sink.is_finished);
+  EXPECT_EQ(meter.entry(0).settled.at(0).usage.completion, 5);
+  EXPECT_TRUE(is_over);
+}
+
+TEST_F(DriverTest, TextOfAnAnswerThatIsNoneOfTheRequestsOrHasEndedIsTheWorkersFault) {
+  choices = 2;
+  begin();
+  listener().on_delta(accepted_delta(10));
+  listener().on_delta(choice_text(1, "b", 1, SequenceEnd::kStop));
+  turn();
+  listener().on_delta(choice_text(1, "more", 2));
+  turn();
+  EXPECT_TRUE(is_over);
+  EXPECT_EQ(sink.text, "1:b[stop]");
+  EXPECT_EQ(sink.refused, "bad_choice");
+  EXPECT_EQ(dispatcher.left().size(), 1U);
+}
+
+TEST_F(DriverTest, LogProbabilitiesLeaveWithTheTextThatComesAfterThem) {
+  begin();
+  listener().on_delta(accepted_delta(10));
+  SequenceDelta half = text("", 1);
+  half.logprobs.resize(1);
+  listener().on_delta(std::move(half));
+  EXPECT_EQ(sink.logprobs, 0U) << "of half a character: its text is yet to come";
+  SequenceDelta whole = text("é", 2);
+  whole.logprobs.resize(1);
+  listener().on_delta(std::move(whole));
+  EXPECT_EQ(sink.logprobs, 2U);
+  EXPECT_EQ(sink.delivered_later, 0);
+  listener().on_delta(end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 2}));
+  turn();
+  EXPECT_TRUE(is_over);
+}
+
+TEST_F(DriverTest, WhatAPolicyOnContentCannotReadIsRefusedBeforeAnythingIsHeld) {
+  FakeGuard guard;
+  GuardMetrics guard_metrics(registry);
+  GuardDesk desk(guard, GuardPolicy(), guard_metrics, log, clock);
+  serving.guard = &desk;
+  const auto refused = [&](auto change) {
+    RequestContext asked = request(false);
+    change(asked.plan);
+    driver.emplace(serving, std::move(asked), sink, context.get_executor());
+    asio::co_spawn(context, driver->run(), [](std::exception_ptr) {});
+    turn();
+    return std::exchange(sink.refused, {});
+  };
+  EXPECT_EQ(refused([](Plan& plan) { plan.embed = {{.text = "", .tokens = {5, 6}}}; }), "unsupported_parameter");
+  EXPECT_EQ(refused([](Plan& plan) { plan.sampling.logprobs = 1; }), "unsupported_parameter");
+  EXPECT_EQ(dispatcher.submitted_count(), 0u);
+  EXPECT_TRUE(guard.seen().empty());
 }
 
 TEST_F(DriverTest, AnEdgeThatCannotDeliverAtOnceIsServedByTheCoroutine) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <future>
 #include <mutex>
@@ -121,6 +122,50 @@ TEST_F(RouteWatchTest, ComesBackAfterABreakAndLogsTheOutageOnce) {
   fleet_.push(2, "a");
   EXPECT_TRUE(eventually([&] { return versions().size() == 2; }));
   EXPECT_EQ(log_.count("routes_lost"), 1U);
+}
+
+/// Beside the watch of the fixture, which has the fixture's scheduler; ends with the test.
+class WatchOfOneOfSeveral final {
+ public:
+  WatchOfOneOfSeveral(const std::string& address, const Clock& clock, Log& log) {
+    RouteWatchOptions options;
+    options.scheduler_address = address;
+    options.cluster_token = "cluster-token";
+    options.gateway_id = "gw-2";
+    options.silence_max = std::chrono::milliseconds(5);
+    options.reconnect_least = options.reconnect_most = std::chrono::milliseconds(5);
+    options.is_one_of_several = true;
+    const auto sink = [this](const RouteWatch::Snapshot&) { ++pictures; };
+    watch_ = std::make_unique<RouteWatch>(options, sink, threads_.executor(0), clock, log, metrics_);
+    done_ = std::async(std::launch::async, [this] { return threads_.run_on(0, [this] { return watch_->run(); }); });
+  }
+  ~WatchOfOneOfSeveral() {
+    threads_.run_on(0, [this] { watch_->stop(); });
+    EXPECT_TRUE(done_.get().has_value());
+    threads_.run_on(0, [this] { watch_.reset(); });
+  }
+  double reconnects() const { return registry_.value("tidegate_gateway_routes_reconnects_total"); }
+
+  std::atomic<int> pictures = 0;
+
+ private:
+  MemoryRegistry registry_;
+  GatewayMetrics metrics_{registry_};
+  IoThreads threads_{1};
+  std::unique_ptr<RouteWatch> watch_;
+  std::future<Status> done_;
+};
+
+TEST_F(RouteWatchTest, StandbyThatShowsNothingIsWatchedOnWithoutAWordInTheLog) {
+  ASSERT_TRUE(eventually([&] { return fleet_.watchers() == 1; }));
+  WatchOfOneOfSeveral standby("unix:" + dir_.file("scheduler"), clock_, log_);
+  ASSERT_TRUE(eventually([&] { return fleet_.watchers() == 2; }));
+  // Many times as long as a silence is borne of a scheduler that leads.
+  EXPECT_FALSE(eventually([&] { return standby.reconnects() > 0; }, std::chrono::milliseconds(200)));
+  EXPECT_EQ(log_.count("routes_lost"), 0U);
+  fleet_.push(1, "a");
+  EXPECT_TRUE(eventually([&] { return standby.pictures == 1; })) << "it leads now";
+  EXPECT_TRUE(eventually([&] { return standby.reconnects() > 0; })) << "and then its silence counts";
 }
 
 }  // namespace

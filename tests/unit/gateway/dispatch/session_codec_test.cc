@@ -13,7 +13,7 @@ TEST(SessionCodec, StartCarriesThePlanAndNothingUnset) {
   plan.sampling.temperature = 0;
   plan.sampling.stop = {"x"};
   SequenceRequest request;
-  request.request = RequestId{test::SequentialIds::make(7)};
+  request.request = RequestId{tidegate::test::SequentialIds::make(7)};
   request.plan = &plan;
   request.max_tokens = 99;
   const auto start = encode_start(3, request, "salt", std::chrono::milliseconds(1'500));
@@ -54,6 +54,78 @@ TEST(SessionCodec, TheEventThatEndsAnAnswerKeepsItsTextAndEveryCount) {
   EXPECT_EQ(delta.content, "last words");
   EXPECT_EQ(delta.end, SequenceEnd::kStop);
   EXPECT_EQ(delta.usage, (TokenUsage{.prompt = 10, .cached = 4, .completion = 7, .reasoning = 3}));
+}
+
+TEST(SessionCodec, AnEventIsTakenApartOrOnlyRead) {
+  v1::SequenceEvent event;
+  event.set_reasoning("a thought");
+  const SequenceDelta read = decode_event(event);
+  EXPECT_EQ(event.reasoning(), "a thought") << "only read";
+  const SequenceDelta taken = decode_event(std::move(event));
+  for (const SequenceDelta& delta : {read, taken}) {
+    EXPECT_EQ(delta.reasoning, "a thought");
+    EXPECT_EQ(delta.content, "");
+    EXPECT_EQ(delta.stop_text, "");
+    EXPECT_FALSE(delta.end);
+  }
+}
+
+TEST(SessionCodec, ChoicesAndWhatTheirTokensWeighTravelBothWays) {
+  Plan plan;
+  plan.messages = {{Role::kUser, "u"}};
+  SequenceRequest request;
+  request.plan = &plan;
+  EXPECT_EQ(encode_start(3, request, "salt", {}).sampling().n(), 0) << "one is not worth saying";
+  EXPECT_FALSE(encode_start(3, request, "salt", {}).sampling().has_logprobs());
+  plan.sampling.n = 4;
+  plan.sampling.logprobs = 0;
+  plan.sampling.presence_penalty = 0.5;
+  plan.sampling.logit_bias[9] = -3;
+  const auto start = encode_start(3, request, "salt", {});
+  EXPECT_EQ(start.sampling().n(), 4);
+  EXPECT_TRUE(start.sampling().has_logprobs());
+  EXPECT_EQ(start.sampling().presence_penalty(), 0.5);
+  EXPECT_EQ(start.sampling().logit_bias().at(9), -3);
+  v1::SequenceEvent event;
+  event.set_choice(2);
+  event.set_choice_finish(v1::FINISH_REASON_LENGTH);
+  auto* token = event.add_logprobs();
+  token->set_token("\xe6");
+  token->set_logprob(-1);
+  token->add_top()->set_token("a");
+  const SequenceDelta delta = decode_event(event);
+  EXPECT_EQ(delta.choice, 2);
+  EXPECT_EQ(delta.choice_end, SequenceEnd::kLength);
+  EXPECT_FALSE(delta.end.has_value());
+  EXPECT_EQ(delta.logprobs.at(0).bytes, "\xe6");
+  EXPECT_EQ(delta.logprobs.at(0).top.at(0).bytes, "a");
+}
+
+TEST(SessionCodec, TextsToEmbedAndTheirVectorsTravel) {
+  Plan plan;
+  plan.embed = {{"a"}, {"", {5, 6}}};
+  SequenceRequest request;
+  request.plan = &plan;
+  const auto start = encode_start(3, request, "salt", {});
+  ASSERT_EQ(start.embed().inputs_size(), 2);
+  EXPECT_EQ(start.embed().inputs(0).text(), "a");
+  EXPECT_EQ(start.embed().inputs(1).tokens(1), 6);
+  EXPECT_EQ(start.messages_size(), 0);
+  v1::SequenceEvent event;
+  event.set_choice(1);
+  event.add_embedding(0.5F);
+  event.set_choice_finish(v1::FINISH_REASON_STOP);
+  const SequenceDelta delta = decode_event(event);
+  EXPECT_EQ(delta.embedding, (std::vector<float>{0.5F}));
+  EXPECT_EQ(delta.choice, 1);
+}
+
+TEST(SessionCodec, AbilitiesOfALaterBuildAreNotOurs) {
+  v1::WorkerHello hello;
+  EXPECT_EQ(decode_abilities(hello), AbilitySet());
+  hello.add_abilities(v1::ABILITY_LOGPROBS);
+  hello.add_abilities(static_cast<v1::Ability>(999));
+  EXPECT_EQ(decode_abilities(hello), AbilitySet{Ability::kLogprobs});
 }
 
 TEST(SessionCodec, ARawPromptTravelsInsteadOfMessages) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <chrono>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -58,7 +59,7 @@ class Owner final : public SessionOwner {
 class Deaf final : public SequenceListener {
  public:
   void on_dispatched(const WorkerFacts&) override {}
-  void on_delta(SequenceDelta) override {}
+  void on_delta(SequenceDelta&&) override {}
   void on_worker_lost() override {}
   void on_queue_refused(Refusal) override {}
 };
@@ -147,6 +148,63 @@ TEST_F(WorkerSessionTest, AWorkerThatComesBackIsKnownByItsNewFacts) {
   EXPECT_EQ(threads_.run_on(0, [this] { return session_->route(); }), later);
   later.pool = "gpu";
   EXPECT_FALSE(threads_.run_on(0, [&] { return session_->has_pool_of(later); }));
+}
+
+TEST_F(WorkerSessionTest, AWorkerThatIsRoutedAgainAtOnceWasNotLost) {
+  ASSERT_TRUE(eventually([&] { return can_take(); }));
+  const bool is_offered = threads_.run_on(0, [this] {
+    session_->retire();
+    session_->revive(route_);
+    return session_->can_take();
+  });
+  EXPECT_FALSE(is_offered) << "its stream is about to end, and would take the request with it";
+  ASSERT_TRUE(eventually([&] { return worker_.hello_count() == 2 && can_take(); }));
+  const Labels labels{{"model", "m"}, {"region", "local"}, {"pool", "cpu"}};
+  EXPECT_EQ(registry_.value("tidegate_gateway_workers_lost_total", labels), 0);
+  EXPECT_FALSE(log_.has("session_broken"));
+}
+
+TEST_F(WorkerSessionTest, ARetiredWorkerStillAnswersWhatItCounts) {
+  ASSERT_TRUE(eventually([&] { return can_take(); }));
+  const auto counting = threads_.run_on(0, [this] {
+    auto count = session_->count(plan_);
+    session_->retire();
+    return count;
+  });
+  ASSERT_TRUE(eventually([&] { return worker_.counts().size() == 1; })) << "it left although nothing runs";
+  v1::WorkerFrame frame = event_frame(worker_.counts().at(0).sequence(), "", 0, 4, v1::FINISH_REASON_STOP);
+  frame.mutable_events(0)->mutable_usage()->set_prompt_tokens(9);
+  worker_.send(std::move(frame));
+  const auto answer = [&] { return threads_.run_on(0, [&] { return counting->prompt_tokens; }); };
+  ASSERT_TRUE(eventually([&] { return answer().has_value(); }));
+  ASSERT_TRUE(answer()->has_value()) << answer()->error().to_string();
+  EXPECT_EQ(answer()->value(), 9);
+  EXPECT_EQ(ended_.wait_for(std::chrono::seconds(10)), std::future_status::ready) << "it was the last thing to do";
+}
+
+TEST_F(WorkerSessionTest, ACountThatIsGivenUpLaterKeepsNoRetiredWorkerEither) {
+  ASSERT_TRUE(eventually([&] { return can_take(); }));
+  auto counting = threads_.run_on(0, [this] {
+    auto count = session_->count(plan_);
+    session_->retire();
+    session_->end_if_done();
+    return count;
+  });
+  ASSERT_TRUE(eventually([&] { return worker_.counts().size() == 1; })) << "somebody waits for it";
+  threads_.run_on(0, [&] {
+    counting.reset();
+    session_->end_if_done();
+  });
+  EXPECT_EQ(ended_.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
+TEST_F(WorkerSessionTest, ACountThatNobodyWaitsForKeepsNoRetiredWorker) {
+  ASSERT_TRUE(eventually([&] { return can_take(); }));
+  threads_.run_on(0, [this] {
+    session_->count(plan_);
+    session_->retire();
+  });
+  EXPECT_EQ(ended_.wait_for(std::chrono::seconds(10)), std::future_status::ready);
 }
 
 }  // namespace

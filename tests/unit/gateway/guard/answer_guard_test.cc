@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "base/core/clock.h"
 #include "base/core/metrics.h"
+#include "tests/support/counted.h"
 #include "tests/support/gateway/fake_dispatcher.h"
 #include "tests/support/gateway/fake_guard.h"
 #include "tests/support/log_capture.h"
@@ -20,6 +24,7 @@ struct Answer {
       : desk(guard, policy, metrics, log, clock), answer(desk, subject_of(), content) {}
   /// What comes out; whether the guard ended it is in `is_cut`.
   SequenceDelta pass(SequenceDelta delta) {
+    delta.own = {.completion = delta.usage.completion, .reasoning = delta.usage.reasoning};
     is_cut = tidegate::test::run_coro(answer.pass(delta));
     return delta;
   }
@@ -37,6 +42,27 @@ struct Answer {
   FakeGuard guard;
   GuardDesk desk;
   AnswerGuard answer;
+  bool is_cut = false;
+};
+
+/// Two answers to one prompt, counted as the inbox counts them.
+struct TwoAnswers {
+  explicit TwoAnswers(Answer& world, AnswerGuard::Content content = AnswerGuard::Content::kText)
+      : answer(world.desk, subject_of(), content, 2) {}
+  /// One piece of one of them, and what comes out; `completion` is the request's total.
+  SequenceDelta pass(std::size_t choice, std::string content, std::int64_t completion, bool ends = false) {
+    SequenceDelta delta = text_delta({}, std::move(content), {.prompt = 10, .completion = completion});
+    delta.choice = static_cast<std::int32_t>(choice);
+    own.at(choice) += completion - std::exchange(told, completion);
+    delta.own = {.completion = own.at(choice)};
+    if (ends) delta.choice_end = SequenceEnd::kStop;
+    is_cut = tidegate::test::run_coro(answer.pass(delta));
+    return delta;
+  }
+
+  AnswerGuard answer;
+  std::array<std::int64_t, 2> own{};
+  std::int64_t told = 0;
   bool is_cut = false;
 };
 
@@ -71,7 +97,9 @@ TEST(AnswerGuard, ASecretInPiecesIsMasked) {
   EXPECT_EQ(answer.text("a s", 1).content, "a ");
   EXPECT_EQ(answer.text("ecr", 2).content, "");
   EXPECT_EQ(answer.text("et!", 3).content, "[x]!");
-  EXPECT_EQ(answer.registry.value("tidegate_gateway_guard_checks_total", {{"direction", "output"}, {"verdict", "mask"}}), 1);
+  EXPECT_EQ(tidegate::test::counted(answer.registry, 1, "tidegate_gateway_guard_checks_total",
+                                    {{"direction", "output"}, {"verdict", "mask"}}),
+            1);
 }
 
 TEST(AnswerGuard, ADenialEndsTheAnswerWhereItStandsAndChargesWhatWasHandedOver) {
@@ -96,6 +124,68 @@ TEST(AnswerGuard, ADenialInTheLastEventIsOneToo) {
   EXPECT_EQ(out.end, SequenceEnd::kFiltered);
   EXPECT_EQ(out.usage.completion, 0);
   EXPECT_EQ(out.usage.prompt, 10);
+}
+
+TEST(AnswerGuard, EachOfSeveralAnswersIsReadByItself) {
+  Answer world;
+  TwoAnswers answers(world);
+  EXPECT_EQ(answers.pass(0, "a sec", 1).content, "a ");
+  EXPECT_EQ(answers.pass(1, "ret!", 2).content, "ret!") << "no secret: its beginning is another answer's";
+  EXPECT_EQ(answers.pass(0, "ret.", 3).content, "[x].");
+  EXPECT_EQ(answers.pass(1, " my sec", 4).content, " my ");
+  const SequenceDelta last = answers.pass(1, "", 5, true);
+  EXPECT_EQ(last.content, "sec") << "the end of one answer hands over what waited in it";
+  EXPECT_EQ(last.choice_end, SequenceEnd::kStop);
+  EXPECT_EQ(last.usage.completion, 5);
+}
+
+TEST(AnswerGuard, WhatOneAnswerHoldsBackMakesNoOtherFree) {
+  Answer world;
+  TwoAnswers answers(world);
+  EXPECT_EQ(answers.pass(0, "sec", 3).usage.completion, 0);
+  const SequenceDelta other = answers.pass(1, "plain", 5);
+  EXPECT_EQ(other.content, "plain");
+  EXPECT_EQ(other.usage.completion, 2) << "its own text was handed over: a client that leaves now has had it";
+  EXPECT_EQ(other.usage.prompt, 10);
+  EXPECT_EQ(answers.pass(1, " text", 6).usage.completion, 3);
+  const SequenceDelta told = answers.pass(0, "ond", 7);
+  EXPECT_EQ(told.content, "second");
+  EXPECT_EQ(told.usage.completion, 7);
+}
+
+TEST(AnswerGuard, ADenialChargesWhatEachAnswerHasHandedOver) {
+  Answer world;
+  TwoAnswers answers(world);
+  EXPECT_EQ(answers.pass(0, "so ", 1).usage.completion, 1);
+  EXPECT_EQ(answers.pass(0, "far for", 4).usage.completion, 1);
+  EXPECT_EQ(answers.pass(1, "hello", 6).usage.completion, 3);
+  const SequenceDelta out = answers.pass(0, "bidden", 8);
+  EXPECT_TRUE(answers.is_cut);
+  EXPECT_EQ(out.end, SequenceEnd::kFiltered);
+  EXPECT_EQ(out.usage.completion, 3) << "one of the first answer, two of the second";
+}
+
+TEST(AnswerGuard, AnEndThatHoldsNothingBackIsChargedAsTheEngineCounts) {
+  Answer world;
+  TwoAnswers answers(world);
+  answers.pass(0, "a", 1, true);
+  SequenceDelta last = end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 9}, "b");
+  last.choice = 1;
+  last.choice_end = SequenceEnd::kStop;
+  last.own = {.completion = 1};  // a count of its own that fell short
+  EXPECT_FALSE(tidegate::test::run_coro(answers.answer.pass(last)));
+  EXPECT_EQ(last.usage.completion, 9);
+}
+
+TEST(AnswerGuard, ADenialInOneAnswerEndsThemAll) {
+  Answer world;
+  AnswerGuard answer(world.desk, subject_of(), AnswerGuard::Content::kText, 2);
+  SequenceDelta delta = text_delta({}, "not forbidden", {.prompt = 10, .completion = 2});
+  delta.choice = 1;
+  delta.choice_end = SequenceEnd::kStop;
+  EXPECT_TRUE(tidegate::test::run_coro(answer.pass(delta)));
+  EXPECT_EQ(delta.end, SequenceEnd::kFiltered);
+  EXPECT_FALSE(delta.choice_end.has_value());
 }
 
 SequenceDelta call_delta(std::int32_t index, std::string id, std::string arguments, std::int64_t completion) {
@@ -189,6 +279,17 @@ TEST(AnswerGuard, AnEscapeThatHasBegunIsNeitherHandedOverNorCharged) {
   EXPECT_EQ(told.content, "b");
   EXPECT_EQ(told.usage.completion, 3);
   EXPECT_EQ(answer.end(R"(\u0)", 4).content, R"(\u0)") << "an end leaves nothing behind";
+}
+
+TEST(AnswerGuard, AnEscapeOfOneAnswerIsNotFinishedByAnother) {
+  Answer world;
+  TwoAnswers answers(world, AnswerGuard::Content::kJson);
+  EXPECT_EQ(answers.pass(0, R"("a\u00)", 1).content, R"("a)");
+  EXPECT_EQ(answers.pass(1, R"("61)", 2).content, R"("61)");
+  const SequenceDelta told = answers.pass(0, "62", 3);
+  EXPECT_EQ(told.content, "b");
+  EXPECT_EQ(told.usage.completion, 3);
+  EXPECT_EQ(answers.pass(1, R"(\u0)", 4, true).content, R"(\u0)") << "an end of one leaves nothing of it behind";
 }
 
 TEST(AnswerGuard, ADeniedCallIsNotRun) {

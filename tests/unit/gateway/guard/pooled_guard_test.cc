@@ -110,6 +110,7 @@ TEST(PooledGuard, WhoGaveUpIsNotJudged) {
   asio::co_spawn(context, guard.check(check), asio::bind_cancellation_slot(signal.slot(), done));
   context.poll();
   signal.emit(asio::cancellation_type::terminal);
+  context.poll();  // the loop hands the signal on
   busy.let_go();
   context.restart();
   context.run();

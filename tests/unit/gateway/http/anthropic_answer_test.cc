@@ -9,9 +9,12 @@
 #include "base/json/json.h"
 #include "base/net/sse.h"
 #include "tests/support/sequential_ids.h"
+#include "tests/unit/gateway/http/golden_end.h"
 
 namespace tidegate::gateway::anthropic_answer_test {
 namespace {
+
+using test::end_with;
 
 const std::string kRequest = "01956a3e-7c00-7000-8000-000000000001";
 
@@ -22,18 +25,6 @@ AnswerHead head() {
   h.variant = "fp8";
   h.accepted = {.prompt = 1'861, .cached = 1'856};
   return h;
-}
-
-AnswerEnd end_with(std::string finish_reason, std::string stop_text = "") {
-  AnswerEnd end;
-  end.finish_reason = std::move(finish_reason);
-  end.stop_text = std::move(stop_text);
-  end.usage = {.prompt = 1'861, .cached = 1'856, .completion = 24, .reasoning = 6};
-  end.settlement.amount = Money::parse("0.000091652").value();
-  end.settlement.currency = "USD";
-  end.settlement.band = "off-peak";
-  end.settlement.price_version = "2026-08-17/1";
-  return end;
 }
 
 std::string event(const std::string& name, const std::string& rest) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/json/json.h"
+#include "tests/support/counted.h"
 #include "tests/unit/gateway/http/api_harness.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
@@ -54,6 +55,7 @@ TEST(AnthropicApi, AnswersAWholeMessageAfterItWasSettled) {
   EXPECT_EQ(root.at("usage").at("output_tokens"), 5);
   EXPECT_EQ(response.header("x-tidegate-price-band"), "off-peak");
   EXPECT_EQ(response.header("x-tidegate-variant"), "fp8");
+  EXPECT_EQ(response.header("x-tidegate-weights"), "sha256:0123456789abcdef0123");
   EXPECT_EQ(response.header("x-tidegate-cost"), FakeMeter::price({.prompt = 10, .completion = 5}).to_string());
   EXPECT_EQ(response.header("request-id"), response.header("x-request-id"));
   EXPECT_EQ("msg_" + std::string(response.header("request-id")), std::string(root.at("id").as_string()));
@@ -65,8 +67,8 @@ TEST(AnthropicApi, AnswersAWholeMessageAfterItWasSettled) {
   EXPECT_EQ(entry.request.end_user, "ann");
   ASSERT_TRUE(eventually([&] { return api.log.has("request"); }));
   EXPECT_FALSE(api.log.mentions("Hello"));
-  EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
-                               {{"model", "tang-moe"}, {"surface", "http.messages"}, {"status", "200"}}),
+  EXPECT_EQ(tidegate::test::counted(api.registry, 1, "tidegate_gateway_requests_total",
+                                    {{"model", "tang-moe"}, {"surface", "http.messages"}, {"status", "200"}}),
             1);
 }
 
@@ -139,8 +141,7 @@ TEST(AnthropicApi, ErrorsHaveTheirStatusShapeAndRequestId) {
       {"POST", kPath, with_model("nope"), kOwnKey, 404, "not_found_error model_not_found"},
       {"POST", kPath, with_model("secret-model"), narrow, 403, "permission_error model_not_allowed"},
       {"GET", kPath, "", kOwnKey, 405, "invalid_request_error method_not_allowed"},
-      {"POST", "/v1/messages/count_tokens", ask(false), kOwnKey, 404, "not_found_error not_found"},
-      {"POST", "/anthropic/v1/messages/count_tokens", ask(false), kOwnKey, 404, "not_found_error not_found"},
+      {"POST", "/v1/messages/count", ask(false), kOwnKey, 404, "not_found_error not_found"},
       {"POST", "/v1/messages/batches", "{}", kOwnKey, 404, "not_found_error not_found"},
       {"GET", "/anthropic/v1/models/nope", "", kOwnKey, 404, "not_found_error model_not_found"},
       {"GET", "/anthropic/v1/models/secret-model", "", narrow, 404, "not_found_error model_not_found"},
@@ -159,8 +160,8 @@ TEST(AnthropicApi, ErrorsHaveTheirStatusShapeAndRequestId) {
   }
   EXPECT_EQ(api.fetch("GET", kPath).header("Allow"), "POST");
   EXPECT_EQ(api.meter.entries().size(), 0U);
-  EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
-                               {{"model", ""}, {"surface", "http.messages"}, {"status", "400"}}),
+  EXPECT_EQ(tidegate::test::counted(api.registry, 3, "tidegate_gateway_requests_total",
+                                    {{"model", ""}, {"surface", "http.messages"}, {"status", "400"}}),
             3);
 }
 

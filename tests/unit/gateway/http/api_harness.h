@@ -18,6 +18,7 @@
 #include "tests/support/log_capture.h"
 #include "tests/support/run_coro.h"
 #include "tests/support/sequential_ids.h"
+#include "tests/support/shifted_clock.h"
 
 namespace tidegate::gateway::test {
 
@@ -87,7 +88,7 @@ class ApiHarness {
   }
 
   IoThreads threads{1};
-  SystemClock clock;
+  tidegate::test::ShiftedClock clock;
   tidegate::test::LogCapture log;
   MemoryRegistry registry;
   tidegate::test::SequentialIds ids;

@@ -2,6 +2,7 @@
 
 #include "base/json/json.h"
 #include "gateway/http/deepseek_balance.h"
+#include "tests/support/counted.h"
 #include "tests/unit/gateway/http/api_harness.h"
 
 namespace tidegate::gateway::test {
@@ -38,6 +39,7 @@ TEST(BalanceRoute, TellsTheWalletOfTheKeyThatAsks) {
   balance.currency = "USD";
   balance.topped_up = money("5");
   balance.is_available = true;
+  balance.age = std::chrono::milliseconds(7'900);
   api.balances.set(principal->tenant, principal->wallet, balance);
   for (const char* path : {"/user/balance", "/v1/user/balance"}) {
     const auto response = api.fetch("GET", path, "", {{"Authorization", "Bearer rich-key"}});
@@ -46,9 +48,10 @@ TEST(BalanceRoute, TellsTheWalletOfTheKeyThatAsks) {
     ASSERT_TRUE(parsed) << response.body;
     EXPECT_EQ(parsed->at("balance_infos").at(0).at("total_balance"), "5.00");
     EXPECT_TRUE(Uuid::parse(response.header("x-request-id")).has_value());
+    EXPECT_EQ(response.header("Age"), "7");
   }
-  EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
-                               {{"model", ""}, {"surface", "http.balance"}, {"status", "200"}}),
+  EXPECT_EQ(tidegate::test::counted(api.registry, 2, "tidegate_gateway_requests_total",
+                                    {{"model", ""}, {"surface", "http.balance"}, {"status", "200"}}),
             2);
 }
 

@@ -88,11 +88,7 @@ TEST(CompletionParse, PromptsItCannotServeAreRefusedByName) {
 
 TEST(CompletionParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
-      {"n", "2"},
       {"best_of", "3"},
-      {"logprobs", "0"},
-      {"logprobs", "5"},
-      {"logit_bias", R"({"5":1})"},
       {"response_format", R"({"type":"json_object"})"},
       {"tools", R"([{"type":"function"}])"},
       {"tool_choice", R"("required")"},
@@ -138,10 +134,25 @@ TEST(CompletionParse, RangesAndTypesAreNamed) {
   EXPECT_EQ(error_of(body("\"user\":\"" + std::string(513, 'x') + "\"")).field, "user");
 }
 
-TEST(CompletionParse, UnknownFieldsAndPenaltiesAreCountedAsIgnored) {
+TEST(CompletionParse, ChoicesAndLogProbabilitiesAreRead) {
+  const auto request = parse_completion(body(R"("n":3,"best_of":3,"logprobs":5,"logit_bias":{"5":-1},"frequency_penalty":1)"));
+  ASSERT_TRUE(request) << request.error().to_string();
+  EXPECT_EQ(request->plan.sampling.n, 3);
+  EXPECT_EQ(request->plan.sampling.logprobs, 5);
+  EXPECT_EQ(request->plan.sampling.logit_bias.at(5), -1);
+  EXPECT_EQ(request->plan.sampling.frequency_penalty, 1);
+  EXPECT_EQ(parse_completion(body(R"("logprobs":0)"))->plan.sampling.logprobs, 0) << "the chosen tokens' own";
+  EXPECT_EQ(error_of(body(R"("logprobs":21)")).field, "logprobs");
+  EXPECT_EQ(error_of(body(R"("n":17)")).field, "n");
+  const Error echoed = error_of(body(R"("logprobs":1,"echo":true)"));
+  EXPECT_EQ(echoed.reason, "unsupported_parameter") << "those of the prompt are not known";
+  EXPECT_EQ(echoed.field, "logprobs");
+}
+
+TEST(CompletionParse, UnknownFieldsAreCountedAsIgnored) {
   const auto request = parse_completion(body(R"("whatever":1,"frequency_penalty":0.5)"));
   ASSERT_TRUE(request);
-  EXPECT_EQ(request->plan.fields_ignored, 2);
+  EXPECT_EQ(request->plan.fields_ignored, 1);
 }
 
 TEST(CompletionParse, NotJsonIsSaidSo) {

@@ -5,6 +5,7 @@
 
 #include "base/json/json.h"
 #include "base/net/sse.h"
+#include "tests/support/counted.h"
 #include "tests/unit/gateway/http/api_harness.h"
 
 namespace tidegate::gateway::test {
@@ -35,6 +36,7 @@ TEST(CompletionsApi, AnswersAWholeCompletionAfterItWasSettled) {
   EXPECT_EQ(root.at("choices").at(0).at("finish_reason"), "length");
   EXPECT_EQ(root.at("usage").at("completion_tokens"), 5) << "what is echoed is not charged again";
   EXPECT_EQ(response.header("x-tidegate-variant"), "fp8");
+  EXPECT_EQ(response.header("x-tidegate-weights"), "sha256:0123456789abcdef0123");
   const auto entry = api.meter.entry(0);
   EXPECT_EQ(entry.request.surface, "http.completions");
   ASSERT_EQ(entry.settled.size(), 1U);
@@ -148,15 +150,15 @@ TEST(BetaMount, AParameterThatIsWrongIs422AsDeepSeekHasItAnd400Elsewhere) {
   }
   const std::pair<std::string, const char*> other[] = {
       {"{", "invalid_json"},
-      {R"({"model":"tang-moe","logit_bias":{"1":1},)" + messages + "}", "unsupported_parameter"},
+      {R"({"model":"tang-moe","prediction":{"type":"content"},)" + messages + "}", "unsupported_parameter"},
   };
   for (const auto& [body, code] : other) {
     const auto beta = api.fetch("POST", "/beta/chat/completions", body);
     EXPECT_EQ(beta.status, 400) << body;
     EXPECT_EQ(parsed(beta.body).at("error").at("code"), code);
   }
-  EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
-                               {{"model", ""}, {"surface", "http.chat"}, {"status", "422"}}),
+  EXPECT_EQ(tidegate::test::counted(api.registry, 3, "tidegate_gateway_requests_total",
+                                    {{"model", ""}, {"surface", "http.chat"}, {"status", "422"}}),
             3);
 }
 

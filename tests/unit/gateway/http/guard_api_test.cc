@@ -132,6 +132,37 @@ TEST(GuardApi, AClientThatLeavesWhileItsAnswerIsLookedAtStopsTheWorkerAtOnce) {
   answer.wait();
 }
 
+TEST(GuardApi, AGatewayThatStopsWaitsForNoVerdictOnARequest) {
+  GuardedApi guarded;
+  guarded.guard.hang_next_check();
+  auto answer = guarded.api.post_chat(chat_body(false));
+  ASSERT_TRUE(eventually([&] { return guarded.guard.hanging() == 1; }));
+  guarded.api.on_lane([&] { guarded.api.open_requests.shut_all(); });
+  const auto refused = answer.get();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(code_of(refused), "gateway_stopping");
+  EXPECT_EQ(guarded.guard.given_up(), 1);
+  EXPECT_EQ(guarded.rates.entry(0).settled, std::vector<std::int64_t>{0});
+  EXPECT_TRUE(guarded.api.meter.entries().empty());
+}
+
+TEST(GuardApi, AGatewayThatStopsWaitsForNoVerdictOnAnAnswer) {
+  GuardedApi guarded;
+  auto answer = guarded.api.post_chat(chat_body(true));
+  guarded.api.submitted(0);
+  guarded.api.dispatch(0);
+  guarded.guard.hang_next_check();
+  guarded.api.tell(0, text_delta("", "one ", {.prompt = 10, .completion = 1}));
+  ASSERT_TRUE(eventually([&] { return guarded.guard.hanging() == 1; }));
+  guarded.api.on_lane([&] { guarded.api.open_requests.shut_all(); });
+  const auto refused = answer.get();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(code_of(refused), "gateway_stopping");
+  EXPECT_TRUE(guarded.api.dispatcher.has_left(1));
+  ASSERT_EQ(guarded.api.meter.settled_count(), 1U);
+  EXPECT_EQ(guarded.api.meter.entry(0).settled.at(0).usage.completion, 0) << "nothing of it was delivered";
+}
+
 TEST(GuardApi, TheWorkerReadsTheMaskedPromptAndItIsTheOneThatIsHeldFor) {
   GuardedApi guarded;
   auto answer = guarded.api.post_chat(R"({"model":"tang-moe","messages":[{"role":"user","content":"my secret"}]})");
@@ -247,6 +278,41 @@ TEST(GuardApi, ARetryForgetsWhatTheLostWorkerSaid) {
   const auto response = answer.get();
   EXPECT_EQ(response.status, 200);
   EXPECT_NE(response.body.find(R"("content":"ond")"), std::string::npos) << response.body;
+}
+
+TEST(GuardApi, LogProbabilitiesWouldTellWhatIsHeldBackAndAreRefused) {
+  GuardedApi guarded;
+  const auto refused = guarded.api.fetch("POST", "/v1/chat/completions", chat_body(false, R"(,"logprobs":true)"));
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find(R"("param":"logprobs")"), std::string::npos) << refused.body;
+  EXPECT_TRUE(guarded.api.meter.entries().empty());
+}
+
+TEST(GuardApi, WhatIsDeniedInOneAnswerEndsThoseThatGoOn) {
+  GuardedApi guarded;
+  ApiHarness& api = guarded.api;
+  auto answer = api.post_chat(chat_body(false, R"(,"n":3)"));
+  const auto request = api.submitted();
+  api.dispatch();
+  api.tell(0, accepted_delta(10));
+  const auto said = [](std::int32_t choice, const char* text, std::int64_t completion) {
+    SequenceDelta delta = text_delta("", text, {.prompt = 10, .completion = completion});
+    delta.choice = choice;
+    return delta;
+  };
+  SequenceDelta whole = said(0, "fine.", 1);
+  whole.choice_end = SequenceEnd::kStop;
+  api.tell(0, whole);
+  ASSERT_TRUE(eventually([&] { return guarded.guard.seen().size() >= 2; }));
+  api.tell(0, said(1, "a forbidden word", 2));
+  const auto response = answer.get();
+  ASSERT_EQ(response.status, 200) << response.body;
+  const auto first = response.body.find(R"("finish_reason":"stop")");
+  const auto second = response.body.find(R"("finish_reason":"content_filter")", first);
+  ASSERT_NE(second, std::string::npos) << response.body;
+  EXPECT_NE(response.body.find(R"("finish_reason":"content_filter")", second + 1), std::string::npos) << "the third too";
+  EXPECT_EQ(response.body.find("forbidden"), std::string::npos);
+  EXPECT_TRUE(api.dispatcher.has_left(request.ticket)) << "the worker is told to stop";
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json/json.h"
+#include "tests/support/counted.h"
 #include "tests/support/gateway/fake_idempotency_store.h"
 #include "tests/support/sim_clock.h"
 #include "tests/unit/gateway/http/api_harness.h"
@@ -131,7 +132,9 @@ TEST_F(IdempotencyDeskTest, ARepeatGetsTheSameAnswerAndIsNotCharged) {
   EXPECT_EQ(two.header("x-tidegate-cost"), one.header("x-tidegate-cost"));
   EXPECT_EQ(house.meter.settled_count(), 1U);
   EXPECT_EQ(house.dispatcher.submitted_count(), 1U);
-  EXPECT_EQ(house.registry.value("tidegate_gateway_idempotent_requests_total", {{"result", "replayed"}}), 1);
+  EXPECT_EQ(tidegate::test::counted(house.registry, 1, "tidegate_gateway_idempotent_requests_total",
+                                    {{"result", "replayed"}}),
+            1);
 }
 
 TEST_F(IdempotencyDeskTest, ARepeatedStreamIsTheSameStreamOnAnotherGateway) {
@@ -292,7 +295,7 @@ TEST_F(IdempotencyDeskTest, AnAnswerTheStoreDidNotTakeIsNeverRunAgain) {
   EXPECT_NE(repeat.body.find(one.header("x-request-id")), std::string::npos);
   EXPECT_EQ(repeat.header("x-should-retry"), "false");
   EXPECT_EQ(house.meter.settled_count(), 1U);
-  EXPECT_EQ(house.registry.value("tidegate_gateway_idempotent_not_stored_total"), 1);
+  EXPECT_EQ(tidegate::test::counted(house.registry, 1, "tidegate_gateway_idempotent_not_stored_total"), 1);
 }
 
 TEST_F(IdempotencyDeskTest, AGatewayThatDiedBeforeAnyChargeIsReplacedByTheRepeat) {

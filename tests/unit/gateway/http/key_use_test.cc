@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/counted.h"
 #include "tests/unit/gateway/http/api_harness.h"
 
 namespace tidegate::gateway::test {
@@ -31,7 +32,9 @@ TEST(KeyUse, EveryRouteAsksForItsScope) {
   EXPECT_NE(refused.body.find("chat"), std::string::npos);
   EXPECT_EQ(api.fetch("GET", "/v1/models", "", chat).status, 403);
   EXPECT_EQ(api.fetch("POST", "/v1/chat/completions", "{}", chat).status, 400) << "it came past the key";
-  EXPECT_EQ(api.registry.value("tidegate_gateway_refusals_total", {{"reason", "scope_not_allowed"}}), 2);
+  EXPECT_EQ(
+      tidegate::test::counted(api.registry, 2, "tidegate_gateway_refusals_total", {{"reason", "scope_not_allowed"}}),
+      2);
 }
 
 TEST(KeyUse, TheConnectionsAddressDecidesAndTheHeaderDoesNot) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "gateway/http/rate_headers.h"
+#include "tests/support/counted.h"
 #include "tests/support/gateway/fake_rate_gate.h"
 #include "tests/unit/gateway/http/api_harness.h"
 
@@ -80,7 +81,9 @@ TEST(LimitsApi, ARefusalIs429WithRetryAfterBeforeAnyMoneyIsHeld) {
   EXPECT_EQ(response.header("x-ratelimit-remaining-requests"), "0");
   EXPECT_EQ(response.header("x-ratelimit-reset-requests"), "12s");
   EXPECT_TRUE(limited.api.meter.entries().empty());
-  EXPECT_EQ(limited.api.registry.value("tidegate_gateway_refusals_total", {{"reason", "rate_limit_exceeded"}}), 1);
+  EXPECT_EQ(tidegate::test::counted(limited.api.registry, 1, "tidegate_gateway_refusals_total",
+                                    {{"reason", "rate_limit_exceeded"}}),
+            1);
 }
 
 TEST(LimitsApi, EveryDialectTellsWhatIsLeftStreamedOrNot) {

@@ -9,9 +9,12 @@
 #include "base/json/json.h"
 #include "gateway/http/chat_answer.h"
 #include "tests/support/sequential_ids.h"
+#include "tests/unit/gateway/http/golden_end.h"
 
 namespace tidegate::gateway::openai_answer_test {
 namespace {
+
+using test::end_with;
 
 AnswerHead head() {
   AnswerHead h;
@@ -23,17 +26,6 @@ AnswerHead head() {
   return h;
 }
 
-/// The golden numbers of research: 40.832 + 3.3 + 47.52 = 91.652 per million.
-AnswerEnd end_with(std::string finish_reason) {
-  AnswerEnd end;
-  end.finish_reason = std::move(finish_reason);
-  end.usage = {.prompt = 1'861, .cached = 1'856, .completion = 24, .reasoning = 6};
-  end.settlement.amount = Money::parse("0.000091652").value();
-  end.settlement.currency = "USD";
-  end.settlement.band = "off-peak";
-  end.settlement.price_version = "2026-08-17/1";
-  return end;
-}
 AnswerEnd end_with_receipt() {
   AnswerEnd end = end_with("stop");
   end.settlement.receipt = "\xfb\xff";

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include <optional>
 #include <string>
 #include <utility>
@@ -72,10 +74,6 @@ TEST(OpenAiChatParse, TheTierIsReadAndAWrongOneNamed) {
 
 TEST(OpenAiChatParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
-      {"n", "2"},
-      {"logprobs", "true"},
-      {"top_logprobs", "3"},
-      {"logit_bias", R"({"5":1})"},
       {"modalities", R"(["text","audio"])"},
       {"audio", R"({"voice":"x"})"},
       {"prediction", R"({"type":"content"})"},
@@ -120,12 +118,33 @@ TEST(OpenAiChatParse, TheEndUserIsTakenFromWhateverTheClientCallsIt) {
   }
 }
 
-TEST(OpenAiChatParse, WhatIsNotServedSaysWhatToDoInstead) {
-  EXPECT_EQ(error_of(body(R"("n":2)")).message,
-            "'n' is not supported here; a request has one answer: send 1, and one request for each answer.");
-  for (const char* field : {R"("logprobs":true)", R"("top_logprobs":3)"}) {
-    EXPECT_NE(error_of(body(field)).message.find("log probabilities are not given out"), std::string::npos) << field;
+TEST(OpenAiChatParse, ChoicesAndLogProbabilitiesAreRead) {
+  const auto plain = parse_openai_chat(body(R"("n":null,"logprobs":false,"top_logprobs":0)"));
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->sampling.n, 1);
+  EXPECT_FALSE(plain->sampling.logprobs.has_value());
+  const auto asked = parse_openai_chat(body(R"("n":16,"logprobs":true,"top_logprobs":20)"));
+  ASSERT_TRUE(asked) << asked.error().to_string();
+  EXPECT_EQ(asked->sampling.n, 16);
+  EXPECT_EQ(asked->sampling.logprobs, 20);
+  EXPECT_EQ(parse_openai_chat(body(R"("logprobs":true)"))->sampling.logprobs, 0) << "the tokens' own";
+  EXPECT_EQ(error_of(body(R"("top_logprobs":3)")).field, "top_logprobs") << "alone it has no meaning";
+  EXPECT_EQ(error_of(body(R"("logprobs":true,"top_logprobs":21)")).field, "top_logprobs");
+  for (const char* n : {"0", "17", "-1"}) EXPECT_EQ(error_of(body(std::string("\"n\":") + n)).field, "n");
+}
+
+TEST(OpenAiChatParse, ABiasIsByTokenId) {
+  const auto plan = parse_openai_chat(body(R"("logit_bias":{"5":1,"1734":-100})"));
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->sampling.logit_bias, (std::map<std::int32_t, double>{{5, 1}, {1734, -100}}));
+  EXPECT_TRUE(parse_openai_chat(body(R"("logit_bias":{})"))->sampling.logit_bias.empty());
+  for (const char* wrong : {R"({"moon":1})", R"({"-1":1})", R"({"5 ":1})", R"({"99999999999":1})", R"({"5":101})"}) {
+    const Error error = error_of(body(std::string("\"logit_bias\":") + wrong));
+    EXPECT_EQ(error.field, "logit_bias") << wrong;
+    EXPECT_EQ(error.reason, "invalid_value") << wrong;
   }
+  EXPECT_EQ(error_of(body(R"("logit_bias":{"5":"x"})")).reason, "wrong_type");
+  EXPECT_EQ(error_of(body(R"("logit_bias":[5])")).reason, "wrong_type");
 }
 
 TEST(OpenAiChatParse, ThinkingIsSwitchedOffByItsOwnFieldOrByNoEffort) {
@@ -234,9 +253,14 @@ TEST(OpenAiChatParse, PrefixOfFalseOrNullIsNone) {
   }
 }
 
-TEST(OpenAiChatParse, PenaltiesAreCheckedAndCountedAsIgnored) {
-  EXPECT_EQ(parse_openai_chat(body(R"("presence_penalty":0,"frequency_penalty":0)"))->fields_ignored, 0);
-  EXPECT_EQ(parse_openai_chat(body(R"("presence_penalty":0.5,"frequency_penalty":-2)"))->fields_ignored, 2);
+TEST(OpenAiChatParse, PenaltiesAreReadAndChecked) {
+  const auto plan = parse_openai_chat(body(R"("presence_penalty":0.5,"frequency_penalty":-2,"repetition_penalty":1.1)"));
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->sampling.presence_penalty, 0.5);
+  EXPECT_EQ(plan->sampling.frequency_penalty, -2);
+  EXPECT_EQ(plan->sampling.repetition_penalty, 1.1);
+  EXPECT_EQ(plan->fields_ignored, 0);
+  EXPECT_EQ(error_of(body(R"("repetition_penalty":0)")).field, "repetition_penalty");
 }
 
 TEST(OpenAiChatParse, MessageErrorsNameTheirPlace) {

@@ -4,6 +4,7 @@
 
 #include "base/json/json.h"
 #include "base/net/sse.h"
+#include "tests/support/counted.h"
 #include "tests/unit/gateway/http/api_harness.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
@@ -46,7 +47,7 @@ TEST(OpenAiStream, RunsFromRoleToDone) {
   EXPECT_EQ(response->header("x-tidegate-price-band"), "off-peak");
 
   const Labels pool{{"model", "tang-moe"}, {"region", "local"}, {"pool", "cpu"}};
-  EXPECT_EQ(api.registry.value("tidegate_gateway_inter_token_seconds", pool), 1);
+  EXPECT_EQ(tidegate::test::counted(api.registry, 1, "tidegate_gateway_inter_token_seconds", pool), 1);
 
   const Events events = events_of(client.text());
   EXPECT_TRUE(events.done);
@@ -122,7 +123,9 @@ TEST(OpenAiStream, ClientThatLeavesMidStreamStopsTheWorkerAndPaysWhatItGot) {
   EXPECT_EQ(settled.usage.completion, 2);
   EXPECT_EQ(settled.finish_reason, "cancelled");
   ASSERT_TRUE(eventually([&] { return api.log.has("request"); }));
-  EXPECT_EQ(api.registry.value("tidegate_gateway_cancelled_requests_total", {{"phase", "streaming"}}), 1);
+  EXPECT_EQ(
+      tidegate::test::counted(api.registry, 1, "tidegate_gateway_cancelled_requests_total", {{"phase", "streaming"}}),
+      1);
 }
 
 TEST(OpenAiStream, ClientThatLeavesTheQueueCostsNothing) {

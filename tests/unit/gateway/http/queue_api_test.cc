@@ -1,8 +1,10 @@
-// The queue as HTTP clients see it: what is refused before it costs anything, where a request stands, and which tier it got.
+// The queue as HTTP clients see it: what is refused before it costs anything, where a request stands, and which tier it
+// got.
 #include <gtest/gtest.h>
 
 #include <string>
 
+#include "tests/support/counted.h"
 #include "tests/support/gateway/fake_rate_gate.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
@@ -50,7 +52,7 @@ TEST(QueueApi, AFullQueueRefusesBeforeLimitsAndMoneyAreTouched) {
   }
   EXPECT_TRUE(api.meter.entries().empty()) << "no hold";
   EXPECT_EQ(api.dispatcher.submitted_count(), 0U);
-  EXPECT_EQ(api.registry.value("tidegate_gateway_refusals_total", {{"reason", "queue_full"}}), 2);
+  EXPECT_EQ(tidegate::test::counted(api.registry, 2, "tidegate_gateway_refusals_total", {{"reason", "queue_full"}}), 2);
 }
 
 TEST(QueueApi, AWaitingStreamIsToldWhereItStands) {

@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "tests/support/sequential_ids.h"
+#include "tests/unit/gateway/http/golden_end.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
 namespace tidegate::gateway::responses_answer_test {
 namespace {
 
+using test::end_with;
 using test::named_events_of;
 using test::NamedEvent;
 using test::names_of;
@@ -31,17 +33,6 @@ PlanSampling sampling() {
   s.temperature = 0.7;
   s.max_tokens = 64;
   return s;
-}
-
-AnswerEnd end_with(std::string finish_reason) {
-  AnswerEnd end;
-  end.finish_reason = std::move(finish_reason);
-  end.usage = {.prompt = 1'861, .cached = 1'856, .completion = 24, .reasoning = 6};
-  end.settlement.amount = Money::parse("0.000091652").value();
-  end.settlement.currency = "USD";
-  end.settlement.band = "off-peak";
-  end.settlement.price_version = "2026-08-17/1";
-  return end;
 }
 
 std::string event(const std::string& name, int number, const std::string& rest) {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/json/json.h"
+#include "tests/support/counted.h"
 #include "tests/unit/gateway/http/api_harness.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
@@ -38,6 +39,7 @@ TEST(ResponsesApi, AnswersAWholeResponseAfterItWasSettled) {
   EXPECT_EQ(root.at("usage").at("input_tokens_details").at("cached_tokens"), 4);
   EXPECT_EQ(root.at("usage").at("total_tokens"), 15);
   EXPECT_EQ(response.header("x-tidegate-variant"), "fp8");
+  EXPECT_EQ(response.header("x-tidegate-weights"), "sha256:0123456789abcdef0123");
   EXPECT_EQ(response.header("x-tidegate-cost"), FakeMeter::price({.prompt = 10, .completion = 5}).to_string());
   EXPECT_EQ("resp_" + std::string(response.header("x-request-id")), std::string(root.at("id").as_string()));
   EXPECT_TRUE(response.header("request-id").empty());
@@ -48,8 +50,8 @@ TEST(ResponsesApi, AnswersAWholeResponseAfterItWasSettled) {
   EXPECT_EQ(entry.request.end_user, "ann");
   ASSERT_TRUE(eventually([&] { return api.log.has("request"); }));
   EXPECT_FALSE(api.log.mentions("Hello"));
-  EXPECT_EQ(api.registry.value("tidegate_gateway_requests_total",
-                               {{"model", "tang-moe"}, {"surface", "http.responses"}, {"status", "200"}}),
+  EXPECT_EQ(tidegate::test::counted(api.registry, 1, "tidegate_gateway_requests_total",
+                                    {{"model", "tang-moe"}, {"surface", "http.responses"}, {"status", "200"}}),
             1);
 }
 

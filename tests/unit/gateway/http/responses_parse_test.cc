@@ -93,6 +93,14 @@ TEST(ResponsesParse, ATierIsRead) {
   EXPECT_EQ(unknown.error().field, "service_tier");
 }
 
+TEST(ResponsesParse, LogProbabilitiesAreAskedForInTwoWays) {
+  EXPECT_FALSE(parse_responses(body(R"("include":["reasoning.encrypted_content"])"))->sampling.logprobs.has_value());
+  EXPECT_EQ(parse_responses(body(R"("include":["message.output_text.logprobs"])"))->sampling.logprobs, 0);
+  EXPECT_EQ(parse_responses(body(R"("top_logprobs":3)"))->sampling.logprobs, 3);
+  EXPECT_EQ(error_of(body(R"("top_logprobs":21)")).field, "top_logprobs");
+  EXPECT_EQ(error_of(body(R"("include":[1])")).reason, "wrong_type");
+}
+
 TEST(ResponsesParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
       {"store", "true", "store"},
@@ -100,10 +108,7 @@ TEST(ResponsesParse, MeaningfulUnsupportedFieldsAreRefusedByName) {
       {"conversation", R"({"id":"c"})", "conversation"},
       {"background", "true", "background"},
       {"tools", R"([{"type":"web_search"}])", "tools[0].type"},
-      {"include", R"(["message.output_text.logprobs"])", "include"},
-      {"include", "[1]", "include"},
       {"truncation", R"("auto")", "truncation"},
-      {"top_logprobs", "3", "top_logprobs"},
       {"prompt", R"({"id":"p"})", "prompt"},
       {"prompt_cache_options", R"({"a":1})", "prompt_cache_options"},
       {"context_management", R"([{"type":"compaction"}])", "context_management"},

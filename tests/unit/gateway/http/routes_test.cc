@@ -41,6 +41,7 @@ TEST(Routes, EveryRouteSaysWhatItsKeyMustBeFor) {
   const std::pair<RouteId, std::optional<KeyScope>> wanted[] = {
       {RouteId::kChat, KeyScope::kChat},          {RouteId::kCompletions, KeyScope::kCompletions},
       {RouteId::kMessages, KeyScope::kChat},      {RouteId::kResponses, KeyScope::kChat},
+      {RouteId::kCountTokens, KeyScope::kChat},   {RouteId::kEmbeddings, KeyScope::kEmbeddings},
       {RouteId::kModelList, KeyScope::kModels},   {RouteId::kModel, KeyScope::kModels},
       {RouteId::kAnthropicModelList, KeyScope::kModels}, {RouteId::kAnthropicModel, KeyScope::kModels},
       {RouteId::kBalance, KeyScope::kUsage},      {RouteId::kReceiptKeys, std::nullopt},
@@ -56,11 +57,11 @@ TEST(Routes, EveryRouteSaysWhatItsKeyMustBeFor) {
 
 TEST(Routes, ClientsHearOfAbsentPathsInTheirOwnDialect) {
   const std::pair<const char*, Dialect> cases[] = {
-      {"/v1/messages/count_tokens", Dialect::kAnthropic}, {"/anthropic/v1/messages/count_tokens", Dialect::kAnthropic},
+      {"/v1/messages/count", Dialect::kAnthropic},        {"/anthropic/v1/messages/count_tokens/x", Dialect::kAnthropic},
       {"/messages/batches", Dialect::kAnthropic},         {"/anthropic/v1/models", Dialect::kAnthropic},
       {"/anthropic", Dialect::kAnthropic},                {"/v1/responses/resp_1", Dialect::kResponses},
       {"/v1/messagesx", Dialect::kOpenAi},                {"/anthropicx/v1/messages", Dialect::kOpenAi},
-      {"/responses_", Dialect::kOpenAi},                  {"/v1/embeddings", Dialect::kOpenAi},
+      {"/responses_", Dialect::kOpenAi},                  {"/v1/embedding", Dialect::kOpenAi},
       {"/beta/models", Dialect::kDeepSeek},               {"/betas", Dialect::kOpenAi},
   };
   for (const auto& [path, dialect] : cases) {
@@ -69,7 +70,7 @@ TEST(Routes, ClientsHearOfAbsentPathsInTheirOwnDialect) {
     EXPECT_EQ(match.dialect, dialect) << path;
     EXPECT_NE(match.absence, "") << path;
   }
-  EXPECT_NE(match_route("POST", "/v1/messages/count_tokens").absence.find("tokens"), std::string_view::npos);
+  EXPECT_NE(match_route("POST", "/v1/responses/resp_1").absence.find("not kept"), std::string_view::npos);
   EXPECT_EQ(match_route("GET", "/v1/messages").dialect, Dialect::kAnthropic) << "a wrong method too";
 }
 

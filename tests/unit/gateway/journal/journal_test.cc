@@ -90,6 +90,25 @@ TEST_F(JournalTest, ProgressIsSyncedByItselfWithinItsInterval) {
   }));
 }
 
+TEST_F(JournalTest, ProgressAloneIsWrittenWithinItsInterval) {
+  const auto journal = make({.progress_sync = std::chrono::hours(1), .progress_write = std::chrono::milliseconds(1)});
+  ASSERT_TRUE(commit(*journal, record(RecordType::kAdmit, 1)));
+  for (std::uint64_t n = 1; n <= 3; ++n) journal->append_progress(record(RecordType::kProgress, n));
+  EXPECT_TRUE(tidegate::test::eventually([&] { return registry.value("tidegate_gateway_journal_records_total") == 4; }));
+}
+
+TEST_F(JournalTest, ProgressOfManyStreamsWakesNobodyAndLeavesWithTheNextFinal) {
+  const auto journal = make({.progress_sync = std::chrono::hours(1), .progress_write = std::chrono::hours(1)});
+  ASSERT_TRUE(commit(*journal, record(RecordType::kAdmit, 1)));
+  for (std::uint64_t n = 1; n <= 50; ++n) journal->append_progress(record(RecordType::kProgress, n));
+  ASSERT_TRUE(commit(*journal, record(RecordType::kFinal, 1)));
+  EXPECT_EQ(registry.value("tidegate_gateway_journal_records_total"), 52);
+  // The ADMIT, perhaps the first progress, which may find the writer asleep, and all the rest.
+  EXPECT_LE(registry.value("tidegate_gateway_journal_batch_records"), 3);
+  const std::string path = std::string(kFolder) + "/" + segment_file_name(1);
+  EXPECT_EQ(disk.synced_bytes(path), disk.content(path).size());
+}
+
 TEST_F(JournalTest, FailedSyncRefusesEverythingAfterwards) {
   const auto journal = make();
   std::atomic<int> notices = 0;
@@ -101,6 +120,28 @@ TEST_F(JournalTest, FailedSyncRefusesEverythingAfterwards) {
   EXPECT_EQ(commit(*journal, record(RecordType::kFinal, 2)).error().reason, "journal_failed");
   EXPECT_EQ(notices, 1);
   EXPECT_TRUE(lines.has("journal_failed"));
+}
+
+TEST_F(JournalTest, WhatIsDoneForAWholeCommitIsDoneOnDiskAndBeforeAnybodyHears) {
+  const auto journal = make();
+  const std::string path = std::string(kFolder) + "/" + segment_file_name(1);
+  std::atomic<int> commits = 0;
+  std::atomic<bool> was_on_disk = false;
+  std::atomic<bool> was_hidden = false;
+  journal->on_commit([&] {
+    was_on_disk = disk.synced_bytes(path) == disk.content(path).size();
+    was_hidden = journal->durable().last_sequence == 0;
+    ++commits;
+  });
+  ASSERT_TRUE(commit(*journal, record(RecordType::kAdmit, 1)));
+  EXPECT_EQ(commits, 0) << "nothing of it needs a signature";
+  ASSERT_TRUE(commit(*journal, record(RecordType::kFinal, 1)));
+  EXPECT_EQ(commits, 1);
+  EXPECT_TRUE(was_on_disk);
+  EXPECT_TRUE(was_hidden);
+  disk.fail_next_sync();
+  EXPECT_FALSE(commit(*journal, record(RecordType::kFinal, 2)));
+  EXPECT_EQ(commits, 1) << "what is not on disk is not signed";
 }
 
 TEST_F(JournalTest, QuotaRefusesAdmissionsButNeverAFinal) {

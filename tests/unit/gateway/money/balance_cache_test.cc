@@ -4,6 +4,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <string>
@@ -106,6 +107,34 @@ TEST_F(BalanceCacheTest, BeyondTheRateTheLastOneIsToldOrTheCallerRefused) {
   EXPECT_EQ(ask(5), "5");
   EXPECT_EQ(ask(6), "6");
   EXPECT_EQ(ask(1), "1") << "rather an older one than none";
+}
+
+TEST_F(BalanceCacheTest, WhomNobodyCanWaitForIsToldTheLastOneAndItsAge) {
+  EXPECT_EQ(ask(), "1");
+  clock_.advance(seconds(5));
+  billing_.hold(context_);
+  std::vector<std::string> heard;
+  for (std::size_t i = 0; i < 1 + BalanceCache::kWaitersMax; ++i) {
+    asio::co_spawn(context_, cache_.find(tenant(1), wallet(1)),
+                   [&](std::exception_ptr, Result<Balances::Balance> answer) {
+                     heard.push_back(answer ? answer->currency : answer.error().reason);
+                   });
+  }
+  context_.restart();
+  context_.poll();
+  const auto last = run_coro(context_, cache_.find(tenant(1), wallet(1)));
+  ASSERT_TRUE(last) << last.error().to_string();
+  EXPECT_EQ(last->currency, "1");
+  EXPECT_EQ(last->age, seconds(5));
+  clock_.advance(BalanceCache::kStaleMax);
+  EXPECT_EQ(ask(), "rate_limit_exceeded") << "what is older is not told";
+  billing_.let_go();
+  context_.restart();
+  context_.run();
+  EXPECT_EQ(heard, std::vector<std::string>(1 + BalanceCache::kWaitersMax, "2"));
+  const auto fresh = run_coro(context_, cache_.find(tenant(1), wallet(1)));
+  ASSERT_TRUE(fresh);
+  EXPECT_EQ(fresh->age, Duration::zero());
 }
 
 TEST_F(BalanceCacheTest, AFailureIsNotKept) {

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "base/receipt/receipt_check.h"
 #include "base/receipt_event/event_receipt.h"
@@ -121,7 +122,6 @@ TEST_F(ReceiptTest, WhatBillingGetsAfterACrashIsTheVeryReceiptTheClientHas) {
 
 TEST_F(ReceiptTest, AStreamCutByACrashGetsAReceiptThatFollowsTheOthers) {
   begin_and_wait();
-  const receipt::SignedReceipt before = settled(1, 1);
   auto cut = admit(request());
   ASSERT_TRUE(cut);
   const RequestId id = test::request_id(next_request - 1);
@@ -129,7 +129,7 @@ TEST_F(ReceiptTest, AStreamCutByACrashGetsAReceiptThatFollowsTheOthers) {
   for (int tokens = 1; tokens <= 200; ++tokens) {
     (*cut)->on_progress({.prompt = 10, .cached = 0, .completion = tokens, .reasoning = 0});
   }
-  ASSERT_TRUE(eventually([&] { return metric("tidegate_gateway_journal_records_total") >= 6; }));
+  const receipt::SignedReceipt before = settled(1, 1);  // what is on disk has everything before it on disk
   disk.fail_after_operations(0);
   billing.set_down(true);
   cut->reset();
@@ -159,6 +159,83 @@ TEST_F(ReceiptTest, AKeyRotatedBetweenACrashAndItsRecoveryKeepsTheChain) {
   const auto again = receipt_of(*event, "gw-1", mine.receipt.epoch);
   ASSERT_TRUE(again);
   EXPECT_EQ(receipt::link_of(receipt::encode_body(*again)), receipt::link_of(mine.envelope.body));
+}
+
+/// What the journal does with FINALs, without a disk.
+struct DeskTest : ReceiptTest {
+  struct Kept {
+    ReceiptDesk::DraftPtr draft;
+    v1::UsageEvent event;
+  };
+  Kept append(ReceiptDesk& desk) {
+    v1::UsageEvent event;
+    event.set_request_id(std::string(test::request_id(next_request++).raw()));
+    event.set_tenant_id(std::string(16, 't'));
+    event.set_project_id(std::string(16, 'p'));
+    event.set_model("tang-moe");
+    event.set_amount("0");
+    event.mutable_receipt()->set_deployment("tide-test");
+    event.mutable_receipt()->set_currency("USD");
+    Record record{.type = RecordType::kFinal, .sequence = 0, .request = {}, .payload = event.SerializeAsString()};
+    Kept kept;
+    kept.draft = desk.attach(record, event).value();
+    record.seal(++sequence, record.payload);
+    EXPECT_TRUE(kept.event.ParseFromString(record.payload));
+    kept.event.set_sequence(sequence);
+    return kept;
+  }
+  receipt::SignedReceipt receipt_of_client(ReceiptDesk& desk, const Kept& kept) {
+    return receipt::decode_signed(desk.sign(*kept.draft)).value();
+  }
+  std::uint64_t sequence = 0;
+};
+
+TEST_F(DeskTest, ACommitIsSignedOnceAndBillingGetsWhatTheClientHas) {
+  ReceiptDesk desk(*config.receipts, "gw-1", 1);
+  std::vector<Kept> commit;
+  for (int i = 0; i < 7; ++i) commit.push_back(append(desk));
+  desk.sign_commit();
+  std::set<std::string> signatures;
+  receipt::ChainCheck chain;
+  for (Kept& each : commit) {
+    const receipt::SignedReceipt mine = receipt_of_client(desk, each);
+    EXPECT_TRUE(receipt::verify_receipt(mine, ring()));
+    EXPECT_TRUE(chain.add(mine));
+    signatures.insert(mine.envelope.signature.substr(0, receipt::kSignatureBytes));
+    ASSERT_TRUE(desk.complete(each.event));
+    EXPECT_EQ(each.event.receipt().signature(), mine.envelope.signature);
+  }
+  EXPECT_EQ(signatures.size(), 1u);
+  EXPECT_TRUE(chain.is_complete());
+}
+
+TEST_F(DeskTest, OneAloneInItsCommitHasTheSignatureThatAnybodyCanMakeAgain) {
+  ReceiptDesk desk(*config.receipts, "gw-1", 1);
+  const Kept alone = append(desk);
+  desk.sign_commit();
+  append(desk);
+  append(desk);
+  desk.sign_commit();
+  EXPECT_EQ(desk.sign(*alone.draft), receipt::sign_body(alone.draft->body, config.receipts->key));
+}
+
+TEST_F(DeskTest, AfterACrashAReceiptOfACommitIsSignedAloneAndIsTheSameReceipt) {
+  ReceiptDesk before(*config.receipts, "gw-1", 1);
+  std::vector<Kept> commit;
+  for (int i = 0; i < 3; ++i) commit.push_back(append(before));
+  before.sign_commit();
+  ReceiptDesk after(*config.receipts, "gw-1", 1, receipt::link_of(commit.back().draft->body));
+  for (Kept& each : commit) {
+    const receipt::SignedReceipt mine = receipt_of_client(before, each);
+    ASSERT_TRUE(after.complete(each.event));
+    const auto body = receipt::encode_body(receipt_of(each.event, "gw-1", 1).value());
+    const auto again =
+        receipt::decode_signed(receipt::join(body, each.event.receipt().key_id(), each.event.receipt().signature()));
+    ASSERT_TRUE(again);
+    EXPECT_TRUE(receipt::verify_receipt(*again, ring()));
+    EXPECT_FALSE(again->envelope.is_grouped());
+    EXPECT_EQ(receipt::link_of(again->envelope.body), receipt::link_of(mine.envelope.body));
+  }
 }
 
 TEST_F(ReceiptTest, WithoutAKeyThereIsNoGateway) {

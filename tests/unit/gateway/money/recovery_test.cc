@@ -62,8 +62,9 @@ TEST_F(RecoveryTest, ACutStreamIsSettledAtWhatTheClientHasForCertain) {
   for (int tokens = 1; tokens <= 200; ++tokens) {
     (*charge)->on_progress({.prompt = 10, .cached = 0, .completion = tokens, .reasoning = 0});
   }
-  ASSERT_TRUE(eventually([&] { return metric("tidegate_gateway_journal_records_total") >= 4; }));
-  crash(charge);
+  auto later = admit(request());
+  ASSERT_TRUE(later && settle(**later, report(1, 1))) << "what is on disk has everything before it on disk";
+  crash(charge, later);
   begin_and_wait();
   const auto event = billing.event(id);
   ASSERT_TRUE(event);

@@ -66,20 +66,66 @@ TEST(ChatCodec, RefusalsNameTheField) {
   EXPECT_EQ(decode_chat(bad).error().field, "model");
 }
 
-TEST(ChatCodec, WhatAnswersCannotCarryYetIsRefusedAndNotIgnored) {
+TEST(ChatCodec, ChoicesLogprobsPenaltiesAndBiasAreRead) {
+  auto asked = request();
+  EXPECT_EQ(decode_chat(asked)->sampling.n, 1) << "zero is none";
+  auto& sampling = *asked.mutable_sampling();
+  sampling.set_n(3);
+  sampling.set_logprobs(0);
+  sampling.set_frequency_penalty(1);
+  sampling.set_presence_penalty(-1);
+  sampling.set_repetition_penalty(1.1);
+  (*sampling.mutable_logit_bias())[7] = -100;
+  const auto plan = decode_chat(asked);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->sampling.n, 3);
+  EXPECT_EQ(plan->sampling.logprobs, 0);
+  EXPECT_EQ(plan->sampling.frequency_penalty, 1);
+  EXPECT_EQ(plan->sampling.presence_penalty, -1);
+  EXPECT_EQ(plan->sampling.repetition_penalty, 1.1);
+  EXPECT_EQ(plan->sampling.logit_bias.at(7), -100);
+}
+
+TEST(ChatCodec, WhatIsOutOfItsLimitsIsRefusedByName) {
   const auto refused = [](auto change) {
     auto asked = request();
     change(*asked.mutable_sampling());
     const auto plan = decode_chat(asked);
     return plan ? std::string("taken") : plan.error().field;
   };
-  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_logprobs(0); }), "sampling.logprobs");
-  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_n(2); }), "sampling.n");
-  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_n(1); }), "taken");
-  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_repetition_penalty(1.1); }), "sampling.repetition_penalty");
-  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_frequency_penalty(1); }), "sampling.frequency_penalty");
-  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_presence_penalty(1); }), "sampling.presence_penalty");
-  EXPECT_EQ(refused([](v1::SamplingParams& s) { (*s.mutable_logit_bias())[1] = 1; }), "sampling.logit_bias");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_logprobs(21); }), "sampling.logprobs");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_n(17); }), "sampling.n");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_n(-1); }), "sampling.n");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_repetition_penalty(0); }), "sampling.repetition_penalty");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_frequency_penalty(2.1); }), "sampling.frequency_penalty");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { s.set_presence_penalty(-2.1); }), "sampling.presence_penalty");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { (*s.mutable_logit_bias())[1] = 101; }), "sampling.logit_bias");
+  EXPECT_EQ(refused([](v1::SamplingParams& s) { (*s.mutable_logit_bias())[-1] = 1; }), "sampling.logit_bias");
+}
+
+v1::ChatEvent part_of(std::int32_t choice, std::string content, std::string finish_reason = {}) {
+  AnswerPart part;
+  part.choice = choice;
+  part.content = std::move(content);
+  part.finish_reason = std::move(finish_reason);
+  part.logprobs = {{.bytes = "\xe6", .logprob = -1, .top = {{"a", -2}}}};
+  return encode_part(std::move(part));
+}
+
+TEST(ChatCodec, AnswersOfASlowReaderAreJoinedEachByItself) {
+  auto last = part_of(0, "a");
+  auto other = part_of(1, "x");
+  auto more = part_of(1, "y", "stop");
+  auto again = part_of(0, "b");
+  for (auto* next : {&other, &more, &again}) ASSERT_TRUE(merge_events(last, *next));
+  EXPECT_EQ(last.delta().content(), "ab");
+  EXPECT_EQ(last.delta().logprobs_size(), 2);
+  EXPECT_EQ(last.delta().finish_reason(), "");
+  ASSERT_EQ(last.delta().more_size(), 1);
+  EXPECT_EQ(last.delta().more(0).choice(), 1);
+  EXPECT_EQ(last.delta().more(0).content(), "xy");
+  EXPECT_EQ(last.delta().more(0).finish_reason(), "stop");
+  EXPECT_EQ(last.delta().more(0).logprobs(1).top(0).token(), "a");
 }
 
 TEST(ChatCodec, ToolsResultsAndFormatsAreRead) {

@@ -15,6 +15,7 @@
 #include "base/rpc/server.h"
 #include "gateway/http/idempotency_desk.h"
 #include "gateway/rpc/inference_service.h"
+#include "tests/support/counted.h"
 #include "tests/support/eventually.h"
 #include "tests/support/gateway/fake_dispatcher.h"
 #include "tests/support/gateway/fake_idempotency_store.h"
@@ -22,6 +23,7 @@
 #include "tests/support/gateway/fake_principals.h"
 #include "tests/support/gateway/fake_rate_gate.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/shifted_clock.h"
 #include "tests/support/sim_clock.h"
 #include "tests/support/temp_dir.h"
 
@@ -102,8 +104,8 @@ class IdempotentChatTest : public testing::Test {
     return r;
   }
   /// `keys`: Idempotency-Keys to send. `events_max`: leaves after so many.
-  Heard chat(const v1::ChatRequest& ask, const std::vector<std::string>& keys = {}, const std::string& secret = "good-key",
-             std::size_t events_max = 1'000) {
+  Heard chat(const v1::ChatRequest& ask, const std::vector<std::string>& keys = {},
+             const std::string& secret = "good-key", std::size_t events_max = 1'000) {
     grpc::ClientContext context;
     context.AddMetadata("authorization", "Bearer " + secret);
     for (const std::string& key : keys) context.AddMetadata("idempotency-key", key);
@@ -125,6 +127,11 @@ class IdempotentChatTest : public testing::Test {
   void tell(std::size_t n, SequenceDelta delta) {
     threads_.run_on(0, [&] { dispatcher_.submitted(n).listener->on_delta(std::move(delta)); });
   }
+  /// The n-th request has waited this long.
+  void wait_in_queue(std::size_t n, Duration time) {
+    ASSERT_TRUE(eventually([&] { return dispatcher_.submitted_count() > n; }));
+    threads_.run_on(0, [&] { clock_.shift(time); });
+  }
   void dispatch(std::size_t n) {
     ASSERT_TRUE(eventually([&] { return dispatcher_.submitted_count() > n; }));
     threads_.run_on(0, [&] { dispatcher_.submitted(n).listener->on_dispatched(fake_worker()); });
@@ -144,7 +151,7 @@ class IdempotentChatTest : public testing::Test {
   }
 
   tidegate::test::TempDir dir_;
-  SystemClock clock_;
+  tidegate::test::ShiftedClock clock_;
   tidegate::test::SimClock store_clock_;
   tidegate::test::LogCapture log_;
   MemoryRegistry registry_;
@@ -161,7 +168,8 @@ class IdempotentChatTest : public testing::Test {
   IoThreads threads_{1};
   SharedNames names_;
   FakeIdempotencyStore store_{names_, store_clock_};
-  IdempotencyDesk desk_{store_, options_of(kAnswerBytesMax), clock_, entropy_, log_, desk_metrics_, threads_.executor(0)};
+  IdempotencyDesk desk_{store_,        options_of(kAnswerBytesMax), clock_, entropy_, log_,
+                        desk_metrics_, threads_.executor(0)};
   InferenceService service_{principals_, ids_, clock_, {ServingLane{&serving_, threads_.executor(0), &desk_}}};
   std::unique_ptr<rpc::RpcServer> server_;
   std::shared_ptr<rpc::Channel> channel_;
@@ -182,10 +190,24 @@ TEST_F(IdempotentChatTest, AnAnswersMetadataSaysWhatHttpSaysInHeaders) {
   EXPECT_EQ(heard.initial.at("x-ratelimit-reset-requests"), "1m0s");
   EXPECT_EQ(heard.initial.at("x-tidegate-price-band"), "off-peak");
   EXPECT_EQ(heard.initial.at("x-tidegate-variant"), "fp8");
+  EXPECT_EQ(heard.initial.at("x-tidegate-weights"), fake_worker().weights_digest);
+  EXPECT_EQ(heard.initial.at("x-tidegate-model"), "tang-moe");
   EXPECT_EQ(heard.initial.at("traceparent").size(), 55U) << heard.initial.at("traceparent");
   EXPECT_TRUE(heard.initial.contains("x-tidegate-queue-ms"));
   EXPECT_FALSE(heard.initial.contains("idempotent-replayed"));
   EXPECT_EQ(heard.events.back().finished().cost().band(), "off-peak");
+}
+
+TEST_F(IdempotentChatTest, TheWaitThatIsToldIsAllOfIt) {
+  auto soon = chat_soon(request());
+  wait_in_queue(0, seconds(3));
+  dispatch(0);
+  threads_.run_on(0, [&] { dispatcher_.submitted(0).listener->on_worker_lost(); });
+  wait_in_queue(1, seconds(2));
+  answer(1);
+  const Heard heard = soon.get();
+  ASSERT_TRUE(heard.status.ok()) << heard.status.error_message();
+  EXPECT_GE(std::stoi(heard.initial.at("x-tidegate-queue-ms")), 5'000) << "for the lost worker and for the next";
 }
 
 TEST_F(IdempotentChatTest, ARefusalSaysWhenToComeBackAndWhatIsLeft) {
@@ -219,7 +241,8 @@ TEST_F(IdempotentChatTest, ARepeatGetsTheSameAnswerAndIsNotCharged) {
   EXPECT_EQ(two.initial.at("idempotent-replayed"), "true");
   EXPECT_EQ(meter_.settled_count(), 1U);
   EXPECT_EQ(dispatcher_.submitted_count(), 1U);
-  EXPECT_EQ(registry_.value("tidegate_gateway_idempotent_requests_total", {{"result", "replayed"}}), 1);
+  EXPECT_EQ(
+      tidegate::test::counted(registry_, 1, "tidegate_gateway_idempotent_requests_total", {{"result", "replayed"}}), 1);
 }
 
 TEST_F(IdempotentChatTest, CallsOfToolsAreDeltasAndAreKeptWithTheAnswer) {

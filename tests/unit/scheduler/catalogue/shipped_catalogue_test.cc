@@ -80,13 +80,13 @@ TEST(ShippedCatalogue, HoldsEveryModelOfTheFamily) {
   for (const char* model :
        {"deepseek-llm-7b", "deepseek-llm-67b", "deepseek-moe-16b", "deepseek-v2", "deepseek-v2-lite", "deepseek-v2.5",
         "deepseek-v3", "deepseek-r1", "deepseek-r1-zero", "deepseek-v3.1", "deepseek-v3.2", "deepseek-v4-flash",
-        "deepseek-v4-pro", "tang-moe", "sim-fast"}) {
+        "deepseek-v4-pro", "tang-moe", "tang-distill-qwen2", "sim-fast"}) {
     EXPECT_TRUE(shipped().find_model(model)) << model;
   }
   for (const auto& [name, model] : shipped().models()) {
     EXPECT_FALSE(model.licence.empty()) << name;
     EXPECT_FALSE(model.capabilities.vision) << name;
-    EXPECT_FALSE(model.capabilities.embeddings) << name;
+    EXPECT_EQ(model.capabilities.embeddings, name == "tang-distill-qwen2") << name;
     if (name.starts_with("deepseek-r1")) {
       EXPECT_TRUE(model.capabilities.reasoning) << name;
     }
@@ -111,7 +111,7 @@ TEST(ShippedCatalogue, MoE16BHasGroupedAttentionAndExperts) {
   EXPECT_FALSE(shape_of("deepseek-moe-16b").is_latent());
 }
 
-// The only checkpoint held here: its file has exactly the bytes the shape says, draft layer and scales included.
+// A checkpoint held here: its file has exactly the bytes the shape says, draft layer and scales included.
 TEST(ShippedCatalogue, TheDemoModelsShapeAddsUpToItsFile) {
   const ModelSizes sizes = model_sizes(shape_of("tang-moe"), Precision::kFp8Block);
   EXPECT_EQ(sizes.parameters() + sizes.draft.parameters, 24'647'456);
@@ -120,6 +120,12 @@ TEST(ShippedCatalogue, TheDemoModelsShapeAddsUpToItsFile) {
   EXPECT_EQ(variant.parameters, sizes.parameters());
   EXPECT_EQ(variant.weight_bytes, sizes.bytes());
   EXPECT_EQ(variant.kv_bytes_per_token, 1'920);
+}
+
+TEST(ShippedCatalogue, TheDenseDemoModelsShapeAddsUpToItsFile) {
+  const ModelSizes sizes = model_sizes(shape_of("tang-distill-qwen2"), Precision::kBf16);
+  EXPECT_EQ(sizes.parameters(), 2'755'520);
+  EXPECT_EQ(sizes.bytes(), 5'511'040);
 }
 
 TEST(ShippedAccelerators, CoverTheVendorsAndThePlanOfV3) {

@@ -12,10 +12,10 @@ TEST(FleetCallers, EveryRoleLooksAndOperatorsAndOwnersChange) {
   for (const CallerRole role : kRoles) {
     const FleetCaller caller{"person/ann", role, false};
     const bool changes = role == CallerRole::kOperator || role == CallerRole::kOwner;
-    for (const char* method : {"ListModels", "ListDeployments", "ListWorkers"}) {
+    for (const char* method : {"ListModels", "ListDeployments", "ListWorkers", "PlanDeployment"}) {
       EXPECT_TRUE(check_fleet_method(method, caller)) << method << " " << caller_role_name(role);
     }
-    for (const char* method : {"ApplyDeployment", "DeleteDeployment"}) {
+    for (const char* method : {"ApplyDeployment", "DeleteDeployment", "ChangeRollout"}) {
       const auto allowed = check_fleet_method(method, caller);
       EXPECT_EQ(allowed.has_value(), changes) << method << " " << caller_role_name(role);
       if (!allowed) {

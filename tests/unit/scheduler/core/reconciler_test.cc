@@ -68,6 +68,18 @@ class ReconcilerTest : public ::testing::Test {
   int next_pid = 100;
 };
 
+TEST_F(ReconcilerTest, WhatAReplicaWaitsForIsItsDeploymentsMessage) {
+  want(1);
+  round();
+  processes["tang-0"].waits_for = "0/3 nodes are available";
+  round();
+  EXPECT_EQ(status().message, "tang-0 waits: 0/3 nodes are available");
+  EXPECT_EQ(status().phase, DeploymentPhase::kStarting);
+  ready("tang-0");
+  round();
+  EXPECT_EQ(status().message, "");
+}
+
 TEST_F(ReconcilerTest, StartsEachWantedReplicaOnce) {
   want(2);
   EXPECT_THAT(round(), ElementsAre("start tang-0", "start tang-1"));
@@ -106,6 +118,19 @@ TEST_F(ReconcilerTest, CrashLoopBacksOffExponentiallyUpToItsCeilingAndSaysSo) {
   EXPECT_EQ(status().phase, DeploymentPhase::kDegraded);
   EXPECT_THAT(status().message, HasSubstr("tang-0 ended with exit status 1"));
   EXPECT_THAT(status().message, HasSubstr("failures in a row"));
+}
+
+TEST_F(ReconcilerTest, AReplicaKilledAtItsMemoryLimitIsSaidToBeAndItsRestartsWaitTheirTurn) {
+  want(1);
+  round();
+  int starts = 1;
+  for (int i = 0; i < 3000; ++i) {
+    if (processes["tang-0"].alive) die("tang-0", "killed at its memory limit of 67108864 bytes");
+    starts += static_cast<int>(round_after(100ms).size());
+  }
+  EXPECT_GT(starts, 12);
+  EXPECT_LT(starts, 60);
+  EXPECT_THAT(status().message, HasSubstr("tang-0 was killed at its memory limit of 67108864 bytes"));
 }
 
 TEST_F(ReconcilerTest, StabilityForgivesEarlierFailures) {
@@ -181,6 +206,14 @@ TEST_F(ReconcilerTest, DeletedDeploymentIsDeletingUntilItsLastProcessEnded) {
   die("tang-0", "exit status 0");
   round();
   EXPECT_FALSE(reconciler.statuses().contains("tang"));
+}
+
+TEST_F(ReconcilerTest, UnwantedReplicaThatEndedBeforeOurTimeIsToldToTheDriverOnceAndForgotten) {
+  processes["old-0"] = {.replica = "old-0", .deployment = "old", .incarnation = "7", .alive = false,
+                        .exit = "ended while no scheduler watched"};
+  EXPECT_THAT(round(), ElementsAre("stop old-0"));
+  EXPECT_THAT(round(), IsEmpty()) << "a driver may keep it";
+  EXPECT_FALSE(reconciler.statuses().contains("old"));
 }
 
 TEST_F(ReconcilerTest, ChangedSpecIsRolledOutOneReplicaAtATime) {

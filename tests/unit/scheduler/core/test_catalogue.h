@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdlib>
+
 #include "scheduler/core/catalogue.h"
 
 namespace tidegate::scheduler {

@@ -1,11 +1,18 @@
 #include "scheduler/drivers/local/local_driver.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <filesystem>
 #include <fstream>
+#include <future>
 #include <sstream>
+#include <thread>
+#include <vector>
 
 #include "scheduler/drivers/local/child_process.h"
 #include "tests/support/log_capture.h"
@@ -135,6 +142,108 @@ TEST(LocalDriver, ReplicaThatFailsAtOnceIsSeenDeadWithItsStatus) {
     const auto seen = world.driver().observe(world.now());
     return !seen.empty() && !seen[0].alive && seen[0].exit == "exit status 3";
   }));
+}
+
+TEST(LocalDriver, StoppingADeadReplicaForgetsIt) {
+  LocalWorld world;
+  ASSERT_TRUE(world.driver().start(sim_spec(), 1));
+  world.kill("d-0");
+  ASSERT_TRUE(eventually([&] { return !is_alive(world); }));
+  ASSERT_EQ(world.driver().observe(world.now()).size(), 1u) << "an end nobody asked for is remembered";
+  ASSERT_TRUE(world.driver().stop("d-0", 1));
+  EXPECT_TRUE(world.driver().observe(world.now()).empty());
+  EXPECT_TRUE(read_records(world.settings.run_dir).empty());
+}
+
+TEST(LocalDriver, ANewTermFencesTheOneBeforeAlsoWithoutAnOrder) {
+  LocalWorld world;
+  ASSERT_TRUE(world.driver().start(sim_spec(), 1));
+  const pid_t pid = world.pid_of("d-0");
+  const auto next = world.another();
+  next->begin_term(2);
+  ReplicaSpec other = sim_spec();
+  other.replica = "d-1";
+  const Status started = world.driver().start(other, 1);
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().reason, "stale_term");
+  EXPECT_FALSE(world.driver().stop("d-0", 1));
+  EXPECT_TRUE(is_alive(world));
+  EXPECT_EQ(world.pid_of("d-0"), pid);
+  EXPECT_EQ(world.pid_of("d-1"), 0);
+}
+
+TEST(LocalDriver, WhatAnOlderSchedulerWritesLateDoesNotBringItsTermBack) {
+  const test::TempDir folder;
+  const std::filesystem::path dir = folder.path();
+  ASSERT_TRUE(enter_term(dir, 4));
+  ASSERT_TRUE(enter_term(dir, 6));
+  std::ofstream(dir / "term") << "5\n";  // it had looked before the sixth term, and stood still between look and write
+  EXPECT_EQ(enter_term(dir, 5).error().reason, "stale_term");
+  EXPECT_TRUE(enter_term(dir, 6));
+  std::uint64_t written = 0;
+  std::ifstream(dir / "term") >> written;
+  EXPECT_EQ(written, 6u) << "and is put right";
+}
+
+TEST(LocalDriver, AnOlderTermNeverEntersAfterANewerOneDid) {
+  const test::TempDir folder;
+  const std::filesystem::path dir = folder.path();
+  std::atomic<Term> next = 1;
+  std::atomic<Term> newest = 0;
+  const auto enter_some = [&] {
+    for (int i = 0; i < 50; ++i) {
+      const Term term = next++;
+      std::this_thread::yield();
+      const Term entered = newest.load();
+      const Status status = enter_term(dir, term);
+      if (!status) {
+        EXPECT_EQ(status.error().reason, "stale_term") << status.error().to_string();
+        continue;
+      }
+      EXPECT_GT(term, entered);
+      Term known = newest.load();
+      while (known < term && !newest.compare_exchange_weak(known, term)) {
+      }
+    }
+  };
+  std::vector<std::future<void>> schedulers;
+  for (int i = 0; i < 4; ++i) schedulers.push_back(std::async(std::launch::async, enter_some));
+  for (std::future<void>& one : schedulers) one.get();
+  const Term last = newest.load();
+  EXPECT_TRUE(enter_term(dir, last));
+  EXPECT_EQ(enter_term(dir, last - 1).error().reason, "stale_term");
+}
+
+TEST(LocalDriver, ATermIsNotEnteredWhereTheOnesBeforeCannotBeRead) {
+  const test::TempDir folder;
+  std::ofstream(folder.path() / "terms") << "no folder";
+  const Status entered = enter_term(folder.path(), 7);
+  ASSERT_FALSE(entered);
+  EXPECT_EQ(entered.error().reason, "state_unreadable");
+}
+
+TEST(LocalDriver, AStartThatANewerTermOvertookIsUndone) {
+  LocalWorld world;
+  // Opening this log waits for a reader, and with it the start: a scheduler that stands still in the middle of it.
+  const std::string log = world.settings.run_dir + "/d-0.log";
+  ASSERT_EQ(::mkfifo(log.c_str(), 0600), 0);
+  auto starting = std::async(std::launch::async, [&] { return world.driver().start(sim_spec(), 1); });
+  const auto term_on_record = [&] {
+    std::uint64_t term = 0;
+    std::ifstream(std::filesystem::path(world.settings.run_dir) / "term") >> term;
+    return term;
+  };
+  EXPECT_TRUE(eventually([&] { return term_on_record() == 1; }));
+  const auto next = world.another();
+  next->begin_term(2);
+  const int reader = ::open(log.c_str(), O_RDONLY | O_NONBLOCK);
+  const Status started = starting.get();
+  ::close(reader);
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().reason, "stale_term");
+  EXPECT_TRUE(world.log.has("replica_start_undone")) << "it was started, and ended again";
+  EXPECT_TRUE(read_records(world.settings.run_dir).empty());
+  EXPECT_EQ(term_on_record(), 2u);
 }
 
 TEST(LocalDriver, MissingBinaryIsAnErrorAndLeavesNoRecord) {

@@ -20,7 +20,7 @@ struct CallerDeskTest : testing::Test {
   const std::string operator_key_ = mint_api_key(entropy_, KeyKind::kAdmin).text;
   test::SimClock clock_;
   FakeDirectory directory_;
-  CallerDesk desk_{operator_key_, &directory_, clock_, {std::chrono::seconds(5), 3}};
+  CallerDesk desk_{operator_key_, &directory_, clock_, {std::chrono::seconds(5), 3, std::chrono::seconds(1), 3}};
 };
 
 TEST_F(CallerDeskTest, TheOperatorsKeyNeedsNobodyElse) {
@@ -42,10 +42,32 @@ TEST_F(CallerDeskTest, AGoodAnswerIsRememberedForAWhile) {
   EXPECT_FALSE(find(kToken)) << "revoked for good after that";
 }
 
-TEST_F(CallerDeskTest, ABadAnswerIsNot) {
-  EXPECT_EQ(find("x.y.z").error().reason, "bad_token");
+TEST_F(CallerDeskTest, ABadAnswerIsRememberedForAShorterOne) {
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(find("x.y.z").error().reason, "bad_token");
+  EXPECT_EQ(directory_.asked(), 1) << "whoever repeats a bad token costs the directory one look";
   directory_.add("x.y.z", {"person/bob", CallerRole::kViewer, false});
+  clock_.advance(std::chrono::milliseconds(999));
+  EXPECT_EQ(find("x.y.z").error().code, Code::kUnauthenticated);
+  clock_.advance(std::chrono::milliseconds(1));
   EXPECT_TRUE(find("x.y.z"));
+}
+
+TEST_F(CallerDeskTest, BadTokensPushNoGoodOnesOutAndHaveALimitOfTheirOwn) {
+  EXPECT_TRUE(find(kToken));
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(find("x.y." + std::to_string(i)));
+  EXPECT_TRUE(find(kToken));
+  EXPECT_EQ(directory_.asked(), 11) << "the good one is still known";
+  EXPECT_FALSE(find("x.y.9"));
+  EXPECT_EQ(directory_.asked(), 11) << "the newest is remembered";
+  EXPECT_FALSE(find("x.y.0"));
+  EXPECT_EQ(directory_.asked(), 12) << "the oldest is not";
+}
+
+TEST_F(CallerDeskTest, ThatTheDirectoryWasAwayIsNotRemembered) {
+  directory_.set_away(true);
+  EXPECT_EQ(find(kToken).error().code, Code::kUnavailable);
+  directory_.set_away(false);
+  EXPECT_TRUE(find(kToken));
 }
 
 TEST_F(CallerDeskTest, WhileNobodyKnowsWhoCallsNobodyIsLetIn) {

@@ -105,7 +105,8 @@ TEST_F(FleetAdminHostTest, StrangersAreRefusedAndTheOperatorWorksAlone) {
   EXPECT_EQ(look("").error().reason, "missing_token");
   EXPECT_EQ(look("nonsense").error().reason, "bad_token");
   directory_.set_away(true);
-  EXPECT_EQ(look("x.y.z").error().code, Code::kUnavailable);
+  EXPECT_EQ(look("u.v.w").error().code, Code::kUnavailable);
+  EXPECT_EQ(look("x.y.z").error().code, Code::kUnauthenticated) << "remembered";
   EXPECT_TRUE(change(operator_key_));
 }
 

@@ -84,5 +84,22 @@ TEST_F(FleetServiceTest, AWorkersCertificateHearsOfNoRoutes) {
   EXPECT_EQ(watch_as("gateway"), "");
 }
 
+TEST_F(FleetServiceTest, DemandIsTakenByWhoLeadsAlone) {
+  rpc::Client<v1::Fleet> client(channel("gateway"));
+  const auto tell = [&] {
+    v1::DemandReport report;
+    report.set_gateway_id("gw-1");
+    report.set_epoch(1);
+    return client.call_blocking(&FleetApi::ReportDemand, std::move(report), soon());
+  };
+  const auto taken = tell();
+  EXPECT_TRUE(taken) << taken.error().to_string();
+  io_.run_on(0, [this] { control_.end_term(); });
+  const auto refused = tell();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  EXPECT_EQ(refused.error().reason, "not_leader");
+}
+
 }  // namespace
 }  // namespace tidegate::scheduler

@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <numeric>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "base/core/random.h"
 #include "tests/unit/worker/backend/golden_backend.h"
@@ -124,6 +128,87 @@ TEST_P(BatchInvariance, AnyCompany) {
     EXPECT_TRUE(same_bits(run_alone(*backend, live[s].tokens, kLength), live[s].last)) << "sequence " << s;
   }
 }
+
+/// Contexts of more parts than are shared out at once: their last token, alone and in company, on some threads.
+class LongContext : public testing::TestWithParam<const char*> {
+ protected:
+  static constexpr std::int32_t kLongBlocks = 40;
+
+  static std::unique_ptr<CpuBackend> open(int threads, std::int32_t blocks) {
+    return golden_backend(GetParam(), {.threads = threads, .digest = false}, blocks,
+                          [](ModelSpec& spec) { spec.context_max = kLongBlocks * kKvBlockTokens; });
+  }
+  static std::vector<std::int32_t> table_of(std::int32_t sequence, std::int32_t blocks) {
+    std::vector<std::int32_t> out(static_cast<std::size_t>(blocks));
+    std::iota(out.begin(), out.end(), sequence * blocks);
+    return out;
+  }
+  /// Logits after the last of `tokens`, of which [from, end) are fed now.
+  static Floats feed(CpuBackend& backend, std::span<const TokenId> tokens, std::size_t from, std::span<const std::int32_t> blocks) {
+    Floats logits(512);
+    const BatchSequence sequence{.tokens = tokens.subspan(from),
+                                 .position = static_cast<std::int32_t>(from),
+                                 .blocks = blocks,
+                                 .want_logits = true};
+    EXPECT_TRUE(backend.forward({&sequence, 1}, logits));
+    return logits;
+  }
+};
+
+TEST_P(LongContext, TheLastTokenHasTheSameBitsHoweverItsPartsAreSharedOut) {
+  constexpr std::int32_t kSequences = 3;
+  constexpr std::int32_t kBlocksEach = 11;
+  constexpr std::size_t kTokens = 690;  // six parts; a wave has four for each thread
+  std::vector<std::vector<TokenId>> tokens;
+  std::vector<Floats> whole;
+  const auto prefills = open(1, kSequences * kBlocksEach);
+  for (std::int32_t s = 0; s < kSequences; ++s) {
+    tokens.push_back(tokens_of(500 + static_cast<std::uint64_t>(s), static_cast<std::int32_t>(kTokens)));
+    whole.push_back(feed(*prefills, tokens.back(), 0, table_of(s, kBlocksEach)));
+  }
+  for (const int threads : {1, 2}) {
+    const auto backend = open(threads, kSequences * kBlocksEach);
+    std::vector<std::vector<std::int32_t>> tables;
+    for (std::int32_t s = 0; s < kSequences; ++s) tables.push_back(table_of(s, kBlocksEach));
+    for (std::size_t s = 0; s < tokens.size(); ++s) {
+      feed(*backend, std::span(tokens[s]).first(kTokens - 1), 0, tables[s]);
+      EXPECT_TRUE(same_bits(feed(*backend, tokens[s], kTokens - 1, tables[s]), whole[s])) << threads << " threads, alone";
+    }
+    std::vector<BatchSequence> batch;
+    for (std::size_t s = 0; s < tokens.size(); ++s) {
+      batch.push_back({.tokens = std::span(tokens[s]).subspan(kTokens - 1),
+                       .position = static_cast<std::int32_t>(kTokens - 1),
+                       .blocks = tables[s],
+                       .want_logits = true});
+    }
+    Floats together(512 * tokens.size());
+    ASSERT_TRUE(backend->forward(batch, together));
+    for (std::size_t s = 0; s < tokens.size(); ++s) {
+      EXPECT_TRUE(same_bits(std::span(together).subspan(512 * s, 512), whole[s])) << threads << " threads, together";
+    }
+  }
+}
+
+TEST_P(LongContext, ScratchMemoryDoesNotGrowWithIt) {
+  const auto backend = open(2, kLongBlocks);
+  const auto blocks = table_of(0, kLongBlocks);
+  const auto tokens = tokens_of(9, kLongBlocks * kKvBlockTokens);
+  const auto fill_to = [&](std::size_t from, std::size_t end) {
+    for (std::size_t at = from; at < end; at += 64) feed(*backend, std::span(tokens).first(std::min(at + 64, end)), at, blocks);
+    // One row alone: its parts are shared out.
+    feed(*backend, std::span(tokens).first(end), end - 1, blocks);
+    return backend->attention_scratch_bytes();
+  };
+  const std::size_t at_eighteen_parts = fill_to(0, 2180);
+  EXPECT_GT(at_eighteen_parts, 0U);
+  EXPECT_EQ(fill_to(2180, tokens.size()), at_eighteen_parts) << "twenty parts";
+  const auto said = static_cast<std::size_t>(attention_scratch_bytes_max(backend->spec(), 2, 64));
+  EXPECT_LE(at_eighteen_parts, said);
+  EXPECT_GT(2 * at_eighteen_parts, said) << "no guess far above what is taken";
+}
+
+INSTANTIATE_TEST_SUITE_P(, LongContext, testing::Values("deepseek_v2_lite", "llama"),
+                         [](const auto& param_info) { return std::string(param_info.param); });
 
 INSTANTIATE_TEST_SUITE_P(, BatchInvariance,
                          testing::Values("deepseek_v3", "deepseek_v3_fp8", "deepseek_v2", "deepseek_moe", "llama",

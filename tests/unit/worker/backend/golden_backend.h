@@ -2,18 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 
+#include "tests/golden/golden_folder.h"
 #include "worker/backend/cpu/cpu_backend.h"
 #include "worker/model/architecture.h"
 
 namespace tidegate::worker {
-
-inline std::filesystem::path golden_folder(const char* name) {
-  return std::filesystem::path(TG_SOURCE_DIR) / "tests/golden" / name;
-}
 
 /// A golden model, ready to run.
 inline std::unique_ptr<CpuBackend> golden_backend(const char* name, const CpuBackend::Options& options,

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "tests/unit/worker/backend/same_bits.h"
 #include "worker/backend/cpu/matmul.h"
 #include "worker/backend/cpu/packed_matrix.h"
+#include "worker/backend/cpu/router.h"
 
 namespace tidegate::worker {
 namespace {
@@ -32,6 +34,16 @@ struct OwnedTensor {
 OwnedTensor random_tensor(Dtype dtype, std::int64_t rows, std::int64_t columns, std::uint64_t seed) {
   OwnedTensor out;
   Rng rng(seed);
+  if (dtype == Dtype::kQ8_0) {  // blocks of a half-precision scale and 32 whole numbers, -128 included
+    for (std::int64_t block = 0; block < rows * columns / 32; ++block) {
+      const auto scale = static_cast<std::uint16_t>(0x2000 + rng.below(0x1000));  // 2^-7 to 2^-3
+      out.bytes.push_back(static_cast<std::byte>(scale & 0xff));
+      out.bytes.push_back(static_cast<std::byte>(scale >> 8));
+      for (int i = 0; i < 32; ++i) out.bytes.push_back(static_cast<std::byte>(rng.below(256)));
+    }
+    out.view = {dtype, {rows, columns}, out.bytes};
+    return out;
+  }
   out.bytes.resize(static_cast<std::size_t>(rows * columns * dtype_bytes(dtype)));
   const Floats floats = random_floats(static_cast<std::size_t>(rows * columns), seed);
   for (std::size_t i = 0; i < floats.size(); ++i) {
@@ -78,6 +90,15 @@ std::vector<CpuIsa> available() {
   return out;
 }
 
+/// Those that round the inputs of products to bf16. The reference is there on every CPU.
+std::vector<CpuIsa> rounding_to_bf16() {
+  std::vector<CpuIsa> out;
+  for (const CpuIsa isa : {CpuIsa::kAvx512Bf16, CpuIsa::kAmxBf16, CpuIsa::kAmxReference}) {
+    if (isa_available(isa)) out.push_back(isa);
+  }
+  return out;
+}
+
 class MatmulKernel : public testing::TestWithParam<Product> {
  protected:
   void SetUp() override {
@@ -96,7 +117,7 @@ class MatmulKernel : public testing::TestWithParam<Product> {
 
   Floats run(CpuIsa isa, std::int64_t first_row, std::int64_t rows, int threads) const {
     const auto [dtype, outputs, inputs, all] = GetParam();
-    const auto packed = PackedMatrix::from_tensor(weight_.view, scale(), {});
+    const auto packed = PackedMatrix::from_tensor(weight_.view, scale(), {}, kernels_for(isa).layout);
     ComputePool pool(threads);
     Matmul matmul(kernels_for(isa), pool);
     Floats y(static_cast<std::size_t>(rows * outputs), -1);
@@ -138,6 +159,120 @@ TEST_P(MatmulKernel, IsEqualBitForBitOnEveryInstructionSet) {
     EXPECT_TRUE(same_bits(run(isa, 0, GetParam().rows, 1), reference)) << isa_name(isa);
 }
 
+/// Nothing but the inputs is rounded: with inputs that are bf16 numbers already, a sum in double precision is met as closely as
+/// by the exact kernels.
+TEST_P(MatmulKernel, WithInputsRoundedToBf16IsTheExactProductOfThoseInputs) {
+  const auto [dtype, outputs, inputs, rows] = GetParam();
+  const Floats values = dequantise(weight_.view, scale(), {});
+  std::vector<Floats> of_isas;
+  for (const CpuIsa isa : rounding_to_bf16()) of_isas.push_back(run(isa, 0, rows, 2));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t o = 0; o < outputs; ++o) {
+      double sum = 0;
+      double size = 0;
+      for (std::int64_t i = 0; i < inputs; ++i) {
+        const float x = x_[static_cast<std::size_t>(r * inputs + i)];
+        const double term = static_cast<double>(values[static_cast<std::size_t>(o * inputs + i)]) *
+                            (dtype == Dtype::kF32 ? x : round_to_bf16(x));
+        sum += term;
+        size += std::abs(term);
+      }
+      for (std::size_t k = 0; k < of_isas.size(); ++k) {
+        ASSERT_NEAR(of_isas[k][static_cast<std::size_t>(r * outputs + o)], sum, 1e-5 * size + 1e-12)
+            << isa_name(rounding_to_bf16()[k]) << " " << r << ", " << o;
+      }
+    }
+  }
+}
+
+TEST_P(MatmulKernel, WithInputsRoundedToBf16ARowIsTheSameAloneAndAmongOthers) {
+  const auto [dtype, outputs, inputs, rows] = GetParam();
+  for (const CpuIsa isa : rounding_to_bf16()) {
+    const Floats together = run(isa, 0, rows, 3);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const Floats alone = run(isa, r, 1, 1);
+      EXPECT_EQ(std::memcmp(alone.data(), together.data() + r * outputs, alone.size() * sizeof(float)), 0)
+          << isa_name(isa) << " " << r;
+    }
+  }
+}
+
+/// Where there is AMX, its instructions are held to what the reference computes of Intel's documentation.
+TEST_P(MatmulKernel, OfAmxTilesIsTheReferenceBitForBit) {
+  if (!isa_available(CpuIsa::kAmxBf16)) GTEST_SKIP() << isa_lack(CpuIsa::kAmxBf16) << ": only the reference is tested here";
+  const std::int64_t rows = GetParam().rows;
+  EXPECT_TRUE(same_bits(run(CpuIsa::kAmxBf16, 0, rows, 2), run(CpuIsa::kAmxReference, 0, rows, 1)));
+}
+
+TEST_P(MatmulKernel, WithInputsRoundedToInt8IsEqualBitForBitOnEveryInstructionSetAndInAnyCompany) {
+  const auto [dtype, outputs, inputs, rows] = GetParam();
+  const Floats reference = run(CpuIsa::kInt8Reference, 0, rows, 2);
+  for (const CpuIsa isa : {CpuIsa::kInt8Reference, CpuIsa::kVnniInt8}) {
+    if (!isa_available(isa)) continue;
+    EXPECT_TRUE(same_bits(run(isa, 0, rows, 3), reference)) << isa_name(isa);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const Floats alone = run(isa, r, 1, 1);
+      EXPECT_EQ(std::memcmp(alone.data(), reference.data() + r * outputs, alone.size() * sizeof(float)), 0)
+          << isa_name(isa) << " " << r;
+    }
+  }
+}
+
+/// Each input of a block is off by half a step at most, and a step is the largest of the block / 127: the sum by no more than
+/// that times the weights. Products with other weights are exact.
+TEST_P(MatmulKernel, WithInputsRoundedToInt8StaysWithinHalfAStepOfEveryInput) {
+  const auto [dtype, outputs, inputs, rows] = GetParam();
+  const Floats y = run(CpuIsa::kInt8Reference, 0, rows, 1);
+  if (dtype != Dtype::kQ8_0) {
+    EXPECT_TRUE(same_bits(y, run(CpuIsa::kScalar, 0, rows, 1)));
+    return;
+  }
+  const Floats values = dequantise(weight_.view, scale(), {});
+  bool is_rounded = false;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t o = 0; o < outputs; ++o) {
+      double sum = 0;
+      double allowed = 0;
+      for (std::int64_t block = 0; block < inputs; block += kQ8Block) {
+        double weights = 0;
+        double largest = 0;
+        for (std::int64_t i = block; i < block + kQ8Block; ++i) {
+          const double weight = values[static_cast<std::size_t>(o * inputs + i)];
+          const double x = x_[static_cast<std::size_t>(r * inputs + i)];
+          sum += weight * x;
+          weights += std::abs(weight);
+          largest = std::max(largest, std::abs(x));
+        }
+        allowed += weights * largest * (0.5 / 127 + 1e-5);
+      }
+      const double difference = std::abs(y[static_cast<std::size_t>(r * outputs + o)] - sum);
+      ASSERT_LE(difference, allowed) << r << ", " << o;
+      is_rounded = is_rounded || difference > 1e-5 * allowed;
+    }
+  }
+  EXPECT_TRUE(is_rounded);
+}
+
+TEST(MatmulJobs, AnExactJobIsNotRounded) {
+  if (!isa_available(CpuIsa::kAvx512Bf16)) GTEST_SKIP() << "this CPU has no avx512-bf16";
+  const OwnedTensor weight = random_tensor(Dtype::kBf16, 40, 130, 1);
+  const auto packed = PackedMatrix::from_tensor(weight.view, nullptr, {});
+  const Floats x = random_floats(3 * 130, 2);
+  const auto multiply = [&](CpuIsa isa, bool is_exact) {
+    ComputePool pool(1);
+    Matmul matmul(kernels_for(isa), pool);
+    Floats y(3 * 40);
+    const auto inputs = const_rows(x.data(), 130, 3);
+    const auto outputs = mutable_rows(y.data(), 40, 3);
+    const MatmulJob jobs[] = {{&packed, nullptr, inputs, outputs, is_exact}};
+    matmul.run(jobs);
+    return y;
+  };
+  const Floats exact = multiply(CpuIsa::kScalar, false);
+  EXPECT_TRUE(same_bits(multiply(CpuIsa::kAvx512Bf16, true), exact));
+  EXPECT_FALSE(same_bits(multiply(CpuIsa::kAvx512Bf16, false), exact));
+}
+
 TEST_P(MatmulKernel, ARowIsTheSameAloneAndAmongOthersAndOnAnyNumberOfThreads) {
   const auto [dtype, outputs, inputs, rows] = GetParam();
   const Floats together = run(CpuIsa::kAuto, 0, rows, 3);
@@ -150,6 +285,10 @@ TEST_P(MatmulKernel, ARowIsTheSameAloneAndAmongOthersAndOnAnyNumberOfThreads) {
 INSTANTIATE_TEST_SUITE_P(, MatmulKernel,
                          testing::Values(Product{Dtype::kF32, 1, 1, 1}, Product{Dtype::kF32, 33, 129, 5},
                                          Product{Dtype::kBf16, 80, 128, 9}, Product{Dtype::kBf16, 47, 40, 70},
+                                         Product{Dtype::kBf16, 96, 301, 31}, Product{Dtype::kQ8_0, 80, 96, 14},
+                                         Product{Dtype::kBf16, 70, 65, 290}, Product{Dtype::kQ8_0, 20, 160, 273},
+                                         Product{Dtype::kF8E4m3, 40, 130, 49},
+                                         Product{Dtype::kQ8_0, 33, 320, 85}, Product{Dtype::kQ8_0, 1, 32, 1},
                                          Product{Dtype::kF8E4m3, 80, 192, 3},
                                          Product{Dtype::kF8E4m3, 320, 257, 15},
                                          Product{Dtype::kF8E4m3, 17, 500, 1}));
@@ -270,6 +409,52 @@ TEST(AttentionKernel, IsEqualBitForBitOnEveryInstructionSet) {
           << isa_name(isa);
       EXPECT_EQ(sums.total[static_cast<std::size_t>(h)], reference.total[static_cast<std::size_t>(h)])
           << isa_name(isa);
+    }
+  }
+}
+
+/// Three neighbouring rows of a prompt see 97, 98 and 99 tokens; together they get the bits that each gets alone.
+TEST(AttentionKernel, RowsThatLookTogetherGetTheBitsOfEachAlone) {
+  constexpr int kRows = 3;
+  constexpr int kHeads = AttentionCase::kHeads;
+  constexpr int kAllLanes = kLanes;  // 15 heads
+  const int counts[kRows] = {97, 98, 99};
+  AttentionCase c(99);
+  const Floats queries = random_floats(static_cast<std::size_t>(AttentionCase::kWidth * kAllLanes), 9, 2);
+  for (const CpuIsa isa : available()) {
+    Floats scores(static_cast<std::size_t>(kAttentionPart * kAllLanes));
+    Floats maximum(kAllLanes);
+    Floats total(kAllLanes);
+    Floats value(static_cast<std::size_t>(kRows * kHeads * AttentionCase::kStride));
+    kernels_for(isa).attend({.query = queries.data(),
+                             .tokens = c.rows.data(),
+                             .count = 99,
+                             .heads = kRows * kHeads,
+                             .row_heads = kHeads,
+                             .counts = counts,
+                             .lanes = kAllLanes,
+                             .width = AttentionCase::kWidth,
+                             .latent = AttentionCase::kLatent,
+                             .scale = 0.2f,
+                             .scores = scores.data()},
+                            {maximum.data(), total.data(), value.data(), AttentionCase::kStride});
+    for (int row = 0; row < kRows; ++row) {
+      for (int i = 0; i < AttentionCase::kWidth; ++i) {
+        for (int h = 0; h < kLanes; ++h) {
+          c.query[static_cast<std::size_t>(i * kLanes + h)] =
+              h < kHeads ? queries[static_cast<std::size_t>(i * kAllLanes + row * kHeads + h)] : 0.0f;
+        }
+      }
+      const auto alone = c.attend(isa, 0, counts[row]);
+      for (int h = 0; h < kHeads; ++h) {
+        const auto lane = static_cast<std::size_t>(row * kHeads + h);
+        EXPECT_EQ(maximum[lane], alone.maximum[static_cast<std::size_t>(h)]) << isa_name(isa) << " row " << row;
+        EXPECT_EQ(total[lane], alone.total[static_cast<std::size_t>(h)]) << isa_name(isa) << " row " << row;
+        EXPECT_EQ(std::memcmp(&value[lane * AttentionCase::kStride], &alone.value[static_cast<std::size_t>(h * AttentionCase::kStride)],
+                              AttentionCase::kLatent * sizeof(float)),
+                  0)
+            << isa_name(isa) << " row " << row;
+      }
     }
   }
 }

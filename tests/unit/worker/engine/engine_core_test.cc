@@ -11,6 +11,22 @@ std::string reason_of(const Status& status) {
   return status ? "ok" : status.error().reason;
 }
 
+TEST(EngineCore, CountsAPromptAsItWouldChargeItAndRunsNothing) {
+  EngineHarness h(roomy());
+  for (const GenerateRequest& request : {user_request(1, "hello"), raw_request(1, std::string(100, 'x'))}) {
+    const auto counted = h.engine->count_prompt(request);
+    ASSERT_TRUE(counted) << counted.error().to_string();
+    EXPECT_TRUE(h.engine->idle());
+    ASSERT_TRUE(h.engine->submit(request));
+    EXPECT_EQ(h.engine->step().front().usage.prompt_tokens, *counted);
+    h.engine->cancel(1);
+    (void)h.engine->step();
+  }
+  const auto endless = h.engine->count_prompt(raw_request(1, std::string(1 << 20, 'x')));
+  ASSERT_FALSE(endless) << "so many bytes need not be encoded";
+  EXPECT_EQ(endless.error().reason, "context_length_exceeded");
+}
+
 TEST(EngineCore, ServesManySequencesInOneBatch) {
   EngineHarness h(roomy(), [](FakeBackend& backend) { backend.end_chance = 0; });
   for (SequenceHandle handle = 1; handle <= 16; ++handle) {

@@ -11,6 +11,7 @@
 
 #include "base/core/encoding.h"
 #include "tests/support/sim_clock.h"
+#include "tests/unit/worker/engine/cache_salts.h"
 #include "tests/unit/worker/engine/fake_backend.h"
 #include "worker/engine/engine_core.h"
 
@@ -114,12 +115,6 @@ inline GenerateRequest user_request(SequenceHandle handle, std::string text, std
   request.messages = {{Role::kUser, std::move(text)}};
   request.sampling.max_tokens = max_tokens;
   return request;
-}
-
-inline CacheSalt salt_of(std::uint8_t tenant) {
-  CacheSalt salt{};
-  salt.back() = tenant;
-  return salt;
 }
 
 inline GenerateRequest raw_request(SequenceHandle handle, std::string text, std::int32_t max_tokens = 0) {

@@ -32,6 +32,7 @@ class FakeBackend final : public Backend {
   static constexpr TokenId kFirstPaddingId =
       262;  ///< these rows get the largest logits, and must never be chosen
   static constexpr std::int32_t kVocab = 272;
+  static constexpr std::int32_t kHidden = 4;  ///< of states, for tests that set ModelFacts::hidden_size to it
 
   FakeBackend() {
     facts_ = {.architecture = "FakeForCausalLM",
@@ -85,6 +86,7 @@ class FakeBackend final : public Backend {
     for (const BatchSequence& sequence : batch) {
       check_shape(sequence, tables);
       write(sequence);
+      if (sequence.states != nullptr) fill_states(sequence);
       wanted += sequence.want_logits ? 1 + static_cast<std::size_t>(sequence.drafts) : 0;
     }
     EXPECT_EQ(logits.size(), wanted * kVocab);
@@ -193,6 +195,17 @@ class FakeBackend final : public Backend {
     std::uint64_t hash = 1;
     for (std::size_t i = 0; i < end; ++i) hash = mix(hash, static_cast<std::uint64_t>(cell(blocks, i)));
     return hash;
+  }
+
+  /// A state is a hash of what its token has seen.
+  void fill_states(const BatchSequence& sequence) {
+    float* out = sequence.states;
+    for (std::size_t i = 0; i < sequence.tokens.size(); ++i) {
+      const std::uint64_t hash = history_hash(sequence.blocks, static_cast<std::size_t>(sequence.position) + i + 1);
+      for (std::uint64_t n = 0; n < kHidden; ++n) {
+        *out++ = static_cast<float>(mix(hash, n) % 2001) / 1000.0F - 1;
+      }
+    }
   }
 
   bool contains(const BatchSequence& sequence, TokenId id) {

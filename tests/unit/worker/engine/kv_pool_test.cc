@@ -10,15 +10,10 @@
 #include <vector>
 
 #include "base/core/random.h"
+#include "tests/unit/worker/engine/cache_salts.h"
 
 namespace tidegate::worker::kv_pool_test {
 namespace {
-
-CacheSalt salt_of(std::uint8_t tenant) {
-  CacheSalt salt{};
-  salt.back() = tenant;
-  return salt;
-}
 
 std::vector<TokenId> counted(std::int32_t tokens, TokenId first = 0) {
   std::vector<TokenId> ids;

@@ -91,6 +91,39 @@ TEST(PrefixCache, AForeignPrefixCostsWhatAnUnknownOneCosts) {
   }
 }
 
+// The same while the other tenant's answer is still being written: blocks that are in use are no nearer than idle ones.
+TEST(PrefixCache, AForeignPrefixInUseCostsWhatAnUnknownOneCosts) {
+  const auto cost_of_first_token = [](bool is_known_to_another, std::uint64_t seed) {
+    Rng rng(seed);
+    const std::uint64_t length = 64 + rng.below(200);
+    const auto text_of = [&rng, length] {
+      std::string text;
+      for (std::uint64_t n = 0; n < length; ++n) text += static_cast<char>('a' + rng.below(26));
+      return text;
+    };
+    const std::string text = text_of();
+    const std::string other = text_of();
+    EngineHarness h({.schedule = {4, 64}, .waiting_max = 8, .kv_blocks = 40},
+                    [](FakeBackend& backend) { backend.end_chance = backend.think_end_chance = 0; });
+    EXPECT_TRUE(h.engine->submit(salted(1, is_known_to_another ? text : other, 1, 0)));
+    for (int step = 0; step < 10; ++step) collect(h.engine->step(), h.outcomes);
+    EXPECT_GT(h.outcomes[1].usage.completion_tokens, 0) << "its prompt is computed";
+    EXPECT_FALSE(h.outcomes[1].finish.has_value()) << "and it is still there";
+    const std::int64_t tokens = h.backend->tokens_total;
+    const std::int64_t steps = h.engine->load().steps_total;
+    EXPECT_TRUE(h.engine->submit(salted(2, text, 2)));
+    while (h.outcomes[2].usage.completion_tokens == 0) collect(h.engine->step(), h.outcomes);
+    EXPECT_EQ(h.outcomes[2].usage.cached_tokens, 0);
+    const std::pair<std::int64_t, std::int64_t> cost(h.backend->tokens_total - tokens, h.engine->load().steps_total - steps);
+    h.engine->cancel(1);
+    h.drain();
+    return cost;
+  };
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    EXPECT_EQ(cost_of_first_token(true, seed), cost_of_first_token(false, seed)) << seed;
+  }
+}
+
 TEST(PrefixCache, AnAnswerIsPartOfTheNextTurnsPrefix) {
   EngineHarness h(roomy(), [](FakeBackend& backend) {
     backend.end_chance = backend.think_end_chance = 0;

@@ -154,6 +154,20 @@ TEST_F(SimEngineTest, AnIdleSpellEarnsNoBurst) {
   EXPECT_EQ(outcomes_[1].usage.completion_tokens, 0);
 }
 
+TEST_F(SimEngineTest, CountsAPromptAsItWouldChargeIt) {
+  SimEngine engine(options_, clock_);
+  EXPECT_EQ(engine.count_prompt(user_request(1, "hello")), 6);
+  EXPECT_TRUE(engine.idle());
+}
+
+TEST_F(SimEngineTest, RefusesABiasOverTokensThatItDoesNotHave) {
+  SimEngine engine(options_, clock_);
+  auto request = user_request(1, "hello");
+  request.sampling.logit_bias[5] = 1;
+  EXPECT_EQ(engine.submit(request).error().field, "logit_bias");
+  EXPECT_FALSE(engine.facts().abilities.logit_bias) << "and says so beforehand";
+}
+
 TEST_F(SimEngineTest, RefusesAPromptBeyondItsContext) {
   SimEngine engine(options_, clock_);
   const Status status = engine.submit(user_request(1, std::string(4000, 'x')));

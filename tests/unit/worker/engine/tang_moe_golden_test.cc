@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/json/json.h"
+#include "tests/golden/golden_messages.h"
 #include "tests/unit/worker/engine/engine_harness.h"
 #include "worker/engine/grammar/grammar.h"
 #include "worker/engine/open_engine.h"
@@ -25,11 +26,6 @@ struct GoldenCase {
   double tolerance = 0;
 };
 
-Role role_of(std::string_view name) {
-  if (name == "system") return Role::kSystem;
-  return name == "assistant" ? Role::kAssistant : Role::kUser;
-}
-
 std::vector<GoldenCase> golden_cases() {
   std::vector<GoldenCase> cases;
   const auto golden = json::parse_file(TG_SOURCE_DIR "/tests/golden/tang_moe/golden.json");
@@ -38,10 +34,7 @@ std::vector<GoldenCase> golden_cases() {
   for (const auto& value : golden->as_object().at("cases").as_array()) {
     const json::object& item = value.as_object();
     GoldenCase& one = cases.emplace_back();
-    for (const auto& message : item.at("messages").as_array()) {
-      one.messages.push_back({role_of(message.as_object().at("role").as_string()),
-                              std::string(message.as_object().at("content").as_string())});
-    }
+    one.messages = golden_messages(item);
     one.prompt_tokens = static_cast<std::int32_t>(item.at("ids").as_array().size());
     // Two logits may each be off by the fp32 tolerance of tests/golden/README.md.
     const double tolerance = 2 * 2e-4 * item.at("first_step_logits_rms").to_number<double>();

@@ -61,6 +61,18 @@ TEST(Gguf, AnAbsentValueIsNoneAndOneOfAnotherTypeIsAnError) {
   EXPECT_EQ(wrong.error().field, "general.architecture");
 }
 
+// A setting is quoted in messages and put into config.json; a token of a vocabulary is bytes.
+TEST(Gguf, ATextThatIsAskedForIsUtf8) {
+  GgufWriter writer = small();
+  writer.text("odd", "a\xff");
+  const TempDir dir;
+  const auto file = open_bytes(dir, writer.bytes());
+  ASSERT_TRUE(file) << file.error().to_string();
+  const auto text = file->find_text("odd");
+  ASSERT_FALSE(text);
+  EXPECT_EQ(text.error().field, "odd");
+}
+
 TEST(Gguf, ShapesAreOutermostFirst) {
   const TempDir dir;
   const auto file = open_bytes(dir, small().bytes());
@@ -109,6 +121,13 @@ const Malformed kMalformed[] = {
      [](GgufWriter& w) {
        w.entry("k", 9, GgufWriter::raw(std::uint32_t{0}) + GgufWriter::raw(std::uint64_t{1} << 21));
      }},
+    {"ListOfMoreThanTheFileCanHold", "bytes are left",
+     [](GgufWriter& w) {
+       // So many bytes are there, but a text takes eight at least.
+       w.entry("k", 9, GgufWriter::raw(std::uint32_t{8}) + GgufWriter::raw(std::uint64_t{100}) + std::string(128, '\1'));
+     }},
+    {"KeyIsNotUtf8", "not UTF-8", [](GgufWriter& w) { w.whole("k\xff", 3); }},
+    {"NameIsNotUtf8", "not UTF-8", [](GgufWriter& w) { w.tensor_at("c\xff", {1}, 0, 96); }},
     {"TextTooLong", "at most 16777216", [](GgufWriter& w) { w.entry("k", 8, GgufWriter::raw(kHuge)); }},
     {"TextBeyondTheFile", "are left",
      [](GgufWriter& w) { w.entry("k", 8, GgufWriter::raw(std::uint64_t{1} << 20)); }},

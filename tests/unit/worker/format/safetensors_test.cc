@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <span>
+#include <string>
+
 #include "tests/support/temp_dir.h"
 #include "tests/unit/worker/format/safetensors_writer.h"
 
@@ -91,6 +95,7 @@ const Malformed kMalformed[] = {
     {"TextAfterTheHeader", R"({} {})", 0, "after the closing brace"},
     {"Unterminated", R"({"a":{"dtype":"F3)", 0, "without an end"},
     {"NotAnObject", "[]", 0, "expected"},
+    {"NameIsNotUtf8", "{\"a\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "not UTF-8"},
 };
 
 class SafetensorsMalformed : public testing::TestWithParam<Malformed> {};
@@ -122,6 +127,33 @@ TEST(Safetensors, HeaderLengthIsCheckedBeforeItIsBelieved) {
   const auto huge = open_bytes(std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10));
   ASSERT_FALSE(huge);
   EXPECT_NE(huge.error().message.find("at most 100000000"), std::string::npos) << huge.error().message;
+}
+
+// What is quoted may be as long as the header, and a message is a line of a log.
+TEST(Safetensors, AMessageStaysShort) {
+  const TempDir dir;
+  const std::string text(1 << 20, 'x');
+  for (const std::string& header : {R"({"a":{"dtype":")" + text + R"(","shape":[1],"data_offsets":[0,4]}})",
+                                    R"({"a":{")" + text + R"(":1}})"}) {
+    const auto file = open_with(dir, header, zeros(4));
+    ASSERT_FALSE(file);
+    EXPECT_LT(file.error().message.size(), 1024u);
+  }
+}
+
+TEST(Safetensors, BytesInMemoryAreReadAsAFileIs) {
+  const std::string header = R"({"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}})";
+  const std::uint64_t length = header.size();
+  std::string content(sizeof length, '\0');
+  std::memcpy(content.data(), &length, sizeof length);
+  content += header + zeros(4);
+  const auto bytes = std::as_bytes(std::span(content));
+  auto file = SafetensorsFile::over(bytes);
+  ASSERT_TRUE(file) << file.error().to_string();
+  const SafetensorsFile moved = *std::move(file);
+  EXPECT_EQ(moved.tensors().at("a").bytes.data(), bytes.data() + bytes.size() - 4) << "nothing is copied";
+  EXPECT_EQ(moved.identity().inode, 0u);
+  EXPECT_FALSE(SafetensorsFile::over(bytes.first(bytes.size() - 1)));
 }
 
 TEST(Safetensors, AMissingFileIsNotFound) {

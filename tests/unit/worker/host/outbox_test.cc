@@ -28,6 +28,21 @@ TEST(Outbox, SeveralAnswersDoNotMixAndTheirEndComesLast) {
   EXPECT_EQ(outbox.take().back().finish, FinishReason::kLength) << "also when it was put back";
 }
 
+TEST(Outbox, TotalsOfSeveralAnswersNeitherFallNorRunAheadOfTheirText) {
+  Outbox outbox;
+  outbox.add({.sequence = 1, .content = "a", .choice = 0, .usage = {.prompt_tokens = 5, .completion_tokens = 1}});
+  outbox.add({.sequence = 2, .content = "z", .usage = {.prompt_tokens = 9, .completion_tokens = 90}});
+  outbox.add({.sequence = 1, .content = "x", .choice = 1, .usage = {.prompt_tokens = 5, .completion_tokens = 2}});
+  outbox.add({.sequence = 1, .content = "b", .choice = 0, .usage = {.prompt_tokens = 5, .completion_tokens = 3}});
+  const auto events = outbox.take();
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[0].content, "ab");
+  EXPECT_EQ(events[0].usage.completion_tokens, 1) << "what the other answer said stands behind it";
+  EXPECT_EQ(events[1].usage.completion_tokens, 90);
+  EXPECT_EQ(events[2].content, "x");
+  EXPECT_EQ(events[2].usage.completion_tokens, 3);
+}
+
 TEST(Outbox, MergesEventsOfOneSequenceInOrder) {
   Outbox outbox;
   outbox.add({.sequence = 1, .accepted = true, .usage = {.prompt_tokens = 5}});

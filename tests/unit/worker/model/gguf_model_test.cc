@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "tests/support/temp_dir.h"
 #include "tests/unit/worker/format/gguf_writer.h"
+#include "worker/model/gguf_tensors.h"
 #include "worker/model/model_files.h"
 
 namespace tidegate::worker::gguf_model_test {
@@ -203,6 +205,18 @@ TEST(GgufModelFiles, TensorsThatFitNowhereAreNamed) {
                  "attn_k_b");
   expect_refused(with(deepseek2(), "blk.1.ffn_up_exps.weight", {{16, 8, 3}, 384}), "bad_gguf",
                  "blk.1.ffn_up_exps.weight", "256 experts");
+}
+
+TEST(GgufTensorName, IsTheNameThatTheReaderKnows) {
+  EXPECT_EQ(gguf_tensor_name("model.embed_tokens.weight"), "token_embd.weight");
+  EXPECT_EQ(gguf_tensor_name("lm_head.weight"), "output.weight");
+  EXPECT_EQ(gguf_tensor_name("model.layers.12.self_attn.q_a_layernorm.weight"), "blk.12.attn_q_a_norm.weight");
+  EXPECT_EQ(gguf_tensor_name("model.layers.3.mlp.gate.e_score_correction_bias"), "blk.3.exp_probs_b.bias");
+  EXPECT_EQ(gguf_tensor_name("model.layers.3.mlp.experts.17.down_proj.weight"), "blk.3.ffn_down_exps.weight") << "the stack";
+  EXPECT_EQ(gguf_tensor_name("model.layers.3.mlp.shared_experts.up_proj.weight"), "blk.3.ffn_up_shexp.weight");
+  EXPECT_EQ(gguf_tensor_name("model.layers.3.self_attn.kv_b_proj.weight"), std::nullopt) << "kept in halves";
+  EXPECT_EQ(gguf_tensor_name("model.layers.61.eh_proj.weight"), std::nullopt);
+  EXPECT_EQ(gguf_tensor_name("model.layers."), std::nullopt);
 }
 
 }  // namespace

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <functional>
 
+#include "tests/golden/golden_folder.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/worker/format/safetensors_writer.h"
 #include "worker/model/architecture.h"
@@ -20,14 +22,10 @@ struct StoredTensor {
 };
 using Tensors = std::map<std::string, StoredTensor>;
 
-std::filesystem::path golden(const char* name) {
-  return std::filesystem::path(TG_SOURCE_DIR) / "tests/golden" / name;
-}
-
 /// A golden checkpoint rewritten with a change.
 Result<WeightPlan> plan_of(const char* name, const std::function<void(Tensors&)>& change) {
   Tensors tensors;
-  const auto original = SafetensorsFile::open(golden(name) / "model.safetensors");
+  const auto original = SafetensorsFile::open(golden_folder(name) / "model.safetensors");
   EXPECT_TRUE(original);
   for (const auto& [key, view] : original->tensors()) {
     tensors[key] = {std::string(dtype_name(view.dtype)), view.shape,
@@ -44,7 +42,7 @@ Result<WeightPlan> plan_of(const char* name, const std::function<void(Tensors&)>
   }
   const test::TempDir dir;
   write_safetensors(dir.path() / "model.safetensors", header + "}", data);
-  const auto spec = read_model_spec(golden(name));
+  const auto spec = read_model_spec(golden_folder(name));
   EXPECT_TRUE(spec);
   const auto checkpoint = Checkpoint::open(dir.path());
   EXPECT_TRUE(checkpoint) << checkpoint.error().to_string();
@@ -83,6 +81,27 @@ TEST(WeightPlan, ACheckpointMayLackItsDraftLayerButNotHalfOfIt) {
 
 TEST(WeightPlan, AMissingTensorIsRefused) {
   expect_refused(plan_of(kV3, [](Tensors& tensors) { tensors.erase(kMatrix); }), kMatrix, "missing");
+}
+
+// Twelve million names are two gigabytes, and a config that asks for them is a page.
+TEST(WeightPlan, AConfigOfMillionsOfTensorsIsRefusedWithoutListingThem) {
+  const auto spec = read_model_spec(golden_folder("deepseek_v3"));
+  ASSERT_TRUE(spec);
+  ModelSpec huge = *spec;
+  huge.layers = 1024;
+  huge.moe.experts = 4096;
+  const auto peak_kib = [] {
+    rusage usage{};
+    EXPECT_EQ(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+  };
+  const auto checkpoint = Checkpoint::open(golden_folder("deepseek_v3"));
+  ASSERT_TRUE(checkpoint);
+  const auto before = peak_kib();
+  const auto plan = plan_weights(huge, *checkpoint);
+  EXPECT_LT(peak_kib() - before, 64 << 10);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().reason, "bad_weights");
 }
 
 TEST(WeightPlan, AnotherShapeIsRefused) {

@@ -134,6 +134,32 @@ TEST(EncodeFrame, LogprobsAndWhatSpeculationDidTravel) {
   EXPECT_EQ(out.events(0).usage().device_us(), 7'000'000'000);
 }
 
+TEST(DecodeStart, TextsToEmbedComeAloneAndNoneIsEmpty) {
+  v1::StartSequence start;
+  start.mutable_embed()->add_inputs()->set_text("a");
+  start.mutable_embed()->add_inputs()->add_tokens(7);
+  const auto command = decode_start(start);
+  ASSERT_TRUE(command) << command.error().to_string();
+  ASSERT_EQ(command->embed.size(), 2U);
+  EXPECT_EQ(command->embed[0].text, "a");
+  EXPECT_EQ(command->embed[1].tokens, (std::vector<TokenId>{7}));
+  auto empty = start;
+  empty.mutable_embed()->add_inputs();
+  EXPECT_EQ(decode_start(empty).error().field, "input[2]");
+  start.add_messages()->set_role("user");
+  EXPECT_EQ(decode_start(start).error().field, "input");
+}
+
+TEST(EncodeHello, SaysWhatTheEngineCanDoAndNothingElse) {
+  EngineFacts engine;
+  EXPECT_EQ(encode_hello({}, engine, 1).abilities_size(), 0);
+  engine.abilities = {.choices = true, .logit_bias = true};
+  const v1::WorkerHello hello = encode_hello({}, engine, 1);
+  ASSERT_EQ(hello.abilities_size(), 2);
+  EXPECT_EQ(hello.abilities(0), v1::ABILITY_CHOICES);
+  EXPECT_EQ(hello.abilities(1), v1::ABILITY_LOGIT_BIAS);
+}
+
 TEST(EncodeFrame, CallsAndTheirEndTravel) {
   SessionFrame frame;
   frame.events.push_back(

@@ -154,6 +154,36 @@ TEST_F(SchedulerLinkTest, ComesBackAfterTheSchedulerRestarted) {
   expect_reports(before + 1);
 }
 
+TEST_F(SchedulerLinkTest, OfTwoSchedulersTheOneThatLeadsNowIsObeyed) {
+  const std::string second_address = "unix:" + folder.file("s2.sock");
+  FakeFleet second{io.executor(1)};
+  auto second_server = *rpc::RpcServer::start({.listen = {second_address}}, {&second});
+  auto second_channel = *rpc::make_channel(second_address, {.token = "secret"});
+  auto second_link = std::make_unique<SchedulerLink>(
+      second_channel, io.executor(0), clock, log, metrics, status, fence, [this] { ++drains; },
+      SchedulerLink::Options{.heartbeat = 20ms, .reconnect_least = 5ms, .reconnect_most = 50ms});
+  second_link->start();
+  start_link();
+  const auto connected = [&] { return registry.value("tidegate_worker_scheduler_connected"); };
+  expect_reports(1);
+  ASSERT_TRUE(eventually([&] { return !second.reports().empty(); }));
+  fleet.say(4, false);
+  ASSERT_TRUE(eventually([&] { return connected() == 1; }));
+  second.say(5, false);  // it leads since
+  ASSERT_TRUE(eventually([&] { return connected() == 2; })) << "nobody has told the first one yet";
+  fleet.say(4, true);
+  EXPECT_TRUE(eventually([&] { return log.has("stale_command_refused"); }));
+  EXPECT_TRUE(eventually([&] { return connected() == 1; }));
+  EXPECT_EQ(drains, 0);
+  second.say(5, true);
+  EXPECT_TRUE(eventually([&] { return drains == 1; }));
+  second_link->stop();
+  EXPECT_EQ(connected(), 0);
+  second_link.reset();
+  second_channel.reset();
+  second_server.reset();
+}
+
 TEST_F(SchedulerLinkTest, StopsWhileTheSchedulerIsGone) {
   server.reset();
   start_link();

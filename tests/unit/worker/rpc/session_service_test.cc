@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <future>
+#include <vector>
 
 #include "base/net/io_threads.h"
 #include "base/rpc/client.h"
 #include "base/rpc/server.h"
 #include "tests/support/eventually.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/shifted_clock.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/worker/fake_engine.h"
 #include "worker/engine/grammar/grammar.h"
@@ -35,6 +38,7 @@ class SessionServiceTest : public ::testing::Test {
     server.reset();
     if (engine) engine->stop();
     io.stop();
+    counter.stop();
   }
   FakeEngine& serve() {
     auto fake = std::make_unique<FakeEngine>();
@@ -90,13 +94,15 @@ class SessionServiceTest : public ::testing::Test {
     return all;
   }
 
-  SystemClock clock;
+  test::ShiftedClock clock;
   test::LogCapture log;
   test::TempDir folder;
   MemoryRegistry registry;
   WorkerMetrics metrics{registry};
   IoThreads io{1};
-  SessionService service{rpc::AuthGate::required("secret"), io.executor(0), log};
+  IoThreads counter{1, "counter"};
+  SessionService service{rpc::AuthGate::required("secret"), io.executor(0),
+                         {counter.executor(0), CountGate::create({.prompts_max = 2}, metrics)}, log};
   std::unique_ptr<EngineThread> engine;
   std::unique_ptr<rpc::RpcServer> server;
   std::shared_ptr<rpc::Channel> channel;
@@ -124,6 +130,51 @@ TEST_F(SessionServiceTest, SequenceRunsToItsEndOverTheWire) {
   EXPECT_EQ(all.content(), "answer");
   EXPECT_EQ(all.finish(), v1::FINISH_REASON_STOP);
   EXPECT_EQ(all.usage().completion_tokens(), 2);
+}
+
+TEST_F(SessionServiceTest, APromptIsCountedWithoutACreditAndWithoutTheEngine) {
+  FakeEngine& fake = serve();
+  fake.prompt_counted = 42;
+  Stream stream = greet_and_wait_for_credit();
+  v1::GatewayFrame frame;
+  *frame.add_count() = start_frame(5).start(0);
+  ASSERT_TRUE(stream.write(frame));
+  const auto counted = finish_of(stream, 5);
+  EXPECT_EQ(counted.finish(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(counted.usage().prompt_tokens(), 42);
+  ASSERT_TRUE(stream.write(start_frame(7))) << "the credits are all there";
+  EXPECT_EQ(finish_of(stream, 7).finish(), v1::FINISH_REASON_STOP);
+}
+
+TEST_F(SessionServiceTest, NobodyWaitsForPromptsThatAreOnlyCountedAndTooManyAreRefused) {
+  FakeEngine& fake = serve();
+  fake.prompt_counted = 42;
+  Stream stream = greet_and_wait_for_credit();
+  std::promise<void> go;  // as long as it is not kept, the counter reads one long prompt
+  counter.post_on(0, [gone = go.get_future().share()] { gone.wait(); });
+  v1::GatewayFrame frame;
+  for (const std::uint64_t sequence : {5U, 6U, 7U}) *frame.add_count() = start_frame(sequence).start(0);
+  ASSERT_TRUE(stream.write(frame));
+  const auto refused = finish_of(stream, 7);
+  EXPECT_EQ(refused.finish(), v1::FINISH_REASON_ERROR);
+  EXPECT_EQ(refused.error_reason(), "counts_full");
+  EXPECT_EQ(registry.value("tidegate_worker_counts_waiting"), 2);
+  ASSERT_TRUE(stream.write(start_frame(9)));
+  EXPECT_EQ(finish_of(stream, 9).finish(), v1::FINISH_REASON_STOP) << "a start waits for none of them";
+  go.set_value();
+  EXPECT_EQ(finish_of(stream, 6).usage().prompt_tokens(), 42);
+  EXPECT_TRUE(eventually([&] { return registry.value("tidegate_worker_counts_waiting") == 0; }));
+}
+
+TEST_F(SessionServiceTest, WhatCannotBeCountedSaysWhy) {
+  serve();
+  Stream stream = greet_and_wait_for_credit();
+  v1::GatewayFrame frame;
+  frame.add_count()->set_sequence(6);  // no messages
+  ASSERT_TRUE(stream.write(frame));
+  const auto refused = finish_of(stream, 6);
+  EXPECT_EQ(refused.finish(), v1::FINISH_REASON_ERROR);
+  EXPECT_EQ(refused.error_field(), "messages");
 }
 
 TEST_F(SessionServiceTest, BadStartEndsThatSequenceAndNotTheStream) {
@@ -164,6 +215,53 @@ TEST_F(SessionServiceTest, ASchemaIsCompiledWhereFramesAreReadAndNotByTheEngine)
   engine->stop();  // what it was given may be looked at
   ASSERT_EQ(fake.submitted.size(), 1u);
   EXPECT_EQ(fake.submitted[0].constraint, made);
+}
+
+TEST_F(SessionServiceTest, TextsToEmbedAreEncodedWhereFramesAreReadAndNotByTheEngine) {
+  FakeEngine& fake = serve();
+  std::atomic<int> encoded_here = 0;
+  fake.on_encode = [&](std::vector<EmbedInput>& inputs) -> Status {
+    if (io.is_current(0)) ++encoded_here;
+    if (inputs.at(0).text == "long") {
+      return fail(Code::kInvalidArgument, "context_length_exceeded", "too long", "input[0]");
+    }
+    inputs.at(0) = {.text = "", .tokens = {1, 2, 3}, .is_encoded = true};
+    return {};
+  };
+  Stream stream = greet_and_wait_for_credit();
+  const auto embed_frame = [](std::uint64_t sequence, const char* text) {
+    v1::GatewayFrame frame;
+    auto* start = frame.add_start();
+    start->set_sequence(sequence);
+    start->set_budget_ms(60'000);
+    start->mutable_embed()->add_inputs()->set_text(text);
+    return frame;
+  };
+  ASSERT_TRUE(stream.write(embed_frame(1, "short")));
+  EXPECT_EQ(finish_of(stream, 1).finish(), v1::FINISH_REASON_STOP);
+  ASSERT_TRUE(stream.write(embed_frame(2, "long")));
+  const auto refused = finish_of(stream, 2);
+  EXPECT_EQ(refused.error_reason(), "context_length_exceeded");
+  EXPECT_EQ(refused.error_field(), "input[0]");
+  EXPECT_EQ(encoded_here.load(), 2);
+  engine->stop();  // what it was given may be looked at
+  ASSERT_EQ(fake.submitted.size(), 1u);
+  EXPECT_EQ(fake.submitted[0].embed.at(0).tokens, (std::vector<TokenId>{1, 2, 3}));
+}
+
+TEST_F(SessionServiceTest, ASchemaIsCompiledInTheRequestsTime) {
+  FakeEngine& fake = serve();
+  fake.on_compile = [&](const ToolOffer&) -> Result<grammar::Grammar::Pointer> {
+    clock.shift(61s);
+    return grammar::Grammar::Pointer();
+  };
+  Stream stream = greet_and_wait_for_credit();
+  ASSERT_TRUE(stream.write(start_frame(1)));
+  const auto late = finish_of(stream, 1);
+  EXPECT_EQ(late.finish(), v1::FINISH_REASON_ERROR);
+  EXPECT_EQ(late.error_reason(), "budget_spent");
+  engine->stop();  // what it was given may be looked at
+  EXPECT_TRUE(fake.submitted.empty());
 }
 
 TEST_F(SessionServiceTest, BrokenStreamCancelsItsSequences) {

@@ -83,10 +83,27 @@ TEST(Bpe, AMegabyteWithoutASpaceIsNotQuadratic) {
   EXPECT_LT(ids.size(), piece.size());
 }
 
-TEST(Bpe, RefusesAVocabularyThatLacksAByte) {
-  TokenizerFile file = random_vocabulary(1, 0);
-  file.vocab.erase(file.vocab.begin() + 7);
-  EXPECT_FALSE(Bpe::build(file));
+// As trainers make them that start from the bytes of their text alone.
+TEST(Bpe, RefusesAVocabularyThatLacksAByteUnlessNoTextCanHoldIt) {
+  std::size_t lacking = 0;
+  for (std::uint8_t byte = 0;; ++byte) {
+    TokenizerFile file = random_vocabulary(1, 0);
+    file.vocab.erase(file.vocab.begin() + byte);
+    const auto bpe = Bpe::build(file);
+    const bool is_outside_utf8 = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
+    ASSERT_EQ(bpe.has_value(), is_outside_utf8) << int{byte};
+    if (bpe) {
+      EXPECT_TRUE(bpe->lacks(byte) && bpe->lacks_bytes());
+      EXPECT_FALSE(bpe->lacks('a'));
+      ++lacking;
+    } else {
+      EXPECT_EQ(bpe.error().reason, "tokenizer_unsupported");
+      EXPECT_EQ(bpe.error().field, "model.vocab");
+    }
+    if (byte == 0xFF) break;
+  }
+  EXPECT_EQ(lacking, 13U);
+  EXPECT_FALSE(Bpe::build(random_vocabulary(1, 0))->lacks_bytes());
 }
 
 TEST(Bpe, RefusesAMergeIntoAnUnknownToken) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/json/json.h"
+#include "tests/golden/golden_messages.h"
 
 namespace tidegate::worker::chat_template_test {
 namespace {
@@ -27,11 +28,6 @@ class R1Template : public testing::Test {
   std::unique_ptr<ChatTemplate> chat_;
 };
 
-Role role_of(std::string_view name) {
-  if (name == "system") return Role::kSystem;
-  return name == "assistant" ? Role::kAssistant : Role::kUser;
-}
-
 TEST_F(R1Template, EqualsTheGoldenPrompts) {
   const auto golden = json::parse_file(TG_SOURCE_DIR "/tests/golden/tang_moe/golden.json");
   ASSERT_TRUE(golden);
@@ -39,11 +35,7 @@ TEST_F(R1Template, EqualsTheGoldenPrompts) {
   ASSERT_EQ(cases.size(), 8U);
   for (const auto& value : cases) {
     const json::object& item = value.as_object();
-    std::vector<ChatMessage> messages;
-    for (const auto& message : item.at("messages").as_array()) {
-      messages.push_back({role_of(message.as_object().at("role").as_string()),
-                          std::string(message.as_object().at("content").as_string())});
-    }
+    const std::vector<ChatMessage> messages = golden_messages(item);
     std::vector<TokenId> ids;
     for (const auto& id : item.at("ids").as_array()) ids.push_back(static_cast<TokenId>(id.as_int64()));
     EXPECT_EQ(chat_->render(messages), std::string(item.at("rendered").as_string()));

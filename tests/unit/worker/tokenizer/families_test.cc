@@ -12,6 +12,7 @@
 #include "base/json/json.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/worker/format/gguf_writer.h"
+#include "worker/tokenizer/byte_map.h"
 #include "worker/tokenizer/gguf_tokenizer.h"
 #include "worker/tokenizer/split_patterns.h"
 #include "worker/tokenizer/tokenizer.h"
@@ -95,6 +96,45 @@ TEST(TokenizerFamilies, ADigitsStepIsThePatternThatItStandsFor) {
   }
 }
 
+/// The demo model's file made into one of DeepSeek LLM's kind: its split patterns, no token for the bytes that no UTF-8 holds,
+/// and the letters that spell them as added tokens.
+json::object of_deepseek_llm() {
+  json::object root = original();
+  std::vector<json::object> steps;
+  for (const std::string_view pattern : patterns_of(PreTokenizerKind::kDeepseekLlm)) steps.push_back(split_step(pattern));
+  root["pre_tokenizer"] = sequence_of(std::move(steps));
+  json::object& vocab = root.at("model").as_object().at("vocab").as_object();
+  json::array& added = root.at("added_tokens").as_array();
+  for (int byte = 0; byte < 256; ++byte) {
+    if (byte != 0xC0 && byte != 0xC1 && byte < 0xF5) continue;
+    const std::string letter = spelling_of_bytes(std::string(1, static_cast<char>(byte)));
+    json::object token;
+    token["id"] = vocab.at(letter);
+    token["content"] = letter;
+    token["normalized"] = true;
+    token["special"] = false;
+    added.emplace_back(std::move(token));
+    vocab.erase(letter);
+  }
+  return root;
+}
+
+// Its answers in German lose ö and ü otherwise (deepseek-ai/DeepSeek-LLM issue 9, huggingface/tokenizers issue 1424).
+TEST(TokenizerFamilies, DeepseekLlmLacksBytesAndHasLetters) {
+  const auto file = load(of_deepseek_llm());
+  ASSERT_TRUE(file) << file.error().to_string();
+  EXPECT_EQ(file->pre_tokenizer, PreTokenizerKind::kDeepseekLlm);
+  const auto tokenizer = Tokenizer::build(*file);
+  ASSERT_TRUE(tokenizer) << tokenizer.error().to_string();
+  EXPECT_FALSE(tokenizer->has_every_byte());
+  const std::string text = "w\xC3\xA4re, T\xC3\xBCr, h\xC3\xB6""chstens 123";
+  const auto ids = tokenizer->encode(text, AddedTokens::kRefuse);
+  EXPECT_EQ(ids, tokenizer->encode(text, AddedTokens::kAllow));
+  EXPECT_EQ(tokenizer->decode(ids), text);
+  EXPECT_THAT(ids, testing::Contains(tokenizer->control_id("\xC3\xBC").value()));
+  EXPECT_THAT(ids, testing::Contains(tokenizer->control_id("\xC3\xB6").value()));
+}
+
 TEST(TokenizerFamilies, LineBreaksInAPatternMayBeCharacters) {
   std::string pattern(patterns_of(PreTokenizerKind::kQwen2).front());
   for (const auto& [escaped, character] : {std::pair("\\r", "\r"), std::pair("\\n", "\n")}) {
@@ -153,8 +193,7 @@ TEST(TokenizerFamilies, AWholePieceIsNeverAControlToken) {
 std::string text_of(const json::value& value) { return std::string(value.as_string()); }
 
 /// The demo model's vocabulary as a GGUF file has it.
-GgufWriter gguf_vocabulary(const char* pre) {
-  const json::object root = original();
+GgufWriter gguf_vocabulary(const char* pre, const json::object& root = original()) {
   const json::object& model = root.at("model").as_object();
   const json::object& vocab = model.at("vocab").as_object();
   const json::array& added = root.at("added_tokens").as_array();
@@ -210,6 +249,23 @@ TEST(GgufTokenizer, GivesTheIdsOfTheTokenizerThatItWasMadeFrom) {
     ++compared;
   }
   EXPECT_EQ(compared, 300u);
+}
+
+TEST(GgufTokenizer, HasTheLettersOfDeepseekLlm) {
+  const json::object root = of_deepseek_llm();
+  const auto file = load(root);
+  ASSERT_TRUE(file) << file.error().to_string();
+  const auto reference = Tokenizer::build(*file);
+  ASSERT_TRUE(reference) << reference.error().to_string();
+  const TempDir dir;
+  gguf_vocabulary("deepseek-llm", root).write(dir.path() / "model.gguf");
+  const auto carried = Tokenizer::load(dir.path().string());
+  ASSERT_TRUE(carried) << carried.error().to_string();
+  EXPECT_FALSE(carried->has_every_byte());
+  const std::string text = "T\xC3\xBCr \xC3\xBF\xC3\x80 \xE6\x98\xA5";
+  const auto ids = carried->encode(text, AddedTokens::kRefuse);
+  EXPECT_EQ(ids, reference->encode(text, AddedTokens::kRefuse));
+  EXPECT_EQ(carried->decode(ids), text);
 }
 
 TEST(GgufTokenizer, TokenizerJsonBesideItWins) {
