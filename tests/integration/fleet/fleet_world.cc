@@ -54,7 +54,7 @@ std::vector<std::string> FleetWorld::scheduler_command(const std::string& addres
           "--secrets.cluster_token_file=" + folder_.file("token"),
           "--secrets.admin_key_file=" + folder_.file("admin"),
           "--scheduler.peers=" + (address == second_address() ? this->address() : second_address()),
-          "--lease.ttl_ms=2000"};
+          "--lease.ttl_ms=6000"};  // outlasts a leader that gets no processor for a while
 }
 
 void FleetWorld::start_scheduler() {

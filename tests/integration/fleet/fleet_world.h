@@ -37,7 +37,7 @@ class FleetWorld {
   Result<v1::Routes> routes(const std::string& address = {});
   /// Waits for routes that satisfy `condition`; returns them, or nothing after `limit`.
   template <typename Condition>
-  std::optional<v1::Routes> routes_until(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(30),
+  std::optional<v1::Routes> routes_until(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(60),
                                          const std::string& address = {});
 
   /// Of the replica's record in the run folder; 0 when there is none.

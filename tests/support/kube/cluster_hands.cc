@@ -67,7 +67,7 @@ std::int64_t restarts_of(const json::object& pod) {
 ClusterHands::ClusterHands(scheduler::kube::AccessOptions access, std::string name_space)
     : name_space_(std::move(name_space)) {
   KubeApi::Settings settings;
-  settings.call_limit = std::chrono::seconds(2);
+  settings.call_limit = std::chrono::seconds(10);  // what a test asks of the hands is not tried again
   auto opened = KubeApi::open(std::move(access), settings, clock_, log_, metrics_);
   if (!opened) throw std::runtime_error(opened.error().to_string());
   api_ = *std::move(opened);

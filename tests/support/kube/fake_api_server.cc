@@ -60,6 +60,7 @@ void FakeApiServer::add_fault(ApiFault fault) {
 void FakeApiServer::clear_faults() {
   const std::lock_guard lock(mutex_);
   faults_.clear();
+  ++faults_cleared_;
 }
 
 void FakeApiServer::expire_watches() {
@@ -85,7 +86,8 @@ std::optional<ApiFault> FakeApiServer::take_fault(std::string_view method, std::
 }
 
 awaitable<void> FakeApiServer::stall(HttpExchange& exchange) {
-  while (!exchange.is_client_gone() && !is_ending_) co_await turn();
+  const int cleared = faults_cleared_;
+  while (!exchange.is_client_gone() && !is_ending_ && faults_cleared_ == cleared) co_await turn();
 }
 
 awaitable<void> FakeApiServer::cut(HttpExchange& exchange) {
@@ -106,6 +108,7 @@ awaitable<void> FakeApiServer::serve(HttpExchange& exchange) {
   const std::optional<ApiFault> fault = take_fault(request.method, request.path);
   if (fault && fault->kind == ApiFault::Kind::kStall) {
     co_await stall(exchange);
+    co_await cut(exchange);
     co_return;
   }
   if (fault && fault->kind == ApiFault::Kind::kCut) {

@@ -22,7 +22,7 @@ namespace tidegate::test {
 struct ApiFault {
   enum class Kind {
     kStatus,      ///< answered with `status`
-    kStall,       ///< never answered
+    kStall,       ///< not answered; cut when the faults are cleared
     kCut,         ///< the connection is cut instead of an answer
     kLostAnswer,  ///< carried out, and then the connection is cut
   };
@@ -88,6 +88,7 @@ class FakeApiServer {
   KubeStore store_;
   std::vector<ApiFault> faults_;
   std::vector<std::string> writes_;
+  std::atomic<int> faults_cleared_{0};
   std::atomic<int> watch_cuts_{0};
   std::atomic<int> watches_open_{0};
   std::atomic<bool> is_silent_{false};

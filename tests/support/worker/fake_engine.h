@@ -31,6 +31,7 @@ class FakeEngine final : public Engine {
 
   // What tests set.
   std::vector<Delta> script = {{"think", ""}, {"", "answer"}};
+  bool is_endless = false;  ///< the script begins again when it is over
   std::int32_t prompt_tokens = 5;
   std::int32_t prompt_counted = 5;  ///< what count_prompt() says; set before the engine's thread runs anything
   std::int32_t cached_tokens = 0;
@@ -121,6 +122,7 @@ class FakeEngine final : public Engine {
       event.content = delta.content;
       ++live.usage.completion_tokens;
       if (!delta.reasoning.empty()) ++live.usage.reasoning_tokens;
+      if (is_endless && live.next == script.size()) live.next = 0;
     }
     if (!event.finish && live.accepted && !event.accepted && live.next >= script.size()) {
       event.finish = FinishReason::kStop;

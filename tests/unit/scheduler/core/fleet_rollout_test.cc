@@ -91,6 +91,18 @@ class FleetRolloutTest : public ::testing::Test {
                                .incarnation = std::to_string(++next_pid),
                                .alive = true};
   }
+  bool is_alive(const std::string& replica) const {
+    const auto found = processes.find(replica);
+    return found != processes.end() && found->second.alive;
+  }
+  /// Its process ends, and no worker of it says anything from now on. False: none runs.
+  bool dies(const std::string& replica) {
+    if (!is_alive(replica)) return false;
+    processes[replica].alive = false;
+    processes[replica].exit = "exit status 1";
+    silent.insert(replica);
+    return true;
+  }
   LinkId link_of(const std::string& replica) {
     return links.try_emplace(std::to_string(leading) + replica, links.size() + 1).first->second;
   }
@@ -246,11 +258,7 @@ TEST_F(FleetRolloutTest, ANewRevisionThatDiesAgainAndAgainIsTakenBack) {
   edit({50});
   for (int i = 0; i < 300 && stored.rollout.phase != RolloutPhase::kNone; ++i) {
     round();
-    const auto found = processes.find("tang.2-0");
-    if (found == processes.end() || !found->second.alive) continue;
-    found->second.alive = false;
-    found->second.exit = "exit status 1";
-    silent.insert("tang.2-0");
+    dies("tang.2-0");
   }
   EXPECT_EQ(stored.revision, 1);
   EXPECT_EQ(stored.rollout.phase, RolloutPhase::kNone);
@@ -269,11 +277,7 @@ TEST_F(FleetRolloutTest, WhereTheOldRevisionDiesTooTheRolloutFailsAndWhatServesS
   serving_least = 1000;
   for (int i = 0; i < 2000 && stored.rollout.phase == RolloutPhase::kBack; ++i) {
     round();
-    const auto found = processes.find("tang-1");
-    if (found == processes.end() || !found->second.alive) continue;
-    found->second.alive = false;
-    found->second.exit = "exit status 1";
-    silent.insert("tang-1");
+    dies("tang-1");
   }
   ASSERT_EQ(stored.rollout.phase, RolloutPhase::kFailed);
   EXPECT_NE(stored.rollout.why.find("tang-1 ended with exit status 1"), std::string::npos) << stored.rollout.why;
@@ -297,14 +301,11 @@ TEST_F(FleetRolloutTest, AnOldRevisionThatLoadsAfterItDiedOftenIsWaitedFor) {
   store(*roll_back(stored, "looks odd", clock.wall()));
   fleet.set_deployment(stored);
   silent.insert("tang-1");
-  for (int deaths = 0; deaths < 4;) {
+  for (int deaths = 0; deaths < 3;) {
     round();
-    const auto found = processes.find("tang-1");
-    if (found == processes.end() || !found->second.alive) continue;
-    if (++deaths == 4) break;  // the fourth start loads
-    found->second.alive = false;
-    found->second.exit = "exit status 1";
+    if (dies("tang-1")) ++deaths;
   }
+  while (!is_alive("tang-1")) round();  // the fourth start loads
   const Mono later = clock.mono() + 2 * std::chrono::seconds(kBackCrashLoopS);
   while (clock.mono() < later) round();
   EXPECT_EQ(stored.rollout.phase, RolloutPhase::kBack) << stored.rollout.why;

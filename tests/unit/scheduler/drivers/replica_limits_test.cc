@@ -76,6 +76,15 @@ struct World {
   }
   std::unique_ptr<LocalDriver> open() { return *LocalDriver::open(settings, clock, log); }
   ReplicaRecord record() const { return read_records(settings.run_dir).at(0); }
+  /// A driver whose worker was killed in its cgroup; `events`: what the kernel counted there.
+  std::unique_ptr<LocalDriver> start_and_kill(const std::string& events) {
+    by_cgroup();
+    auto driver = open();
+    EXPECT_TRUE(driver->start(spec(), 1));
+    put(fs::path(record().cgroup) / "memory.events", events);
+    ::kill(static_cast<pid_t>(record().pid), SIGKILL);
+    return driver;
+  }
   std::size_t groups() const {
     std::size_t count = 0;
     for (const auto& entry : fs::directory_iterator(root)) count += entry.is_directory() ? 1U : 0U;
@@ -162,11 +171,7 @@ TEST(ReplicaLimits, AWorkerJoinsAGroupWithItsLimitsBeforeItBegins) {
 
 TEST(ReplicaLimits, AWorkerKilledAtItsMemoryLimitIsSaidToBeAndItsGroupGoes) {
   World world;
-  world.by_cgroup();
-  const auto driver = world.open();
-  ASSERT_TRUE(driver->start(World::spec(), 1));
-  put(fs::path(world.record().cgroup) / "memory.events", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 1\n");
-  ::kill(static_cast<pid_t>(world.record().pid), SIGKILL);
+  const auto driver = world.start_and_kill("low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 1\n");
   ASSERT_TRUE(eventually([&] { return !exit_seen_by(*driver, world).empty(); }));
   EXPECT_EQ(exit_seen_by(*driver, world), "killed at its memory limit of 67108864 bytes") << "told again when the group is gone";
   EXPECT_EQ(world.groups(), 0u);
@@ -174,11 +179,7 @@ TEST(ReplicaLimits, AWorkerKilledAtItsMemoryLimitIsSaidToBeAndItsGroupGoes) {
 
 TEST(ReplicaLimits, ADeathOfAnotherCauseIsNotPutDownToTheLimit) {
   World world;
-  world.by_cgroup();
-  const auto driver = world.open();
-  ASSERT_TRUE(driver->start(World::spec(), 1));
-  put(fs::path(world.record().cgroup) / "memory.events", "low 0\nhigh 0\nmax 7\noom 0\noom_kill 0\n");
-  ::kill(static_cast<pid_t>(world.record().pid), SIGKILL);
+  const auto driver = world.start_and_kill("low 0\nhigh 0\nmax 7\noom 0\noom_kill 0\n");
   EXPECT_TRUE(eventually([&] { return exit_seen_by(*driver, world) == "signal 9"; }));
 
   const fs::path other = world.root / "other";

@@ -13,6 +13,7 @@
 #include "tests/support/log_capture.h"
 #include "tests/support/scheduler/fake_directory.h"
 #include "tests/support/sequential_ids.h"
+#include "tests/support/sim_clock.h"
 #include "tests/support/temp_dir.h"
 #include "tidegate/v1/fleet.grpc.pb.h"
 
@@ -72,7 +73,7 @@ struct FleetAdminHostTest : testing::Test {
   }
 
   test::TempDir folder_;
-  SystemClock clock_;
+  test::SimClock clock_;  // of what the desk remembers
   test::LogCapture log_;
   MemoryRegistry registry_;
   test::SeededEntropy entropy_;

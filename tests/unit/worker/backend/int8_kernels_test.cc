@@ -8,9 +8,7 @@
 #include <limits>
 #include <vector>
 
-#include "worker/backend/cpu/kernels.h"
-#include "worker/backend/cpu/matmul.h"
-#include "worker/backend/cpu/packed_matrix.h"
+#include "tests/unit/worker/backend/kernels_of.h"
 
 namespace tidegate::worker::int8_kernels_test {
 namespace {
@@ -32,22 +30,7 @@ PackedMatrix one_output(std::int64_t inputs, Value value) {
   return PackedMatrix::from_tensor(view, nullptr, {}, WeightLayout::kQuads);
 }
 
-class Int8Kernels : public testing::TestWithParam<CpuIsa> {
- protected:
-  void SetUp() override {
-    if (!isa_available(GetParam())) GTEST_SKIP() << "no " << isa_name(GetParam()) << " here: " << isa_lack(GetParam());
-  }
-  static float multiply(const PackedMatrix& weights, const Floats& inputs) {
-    ComputePool pool(1);
-    Matmul matmul(kernels_for(GetParam()), pool);
-    float y = -1;
-    const auto x = const_rows(inputs.data(), std::ssize(inputs), 1);
-    const auto to = mutable_rows(&y, 1, 1);
-    const MatmulJob jobs[] = {{&weights, nullptr, x, to}};
-    matmul.run(jobs);
-    return y;
-  }
-};
+class Int8Kernels : public KernelsOf {};
 
 TEST_P(Int8Kernels, TheLargestProductsDoNotSaturate) {
   // Inputs of 127 have the scale 1, and nothing is rounded.

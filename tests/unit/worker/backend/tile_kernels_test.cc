@@ -9,9 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "worker/backend/cpu/kernels.h"
-#include "worker/backend/cpu/matmul.h"
-#include "worker/backend/cpu/packed_matrix.h"
+#include "tests/unit/worker/backend/kernels_of.h"
 #include "worker/backend/cpu/tile_unit.h"
 
 namespace tidegate::worker::tile_kernels_test {
@@ -32,21 +30,10 @@ PackedMatrix one_output(const Floats& weights, WeightLayout layout) {
   return PackedMatrix::from_tensor(view, nullptr, {}, layout);
 }
 
-class TileKernels : public testing::TestWithParam<CpuIsa> {
+class TileKernels : public KernelsOf {
  protected:
-  void SetUp() override {
-    if (!isa_available(GetParam())) GTEST_SKIP() << "no " << isa_name(GetParam()) << " here: " << isa_lack(GetParam());
-  }
   static float multiply(const Floats& weights, const Floats& inputs) {
-    const PackedMatrix packed = one_output(weights, kernels_for(GetParam()).layout);
-    ComputePool pool(1);
-    Matmul matmul(kernels_for(GetParam()), pool);
-    float y = -1;
-    const auto x = const_rows(inputs.data(), std::ssize(inputs), 1);
-    const auto to = mutable_rows(&y, 1, 1);
-    const MatmulJob jobs[] = {{&packed, nullptr, x, to}};
-    matmul.run(jobs);
-    return y;
+    return KernelsOf::multiply(one_output(weights, kernels_for(GetParam()).layout), inputs);
   }
 };
 

@@ -1,5 +1,6 @@
 #include "worker/external/external_engine.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -44,10 +45,12 @@ class ExternalEngineTest : public testing::Test {
     options.start_limit = 10s;
     return options;
   }
-  /// The next answer says nothing more after so many events, and stays open.
+  /// The next answer says nothing more after so many events, and stays open. They come in one piece: a server that
+  /// stands still between two of them would be given up before it has said what the test is about.
   void stall_next_after(std::size_t events) {
     OpenAiAnswer stalled = Server::plain(7, 4);
     stalled.events.resize(events);
+    stalled.events = {fmt::format("{}", fmt::join(stalled.events, "\n\ndata: "))};
     stalled.end = OpenAiAnswer::End::kStall;
     server.answer_next(std::move(stalled));
   }
@@ -57,6 +60,17 @@ class ExternalEngineTest : public testing::Test {
     return engine ? *std::move(engine) : nullptr;
   }
   std::unique_ptr<ExternalEngine> open() { return open(options()); }
+
+  /// An engine that is not healthy within the start limit is not opened. After this it is healthy.
+  void expect_not_ready_in_time() {
+    server.is_healthy = false;
+    ExternalOptions hasty = options();
+    hasty.start_limit = 20ms;
+    const auto late = ExternalEngine::open(hasty, metrics, clock, log);
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().reason, "upstream_not_ready");
+    server.is_healthy = true;
+  }
 
   static GenerateRequest asking(SequenceHandle handle, std::string text = "write of the moon", std::int32_t max_tokens = 100) {
     GenerateRequest request;
@@ -309,13 +323,7 @@ TEST_F(ExternalEngineTest, WithoutAHealthPageTheListOfModelsSays) {
 
 TEST_F(ExternalEngineTest, BehindAProxyTheHealthIsTheEnginesAndNotTheProxys) {
   server.base = "/engines/a";
-  server.is_healthy = false;
-  ExternalOptions with = options();
-  with.start_limit = 30ms;
-  const auto late = ExternalEngine::open(with, metrics, clock, log);
-  ASSERT_FALSE(late);
-  EXPECT_EQ(late.error().reason, "upstream_not_ready");
-  server.is_healthy = true;
+  expect_not_ready_in_time();
   EXPECT_NE(open(), nullptr);
 }
 
@@ -336,13 +344,7 @@ TEST_F(ExternalEngineTest, AnEngineElsewhereWithoutTlsIsWarnedOfOnce) {
 }
 
 TEST_F(ExternalEngineTest, AStartWaitsNoLongerThanItsLimitAndNamesWhatIsMissing) {
-  server.is_healthy = false;
-  ExternalOptions hasty = options();
-  hasty.start_limit = 20ms;
-  const auto late = ExternalEngine::open(hasty, metrics, clock, log);
-  ASSERT_FALSE(late);
-  EXPECT_EQ(late.error().reason, "upstream_not_ready");
-  server.is_healthy = true;
+  expect_not_ready_in_time();
   ExternalOptions wrong = options();
   wrong.model = "other";
   const auto unknown = ExternalEngine::open(wrong, metrics, clock, log);
