@@ -37,8 +37,20 @@ TEST(UuidV7Source, CarriesTheTimeAndTheVersion) {
   EXPECT_EQ(first.unix_millis(), test::SimClock::kStartMicros / 1000);
   EXPECT_EQ(first.to_string()[14], '7');
   EXPECT_NE(std::string("89ab").find(first.to_string()[19]), std::string::npos);
-  clock.advance(std::chrono::milliseconds(1));
-  EXPECT_LT(first, source.next()) << "later ids sort later";
+}
+
+TEST(UuidV7Source, LaterIdsSortLaterToTheMicrosecond) {
+  test::SimClock clock;
+  test::SeededEntropy entropy;
+  UuidV7Source source(clock, entropy);
+  Uuid last = source.next();
+  for (int i = 0; i < 5000; ++i) {
+    clock.advance(std::chrono::microseconds(1));
+    const Uuid next = source.next();
+    ASSERT_LT(last, next) << i;
+    last = next;
+  }
+  EXPECT_EQ(last.unix_millis(), test::SimClock::kStartMicros / 1000 + 5);
 }
 
 TEST(UuidV7Source, IdsOfOneMillisecondDiffer) {
