@@ -23,15 +23,16 @@
 // TIDEGATE_FAIR_TIMES: what the neighbour asks for, in shares (100). TIDEGATE_FAIR_QUIET: what each of the others asks for, in
 // percent of the pool (12). TIDEGATE_FAIR_WORKERS: workers (8 in a proof, else 2). TIDEGATE_FAIR_SEED: another schedule (56).
 // A proof asks for p99 within 10 %. A short run has some 20 samples of a pool whose headroom is two places, and asks for p90 within
-// twice as much and half a second: a queue in the order of coming would cost two seconds.
+// twice as much and half a second: a queue in the order of coming would cost two seconds. With sanitizers a worker may
+// stand still for as long, and its pool then refuse for a while: that nobody starves is what is left.
 import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
 import test, { after, before } from 'node:test';
 import { Fleet, kSim } from './fleet.mjs';
 import { Gateway } from './gateways.mjs';
 import { random } from './load.mjs';
-import { kSlowness, pause } from './pace.mjs';
-import { until } from './stack.mjs';
+import { pause } from './pace.mjs';
+import { bound, kSlowness, until } from './stack.mjs';
 import { customer, known } from './tenants.mjs';
 import { exchange, jsonOf, keptAgent, now, quantile } from './wire.mjs';
 
@@ -53,7 +54,7 @@ const kAnswerS = kPrompt / kReadPerS + (kWords + 2) * kStepMs / 1000;
 const kCapacity = kWorkers * kPlaces / kAnswerS; // requests a second
 const kShare = kCapacity / (kOthers + 1);
 const kSettleS = 2 * kAnswerS;
-const kSamplesLeast = isProof ? 500 : 15;
+const kSamplesLeast = isProof ? 500 : kSlowness > 1 ? 8 : 15;
 
 let fleet;
 let gateway;
@@ -266,7 +267,7 @@ test(`a tenant at ${kTimes} times its share does no more to the others than one 
 
   for (const seen of [atShare, away, crowded]) {
     if (isProof) assert.deepEqual(seen.refused, [], 'who is below its share is never refused');
-    else assert.ok(seen.refused.length <= seen.times.length / 10, seen.refused.join('; '));
+    else assert.ok(seen.refused.length <= seen.times.length / (kSlowness > 1 ? 1 : 10), seen.refused.join('; '));
     assert.ok(seen.times.length >= kSamplesLeast, `${seen.times.length} samples: too few for p${100 * level}`);
   }
   assert.ok(crowded.ofNeighbour.offered >= 0.9 * kTimes * kShare || !isProof, `the client offered ${crowded.ofNeighbour.offered} a second: too slow for this load`);
@@ -277,5 +278,5 @@ test(`a tenant at ${kTimes} times its share does no more to the others than one 
   assert.ok(crowded.watch.ratio <= 1, `a gap of ${crowded.watch.ratio} bounds`);
   assert.equal(violations, 0);
   if (isProof) assert.ok(more <= 10, `${more.toFixed(1)} % more`);
-  else assert.ok(of(crowded) <= 2 * of(atShare) + 500 * kSlowness, `${of(atShare).toFixed(0)} -> ${of(crowded).toFixed(0)} ms`);
+  else assert.ok(of(crowded) <= 2 * of(atShare) + bound(500), `${of(atShare).toFixed(0)} -> ${of(crowded).toFixed(0)} ms`);
 });

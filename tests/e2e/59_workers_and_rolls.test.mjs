@@ -7,16 +7,16 @@ import test, { after, before } from 'node:test';
 import { Balancer } from './balancer.mjs';
 import { Fleet, kSim } from './fleet.mjs';
 import { Gateway } from './gateways.mjs';
-import { isServed, kSlowness, lastWords, Pace } from './pace.mjs';
-import { allUsage, stack, until } from './stack.mjs';
-import { customer } from './tenants.mjs';
+import { isServed, lastWords, Pace } from './pace.mjs';
+import { allUsage, bound, kSlowness, stack, until } from './stack.mjs';
+import { customer, leased } from './tenants.mjs';
 import { kill } from './victims.mjs';
 import { exchange, jsonOf, now, quantile } from './wire.mjs';
 
 const kKills = Number(process.env.TIDEGATE_WORKER_KILLS ?? 2);
 const kRolls = Number(process.env.TIDEGATE_ROLLS ?? 1);
 const kPerSecond = Number(process.env.TIDEGATE_RATE ?? 20);
-const kNextSuccessMs = 1000 * kSlowness;
+const kNextSuccessMs = bound(1000);
 const pick = (list, turn) => list[turn % list.length];
 
 // Two workers that write for 400 ms, and read a long prompt slowly: half a second for a thousand tokens.
@@ -63,32 +63,40 @@ test(`kill -9 of one of two workers, ${kKills} times under load: the next succes
 
 test('what had not streamed a token when its worker was killed finishes elsewhere, streamed or not', async () => {
   const { name, secret } = await customer('elsewhere', { credit: '5' });
-  const slow = [{ role: 'user', content: 'x'.repeat(4 * kTokensPerSecond / 2) }];
-  const asking = Array.from({ length: kWaiting }, (_, index) => exchange(`${stack.baseUrl}/chat/completions`, {
-    key: secret, body: { model: kSim, messages: slow, max_tokens: 8, ...(index % 2 === 0 && { stream: true }) },
-  }));
-  await until('all of them to be with a worker', 20, async () => {
-    const text = await (await fetch(`http://127.0.0.1:${stack.adminPort(2)}/metrics`)).text();
-    const sum = (family) => [...text.matchAll(new RegExp(`^${family}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))].reduce((total, [, value]) => total + Number(value), 0);
-    return sum('tidegate_gateway_inflight_requests') >= kWaiting && sum('tidegate_gateway_queue_requests') === 0;
-  });
-  const pid = fleet.pids()[0];
-  kill(pid);
-  const seen = await Promise.all(asking);
-  // A stream may have been read already when its worker died: it had begun, and is told so. Of a whole answer nothing
-  // has left before its end, so it is always written by another worker.
-  const isLost = (each) => (lastWords(each.body).error ?? jsonOf(each)?.error)?.code === 'worker_lost';
-  const begun = seen.filter(isLost);
-  for (const [index, each] of seen.entries()) if (index % 2 === 1) assert.equal(each.status, 200, each.body.toString());
-  for (const each of seen) if (!begun.includes(each)) assert.equal(each.status, 200, each.body.toString());
-  assert.ok(begun.length <= kWaiting / 4, `${begun.length} of ${kWaiting} had begun: nothing was shown`);
-  await until('another worker', 60, () => fleet.pids().length === 2 && !fleet.pids().includes(pid));
+  await leased(secret, ask({ max_tokens: 1 }));
+  let finished = 1; // the one before them
+  for (let round = 1; ; ++round) {
+    const slow = [{ role: 'user', content: String(round).repeat(4 * kTokensPerSecond / 2) }];
+    const asking = Array.from({ length: kWaiting }, (_, index) => exchange(`${stack.baseUrl}/chat/completions`, {
+      key: secret, body: { model: kSim, messages: slow, max_tokens: 8, ...(index % 2 === 0 && { stream: true }) },
+    }));
+    await until('all of them to be with a worker', 20, async () => {
+      const text = await (await fetch(`http://127.0.0.1:${stack.adminPort(2)}/metrics`)).text();
+      const sum = (family) => [...text.matchAll(new RegExp(`^${family}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))].reduce((total, [, value]) => total + Number(value), 0);
+      return sum('tidegate_gateway_inflight_requests') >= kWaiting && sum('tidegate_gateway_queue_requests') === 0;
+    });
+    const pid = fleet.pids()[0];
+    kill(pid);
+    const seen = await Promise.all(asking);
+    // A stream may have been read already when its worker died: it had begun, and is told so. Of a whole answer nothing
+    // has left before its end, so it is always written by another worker.
+    const isLost = (each) => (lastWords(each.body).error ?? jsonOf(each)?.error)?.code === 'worker_lost';
+    const begun = seen.filter(isLost);
+    for (const [index, each] of seen.entries()) if (index % 2 === 1) assert.equal(each.status, 200, each.body.toString());
+    for (const each of seen) if (!begun.includes(each)) assert.equal(each.status, 200, each.body.toString());
+    finished += kWaiting - begun.length;
+    await until('another worker', 60, () => fleet.pids().length === 2 && !fleet.pids().includes(pid));
+    await fleet.ready();
+    console.log(`${kWaiting} requests before their first token, one of two workers killed: ${kWaiting - begun.length} finished, ${begun.length} had begun and were told`);
+    if (begun.length <= kWaiting / 4) break;
+    // Who came late to the kill has shown nothing: another round.
+    assert.ok(round < kSlowness, `${begun.length} of ${kWaiting} had begun: nothing was shown`);
+  }
   const rows = await until('the bills', 30, async () => {
     const list = await allUsage('--tenant', name);
-    return list.filter((row) => ['stop', 'length'].includes(row.event.finish_reason)).length >= kWaiting - begun.length && list;
+    return list.filter((row) => ['stop', 'length'].includes(row.event.finish_reason)).length >= finished && list;
   });
   assert.equal(new Set(rows.map((row) => row.event.request_id)).size, rows.length, 'a request billed twice');
-  console.log(`${kWaiting} requests before their first token, one of two workers killed: ${kWaiting - begun.length} finished, ${begun.length} had begun and were told`);
 });
 
 test(`every gateway is replaced, ${kRolls} times under load: no stream fails`, async () => {

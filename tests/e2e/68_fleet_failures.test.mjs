@@ -11,9 +11,9 @@ import test, { after } from 'node:test';
 import OpenAI from 'openai';
 import { Fleet, kSim, replicas, workerProcesses } from './fleet.mjs';
 import { Gateway } from './gateways.mjs';
-import { isServed, kSlowness, Pace, pause } from './pace.mjs';
+import { isServed, Pace, pause } from './pace.mjs';
 import { Scheduler } from './schedulers.mjs';
-import { stack, until } from './stack.mjs';
+import { bound, kSlowness, patiently, stack, until } from './stack.mjs';
 import { kill } from './victims.mjs';
 import { now, quantile } from './wire.mjs';
 
@@ -23,9 +23,9 @@ const kDeadS = Number(process.env.TIDEGATE_SCHEDULER_DEAD_S ?? 6);
 const kHoldS = Number(process.env.TIDEGATE_SHARE_HOLD_S ?? 8);
 const kPerSecond = Number(process.env.TIDEGATE_RATE ?? 20);
 
-const kNoMoreTrafficMs = 1000 * kSlowness;
-const kReplacementMs = 2000 * kSlowness;
-const kNewLeaderMs = 6000 * kSlowness;
+const kNoMoreTrafficMs = bound(1000);
+const kReplacementMs = bound(2000);
+const kNewLeaderMs = bound(6000);
 // A replica that dies again and again is started with more and more delay, forgiven after a minute of service
 // (scheduler/core/reconciler.h). Three times it is below a second.
 const kKillsInARow = 3;
@@ -231,7 +231,7 @@ test(`a second variant takes the first one's place in one command; over ${kHoldS
   const kSecond = 'tang-distill-qwen2/bf16';
   const was = await find(kName);
   assert.equal(was.variant, 'fp8');
-  const client = new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0, timeout: 60_000 });
+  const client = new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0, timeout: 60_000, fetch: patiently });
   const answers = []; // { at, end, variant }
   const failures = [];
   let isRunning = true;
@@ -319,7 +319,7 @@ test(`a leader frozen for ${kFreezeS} s under load: a new one within six, and th
     pair.pid = first.pid();
     kill(pair.pid, 'SIGSTOP');
     const frozenAt = now();
-    await until('the standby to lead', 30 * kSlowness, () => standby.leads());
+    await until('the standby to lead', 30, () => standby.leads());
     const led = now() - frozenAt;
     await until('all workers to be known to it', 20, async () => (await standby.metric('tidegate_scheduler_workers_ready_count')) >= 2 + old.length);
     const adopted = now() - frozenAt;

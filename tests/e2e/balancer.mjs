@@ -5,7 +5,7 @@ import net from 'node:net';
 
 const kAskEveryMs = 50;
 const kReplayedBytesMax = 64 * 1024;
-const kWaitsMax = 100; // for a gateway that is ready, kAskEveryMs each
+const kWaitsMax = 600; // for a gateway that is ready, kAskEveryMs each
 
 export class Balancer {
   moved = 0; // connections that a gateway hung up on before it answered

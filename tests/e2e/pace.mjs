@@ -1,19 +1,9 @@
 // Requests at a fixed pace whatever happens to the ones before: what each of them waited, from the moment it was due. A
 // load that waits for its answers would wait with them, and see one slow request where a customer sees a hundred.
-import fs from 'node:fs';
 import { Load } from './load.mjs';
 import { stack, wallet } from './stack.mjs';
-import { customer, known } from './tenants.mjs';
+import { customer, known, leased } from './tenants.mjs';
 import { exchange, jsonOf, keptAgent, now } from './wire.mjs';
-
-/** Programs with sanitizers are several times slower, and so is all the noise: what bounds in milliseconds are multiplied by. */
-export const kSlowness = (() => {
-  try {
-    const maps = fs.readFileSync(`/proc/${stack.pid('gateway')}/maps`, 'utf8');
-    if (/lib(asan|tsan|ubsan)/.test(maps)) return 4;
-  } catch { /* by its name, then */ }
-  return /build\/(dev|tsan)\/bin/.test(process.env.TIDEGATE_BIN ?? '') ? 4 : 1;
-})();
 
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -49,6 +39,7 @@ export class Pace extends Load {
     if (limits.length > 0) await stack.cli('limit', 'set', tenant, ...limits);
     const pace = new Pace(tenant, null, null, await wallet(tenant));
     Object.assign(pace, { secret, perSecond, body, url: `${baseUrl}/chat/completions` });
+    await leased(secret, body(0), baseUrl); // or the first ones would wait for billing
     if (isKept) pace.#agent = keptAgent();
     pace.#due = now();
     pace.#tick();

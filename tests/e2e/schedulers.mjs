@@ -59,7 +59,7 @@ export class Scheduler {
   /** The sum of a metric over its labels; NaN while nobody answers. */
   async metric(family) {
     try {
-      const text = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`, { signal: AbortSignal.timeout(500) })).text();
+      const text = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`, { signal: AbortSignal.timeout(5000) })).text();
       const values = [...text.matchAll(new RegExp(`^${family}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))].map(([, value]) => Number(value));
       return values.length === 0 ? NaN : values.reduce((sum, value) => sum + value, 0);
     } catch {

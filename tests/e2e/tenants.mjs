@@ -1,5 +1,6 @@
 // A customer of a test's own: tenant, project, key and money, known to the gateway before anybody asks.
 import { stack, until } from './stack.mjs';
+import { exchange } from './wire.mjs';
 
 let count = 0;
 
@@ -18,4 +19,10 @@ export async function customer(prefix, { credit, keyOptions = [] } = {}) {
 export function known(secret, baseUrl = stack.baseUrl) {
   return until('the new key to be known', 10, async () =>
     (await fetch(`${baseUrl}/models`, { headers: { Authorization: `Bearer ${secret}` } })).status !== 401);
+}
+
+/** One request is answered: from here on the gateway at `baseUrl` has a lease, and nobody waits for billing. */
+export function leased(secret, body, baseUrl = stack.baseUrl) {
+  return until('a first answer', 60, async () =>
+    (await exchange(`${baseUrl}/chat/completions`, { key: secret, body })).status === 200);
 }
