@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import OpenAI from 'openai';
-import { allUsage, pico, stack, until } from './stack.mjs';
+import { allUsage, patiently, pico, stack, until } from './stack.mjs';
 
-const client = () => new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0 });
+const client = () => new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0, fetch: patiently });
 const ask = (extra = {}) => ({ model: 'tang-moe', messages: [{ role: 'user', content: '写一首关于月的五言绝句。' }], ...extra });
 
 function checkUsage(usage) {
@@ -91,7 +91,7 @@ test('errors raise the client classes that fit', async () => {
 });
 
 test('the command line chats over gRPC and is billed the same way', async () => {
-  const text = await stack.cliText('chat', '写一首关于雪的五言绝句。', '--seed', '2');
+  const text = await until('an answer', 20, () => stack.cliText('chat', '写一首关于雪的五言绝句。', '--seed', '2'));
   const id = text.match(/^request\s+(\S+)/m)[1];
   const amount = text.match(/^cost\s+(\S+)/m)[1];
   const row = await billed(id);

@@ -4,7 +4,7 @@ import test from 'node:test';
 import { createDeepSeek } from '@ai-sdk/deepseek';
 import { generateText, streamText } from 'ai';
 import { answer, ask, chatEvents, clients, get, kModel, kPrompt, messages, post, refusal } from './conform.mjs';
-import { stack } from './stack.mjs';
+import { patiently, stack } from './stack.mjs';
 import { customer } from './tenants.mjs';
 
 const begun = { role: 'assistant', content: '床前明月光，', prefix: true };
@@ -113,7 +113,7 @@ test('deepseek: its provider of the AI SDK reads thinking, text and usage', asyn
 });
 
 test('deepseek: its provider completes a prefix on the beta mount', async () => {
-  const beta = createDeepSeek({ apiKey: stack.apiKey, baseURL: `${stack.origin}/beta` });
+  const beta = createDeepSeek({ apiKey: stack.apiKey, baseURL: `${stack.origin}/beta`, fetch: patiently });
   const { text, reasoningText } = await generateText({
     model: beta(kModel), maxOutputTokens: 12, maxRetries: 0,
     messages: [...messages, { role: 'assistant', content: [{ type: 'text', text: begun.content }], providerOptions: { deepseek: { prefix: true } } }],

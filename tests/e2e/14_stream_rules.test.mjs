@@ -6,7 +6,7 @@ import test from 'node:test';
 import { generation, wholeRules } from './generations.mjs';
 import { random } from './load.mjs';
 import { pause } from './pace.mjs';
-import { allUsage, settled, stack, until } from './stack.mjs';
+import { allUsage, kSlowness, settled, stack, until } from './stack.mjs';
 import { customer } from './tenants.mjs';
 import { exchange, jsonOf } from './wire.mjs';
 
@@ -19,8 +19,8 @@ const seed = Number(process.env.TIDEGATE_SEED ?? Date.now() % 1e6);
 /** One request as its client behaves; resolves to { seen, rules, left }. */
 async function live(generated, secret, next) {
   const { client, path, body, Rules, asked, patience } = generated;
-  const rules = new Rules(asked);
-  const leaving = new AbortController();
+  let rules = new Rules(asked);
+  let leaving = new AbortController();
   let parts = 0;
   const onPart = (part, response) => {
     rules.feed(part);
@@ -31,10 +31,15 @@ async function live(generated, secret, next) {
       void pause(next() * 60).then(() => response.resume());
     }
   };
-  const seen = await exchange(stack.origin + path, {
-    key: secret, body, signal: AbortSignal.any([leaving.signal, AbortSignal.timeout(120_000)]), ...(client !== 'whole' && { onPart }),
-  });
-  return { seen, rules, left: leaving.signal.aborted };
+  for (let left = kSlowness > 1 ? 30 : 0; ; --left) {
+    const seen = await exchange(stack.origin + path, {
+      key: secret, body, signal: AbortSignal.any([leaving.signal, AbortSignal.timeout(120_000)]), ...(client !== 'whole' && { onPart }),
+    });
+    if (seen.status !== 503 || left === 0) return { seen, rules, left: leaving.signal.aborted };
+    // A machine that stood still: nothing has begun.
+    await pause(1000 * Number(seen.headers['retry-after'] ?? 1));
+    [rules, leaving, parts] = [new Rules(asked), new AbortController(), 0];
+  }
 }
 
 /** What is wrong with it; null if nothing. */

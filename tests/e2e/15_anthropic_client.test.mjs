@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import { pico, stack, until } from './stack.mjs';
+import { patiently, pico, stack, until } from './stack.mjs';
 
-const anthropic = (options = {}) => new Anthropic({ apiKey: stack.apiKey, baseURL: stack.origin, maxRetries: 0, ...options });
-const openai = () => new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0 });
+const anthropic = (options = {}) => new Anthropic({ apiKey: stack.apiKey, baseURL: stack.origin, maxRetries: 0, fetch: patiently, ...options });
+const openai = () => new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0, fetch: patiently });
 const poem = '写一首关于月的五言绝句。';
 const ask = (extra = {}) => ({ model: 'tang-moe', max_tokens: 1000, messages: [{ role: 'user', content: poem }], ...extra });
 const askResponses = (extra = {}) => ({ model: 'tang-moe', input: poem, store: false, ...extra });

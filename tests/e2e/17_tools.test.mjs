@@ -8,11 +8,11 @@ import OpenAI from 'openai';
 import { createDeepSeek } from '@ai-sdk/deepseek';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { generateText, jsonSchema, streamText, tool as aiTool } from 'ai';
-import { pico, stack, until } from './stack.mjs';
+import { patiently, pico, stack, until } from './stack.mjs';
 
 const kModel = 'sim-fast';
-const openai = () => new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0 });
-const anthropic = () => new Anthropic({ apiKey: stack.apiKey, baseURL: stack.origin, maxRetries: 0 });
+const openai = () => new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0, fetch: patiently });
+const anthropic = () => new Anthropic({ apiKey: stack.apiKey, baseURL: stack.origin, maxRetries: 0, fetch: patiently });
 const providers = () => [
   createDeepSeek({ apiKey: stack.apiKey, baseURL: stack.baseUrl }),
   createOpenAICompatible({ name: 'tidegate', apiKey: stack.apiKey, baseURL: stack.baseUrl, includeUsage: true }),

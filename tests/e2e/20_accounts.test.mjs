@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import OpenAI from 'openai';
-import { pico, settled, stack, until, wallet } from './stack.mjs';
+import { patiently, pico, settled, stack, until, wallet } from './stack.mjs';
 
 const unique = () => `t${Date.now().toString(36)}${Math.floor(Math.random() * 1e4)}`;
 const ask = { model: 'tang-moe', messages: [{ role: 'user', content: 'hello' }], max_tokens: 4 };
@@ -13,7 +13,7 @@ async function newTenant(credit) {
   await stack.cli('project', 'create', 'main', '--tenant', name);
   const { key, secret } = await stack.cli('key', 'create', '--tenant', name, '--project', 'main');
   if (credit) await stack.cli('wallet', 'top-up', name, credit);
-  return { name, key, secret, client: new OpenAI({ apiKey: secret, baseURL: stack.baseUrl, maxRetries: 0 }) };
+  return { name, key, secret, client: new OpenAI({ apiKey: secret, baseURL: stack.baseUrl, maxRetries: 0, fetch: patiently }) };
 }
 
 test('a new key works within seconds and a revoked one stops within five', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import OpenAI from 'openai';
-import { stack, until } from './stack.mjs';
+import { patiently, stack, until } from './stack.mjs';
 
 const unique = () => `l${Date.now().toString(36)}${Math.floor(Math.random() * 1e4)}`;
 const ask = { model: 'tang-moe', messages: [{ role: 'user', content: 'hello' }], max_tokens: 4 };
@@ -13,7 +13,7 @@ async function newTenant() {
   await stack.cli('project', 'create', 'main', '--tenant', name);
   const { key, secret } = await stack.cli('key', 'create', '--tenant', name, '--project', 'main');
   await stack.cli('wallet', 'top-up', name, '1');
-  const client = new OpenAI({ apiKey: secret, baseURL: stack.baseUrl, maxRetries: 0 });
+  const client = new OpenAI({ apiKey: secret, baseURL: stack.baseUrl, maxRetries: 0, fetch: patiently });
   await until('the new key to be known', 5, () => client.chat.completions.create(ask));
   return { name, key, client };
 }

@@ -77,7 +77,7 @@ test('certs mint, TLS, renewal under a running stream, and reloads that are all 
   await t.test('the command line asks by gRPC with TLS', async () => {
     const endpoint = { ...stack.endpoint, grpc: `127.0.0.1:${Number(url.port) + 1}`, 'grpc.tls_ca_file': file('ca.crt') };
     fs.writeFileSync(file('endpoint.json'), JSON.stringify(endpoint), { mode: 0o600 });
-    const answer = await stack.cliText('chat', 'hello', '--model', 'tang-moe', '--endpoint', file('endpoint.json'));
+    const answer = await until('an answer', 20, () => stack.cliText('chat', 'hello', '--model', 'tang-moe', '--endpoint', file('endpoint.json')));
     assert.match(answer, /^request\s+\S+/m);
   });
 

@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import OpenAI from 'openai';
-import { root, stack, until } from './stack.mjs';
+import { patiently, root, stack, until } from './stack.mjs';
 
 const freePort = () => new Promise((resolve) => {
   const server = net.createServer();
@@ -48,7 +48,7 @@ test('every panel query returns data from a real Prometheus over a real run', as
 
   // A run with something of everything: answers, thinking, refusals, a cancelled stream.
   let running = true;
-  const client = new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0 });
+  const client = new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0, fetch: patiently });
   const traffic = (async () => {
     for (let i = 0; running; ++i) {
       await client.chat.completions.create({ model: 'tang-moe', max_tokens: 12, messages: [{ role: 'user', content: 'hello' }] });

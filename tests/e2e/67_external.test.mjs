@@ -6,13 +6,13 @@ import http from 'node:http';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import OpenAI from 'openai';
-import { freeRange, pico, root, stack, until } from './stack.mjs';
+import { freeRange, patiently, pico, root, stack, until } from './stack.mjs';
 
 const kModel = 'sim-fast'; // its name and price here; the server has another name for it
 const kTheirs = 'their/model-7b';
 const kKey = 'sk-only-the-engine-knows';
 const binary = path.join(process.env.TIDEGATE_BIN ?? path.join(root, 'build/release/bin'), 'tidegate-worker');
-const openai = () => new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0 });
+const openai = () => new OpenAI({ apiKey: stack.apiKey, baseURL: stack.baseUrl, maxRetries: 0, fetch: patiently });
 const ask = (extra = {}) => ({ model: kModel, messages: [{ role: 'user', content: 'write of the moon' }], max_tokens: 200, ...extra });
 
 /** What the server does with the next request: text, usage, and where it stops. */
@@ -140,15 +140,18 @@ test('a usage that cannot be true is not billed', async () => {
   assert.ok(data.usage.prompt_tokens < 200, JSON.stringify(data.usage));
   const { event } = await billed(response.headers.get('x-request-id'));
   assert.equal(event.completion_tokens, data.usage.completion_tokens);
-  assert.equal(await metric('tidegate_worker_external_usage_checks_total', '{verdict="over"}'), before_ + 1);
-  assert.match(fs.readFileSync(path.join(stack.folder, 'log', 'external-worker.log'), 'utf8'), /external_usage_disagrees/);
+  await until('the worker to have counted it', 20, async () =>
+    (await metric('tidegate_worker_external_usage_checks_total', '{verdict="over"}')) === before_ + 1);
+  const log = path.join(stack.folder, 'log', 'external-worker.log');
+  await until('the worker to have logged it', 20, () => fs.readFileSync(log, 'utf8').includes('external_usage_disagrees'));
 });
 
 test('a usage that never came is counted by the worker', async () => {
   behaviour = { silentUsage: true };
   const { usage: told } = await openai().chat.completions.create(ask());
   assert.ok(told.completion_tokens >= 1 && told.completion_tokens <= 31, JSON.stringify(told));
-  assert.ok(await metric('tidegate_worker_external_usage_checks_total', '{verdict="missing"}') >= 1);
+  await until('the worker to have counted it', 20, async () =>
+    (await metric('tidegate_worker_external_usage_checks_total', '{verdict="missing"}')) >= 1);
 });
 
 test('an engine that dies in the middle of a stream is an error there, and not the end of the worker', async () => {

@@ -5,7 +5,7 @@ import Anthropic from '@anthropic-ai/sdk';
 import { createDeepSeek } from '@ai-sdk/deepseek';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import OpenAI from 'openai';
-import { stack } from './stack.mjs';
+import { patiently, stack } from './stack.mjs';
 
 export const kModel = 'tang-moe';
 export const kPrompt = '写一首关于月的五言绝句。';
@@ -16,10 +16,10 @@ export const askMessages = (extra = {}) => ({ model: kModel, max_tokens: 40, mes
 export const askResponses = (extra = {}) => ({ model: kModel, input: kPrompt, max_output_tokens: 40, ...extra });
 
 /** fetch that counts its calls and keeps what they said. */
-export function counted(before = async () => {}) {
+export function counted(before = async () => {}, send = patiently) {
   const fetcher = async (...args) => {
     fetcher.calls += 1;
-    const response = await fetch(...args);
+    const response = await send(...args);
     fetcher.statuses.push(response.status);
     await before(fetcher.calls, response);
     return response;
@@ -30,7 +30,7 @@ export function counted(before = async () => {}) {
 }
 
 /** The four, with their own defaults; `maxRetries` only where it is given. */
-export const clients = ({ key = stack.apiKey, fetcher = fetch, baseURL = stack.baseUrl, origin = stack.origin, ...more } = {}) => ({
+export const clients = ({ key = stack.apiKey, fetcher = patiently, baseURL = stack.baseUrl, origin = stack.origin, ...more } = {}) => ({
   openai: new OpenAI({ apiKey: key, baseURL, fetch: fetcher, ...more }),
   anthropic: new Anthropic({ apiKey: key, baseURL: origin, fetch: fetcher, ...more }),
   deepseek: createDeepSeek({ apiKey: key, baseURL, fetch: fetcher }),
@@ -38,7 +38,7 @@ export const clients = ({ key = stack.apiKey, fetcher = fetch, baseURL = stack.b
 });
 
 export function post(path, body, { key = stack.apiKey, signal, headers = {}, origin = stack.origin } = {}) {
-  return fetch(origin + path, {
+  return patiently(origin + path, {
     method: 'POST', signal, body: typeof body === 'string' ? body : JSON.stringify(body),
     headers: { ...(key && { Authorization: `Bearer ${key}` }), 'Content-Type': 'application/json', ...headers },
   });
