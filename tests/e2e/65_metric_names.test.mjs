@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { root, stack } from './stack.mjs';
+import { root, stack, until } from './stack.mjs';
 
 const golden = path.join(root, 'tests/golden/metrics.txt');
 
@@ -14,9 +14,11 @@ async function families(port) {
 }
 
 test('every metric family is the golden one', async () => {
-  const workers = JSON.parse(fs.readFileSync(path.join(stack.folder, 'workers/prometheus_sd.json'), 'utf8'));
-  const ports = [0, 1, 2].map((index) => stack.adminPort(index)).concat(workers.flatMap((each) => each.targets).map((target) => target.split(':').pop()));
-  const found = [...new Set((await Promise.all(ports.map(families))).flat())].sort();
+  const found = await until('every process to answer', 20, async () => {
+    const workers = JSON.parse(fs.readFileSync(path.join(stack.folder, 'workers/prometheus_sd.json'), 'utf8'));
+    const ports = [0, 1, 2].map((index) => stack.adminPort(index)).concat(workers.flatMap((each) => each.targets).map((target) => target.split(':').pop()));
+    return [...new Set((await Promise.all(ports.map(families))).flat())].sort();
+  });
   if (process.env.TIDEGATE_REWRITE_GOLDEN) fs.writeFileSync(golden, `${found.join('\n')}\n`);
   assert.deepEqual(found, fs.readFileSync(golden, 'utf8').trim().split('\n'));
   assert.ok(found.length > 60, `${found.length} families`);

@@ -88,6 +88,7 @@ export class Fleet {
 
   async stop() {
     await stack.cli('deploy', 'delete', this.name);
-    await until(`the workers of ${this.name} to end`, 90, () => this.pids().length === 0);
+    await until(`the workers of ${this.name} to end`, 90, () =>
+      this.pids().length === 0 && !workerProcesses().some((each) => each.deployment === this.name));
   }
 }
