@@ -85,13 +85,9 @@ json::array texts(const std::vector<std::string>& list) {
   return array;
 }
 
-json::array capability_names(const scheduler::Capabilities& all) {
+json::array capability_texts(const scheduler::Capabilities& all) {
   json::array array;
-  if (all.reasoning) array.emplace_back("reasoning");
-  if (all.tools) array.emplace_back("tools");
-  if (all.fim) array.emplace_back("fim");
-  if (all.embeddings) array.emplace_back("embeddings");
-  if (all.vision) array.emplace_back("vision");
+  for (const std::string_view name : scheduler::capability_names(all)) array.emplace_back(std::string(name));
   return array;
 }
 
@@ -103,13 +99,12 @@ json::object subject_json(const Question& question) {
   out["kv_precision"] = std::string(scheduler::kv_precision_name(question.options.kv));
   out["architecture"] = question.model.architecture;
   out["licence"] = question.model.licence;
-  out["capabilities"] = capability_names(question.model.capabilities);
+  out["capabilities"] = capability_texts(question.model.capabilities);
   out["accelerator"] = question.accelerator.name;
   out["parameters"] = question.variant.parameters;
   if (question.model.shape) {
     json::array allowed;
-    const auto& offered = question.variant.layouts;
-    for (const auto& layout : offered.empty() ? scheduler::candidate_layouts(*question.model.shape) : offered) {
+    for (const auto& layout : scheduler::layouts_allowed(*question.model.shape, question.variant)) {
       allowed.emplace_back(layout.to_string());
     }
     out["layouts_allowed"] = std::move(allowed);

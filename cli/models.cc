@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/commands.h"
 #include "cli/connection.h"
@@ -25,12 +26,15 @@ Status models(const Arguments& arguments) {
       fmt::print("{}\n", message_json(list));
       return {};
     }
-    TextTable table({"MODEL", "VARIANT", "PRECISION", "PARAMETERS", "WEIGHTS", "KV/TOKEN", "CONTEXT", "LICENCE", "ENGINE"});
+    TextTable table({"MODEL", "VARIANT", "PRECISION", "PARAMETERS", "WEIGHTS", "KV/TOKEN", "CONTEXT", "CAN", "LICENCE",
+                     "ENGINE"});
     for (const auto& model : list.models()) {
       for (const auto& variant : model.variants()) {
-        table.add({model.name(), variant.name(), variant.precision(), short_count(variant.parameters(), ""),
+        const std::int64_t parameters = variant.parameters() > 0 ? variant.parameters() : model.parameters_published();
+        table.add({model.name(), variant.name(), variant.precision(), short_count(parameters, ""),
                    short_count(variant.weight_bytes(), "B"), fmt::format("{} B", variant.kv_bytes_per_token()),
-                   std::to_string(model.context_max()), model.licence(), variant.engine()});
+                   std::to_string(model.context_max()), fmt::format("{}", fmt::join(model.capabilities(), ", ")),
+                   model.licence(), variant.engine()});
       }
     }
     fmt::print("{}", table.render());

@@ -39,7 +39,8 @@ struct Flag {
   std::string_view name;
   bool ModelShape::*member;
 };
-constexpr std::array<Flag, 3> kFlags = {{{"qkv_bias", &ModelShape::qkv_bias},
+constexpr std::array<Flag, 4> kFlags = {{{"qkv_bias", &ModelShape::qkv_bias},
+                                         {"qk_norm", &ModelShape::qk_norm},
                                          {"router_bias", &ModelShape::router_bias},
                                          {"tie_word_embeddings", &ModelShape::tied_embeddings}}};
 

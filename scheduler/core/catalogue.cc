@@ -72,6 +72,20 @@ std::optional<std::int64_t> option_number(const Deployment& deployment, std::str
 
 }  // namespace
 
+std::vector<std::string_view> capability_names(const Capabilities& all) {
+  std::vector<std::string_view> names;
+  if (all.reasoning) names.emplace_back("reasoning");
+  if (all.tools) names.emplace_back("tools");
+  if (all.fim) names.emplace_back("fim");
+  if (all.embeddings) names.emplace_back("embeddings");
+  if (all.vision) names.emplace_back("vision");
+  return names;
+}
+
+std::vector<Layout> layouts_allowed(const ModelShape& shape, const CatalogueVariant& variant) {
+  return variant.layouts.empty() ? candidate_layouts(shape) : variant.layouts;
+}
+
 Status Catalogue::add(CatalogueModel model) {
   std::string name = model.name;
   if (!models_.try_emplace(name, std::move(model)).second) {

@@ -38,6 +38,9 @@ struct Capabilities {
   bool operator==(const Capabilities&) const = default;
 };
 
+/// As in a catalogue entry, those that it has.
+std::vector<std::string_view> capability_names(const Capabilities& all);
+
 struct CatalogueModel {
   std::string name;
   std::string architecture;
@@ -51,6 +54,9 @@ struct CatalogueModel {
   std::vector<std::string> unknown;  ///< what is not known of it, a phrase each
   std::string sources;
 };
+
+/// Those that the variant is offered in; else the usual ones that the shape allows.
+std::vector<Layout> layouts_allowed(const ModelShape& shape, const CatalogueVariant& variant);
 
 /// What may be deployed. Immutable after start.
 class Catalogue {

@@ -83,6 +83,7 @@ Tally attention_of(const ModelShape& s, Precision precision) {
     const std::int64_t key = std::int64_t{s.kv_heads} * s.head_dim;
     tally.matrix(query, hidden).matrix(key, hidden).matrix(key, hidden).matrix(hidden, query);
     if (s.qkv_bias) tally.unscaled(query + 2 * key);
+    if (s.qk_norm) tally.unscaled(2 * std::int64_t{s.head_dim});
     return tally;
   }
   const std::int64_t query = heads * (s.nope_dim + s.rope_dim);

@@ -22,6 +22,7 @@ struct ModelShape {
   std::int32_t kv_heads = 0;  ///< num_key_value_heads
   std::int32_t head_dim = 0;
   bool qkv_bias = false;
+  bool qk_norm = false;  ///< of Qwen3: a norm over each head's query and one over its key
   // Multi-head latent attention: kv_heads and head_dim are 0.
   std::int32_t q_lora_rank = 0;  ///< 0 = queries are projected directly
   std::int32_t kv_lora_rank = 0;

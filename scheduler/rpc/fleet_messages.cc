@@ -323,7 +323,14 @@ v1::CatalogueModel to_message(const CatalogueModel& model) {
     out->set_kv_bytes_per_token(variant.kv_bytes_per_token);
     out->set_weights_digest(variant.weights_digest);
     out->set_engine(variant.engine);
+    if (!model.shape) continue;
+    for (const Layout& layout : layouts_allowed(*model.shape, variant)) out->add_layouts(layout.to_string());
+    out->set_kv_precision(std::string(kv_precision_name(variant.kv)));
   }
+  for (const std::string_view name : capability_names(model.capabilities)) message.add_capabilities(std::string(name));
+  message.set_parameters_published(model.parameters_published);
+  message.set_active_published(model.active_published);
+  for (const std::string& each : model.unknown) message.add_unknown(each);
   return message;
 }
 

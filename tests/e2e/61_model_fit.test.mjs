@@ -1,5 +1,6 @@
 // `tidegate model fit` as a person or a script meets it, and the running fleet held against its own prediction.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import test from 'node:test';
 import { stack, until } from './stack.mjs';
 
@@ -42,12 +43,18 @@ test('without a layout the nearest that fits is found', async () => {
   assert.equal(one.context_max, 131072);
 });
 
+test('an accelerator whose speed is not known is planned for, without a guess', async () => {
+  const answer = await fit('--model', 'deepseek-r1', '--accelerator', 'kunlun-p800', '--layout', 'TP8');
+  assert.equal(answer.fits, true);
+  assert.equal(answer.estimate, undefined);
+  assert.equal(answer.price_micro_usd_per_hour, undefined);
+});
+
 test('mistakes are named with what would be right', async () => {
   assert.match((await refusal('--model', 'deepsek-v3', '--accelerator', 'h20')).text, /deepseek-v3/);
   assert.match((await refusal('--model', 'deepseek-v3', '--accelerator', 'h21')).text, /h20-96/);
   assert.match((await refusal('--model', 'deepseek-v3', '--accelerator', 'h20', '--layout', 'SP8')).text, /forms are TP8/);
   assert.match((await refusal('--model', 'deepseek-v4-pro', '--accelerator', 'h200')).text, /not known/);
-  assert.match((await refusal('--model', 'deepseek-v3', '--accelerator', 'kunlun-p800')).text, /memory of 'kunlun-p800' is not known/);
 });
 
 test('workers of our own engine allocated what was predicted', async () => {
@@ -55,5 +62,10 @@ test('workers of our own engine allocated what was predicted', async () => {
     const page = await (await fetch(`http://127.0.0.1:${stack.adminPort(1)}/metrics`)).text();
     return page.match(/^tidegate_scheduler_fit_error_ratio (\S+)$/m)?.[1];
   };
-  assert.equal(Number(await until('the metric', 10, value)), 0);
+  const off = Number(await until('the metric', 10, value));
+  if (process.env.TIDEGATE_FIGURES) {
+    const figure = { name: 'KV tokens that workers allocated, off the prediction at most', value: `${(100 * off).toFixed(2)} %`, goal: '<= 2 %', isMet: off <= 0.02 };
+    fs.appendFileSync(process.env.TIDEGATE_FIGURES, `${JSON.stringify(figure)}\n`);
+  }
+  assert.equal(off, 0);
 });

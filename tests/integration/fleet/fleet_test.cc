@@ -415,6 +415,19 @@ TEST_F(FleetTest, CatalogueIsListed) {
   std::vector<std::string> names;
   for (const auto& model : catalogue->models()) names.push_back(model.name());
   EXPECT_THAT(names, ::testing::IsSupersetOf({"sim-fast", "tang-moe"}));
+  for (const auto& model : catalogue->models()) {
+    if (model.name() == "tang-moe") {
+      EXPECT_THAT(model.capabilities(), ::testing::ElementsAre("reasoning"));
+      EXPECT_EQ(model.licence(), "MIT");
+      EXPECT_THAT(model.variants(0).layouts(), ::testing::Contains("TP1"));
+      EXPECT_EQ(model.variants(0).kv_precision(), "f32");
+    }
+    if (model.name() == "deepseek-v4-pro") {
+      EXPECT_EQ(model.parameters_published(), 1'600'000'000'000);
+      EXPECT_GT(model.unknown_size(), 0);
+      EXPECT_EQ(model.variants(0).layouts_size(), 0) << "nobody knows how it could be cut";
+    }
+  }
 }
 
 TEST_F(FleetTest, TangMoeIsServedByItsRealEngine) {

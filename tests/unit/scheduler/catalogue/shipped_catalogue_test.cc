@@ -83,6 +83,9 @@ TEST(ShippedCatalogue, HoldsEveryModelOfTheFamily) {
         "deepseek-v4-pro", "tang-moe", "tang-distill-qwen2", "sim-fast"}) {
     EXPECT_TRUE(shipped().find_model(model)) << model;
   }
+  for (const char* distill : {"qwen-1.5b", "qwen-7b", "qwen-14b", "qwen-32b", "llama-8b", "llama-70b"}) {
+    EXPECT_TRUE(shipped().find_model(std::string("deepseek-r1-distill-") + distill)) << distill;
+  }
   for (const auto& [name, model] : shipped().models()) {
     EXPECT_FALSE(model.licence.empty()) << name;
     EXPECT_FALSE(model.capabilities.vision) << name;
@@ -111,6 +114,25 @@ TEST(ShippedCatalogue, MoE16BHasGroupedAttentionAndExperts) {
   EXPECT_FALSE(shape_of("deepseek-moe-16b").is_latent());
 }
 
+TEST(ShippedCatalogue, TheDistilledQwen3AddsUp) {
+  const ModelShape& shape = shape_of("deepseek-r1-0528-qwen3-8b");
+  EXPECT_EQ(model_sizes(shape, Precision::kBf16).parameters(), 8'190'735'360);
+  EXPECT_EQ(kv_bytes_per_token(shape, KvPrecision::kBf16), 147'456);
+}
+
+// What only was trained further, or had its template changed, is the same to the fit.
+TEST(ShippedCatalogue, LaterReleasesHaveTheShapeOfTheirArchitecture) {
+  for (const char* model :
+       {"deepseek-v3-0324", "deepseek-r1-0528", "deepseek-prover-v2-671b", "deepseek-v3.1-terminus"}) {
+    EXPECT_EQ(shape_of(model), shape_of("deepseek-v3")) << model;
+  }
+  for (const char* model : {"deepseek-v3.2-exp", "deepseek-v3.2-speciale", "deepseek-math-v2"}) {
+    EXPECT_EQ(shape_of(model), shape_of("deepseek-v3.2")) << model;
+  }
+  EXPECT_EQ(shape_of("deepseek-coder-v2"), shape_of("deepseek-v2"));
+  EXPECT_EQ(shape_of("deepseek-coder-v2-lite"), shape_of("deepseek-v2-lite"));
+}
+
 // A checkpoint held here: its file has exactly the bytes the shape says, draft layer and scales included.
 TEST(ShippedCatalogue, TheDemoModelsShapeAddsUpToItsFile) {
   const ModelSizes sizes = model_sizes(shape_of("tang-moe"), Precision::kFp8Block);
@@ -137,6 +159,7 @@ TEST(ShippedAccelerators, CoverTheVendorsAndThePlanOfV3) {
   for (const auto& [name, kind] : accelerators().kinds()) {
     EXPECT_FALSE(kind.sources.empty()) << name;
     EXPECT_FALSE(kind.engines.empty()) << name;
+    EXPECT_GT(kind.memory_bytes, 0) << name << ": nothing can be planned without its memory";
   }
   const CatalogueModel& v3 = **shipped().find_model("deepseek-v3");
   const auto tokens = [&](const char* layout, const char* kind) {
@@ -151,6 +174,7 @@ TEST(ShippedAccelerators, CoverTheVendorsAndThePlanOfV3) {
   EXPECT_EQ(tokens("TP32", "h100"), 734'175);
   EXPECT_EQ(tokens("DP32+EP32", "h100"), 16'823'400);
   EXPECT_EQ(tokens("DP8+EP8", "h20"), 0);
+  EXPECT_GT(tokens("TP8", "p800"), tokens("TP8", "h20")) << "eight of 96 GiB, as its maker sells it";
 }
 
 }  // namespace

@@ -10,6 +10,18 @@ namespace {
 
 std::string field_of(const Status& status) { return status ? "accepted" : status.error().field; }
 
+TEST(CatalogueModel, CapabilitiesAreNamedAsInAnEntry) {
+  EXPECT_THAT(capability_names({}), ::testing::IsEmpty());
+  EXPECT_THAT(capability_names({.reasoning = true, .fim = true}), ::testing::ElementsAre("reasoning", "fim"));
+}
+
+TEST(CatalogueModel, LayoutsThatAreOfferedAreTheOnlyOnes) {
+  CatalogueVariant variant;
+  EXPECT_EQ(layouts_allowed(v3_shape(), variant), candidate_layouts(v3_shape()));
+  variant.layouts = {{.tensor = 8}};
+  EXPECT_EQ(layouts_allowed(v3_shape(), variant), variant.layouts);
+}
+
 class CheckDeployment : public ::testing::Test {
  protected:
   std::string refused_field() const { return field_of(check_deployment(deployment, catalogue)); }

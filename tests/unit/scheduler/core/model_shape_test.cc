@@ -65,6 +65,14 @@ TEST(ModelShape, GroupedAttentionHasItsBiasesAndOneTableWhenTied) {
   EXPECT_EQ(model_sizes(shape, Precision::kBf16).tables.parameters, 152'064LL * 3584);
 }
 
+TEST(ModelShape, HeadsWithNormsOfTheirOwnAreCountedOnceALayer) {
+  ModelShape shape = qwen_7b_shape();
+  shape.qk_norm = true;
+  const ModelSizes sizes = model_sizes(shape, Precision::kBf16);
+  EXPECT_EQ(sizes.parameters(), 7'615'616'512 + 28 * 2 * 128);
+  EXPECT_EQ(model_sizes(shape, Precision::kFp8Block).attention.parameters, sizes.attention.parameters);
+}
+
 TEST(ModelShape, BlocksOf128RoundUpAndOnlyMatricesAreQuantised) {
   ModelShape shape = small_latent();
   const ModelSizes sizes = model_sizes(shape, Precision::kFp8Block);
