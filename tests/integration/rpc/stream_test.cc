@@ -170,7 +170,8 @@ TEST_F(SlowReader, MeetsARefusalAndTheStreamLivesOn) {
   const Status refused = push_until_refused();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().reason, "stream_queue_full");
-  EXPECT_EQ(writer().queued(), 4U);
+  // The transport may still take one that waited; when its windows are full it takes no more.
+  EXPECT_TRUE(test::eventually([&] { return !push_until_refused() && writer().queued() == 4; }));
   EXPECT_TRUE(writer().is_open());
   for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_EQ((*reader.read_blocking(soon_enough()))->version(), i);
   EXPECT_TRUE(test::eventually([&] { return writer().push(numbered(1)).has_value(); }));

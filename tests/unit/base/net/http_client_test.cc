@@ -51,10 +51,13 @@ TEST_F(HttpClientTest, StreamsToTheSinkAndCanBeStopped) {
 
 TEST_F(HttpClientTest, DeadlineEndsTheExchangeAndTheConnection) {
   start();
-  const auto late = http_fetch(url("/wait"), HttpClientRequest("GET", ""), std::chrono::milliseconds(50));
-  ASSERT_FALSE(late);
-  EXPECT_EQ(late.error().code, Code::kDeadlineExceeded);
-  EXPECT_TRUE(test::eventually([&] { return gone_ == 1; }));
+  // On a machine that stands still the time may be over before the request is there: then the next one shows it.
+  EXPECT_TRUE(test::eventually([&] {
+    const auto late = http_fetch(url("/wait"), HttpClientRequest("GET", ""), std::chrono::milliseconds(50));
+    EXPECT_TRUE(!late && late.error().code == Code::kDeadlineExceeded);
+    return gone_ > 0;
+  }));
+  EXPECT_TRUE(test::eventually([&] { return server_->open_connections() == 0; }));
 }
 
 TEST_F(HttpClientTest, FailuresHaveNames) {

@@ -14,6 +14,15 @@ class HttpLimitsTest : public test::HttpFixture {
   void wait_for_connections(std::size_t n) {
     ASSERT_TRUE(test::eventually([&] { return server_->open_connections() == n; }));
   }
+  /// What was sent before has been read when this returns: connections go to the two lanes in turn, and each does what
+  /// comes in its order. Without it time might pass before a lane that is kept waiting has read anything.
+  void let_both_lanes_read() {
+    for (int lane = 0; lane < 2; ++lane) {
+      auto other = connect();
+      other->send(get("/hello"));
+      ASSERT_EQ(other->read_answer().status, 200);
+    }
+  }
   test::SimClock clock_;
 };
 
@@ -21,10 +30,7 @@ TEST_F(HttpLimitsTest, AHeadThatDripsIsCutOffAfterTenSeconds) {
   start_simulated();
   auto client = connect();
   client->send("GET / HTTP/1.1\r\n");
-  // A second connection proves that the first one's bytes were read before time moves.
-  auto other = connect();
-  other->send(get("/hello"));
-  ASSERT_EQ(other->read_answer().status, 200);
+  let_both_lanes_read();
   client->send("X: ");
   while (client->read_some(std::chrono::milliseconds(5)) == test::RawClient::Got::kNothing) {
     clock_.advance(std::chrono::seconds(1));
@@ -38,6 +44,7 @@ TEST_F(HttpLimitsTest, ABodyThatDripsIsCutOffAfterThirtySeconds) {
   start_simulated();
   auto client = connect();
   client->send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n");
+  let_both_lanes_read();
   while (client->read_some(std::chrono::milliseconds(5)) == test::RawClient::Got::kNothing) {
     clock_.advance(std::chrono::seconds(2));
     client->send("a");
@@ -129,20 +136,18 @@ TEST_F(HttpLimitsTest, ABodySlowerThanTheLeastRateIsCutOffAfterItsGrace) {
   start_simulated(std::move(options));
   auto client = connect();
   client->send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n");
-  // Proves that the head was read before time moves.
-  auto other = connect();
-  other->send(get("/hello"));
-  ASSERT_EQ(other->read_answer().status, 200);
+  let_both_lanes_read();
   Duration waited{0};
-  while (client->read_some(std::chrono::milliseconds(20)) == test::RawClient::Got::kNothing) {
+  // Long before the limit of the whole body, time stands.
+  while (waited < std::chrono::seconds(15) &&
+         client->read_some(std::chrono::milliseconds(20)) == test::RawClient::Got::kNothing) {
     clock_.advance(std::chrono::seconds(1));
     waited += std::chrono::seconds(1);
     client->send("a");
   }
+  EXPECT_TRUE(client->read_until("slower than the least rate")) << client->received();
   EXPECT_TRUE(client->received().starts_with("HTTP/1.1 408 ")) << client->received();
-  EXPECT_NE(client->received().find("slower than the least rate"), std::string::npos) << client->received();
   EXPECT_GE(waited, std::chrono::seconds(5));
-  EXPECT_LT(waited, std::chrono::seconds(30)) << "long before the limit of the whole body";
 }
 
 TEST_F(HttpLimitsTest, OneAddressDoesNotTakeEveryPlace) {

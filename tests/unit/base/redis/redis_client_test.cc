@@ -92,6 +92,7 @@ class RedisClientTest : public testing::Test {
   void SetUp() override {
     RedisOptions options;
     options.address = peer_.address();
+    options.connect_timeout = std::chrono::seconds(20);  // connections are counted: none is given up
     options.in_flight_max = 4;
     options.backoff_least = std::chrono::milliseconds(1);
     options.backoff_most = std::chrono::milliseconds(5);

@@ -1,5 +1,7 @@
 #include "gateway/dispatch/lane_dispatcher.h"
 
+#include <algorithm>
+
 #include "tests/unit/gateway/dispatch/lane_world.h"
 
 namespace tidegate::gateway::test {
@@ -359,13 +361,17 @@ TEST_F(LaneDispatcherTest, AWorkerThatHasJustComeIsNotFlooded) {
   set_routes({route("old")});
   wait_sessions(1);
   clock_.shift(std::chrono::hours(1));
+  const Mono came = clock_.mono();
   auto& fresh = worker("fresh", 100);
   set_routes({route("old"), route("fresh")});
   wait_sessions(2);
   for (int i = 0; i < 20; ++i) submit(new_ear());
   ASSERT_TRUE(eventually([&] { return old.started_count() + fresh.started_count() == 20; }));
   EXPECT_GE(fresh.started_count(), 1U) << "it may show what it can do";
-  EXPECT_LE(fresh.started_count(), 5U) << "half of them would be its share otherwise";
+  // It grows up while this runs, on a busy machine noticeably.
+  const std::int64_t room = WorkerPicker({}, 1).ramp_limit(clock_.mono() - came, 100);
+  EXPECT_LE(static_cast<std::int64_t>(fresh.started_count()), std::max<std::int64_t>(5, room))
+      << "half of them would be its share otherwise";
 }
 
 TEST_F(LaneDispatcherTest, WorkersThatAllHaveJustComeShareTheWork) {

@@ -175,8 +175,10 @@ TEST_F(RemoteGuardFaults, AServerThatIsAwayIsUnavailable) {
 
 TEST_F(RemoteGuardFaults, AServerThatIsLateIsNotWaitedFor) {
   std::promise<void> release;
-  service_.answer = [&]() -> Result<v1::GuardVerdict> {
-    release.get_future().wait();
+  const std::shared_future<void> is_released = release.get_future().share();
+  // Its own handle of the future: the test may be over before the answer begins.
+  service_.answer = [is_released]() -> Result<v1::GuardVerdict> {
+    is_released.wait();
     return v1::GuardVerdict();
   };
   connect(std::chrono::milliseconds(100));

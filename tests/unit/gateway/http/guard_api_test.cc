@@ -12,6 +12,7 @@
 #include "gateway/guard/guard_desk.h"
 #include "tests/support/gateway/fake_guard.h"
 #include "tests/support/gateway/fake_rate_gate.h"
+#include "tests/support/net/raw_client.h"
 #include "tests/unit/gateway/http/api_harness.h"
 #include "tests/unit/gateway/http/stream_client.h"
 
@@ -99,10 +100,16 @@ TEST(GuardApi, WhoIsOverItsLimitsDoesNotMakeThePolicyReadItsText) {
 TEST(GuardApi, AClientThatLeavesWhileThePolicyIsAskedIsNotWaitedFor) {
   GuardedApi guarded;
   guarded.guard.hang_next_check();
-  HttpClientRequest request("POST", "/v1/chat/completions", chat_body(false));
-  request.headers = {{"Authorization", "Bearer good-key"}};
-  const auto left = http_fetch(guarded.api.url("/v1/chat/completions"), std::move(request), std::chrono::seconds(1));
-  ASSERT_FALSE(left) << "nothing is answered while the policy is asked";
+  tidegate::test::RawClient client(guarded.api.server->port());
+  const std::string body = chat_body(false);
+  ASSERT_TRUE(
+      client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer good-key\r\n"
+                  "Content-Type: application/json\r\nContent-Length: " +
+                  std::to_string(body.size()) + "\r\n\r\n" + body));
+  ASSERT_TRUE(eventually([&] { return guarded.guard.hanging() == 1; }));
+  EXPECT_EQ(client.read_some(std::chrono::milliseconds(20)), tidegate::test::RawClient::Got::kNothing)
+      << "nothing is answered while the policy is asked";
+  client.reset();
   EXPECT_TRUE(eventually([&] { return guarded.guard.given_up() == 1; }));
   const Labels admitting{{"phase", "admitting"}};
   EXPECT_TRUE(eventually([&] { return guarded.api.registry.value("tidegate_gateway_cancelled_requests_total", admitting) == 1; }));

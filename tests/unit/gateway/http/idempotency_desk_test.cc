@@ -7,6 +7,7 @@
 #include "base/json/json.h"
 #include "tests/support/counted.h"
 #include "tests/support/gateway/fake_idempotency_store.h"
+#include "tests/support/net/raw_client.h"
 #include "tests/support/sim_clock.h"
 #include "tests/unit/gateway/http/api_harness.h"
 
@@ -315,13 +316,14 @@ TEST_F(IdempotencyDeskTest, AGatewayThatDiedBeforeAnyChargeIsReplacedByTheRepeat
 }
 
 TEST_F(IdempotencyDeskTest, TheAnswerIsFinishedForAClientThatLeft) {
-  {
-    HttpClientRequest request("POST", "/v1/chat/completions", chat_body(true));
-    request.headers = {{"Authorization", "Bearer good-key"}, {"Idempotency-Key", "key-1"}};
-    const auto gave_up = http_fetch("http://" + edge.server->address() + "/v1/chat/completions", std::move(request),
-                                    std::chrono::milliseconds(150));
-    EXPECT_FALSE(gave_up);
-  }
+  tidegate::test::RawClient client(edge.server->port());
+  const std::string body = chat_body(true);
+  ASSERT_TRUE(
+      client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer good-key\r\n"
+                  "Idempotency-Key: key-1\r\nContent-Type: application/json\r\nContent-Length: " +
+                  std::to_string(body.size()) + "\r\n\r\n" + body));
+  house.submitted(0);
+  client.reset();
   answer(0, "for later");
   ASSERT_TRUE(eventually([&] { return house.meter.settled_count() == 1; }));
   EXPECT_EQ(house.meter.entry(0).settled[0].outcome, Outcome::kCompleted);

@@ -59,6 +59,7 @@ TEST_F(ShippingTest, ManyMoreThanABatchAreShippedWhenBillingReturns) {
   ASSERT_TRUE(big);
   ASSERT_TRUE(settle(**big, report(1, 1)));
   big->reset();
+  ASSERT_TRUE(eventually([&] { return billing.events().size() == 2; }));
   billing.set_down(true);
   std::atomic<int> done = 0;
   for (std::size_t lane : {1, 2}) {
@@ -75,7 +76,7 @@ TEST_F(ShippingTest, ManyMoreThanABatchAreShippedWhenBillingReturns) {
     threads.run_on(lane, work);
   }
   EXPECT_EQ(done, 1200);
-  EXPECT_EQ(billing.events().size(), 1u);
+  EXPECT_EQ(billing.events().size(), 2u);
   ASSERT_TRUE(eventually([&] { return backlog() >= 1200; }));
   billing.set_down(false);
   EXPECT_TRUE(eventually([&] { return billing.events().size() == 1202; }));
