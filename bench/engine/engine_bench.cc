@@ -2,7 +2,9 @@
 //
 // Tokens per second of the compute half alone, and the shares of what the machine could do. MODEL: a folder or a GGUF file.
 // Prints one JSON object. Each figure is the best of the rounds, since other work may share the machine; `rounds` has them all.
-// --cpu-time: seconds of the process instead of the clock's, for a machine that others use (roofline.h). Decode starts from 128 tokens of context and makes 48 steps; every sequence has its own.
+// --cpu-time: seconds of the process instead of the clock's, for a machine that others use (roofline.h). Decode starts from 128
+// tokens of context and makes 48 steps; every sequence has its own tokens. `decode-alike` is what llama-batched-bench times: one
+// token, everywhere and again and again, so that all sequences ask for the same experts.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -58,6 +60,7 @@ class Bench {
         ids.push_back(static_cast<TokenId>((state >> 8) % static_cast<std::uint32_t>(backend.facts().vocab_size)));
       }
     }
+    alike_.assign(static_cast<std::size_t>(kDecodeContext + kDecodeSteps), 0);
     blocks_total_ = next;
     logits_.resize(static_cast<std::size_t>(backend.facts().vocab_size) * static_cast<std::size_t>(most));
   }
@@ -74,7 +77,8 @@ class Bench {
     return described("prefill", count, rates);
   }
 
-  Result<json::object> decode(int batch) {
+  Result<json::object> decode(int batch, bool is_alike) {
+    is_alike_ = is_alike;
     std::vector<double> rates;
     for (int round = 0; round <= plan_.rounds; ++round) {
       for (int s = 0; s < batch; ++s) TG_TRY(fill(s, kDecodeContext, plan_.chunk));
@@ -86,7 +90,7 @@ class Bench {
       }
       if (round > 0) rates.push_back(batch * kDecodeSteps / (now() - start));
     }
-    return described("decode", batch, rates);
+    return described(is_alike ? "decode-alike" : "decode", batch, rates);
   }
 
  private:
@@ -104,7 +108,7 @@ class Bench {
   }
 
   BatchSequence piece(int sequence, std::int32_t at, std::int32_t size, bool want_logits) const {
-    const std::span<const TokenId> all = tokens_[static_cast<std::size_t>(sequence)];
+    const std::span<const TokenId> all = is_alike_ ? alike_ : tokens_[static_cast<std::size_t>(sequence)];
     return {.tokens = all.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(size)),
             .position = at,
             .blocks = blocks_[static_cast<std::size_t>(sequence)],
@@ -125,6 +129,8 @@ class Bench {
   std::vector<float> logits_;
   std::vector<std::vector<std::int32_t>> blocks_;
   std::vector<std::vector<TokenId>> tokens_;
+  std::vector<TokenId> alike_;
+  bool is_alike_ = false;
   std::int32_t blocks_total_ = 0;
 };
 
@@ -155,9 +161,11 @@ Result<json::object> measure(const Plan& plan) {
     TG_ASSIGN(json::object figure, bench.prefill(count));
     figures.emplace_back(std::move(figure));
   }
-  for (const int batch : plan.decode) {
-    TG_ASSIGN(json::object figure, bench.decode(batch));
-    figures.emplace_back(std::move(figure));
+  for (const bool is_alike : {false, true}) {
+    for (const int batch : plan.decode) {
+      TG_ASSIGN(json::object figure, bench.decode(batch, is_alike));
+      figures.emplace_back(std::move(figure));
+    }
   }
   out["figures"] = std::move(figures);
   return out;
