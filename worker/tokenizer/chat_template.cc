@@ -76,7 +76,8 @@ std::optional<ChatFamily> family_without_tools(std::string_view jinja) {
                      R"(date_string = "26 Jul 2024")"}) &&
       has_all(dense, {"{{-bos_token}}", "setsystem_message=messages[0]['content']|trim", "{{-system_message}}",
                       "\"<|start_header_id|>system<|end_header_id|>\n\n\""});
-  if (has_dates) return ChatFamily::kLlama31;
+  // Others leave the system's turn away where nobody wrote one.
+  if (has_dates && !has(dense, "ifsystem_message%}")) return ChatFamily::kLlama31;
   const bool has_turns_alone = has(dense, "ifloop.index0==0%}{%setcontent=bos_token+content");
   if (has_turns_alone && !has_any(text, {"system", "tool", "Date"})) return ChatFamily::kLlama3;
   return std::nullopt;

@@ -59,8 +59,9 @@ std::string_view name_of(ChatFamily family);
 /// of a text, <|start_header_id|>assistant<|end_header_id|>"\n\n". Llama 3.1: the first turn is the system's always and
 /// begins with two dates.
 ///
-/// System texts come first wherever they stand (DeepSeek-R1, V3, V3.1). Tools are described behind the system text. Control tokens are
-/// placed by id; all text is encoded with AddedTokens::kRefuse, so that no message, tool or result can forge a turn.
+/// System texts come first wherever they stand (DeepSeek-R1, V3, V3.1). Tools are described behind the system text. Control
+/// tokens are placed by id; all text is encoded with AddedTokens::kRefuse, so that no message, tool or result can forge a
+/// turn where turns have tokens.
 /// Immutable; thread-safe. The tokenizer must outlive it.
 class ChatTemplate {
  public:
