@@ -53,15 +53,15 @@ std::string_view name_of(ChatFamily family);
 /// Qwen2.5: <|im_start|>role"\n"text<|im_end|>"\n", with a system message always; calls and outputs in the style of Hermes.
 ///
 /// DeepSeek LLM, without tools: BOS (system"\n\n" | User: text"\n\n" | Assistant: text EOS)* Assistant:
-/// Roles are plain text there: nothing keeps a user from writing what looks like a turn. An answer begins with the blank
-/// that the model writes behind the colon.
-/// Llama 3, without tools: BOS (<|start_header_id|>role<|end_header_id|>"\n\n"text<|eot_id|>)*, blanks taken off both ends
-/// of a text, <|start_header_id|>assistant<|end_header_id|>"\n\n". Llama 3.1: the first turn is the system's always and
-/// begins with two dates.
+/// Roles are plain text there: nothing keeps a user from writing what looks like a turn. An answer begins with the
+/// blank that the model writes behind the colon.
+/// Llama 3, without tools: BOS (<|start_header_id|>role<|end_header_id|>"\n\n"text<|eot_id|>)*
+/// <|start_header_id|>assistant<|end_header_id|>"\n\n", blanks taken off both ends of a text. Llama 3.1: the first turn
+/// is the system's always and begins with two dates.
 ///
 /// System texts come first wherever they stand (DeepSeek-R1, V3, V3.1). Tools are described behind the system text. Control
-/// tokens are placed by id; all text is encoded with AddedTokens::kRefuse, so that no message, tool or result can forge a
-/// turn where turns have tokens.
+/// tokens are placed by id; all text is encoded with AddedTokens::kRefuse, so that no message, tool or result can forge
+/// a turn where turns have tokens.
 /// Immutable; thread-safe. The tokenizer must outlive it.
 class ChatTemplate {
  public:

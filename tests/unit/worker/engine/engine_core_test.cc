@@ -74,6 +74,9 @@ TEST(EngineCore, ATemplateWithoutToolsRefusesThemByNameAndServesTheRest) {
   EXPECT_EQ(answered.error().field, "messages");
 
   EXPECT_TRUE(engine.submit(user_request(1, "hello", 4)));
+  engine.cancel(1);
+  (void)engine.step();
+  EXPECT_TRUE(engine.idle());
 }
 
 TEST(EngineCore, ARawPromptIsItsTextBehindTheBeginTokenAndIsAnsweredWithoutThinking) {
