@@ -127,8 +127,9 @@ Status EngineCore::check_tools(const GenerateRequest& request) const {
   const bool is_in_messages = std::ranges::any_of(request.messages, has_calls);
   if (request.offer.open().empty() && !is_in_messages) return {};
   return invalid("unsupported_parameter",
-                 "'tools' is not supported by this model: its vocabulary has no tokens for calls; leave it out, and "
-                 "calls and their results as well",
+                 fmt::format("'tools' is not supported by this model: {}; leave it out, and calls and their results as "
+                             "well",
+                             model_.chat.cannot_call_because()),
                  is_in_messages ? "messages" : "tools");
 }
 

@@ -84,7 +84,7 @@ Result<ServedModel> load_served_model(const std::filesystem::path& dir) {
   auto tokenizer = std::make_unique<const Tokenizer>(std::move(loaded));
   TG_ASSIGN(const ChatTemplate chat, ChatTemplate::load(dir.string(), *tokenizer));
   ServedModel model{
-      .tokenizer = std::move(tokenizer), .chat = chat, .end_tokens = {chat.eos()}, .defaults = {}};
+      .tokenizer = std::move(tokenizer), .chat = chat, .end_tokens = chat.end_tokens(), .defaults = {}};
   for (const char* name : {"generation_config.json", "tidegate.json"}) {
     const std::filesystem::path path = dir / name;
     if (!std::filesystem::exists(path)) continue;

@@ -68,20 +68,6 @@ void count_types(const WeightPlan& plan, const Checkpoint& checkpoint, Inspectio
   std::ranges::sort(out.types, [](const TypeShare& a, const TypeShare& b) { return a.bytes > b.bytes; });
 }
 
-std::string_view family_name(ChatFamily family) {
-  switch (family) {
-    case ChatFamily::kDeepSeekR1:
-      return "DeepSeek-R1";
-    case ChatFamily::kDeepSeekV3:
-      return "DeepSeek-V3";
-    case ChatFamily::kDeepSeekV31:
-      return "DeepSeek-V3.1";
-    case ChatFamily::kQwen25:
-      return "Qwen2.5";
-  }
-  return "?";
-}
-
 void describe_text_side(const std::filesystem::path& path, const ModelSpec& spec, Inspection& out) {
   const std::filesystem::path folder = folder_of(path);
   std::error_code ignored;
@@ -105,12 +91,12 @@ void describe_text_side(const std::filesystem::path& path, const ModelSpec& spec
     out.cannot.push_back("chat: " + out.chat.problem);
     return;
   }
-  out.chat.what = std::string(family_name(chat->family()));
+  out.chat.what = std::string(name_of(chat->family()));
   out.can.emplace_back("chat");
   if (chat->can_call()) {
     out.can.emplace_back("tools");
   } else {
-    out.cannot.emplace_back("tools: the vocabulary has no tokens for calls");
+    out.cannot.push_back("tools: " + chat->cannot_call_because());
   }
   if (chat->think() >= 0) out.can.emplace_back("reasoning");
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 namespace tidegate::worker {
@@ -32,7 +34,69 @@ void find_some(const Tokenizer& tokenizer, std::span<const Control> controls) {
 
 bool has(std::string_view text, std::string_view mark) { return text.find(mark) != std::string_view::npos; }
 
+bool has_all(std::string_view text, std::initializer_list<std::string_view> marks) {
+  return std::ranges::all_of(marks, [text](std::string_view mark) { return has(text, mark); });
+}
+
+bool has_any(std::string_view text, std::initializer_list<std::string_view> marks) {
+  return std::ranges::any_of(marks, [text](std::string_view mark) { return has(text, mark); });
+}
+
+/// Jinja reads a line break in a literal and its escape alike, and published files have either.
+std::string with_line_breaks(std::string_view jinja) {
+  std::string out;
+  for (std::size_t i = 0; i < jinja.size(); ++i) {
+    const bool is_escape = jinja.substr(i, 2) == "\\n";
+    out.push_back(is_escape ? '\n' : jinja[i]);
+    if (is_escape) ++i;
+  }
+  return out;
+}
+
+/// These two families have few words of their own, so that their pieces are asked for whole.
+std::optional<ChatFamily> family_without_tools(std::string_view jinja) {
+  const std::string text = with_line_breaks(jinja);
+  if (has_any(text, {"<｜", "think"})) return std::nullopt;
+  if (!has(text, "<|start_header_id|>")) {
+    const bool is_llm = has_all(
+        text, {"{{ bos_token }}{% for message in messages %}", "{{ message['content'] + '\n\n' }}",
+               "{{ 'User: ' + message['content'] + '\n\n' }}",
+               "{{ 'Assistant: ' + message['content'] + eos_token }}", "{{ 'Assistant:' }}"});
+    if (is_llm && !has_any(text, {"tool", "trim"})) return ChatFamily::kDeepSeekLlm;
+    return std::nullopt;
+  }
+  std::string dense = text;
+  std::erase(dense, ' ');
+  const bool has_turns = has_all(
+      dense, {"'<|start_header_id|>'+message['role']+'<|end_header_id|>\n\n'+message['content']|trim+'<|eot_id|>'",
+              "'<|start_header_id|>assistant<|end_header_id|>\n\n'"});
+  if (!has_turns) return std::nullopt;
+  const bool has_dates =
+      has_all(text, {R"("Cutting Knowledge Date: December 2023)", R"("Today Date: " + date_string + ")",
+                     R"(date_string = "26 Jul 2024")"}) &&
+      has_all(dense, {"{{-bos_token}}", "setsystem_message=messages[0]['content']|trim", "{{-system_message}}",
+                      "\"<|start_header_id|>system<|end_header_id|>\n\n\""});
+  // Others leave the system's turn away where nobody wrote one.
+  if (has_dates && !has(dense, "ifsystem_message%}")) return ChatFamily::kLlama31;
+  const bool has_turns_alone = has(dense, "ifloop.index0==0%}{%setcontent=bos_token+content");
+  if (has_turns_alone && !has_any(text, {"system", "tool", "Date"})) return ChatFamily::kLlama3;
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::string_view name_of(ChatFamily family) {
+  switch (family) {
+    case ChatFamily::kDeepSeekR1: return "DeepSeek-R1";
+    case ChatFamily::kDeepSeekV3: return "DeepSeek-V3";
+    case ChatFamily::kDeepSeekV31: return "DeepSeek-V3.1";
+    case ChatFamily::kQwen25: return "Qwen2.5";
+    case ChatFamily::kDeepSeekLlm: return "DeepSeek LLM";
+    case ChatFamily::kLlama3: return "Llama 3";
+    case ChatFamily::kLlama31: return "Llama 3.1";
+  }
+  return "?";
+}
 
 std::optional<ChatFamily> ChatTemplate::family_of(std::string_view jinja) {
   if (has(jinja, "<|im_start|>")) {
@@ -48,7 +112,7 @@ std::optional<ChatFamily> ChatTemplate::family_of(std::string_view jinja) {
     return ChatFamily::kDeepSeekV31;
   }
   if (has_calls && has(jinja, "<｜tool▁outputs▁begin｜>") && !has(jinja, "think")) return ChatFamily::kDeepSeekV3;
-  return std::nullopt;
+  return family_without_tools(jinja);
 }
 
 Result<ChatTemplate> ChatTemplate::load(const std::string& dir, const Tokenizer& tokenizer) {
@@ -66,7 +130,9 @@ Result<ChatTemplate> ChatTemplate::of_document(const json::value& config, const 
   TG_ASSIGN(const std::string text, json::get_string(config.get_object(), "chat_template"));
   const auto family = family_of(text);
   if (!family) {
-    return unsupported_template("the chat template is of no known family: DeepSeek-R1, DeepSeek-V3, DeepSeek-V3.1, Qwen2.5");
+    return unsupported_template(
+        "the chat template is of no known family: DeepSeek-R1, DeepSeek-V3, DeepSeek-V3.1, Qwen2.5, DeepSeek LLM, "
+        "Llama 3, Llama 3.1");
   }
   TG_ASSIGN(ChatTemplate chat, build(*family, tokenizer));
   if (has(text, kQwenSystem)) chat.system_ = kQwenSystem;
@@ -75,10 +141,14 @@ Result<ChatTemplate> ChatTemplate::of_document(const json::value& config, const 
 
 Result<ChatTemplate> ChatTemplate::build(ChatFamily family, const Tokenizer& tokenizer) {
   ChatTemplate chat(tokenizer, family);
-  if (family == ChatFamily::kQwen25) {
-    TG_TRY(chat.find_qwen_tokens());
-  } else {
-    TG_TRY(chat.find_deepseek_tokens());
+  switch (family) {
+    case ChatFamily::kDeepSeekR1:
+    case ChatFamily::kDeepSeekV3:
+    case ChatFamily::kDeepSeekV31: TG_TRY(chat.find_deepseek_tokens()); break;
+    case ChatFamily::kQwen25: TG_TRY(chat.find_qwen_tokens()); break;
+    case ChatFamily::kDeepSeekLlm: TG_TRY(chat.find_deepseek_llm_tokens()); break;
+    case ChatFamily::kLlama3:
+    case ChatFamily::kLlama31: TG_TRY(chat.find_llama3_tokens()); break;
   }
   return chat;
 }
@@ -114,18 +184,49 @@ Status ChatTemplate::find_qwen_tokens() {
   return {};
 }
 
-DeepSeekKind ChatTemplate::deepseek_kind() const {
+/// Tokens for calls, which later vocabularies have, stay unknown: the template says nothing of them.
+Status ChatTemplate::find_deepseek_llm_tokens() {
+  const Control always[] = {{"<｜begin▁of▁sentence｜>", &deepseek_.bos}, {"<｜end▁of▁sentence｜>", &deepseek_.eos}};
+  return find_all(*tokenizer_, always);
+}
+
+Status ChatTemplate::find_llama3_tokens() {
+  const Control always[] = {{"<|begin_of_text|>", &llama3_.bos},
+                            {"<|end_of_text|>", &llama3_.text_end},
+                            {"<|start_header_id|>", &llama3_.header_begin},
+                            {"<|end_header_id|>", &llama3_.header_end},
+                            {"<|eot_id|>", &llama3_.turn_end}};
+  return find_all(*tokenizer_, always);
+}
+
+std::optional<DeepSeekKind> ChatTemplate::deepseek_kind() const {
   switch (family_) {
     case ChatFamily::kDeepSeekR1: return DeepSeekKind::kR1;
     case ChatFamily::kDeepSeekV3: return DeepSeekKind::kV3;
     case ChatFamily::kDeepSeekV31: return DeepSeekKind::kV31;
-    case ChatFamily::kQwen25: break;
+    case ChatFamily::kQwen25:
+    case ChatFamily::kDeepSeekLlm:
+    case ChatFamily::kLlama3:
+    case ChatFamily::kLlama31: break;
   }
-  return DeepSeekKind::kV3;
+  return std::nullopt;
 }
 
 bool ChatTemplate::can_call() const {
   return family_ == ChatFamily::kQwen25 ? qwen_.can_call() : deepseek_.can_call();
+}
+
+std::string ChatTemplate::cannot_call_because() const {
+  switch (family_) {
+    case ChatFamily::kDeepSeekR1:
+    case ChatFamily::kDeepSeekV3:
+    case ChatFamily::kDeepSeekV31:
+    case ChatFamily::kQwen25: return "its vocabulary has no tokens for calls";
+    case ChatFamily::kDeepSeekLlm:
+    case ChatFamily::kLlama3:
+    case ChatFamily::kLlama31: break;
+  }
+  return fmt::format("calls are not supported with the chat template of {}", name_of(family_));
 }
 
 ToolSyntax ChatTemplate::tool_syntax() const {
@@ -135,6 +236,9 @@ ToolSyntax ChatTemplate::tool_syntax() const {
     case ChatFamily::kDeepSeekV3: return ToolSyntax::kDeepSeekFenced;
     case ChatFamily::kDeepSeekV31: return ToolSyntax::kDeepSeekPlain;
     case ChatFamily::kQwen25: return ToolSyntax::kHermes;
+    case ChatFamily::kDeepSeekLlm:
+    case ChatFamily::kLlama3:
+    case ChatFamily::kLlama31: break;
   }
   return ToolSyntax::kNone;
 }
@@ -155,10 +259,14 @@ std::optional<ToolMark> ChatTemplate::mark_of(TokenId id) const {
 std::vector<PromptPiece> ChatTemplate::pieces(std::span<const ChatMessage> messages,
                                               std::span<const ToolSpec> tools) const {
   PromptWriter out;
-  if (family_ == ChatFamily::kQwen25) {
-    write_qwen_prompt(qwen_, system_, messages, tools, out);
-  } else {
-    write_deepseek_prompt(deepseek_kind(), deepseek_, messages, tools, out);
+  switch (family_) {
+    case ChatFamily::kDeepSeekR1: write_deepseek_prompt(DeepSeekKind::kR1, deepseek_, messages, tools, out); break;
+    case ChatFamily::kDeepSeekV3: write_deepseek_prompt(DeepSeekKind::kV3, deepseek_, messages, tools, out); break;
+    case ChatFamily::kDeepSeekV31: write_deepseek_prompt(DeepSeekKind::kV31, deepseek_, messages, tools, out); break;
+    case ChatFamily::kQwen25: write_qwen_prompt(qwen_, system_, messages, tools, out); break;
+    case ChatFamily::kDeepSeekLlm: write_deepseek_llm_prompt(deepseek_.bos, deepseek_.eos, messages, out); break;
+    case ChatFamily::kLlama3: write_llama3_prompt(Llama3Kind::k30, llama3_, messages, out); break;
+    case ChatFamily::kLlama31: write_llama3_prompt(Llama3Kind::k31, llama3_, messages, out); break;
   }
   return out.take();
 }
@@ -186,13 +294,42 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages, std::spa
 }
 
 bool ChatTemplate::opens_thinking(std::span<const ChatMessage> messages, std::span<const ToolSpec> tools) const {
-  return family_ != ChatFamily::kQwen25 && deepseek_opens_thinking(deepseek_kind(), messages, tools);
+  const auto kind = deepseek_kind();
+  return kind && deepseek_opens_thinking(*kind, messages, tools);
+}
+
+TokenId ChatTemplate::bos() const {
+  switch (family_) {
+    case ChatFamily::kDeepSeekR1:
+    case ChatFamily::kDeepSeekV3:
+    case ChatFamily::kDeepSeekV31:
+    case ChatFamily::kDeepSeekLlm: break;
+    case ChatFamily::kQwen25: return raw_begin_;
+    case ChatFamily::kLlama3:
+    case ChatFamily::kLlama31: return llama3_.bos;
+  }
+  return deepseek_.bos;
+}
+
+std::vector<TokenId> ChatTemplate::end_tokens() const {
+  switch (family_) {
+    case ChatFamily::kDeepSeekR1:
+    case ChatFamily::kDeepSeekV3:
+    case ChatFamily::kDeepSeekV31:
+    case ChatFamily::kDeepSeekLlm: break;
+    case ChatFamily::kQwen25: return {qwen_.turn_end};
+    case ChatFamily::kLlama3:
+    case ChatFamily::kLlama31: return {llama3_.turn_end, llama3_.text_end};
+  }
+  return {deepseek_.eos};
 }
 
 std::size_t ChatTemplate::text_bytes(std::span<const ChatMessage> messages, std::span<const ToolSpec> tools) const {
   std::size_t bytes = 0;
   for (const ToolSpec& tool : tools) bytes += tool.name.size() + tool.description.size() + tool.parameters.size();
-  const bool thinks = deepseek_.think_end >= 0;
+  const auto kind = deepseek_kind();
+  const bool thinks = kind && deepseek_.think_end >= 0;
+  const bool is_trimmed = family_ == ChatFamily::kLlama3 || family_ == ChatFamily::kLlama31;
   const ChatMessage* opening = opening_of(messages);
   for (const ChatMessage& message : messages) {
     if (&message == opening) {
@@ -201,7 +338,11 @@ std::size_t ChatTemplate::text_bytes(std::span<const ChatMessage> messages, std:
     }
     for (const ToolCall& call : message.tool_calls) bytes += call.name.size() + call.arguments.size();
     const bool history = thinks && message.role == Role::kAssistant;
-    bytes += history ? deepseek_history(deepseek_kind(), message.content).size() : message.content.size();
+    if (history) {
+      bytes += deepseek_history(*kind, message.content).size();
+    } else {
+      bytes += is_trimmed ? llama3_text(message.content).size() : message.content.size();
+    }
   }
   return bytes;
 }

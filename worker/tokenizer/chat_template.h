@@ -10,7 +10,9 @@
 #include "base/core/result.h"
 #include "base/json/json.h"
 #include "worker/tokenizer/chat_message.h"
+#include "worker/tokenizer/deepseek_llm_prompt.h"
 #include "worker/tokenizer/deepseek_prompt.h"
+#include "worker/tokenizer/llama3_prompt.h"
 #include "worker/tokenizer/prompt_writer.h"
 #include "worker/tokenizer/qwen_prompt.h"
 #include "worker/tokenizer/tokenizer.h"
@@ -18,7 +20,18 @@
 
 namespace tidegate::worker {
 
-enum class ChatFamily : std::uint8_t { kDeepSeekR1, kDeepSeekV3, kDeepSeekV31, kQwen25 };
+enum class ChatFamily : std::uint8_t {
+  kDeepSeekR1,
+  kDeepSeekV3,  ///< V2.5 too
+  kDeepSeekV31,
+  kQwen25,
+  kDeepSeekLlm,  ///< LLM, MoE, V2, V2-Lite, Coder-V2
+  kLlama3,
+  kLlama31,  ///< 3.2 and 3.3 too
+};
+
+/// For people: "DeepSeek-R1".
+std::string_view name_of(ChatFamily family);
 
 /// The chat templates of the served families, in C++ rather than as a Jinja interpreter: template text from a checkpoint
 /// never runs.
@@ -39,8 +52,16 @@ enum class ChatFamily : std::uint8_t { kDeepSeekR1, kDeepSeekV3, kDeepSeekV31, k
 /// are tools; calls: <calls begin>(<call begin>name<sep>arguments<call end>)*<calls end>; outputs have no outer marks.
 /// Qwen2.5: <|im_start|>role"\n"text<|im_end|>"\n", with a system message always; calls and outputs in the style of Hermes.
 ///
-/// System texts come first wherever they stand (DeepSeek). Tools are described behind the system text. Control tokens are
-/// placed by id; all text is encoded with AddedTokens::kRefuse, so that no message, tool or result can forge a turn.
+/// DeepSeek LLM, without tools: BOS (system"\n\n" | User: text"\n\n" | Assistant: text EOS)* Assistant:
+/// Roles are plain text there: nothing keeps a user from writing what looks like a turn. An answer begins with the
+/// blank that the model writes behind the colon.
+/// Llama 3, without tools: BOS (<|start_header_id|>role<|end_header_id|>"\n\n"text<|eot_id|>)*
+/// <|start_header_id|>assistant<|end_header_id|>"\n\n", blanks taken off both ends of a text. Llama 3.1: the first turn
+/// is the system's always and begins with two dates.
+///
+/// System texts come first wherever they stand (DeepSeek-R1, V3, V3.1). Tools are described behind the system text. Control
+/// tokens are placed by id; all text is encoded with AddedTokens::kRefuse, so that no message, tool or result can forge
+/// a turn where turns have tokens.
 /// Immutable; thread-safe. The tokenizer must outlive it.
 class ChatTemplate {
  public:
@@ -60,6 +81,8 @@ class ChatTemplate {
   ChatFamily family() const { return family_; }
   /// Whether the vocabulary has what tools, calls and results need; without it a prompt must have none of them.
   bool can_call() const;
+  /// What a person is told when can_call() is false; the part of a sentence.
+  std::string cannot_call_because() const;
   ToolSyntax tool_syntax() const;
   /// What a token of an answer means to a call; nullopt for all others.
   std::optional<ToolMark> mark_of(TokenId id) const;
@@ -75,8 +98,9 @@ class ChatTemplate {
   std::size_t text_bytes(std::span<const ChatMessage> messages, std::span<const ToolSpec> tools = {}) const;
 
   /// What a raw prompt begins with.
-  TokenId bos() const { return family_ == ChatFamily::kQwen25 ? raw_begin_ : deepseek_.bos; }
-  TokenId eos() const { return family_ == ChatFamily::kQwen25 ? qwen_.turn_end : deepseek_.eos; }
+  TokenId bos() const;
+  /// What ends an answer; one at least.
+  std::vector<TokenId> end_tokens() const;
   /// -1 for families that do not think.
   TokenId think() const { return deepseek_.think; }
   TokenId think_end() const { return deepseek_.think_end; }
@@ -86,13 +110,17 @@ class ChatTemplate {
   ChatTemplate(const Tokenizer& tokenizer, ChatFamily family) : tokenizer_(&tokenizer), family_(family) {}
   Status find_deepseek_tokens();
   Status find_qwen_tokens();
-  DeepSeekKind deepseek_kind() const;
+  Status find_deepseek_llm_tokens();
+  Status find_llama3_tokens();
+  /// nullopt for families with another form.
+  std::optional<DeepSeekKind> deepseek_kind() const;
   std::vector<PromptPiece> pieces(std::span<const ChatMessage> messages, std::span<const ToolSpec> tools) const;
 
   const Tokenizer* tokenizer_;
   ChatFamily family_;
-  DeepSeekTokens deepseek_;  ///< of the other families: all -1
+  DeepSeekTokens deepseek_;  ///< of the other families: all -1; DeepSeek LLM has BOS and EOS only
   QwenTokens qwen_;          ///< as above
+  Llama3Tokens llama3_;      ///< as above
   TokenId raw_begin_ = -1;
   std::string system_;  ///< Qwen's own
 };

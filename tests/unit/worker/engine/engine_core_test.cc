@@ -49,6 +49,36 @@ TEST(EngineCore, CountsPromptTokensAsTheTemplateDoes) {
   EXPECT_EQ(h.outcomes[1].usage.prompt_tokens, static_cast<std::int32_t>(prompt.size()));
 }
 
+TEST(EngineCore, ATemplateWithoutToolsRefusesThemByNameAndServesTheRest) {
+  ServedModel model = byte_model();
+  auto chat = ChatTemplate::build(ChatFamily::kDeepSeekLlm, *model.tokenizer);
+  ASSERT_TRUE(chat) << chat.error().to_string();
+  model.chat = *std::move(chat);
+  test::SimClock clock;
+  auto created = EngineCore::create(std::make_unique<FakeBackend>(), std::move(model), roomy(), 99, clock);
+  ASSERT_TRUE(created) << created.error().to_string();
+  EngineCore& engine = **created;
+
+  GenerateRequest offering = user_request(1, "hello", 4);
+  offering.offer.tools = {{"now", "", "", false}};
+  const Status offered = engine.submit(offering);
+  ASSERT_FALSE(offered);
+  EXPECT_EQ(offered.error().reason, "unsupported_parameter");
+  EXPECT_EQ(offered.error().field, "tools");
+  EXPECT_THAT(offered.error().message, testing::HasSubstr("the chat template of DeepSeek LLM"));
+
+  GenerateRequest earlier = user_request(1, "hello", 4);
+  earlier.messages.push_back({Role::kTool, "Monday"});
+  const Status answered = engine.submit(earlier);
+  ASSERT_FALSE(answered);
+  EXPECT_EQ(answered.error().field, "messages");
+
+  EXPECT_TRUE(engine.submit(user_request(1, "hello", 4)));
+  engine.cancel(1);
+  (void)engine.step();
+  EXPECT_TRUE(engine.idle());
+}
+
 TEST(EngineCore, ARawPromptIsItsTextBehindTheBeginTokenAndIsAnsweredWithoutThinking) {
   EngineHarness h(roomy(), [](FakeBackend& backend) { backend.end_chance = backend.think_end_chance = 0; });
   ASSERT_TRUE(h.engine->submit(raw_request(1, "hello", 12)));
