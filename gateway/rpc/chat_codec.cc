@@ -167,12 +167,12 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
   return plan;
 }
 
-v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model, const WorkerFacts& worker,
+v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model, const std::string& variant,
                               const TokenUsage& usage) {
   v1::ChatEvent event;
   auto* accepted = event.mutable_accepted();
   accepted->set_request_id(request.to_string());
-  accepted->set_model(worker.variant.empty() ? model : model + "/" + worker.variant);
+  accepted->set_model(variant.empty() ? model : model + "/" + variant);
   accepted->set_prompt_tokens(static_cast<std::int32_t>(usage.prompt));
   return event;
 }

@@ -4,18 +4,21 @@
 #include <string_view>
 #include <vector>
 
+#include "base/core/ids.h"
+#include "gateway/core/answer_end.h"
 #include "gateway/core/api_error.h"
 #include "gateway/core/plan.h"
-#include "gateway/dispatch/answer_sink.h"
+#include "gateway/core/service_tier.h"
 #include "tidegate/v1/inference.pb.h"
 
-/// proto/tidegate/v1/inference.proto <-> the gateway's types.
+/// proto/tidegate/v1/inference.proto <-> the gateway's types: no stream, no coroutine.
 namespace tidegate::gateway {
 
 /// Fails: invalid_argument/invalid_value or request_too_large with the field.
 Result<Plan> decode_chat(v1::ChatRequest request);
 
-v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model, const WorkerFacts& worker,
+/// `variant`: which of the model answers; "" when the worker did not say.
+v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model, const std::string& variant,
                               const TokenUsage& usage);
 v1::ChatEvent encode_delta(std::string reasoning, std::string content, ToolCallDeltas tool_calls = {});
 /// The same, of one of several answers and with what else it may have.

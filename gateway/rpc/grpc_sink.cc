@@ -74,7 +74,7 @@ Status GrpcSink::put(v1::ChatEvent event) {
 
 void GrpcSink::on_accepted(const TokenUsage& usage) {
   // A failed event shows again at the next delivery. A retry does not announce itself twice.
-  if (!std::exchange(is_announced_, true)) (void)put(encode_accepted(head_.request, head_.model, worker_, usage));
+  if (!std::exchange(is_announced_, true)) (void)put(encode_accepted(head_.request, head_.model, worker_.variant, usage));
 }
 
 awaitable<Status> GrpcSink::deliver(AnswerPart part) { co_return put(encode_part(std::move(part))); }
