@@ -120,6 +120,30 @@ export function generation(next, model, context) {
   return { ...made, dialect, client, body, asked: { ...made.asked, context }, patience: dice.between(0, 8) };
 }
 
+const kSchema = {
+  type: 'object', properties: { city: { type: 'string' }, days: { type: 'integer', minimum: 1, maximum: 9 }, unit: { enum: ['c', 'f'] } },
+  required: ['city', 'days', 'unit'], additionalProperties: false,
+};
+const kForms = {
+  tool: { tools: [{ type: 'function', function: { name: 'get_weather', parameters: kSchema, strict: true } }], tool_choice: { type: 'function', function: { name: 'get_weather' } } },
+  schema: { response_format: { type: 'json_schema', json_schema: { name: 'weather', schema: kSchema, strict: true } } },
+  object: { response_format: { type: 'json_object' } },
+};
+
+/**
+ * Some of the chats ask for a call or for JSON, of a model that keeps to it; the others stay as they are. `next` is a
+ * generator of its own, so that a seed still gives the requests it gave.
+ */
+export function shaped(generated, next, model) {
+  const dice = new Dice(next);
+  const form = dice.pick(Object.keys(kForms));
+  if (!dice.chance(0.3) || generated.dialect !== 'chat') return generated;
+  const { stop, ...body } = generated.body; // a stop string may cut JSON in two
+  const messages = [{ role: 'user', content: 'The weather in 杭州, as JSON.' }];
+  const asked = { ...generated.asked, stops: [], thinks: true, context: undefined, ...(form === 'tool' ? { tools: ['get_weather'] } : { isJson: true }) };
+  return { ...generated, body: { ...body, model, messages, ...kForms[form] }, asked };
+}
+
 /** The rules of streams on an answer that was none: its texts, its end, its counts. */
 export function wholeRules(generated, body) {
   const rules = new generated.Rules(generated.asked);
@@ -127,8 +151,10 @@ export function wholeRules(generated, body) {
   const { usage } = body;
   if (generated.dialect === 'chat' || generated.dialect === 'completions') {
     const [choice] = body.choices;
-    rules.content = choice.message?.content ?? choice.text;
+    rules.content = choice.message?.content ?? choice.text ?? '';
     rules.reason = choice.finish_reason;
+    if (rules.reason === 'tool_calls') rules.called(choice.message.tool_calls.map((call) => call.function));
+    if (rules.reason === 'stop') rules.formatted();
     rules.count(usage, { prompt: usage.prompt_tokens, completion: usage.completion_tokens, reasoning: usage.completion_tokens_details.reasoning_tokens, cached: usage.prompt_tokens_details.cached_tokens });
   } else if (generated.dialect === 'messages') {
     rules.content = body.content.filter(({ type }) => type === 'text').map(({ text }) => text).join('');

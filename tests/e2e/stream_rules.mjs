@@ -2,6 +2,15 @@
 // completions are here, Messages and Responses in named_stream_rules.mjs; 14_rules_can_fail.test.mjs shows that each rule
 // can be broken.
 
+function isObject(text) {
+  try {
+    const value = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
 /** What every dialect shares: whole frames, whole characters, JSON, a last word, nothing behind it. */
 export class StreamRules {
   broken = []; // { rule, detail }
@@ -12,7 +21,7 @@ export class StreamRules {
   error = null; // of a cut
   #rest = Buffer.alloc(0);
 
-  /** `asked`: { maxTokens, context, includeUsage, stops, thinks }; what is left out is not checked. */
+  /** `asked`: { maxTokens, context, includeUsage, stops, thinks, tools, isJson }; what is left out is not checked. */
   constructor(asked = {}) {
     this.asked = { stops: [], thinks: true, ...asked };
     this.state = 'start';
@@ -83,6 +92,19 @@ export class StreamRules {
     this.hold('empty-delta', typeof text === 'string' && text.length > 0, { text });
     this.hold('code-points', String(text).isWellFormed(), JSON.stringify(text));
     return String(text);
+  }
+
+  /** Calls that are whole, { name, arguments }: of a tool that was offered, with an object as JSON. */
+  called(calls) {
+    for (const { name, arguments: text } of calls) {
+      if (this.asked.tools) this.hold('tool-name', this.asked.tools.includes(name), name);
+      this.hold('tool-json', isObject(text), text);
+    }
+  }
+
+  /** An answer that ended by itself, where JSON was asked for, is an object. */
+  formatted() {
+    if (this.asked.isJson) this.hold('format-json', isObject(this.content), this.content);
   }
 
   /** {message, type, param, code}: an error of OpenAI's. */
@@ -159,7 +181,7 @@ class ChunkRules extends StreamRules {
 export class ChatRules extends ChunkRules {
   object = 'chat.completion.chunk';
   prefix = 'chatcmpl-';
-  #tools = new Set();
+  #tools = new Map(); // index -> { name, arguments }
 
   onChoice({ delta, finish_reason }, data) {
     if (this.state === 'start') {
@@ -179,6 +201,8 @@ export class ChatRules extends ChunkRules {
     }
     if (!finish_reason) return;
     this.finish(finish_reason, ['stop', 'length', 'tool_calls', 'content_filter']);
+    if (finish_reason === 'tool_calls') this.called([...this.#tools.values()]);
+    if (finish_reason === 'stop') this.formatted();
     this.hold('finish-tools', finish_reason === 'length' || (finish_reason === 'tool_calls') === (this.#tools.size > 0), data);
   }
 
@@ -186,10 +210,11 @@ export class ChatRules extends ChunkRules {
     this.hold('tool-index', Number.isInteger(call.index), data);
     if (this.#tools.has(call.index)) {
       this.hold('tool-arguments', typeof call.function?.arguments === 'string', data);
+      this.#tools.get(call.index).arguments += call.function?.arguments ?? '';
       return;
     }
     this.hold('tool-index', call.index === this.#tools.size, data);
-    this.#tools.add(call.index);
+    this.#tools.set(call.index, { name: call.function?.name, arguments: call.function?.arguments ?? '' });
     this.hold('tool-start', typeof call.id === 'string' && call.type === 'function' && typeof call.function?.name === 'string', data);
   }
 }
