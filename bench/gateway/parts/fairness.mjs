@@ -6,7 +6,7 @@ import { note, row } from '../lib/table.mjs';
 import { kGateway, kWorker, peakOf } from './overload.mjs';
 
 const kTimes = 100;
-const kGoal = { most: 20 };
+const kGoal = { most: 10 };
 const kOthers = 3;
 
 /** First tokens of the customers that keep to their share. */
