@@ -14,9 +14,10 @@ constexpr pg::Statement kLockLife{"meter_lock_life", R"sql(
   INSERT INTO worker_lives AS l (worker_id, seen_at) VALUES ($1, $2::timestamptz)
   ON CONFLICT (worker_id) DO UPDATE SET seen_at = EXCLUDED.seen_at RETURNING l.applied_through)sql"};
 constexpr pg::Statement kInsertRecords{"meter_insert_records", R"sql(
-  INSERT INTO worker_records (worker_id, number, request_id, finished_at, finish, prompt, cached, completion, reasoning)
+  INSERT INTO worker_records (worker_id, number, request_id, finished_at, finish, prompt, cached, completion, reasoning,
+                              drafted, accepted, device_us)
   SELECT $1, r.* FROM unnest($2::bigint[], $3::uuid[], $4::timestamptz[], $5::text[], $6::bigint[], $7::bigint[],
-    $8::bigint[], $9::bigint[]) AS r)sql"};
+    $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[]) AS r)sql"};
 constexpr pg::Statement kAdvanceLife{"meter_advance_life", R"sql(
   UPDATE worker_lives SET applied_through = $2, covered_until = greatest(covered_until, $3::timestamptz),
          is_ended = is_ended OR $4::boolean WHERE worker_id = $1)sql"};
@@ -43,13 +44,18 @@ Status check_record(const WorkerRecord& record, std::size_t index) {
   if (record.reasoning_tokens < 0 || record.reasoning_tokens > record.completion_tokens) {
     return bad("reasoning_tokens", "must lie between 0 and completion_tokens");
   }
+  if (record.drafted_tokens < 0) return bad("drafted_tokens", "must not be negative");
+  if (record.accepted_tokens < 0 || record.accepted_tokens > record.drafted_tokens) {
+    return bad("accepted_tokens", "must lie between 0 and drafted_tokens");
+  }
+  if (record.device_us < 0) return bad("device_us", "must not be negative");
   return {};
 }
 
 void insert(pqxx::work& tx, const WorkerRecordBatch& batch, std::size_t from) {
   using enum pg::ElementType;
   pg::BinaryArray number(kInt8), request(kUuid), finished(kTimestamptz), finish(kText), prompt(kInt8), cached(kInt8),
-      completion(kInt8), reasoning(kInt8);
+      completion(kInt8), reasoning(kInt8), drafted(kInt8), accepted(kInt8), device_us(kInt8);
   for (std::size_t i = from; i < batch.records.size(); ++i) {
     const WorkerRecord& record = batch.records[i];
     number.add(batch.first + static_cast<std::int64_t>(i));
@@ -60,10 +66,14 @@ void insert(pqxx::work& tx, const WorkerRecordBatch& batch, std::size_t from) {
     cached.add(record.cached_tokens);
     completion.add(record.completion_tokens);
     reasoning.add(record.reasoning_tokens);
+    drafted.add(record.drafted_tokens);
+    accepted.add(record.accepted_tokens);
+    device_us.add(record.device_us);
   }
   if (number.size() == 0) return;
   pg::run(tx, kInsertRecords, batch.worker_id, number.param(), request.param(), finished.param(), finish.param(),
-          prompt.param(), cached.param(), completion.param(), reasoning.param());
+          prompt.param(), cached.param(), completion.param(), reasoning.param(), drafted.param(), accepted.param(),
+          device_us.param());
 }
 
 }  // namespace

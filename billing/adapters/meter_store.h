@@ -20,6 +20,9 @@ struct WorkerRecord {
   std::int64_t cached_tokens = 0;
   std::int64_t completion_tokens = 0;
   std::int64_t reasoning_tokens = 0;
+  std::int64_t drafted_tokens = 0;   ///< guessed and checked; this and the next two are nobody's bill
+  std::int64_t accepted_tokens = 0;  ///< of them: were right, and are among completion_tokens
+  std::int64_t device_us = 0;        ///< compute
 };
 
 struct WorkerRecordBatch {

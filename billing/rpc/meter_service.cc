@@ -28,7 +28,8 @@ Result<WorkerRecordBatch> read_records(const v1::WorkerRecordBatch& request) {
                   fmt::format("records[{}].request_id", batch.records.size()));
     }
     batch.records.push_back({*id, wall_from_unix_micros(record.finished_us()), record.finish(), record.prompt_tokens(),
-                             record.cached_tokens(), record.completion_tokens(), record.reasoning_tokens()});
+                             record.cached_tokens(), record.completion_tokens(), record.reasoning_tokens(),
+                             record.drafted_tokens(), record.accepted_tokens(), record.device_us()});
   }
   return batch;
 }

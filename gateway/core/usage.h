@@ -11,6 +11,9 @@ struct TokenUsage {
   std::int64_t cached = 0;
   std::int64_t completion = 0;
   std::int64_t reasoning = 0;
+  std::int64_t drafted = 0;    ///< guessed and checked; this and the next two are told, never billed
+  std::int64_t accepted = 0;   ///< of them: were right, and are among completion
+  std::int64_t device_us = 0;  ///< compute
 
   std::int64_t total() const { return prompt + completion; }
   /// Nothing negative, and no part larger than its whole: anything else is a worker's bug and must not become a bill.

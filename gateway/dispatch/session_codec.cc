@@ -1,5 +1,6 @@
 #include "gateway/dispatch/session_codec.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -177,7 +178,10 @@ SequenceDelta decode_event(v1::SequenceEvent&& event) {
   delta.usage = {.prompt = event.usage().prompt_tokens(),
                  .cached = event.usage().cached_tokens(),
                  .completion = event.usage().completion_tokens(),
-                 .reasoning = event.usage().reasoning_tokens()};
+                 .reasoning = event.usage().reasoning_tokens(),
+                 .drafted = std::max(event.usage().drafted_tokens(), 0),
+                 .accepted = std::max(event.usage().accepted_tokens(), 0),
+                 .device_us = std::max<std::int64_t>(event.usage().device_us(), 0)};
   for (v1::TokenLogprob& from : *event.mutable_logprobs()) delta.logprobs.push_back(decode_logprob(std::move(from)));
   delta.choice = event.choice();
   delta.choice_end = end_of(event.choice_finish());

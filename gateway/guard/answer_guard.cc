@@ -39,6 +39,10 @@ void AnswerGuard::take(Side& side, SequenceDelta& delta) {
     through_.prompt = delta.usage.prompt;
     through_.cached = delta.usage.cached;
   }
+  // What the answer took it took, whatever of its text is handed over.
+  through_.drafted = delta.usage.drafted;
+  through_.accepted = delta.usage.accepted;
+  through_.device_us = delta.usage.device_us;
   // Its usage counts tokens whose text is yet to come: it is not that of any text.
   if (!delta.has_text() && !delta.end && !delta.choice_end) return;
   side.has_content |= !delta.content.empty() || !delta.tool_calls.empty();

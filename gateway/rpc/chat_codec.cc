@@ -213,6 +213,9 @@ v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier) {
   usage->set_cached_tokens(static_cast<std::int32_t>(end.usage.cached));
   usage->set_completion_tokens(static_cast<std::int32_t>(end.usage.completion));
   usage->set_reasoning_tokens(static_cast<std::int32_t>(end.usage.reasoning));
+  usage->set_drafted_tokens(static_cast<std::int32_t>(end.usage.drafted));
+  usage->set_accepted_tokens(static_cast<std::int32_t>(end.usage.accepted));
+  usage->set_device_us(end.usage.device_us);
   auto* cost = finished->mutable_cost();
   cost->set_amount(end.settlement.amount.to_string());
   cost->set_currency(end.settlement.currency);

@@ -67,6 +67,24 @@ TEST_F(Meter, ABatchToldAgainChangesNothing) {
   expect_reconciled();
 }
 
+TEST_F(Meter, WhatARequestTookStandsBesideItsBill) {
+  auto guessed = record_of(events_[0]);
+  guessed.set_drafted_tokens(30);
+  guessed.set_accepted_tokens(12);
+  guessed.set_device_us(7'000'000'000);
+  ASSERT_TRUE(tell(batch_of(1, {guessed, record_of(events_[1])})));
+  const std::string took = R"(
+    SELECT string_agg(concat_ws('/', u.miss, r.drafted, r.accepted, r.device_us), ' ' ORDER BY r.number)
+    FROM usage_events u JOIN worker_records r ON r.worker_id = u.worker_id AND r.request_id = u.id)";
+  const std::string computed = std::to_string(events_[0].prompt_tokens() - events_[0].cached_tokens());
+  const std::string both = computed + "/30/12/7000000000 " + computed + "/0/0/0";
+  EXPECT_EQ(query(took), both);
+  // Told again as a worker did that knew nothing of it: the same records.
+  EXPECT_EQ(tell(batch_of(1, {record_of(events_[0]), record_of(events_[1])}))->applied_through(), 2u);
+  EXPECT_EQ(query(took), both);
+  expect_reconciled();
+}
+
 TEST_F(Meter, AnEmptyBatchAsksHowFarBillingIs) {
   EXPECT_EQ(tell(batch_of(1, {}))->applied_through(), 0u);
   ASSERT_TRUE(tell(batch_of(1, {record_of(events_[0]), record_of(events_[1])})));
@@ -157,6 +175,15 @@ TEST_F(Meter, BadRecordsAreRefusedWithTheirField) {
   auto bad = record_of(events_[0]);
   bad.set_cached_tokens(bad.prompt_tokens() + 1);
   EXPECT_EQ(tell(batch_of(1, {record_of(events_[1]), bad})).error().field, "records[1].cached_tokens");
+  bad = record_of(events_[0]);
+  bad.set_drafted_tokens(-1);
+  EXPECT_EQ(tell(batch_of(1, {bad})).error().field, "records[0].drafted_tokens");
+  bad.set_drafted_tokens(3);
+  bad.set_accepted_tokens(4);
+  EXPECT_EQ(tell(batch_of(1, {bad})).error().field, "records[0].accepted_tokens");
+  bad.set_accepted_tokens(3);
+  bad.set_device_us(-1);
+  EXPECT_EQ(tell(batch_of(1, {bad})).error().field, "records[0].device_us");
   bad = record_of(events_[0]);
   bad.set_finish("tired");
   EXPECT_EQ(tell(batch_of(1, {bad})).error().field, "records[0].finish");

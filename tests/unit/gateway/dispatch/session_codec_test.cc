@@ -50,10 +50,22 @@ TEST(SessionCodec, TheEventThatEndsAnAnswerKeepsItsTextAndEveryCount) {
   event.mutable_usage()->set_cached_tokens(4);
   event.mutable_usage()->set_completion_tokens(7);
   event.mutable_usage()->set_reasoning_tokens(3);
+  event.mutable_usage()->set_drafted_tokens(6);
+  event.mutable_usage()->set_accepted_tokens(5);
+  event.mutable_usage()->set_device_us(7'000'000'000);
   const SequenceDelta delta = decode_event(event);
   EXPECT_EQ(delta.content, "last words");
   EXPECT_EQ(delta.end, SequenceEnd::kStop);
-  EXPECT_EQ(delta.usage, (TokenUsage{.prompt = 10, .cached = 4, .completion = 7, .reasoning = 3}));
+  EXPECT_EQ(delta.usage, (TokenUsage{.prompt = 10, .cached = 4, .completion = 7, .reasoning = 3, .drafted = 6,
+                                     .accepted = 5, .device_us = 7'000'000'000}));
+}
+
+TEST(SessionCodec, WhatAWorkerSaysItTookIsNeverNegative) {
+  v1::SequenceEvent event;
+  event.mutable_usage()->set_drafted_tokens(-1);
+  event.mutable_usage()->set_accepted_tokens(-1);
+  event.mutable_usage()->set_device_us(-1);
+  EXPECT_EQ(decode_event(event).usage, TokenUsage{});
 }
 
 TEST(SessionCodec, AnEventIsTakenApartOrOnlyRead) {

@@ -369,5 +369,13 @@ TEST(AnswerGuard, AnEventWithoutTextChargesNothingAndAsksNobody) {
   EXPECT_EQ(answer.text("sec", 2).usage.completion, 0);
 }
 
+TEST(AnswerGuard, WhatAnAnswerTookIsToldBeforeItsTextIsThrough) {
+  Answer answer;
+  answer.pass(accepted_delta(10));
+  const TokenUsage usage{.prompt = 10, .completion = 3, .drafted = 2, .accepted = 1, .device_us = 500};
+  const SequenceDelta held = answer.pass(text_delta({}, "sec", usage));
+  EXPECT_EQ(held.usage, (TokenUsage{.prompt = 10, .drafted = 2, .accepted = 1, .device_us = 500}));
+}
+
 }  // namespace
 }  // namespace tidegate::gateway::test

@@ -82,7 +82,8 @@ TEST_F(InferenceServiceTest, StreamsAcceptedDeltasAndFinishedWithItsCost) {
   event = stream.read_blocking(soon());
   ASSERT_TRUE(event && *event);
   EXPECT_EQ((*event)->delta().reasoning(), "hm");
-  tell(end_delta(SequenceEnd::kStop, {.prompt = 10, .cached = 4, .completion = 3, .reasoning = 1}, "Hi"));
+  tell(end_delta(SequenceEnd::kStop, {.prompt = 10, .cached = 4, .completion = 3, .reasoning = 1, .drafted = 2,
+                                      .accepted = 1, .device_us = 7'000'000'000}, "Hi"));
   event = stream.read_blocking(soon());
   ASSERT_TRUE(event && *event);
   EXPECT_EQ((*event)->delta().content(), "Hi");
@@ -91,6 +92,9 @@ TEST_F(InferenceServiceTest, StreamsAcceptedDeltasAndFinishedWithItsCost) {
   const auto& finished = (*event)->finished();
   EXPECT_EQ(finished.finish_reason(), "stop");
   EXPECT_EQ(finished.usage().completion_tokens(), 3);
+  EXPECT_EQ(finished.usage().drafted_tokens(), 2);
+  EXPECT_EQ(finished.usage().accepted_tokens(), 1);
+  EXPECT_EQ(finished.usage().device_us(), 7'000'000'000);
   EXPECT_EQ(finished.cost().amount(), FakeMeter::price({.prompt = 10, .completion = 3}).to_string());
   EXPECT_EQ(finished.cost().band(), "off-peak");
   event = stream.read_blocking(soon());

@@ -134,6 +134,9 @@ TEST_F(MeterLinkTest, RecordsReachBillingInOrderAndOnce) {
   EXPECT_EQ(records[0].prompt_tokens(), 100);
   EXPECT_EQ(records[0].cached_tokens(), 7);
   EXPECT_EQ(records[0].reasoning_tokens(), 3);
+  EXPECT_EQ(records[0].drafted_tokens(), 9);
+  EXPECT_EQ(records[0].accepted_tokens(), 8);
+  EXPECT_EQ(records[0].device_us(), 5'000'000'000);
 }
 
 TEST_F(MeterLinkTest, TheMarkFollowsTheClockWhileNothingHappens) {
