@@ -24,7 +24,7 @@ function files(folder, wanted = () => true) {
 function dump() {
   const versions = fs.readdirSync('/usr/lib/postgresql').sort((a, b) => Number(b) - Number(a));
   return execFileSync(path.join('/usr/lib/postgresql', versions[0], 'bin/pg_dumpall'),
-    ['--data-only', '-h', path.join(process.env.TIDEGATE_SOCKETS, 'pg'), '-U', 'tidegate'], { maxBuffer: 1 << 30 });
+    ['--data-only', '--disable-triggers', '-h', path.join(process.env.TIDEGATE_SOCKETS, 'pg'), '-U', 'tidegate'], { maxBuffer: 1 << 30 });
 }
 
 /** { logs, journal, database }: lists of [name, bytes]. */
