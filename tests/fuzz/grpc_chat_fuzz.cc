@@ -6,6 +6,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gateway/rpc/chat_codec.h"
 #include "tests/fuzz/request_claims.h"
@@ -48,17 +49,39 @@ void check_kept(fuzz::Input& input) {
   if (!kept->end) append_failure(again, kept->end.error());
   const auto twice = read_kept(again);
   TG_CLAIM("what was read is written so that it is read", twice && twice->events.size() == kept->events.size());
+  for (std::size_t i = 0; i < kept->events.size(); ++i) {
+    TG_CLAIM("event for event", twice->events[i].SerializeAsString() == kept->events[i].SerializeAsString());
+  }
   TG_CLAIM("with its end", twice->end.has_value() == kept->end.has_value());
   if (!kept->end) TG_CLAIM("in the same words", twice->end.error().to_string() == kept->end.error().to_string());
 }
 
-std::string text_of(const v1::ChatEvent& event, std::int32_t choice) {
-  std::string text;
-  if (event.delta().choice() == choice) text += event.delta().content();
-  for (const v1::ChatEvent::Delta& more : event.delta().more()) {
-    if (more.choice() == choice) text += more.content();
+/// All that an event says of one answer. Pieces of one call join, so that only what they come to is told.
+struct Said {
+  std::string reasoning, content, finish_reason;
+  std::vector<std::pair<std::int32_t, std::string>> calls;  ///< index and arguments, neighbours of one index joined
+  std::string logprobs;                                     ///< as they are serialised, one behind the other
+
+  void add(const v1::ChatEvent::Delta& delta) {
+    reasoning += delta.reasoning();
+    content += delta.content();
+    if (!delta.finish_reason().empty()) finish_reason = delta.finish_reason();
+    for (const v1::ToolCallDelta& piece : delta.tool_calls()) {
+      if (calls.empty() || calls.back().first != piece.index()) calls.emplace_back(piece.index(), "");
+      calls.back().second += piece.arguments();
+    }
+    for (const v1::TokenLogprob& token : delta.logprobs()) logprobs += token.SerializeAsString();
   }
-  return text;
+  bool operator==(const Said&) const = default;
+};
+
+Said said_of(const v1::ChatEvent& event, std::int32_t choice) {
+  Said said;
+  if (event.delta().choice() == choice) said.add(event.delta());
+  for (const v1::ChatEvent::Delta& more : event.delta().more()) {
+    if (more.choice() == choice) said.add(more);
+  }
+  return said;
 }
 
 void check_merge(fuzz::Input& input) {
@@ -77,12 +100,14 @@ void check_merge(fuzz::Input& input) {
     return;
   }
   const std::int32_t choice = next_before.delta().choice();
-  TG_CLAIM("no text is lost or moved",
-           text_of(last, choice) == text_of(last_before, choice) + next_before.delta().content());
-  for (const v1::ChatEvent::Delta& more : last_before.delta().more()) {
-    if (more.choice() == choice) continue;
-    TG_CLAIM("other answers stay", text_of(last, more.choice()) == text_of(last_before, more.choice()));
-  }
+  Said both = said_of(last_before, choice);
+  both.add(next_before.delta());
+  TG_CLAIM("nothing is lost or moved", said_of(last, choice) == both);
+  const auto stays = [&](std::int32_t other) {
+    return other == choice || said_of(last, other) == said_of(last_before, other);
+  };
+  TG_CLAIM("other answers stay", stays(last_before.delta().choice()));
+  for (const v1::ChatEvent::Delta& more : last_before.delta().more()) TG_CLAIM("each of them", stays(more.choice()));
 }
 
 }  // namespace
