@@ -8,10 +8,11 @@
 
 namespace tidegate::worker {
 
-/// How much each tenant was served: virtual token counters (Sheng et al., "Fairness in Serving Large Language Models",
-/// arXiv 2401.00588). Whoever waits and was served least is next. A tenant of whom nobody waited begins at the least
-/// counter of those who wait, so that idling earns no credit: two tenants who both always have somebody waiting are served
-/// alike up to 2 max(kInputWeight input, kOutputWeight batch) for the longest input and the tokens that fit a batch.
+/// How much each tenant was served: virtual token counters (Sheng et al., "Fairness in Serving Large Language
+/// Models", arXiv 2401.00588). Whoever waits and was served least is next. A tenant of whom nobody waited begins at
+/// the least counter of those who wait, so that idling earns no credit: two tenants who both always have somebody
+/// waiting are served alike up to 2 max(kInputWeight input, kOutputWeight batch) for the longest input and the tokens
+/// that fit a batch.
 ///
 /// Tenants with a sequence in the schedule are known; of the others so many that it is kTenantsMax in all, those served
 /// most. One who is forgotten begins as a new one does.

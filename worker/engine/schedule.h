@@ -24,18 +24,19 @@ struct StepPart {
 
 /// Who is in the batch, who waits, and what the next step feeds. Pure: no compute, no clock, one thread.
 ///
-/// Whose tenant was served least is admitted next (fair_share.h), among equals that of the tenant with fewer sequences
-/// inside, then who came first; a tenant's own are first come, first served. Nobody overtakes the next one for being
-/// small. A sequence enters only when blocks for all its tokens and the next one are free or cached, beyond one block for each sequence
-/// already inside (so that it does not get thrown out at their next growth). Within a step every decoding
-/// sequence gets its one token first; guesses and then prefill share the rest of the budget in order of age. A guess
-/// never costs anybody a block or a token: where there is no room it is dropped.
+/// Whose tenant was served least is admitted next (fair_share.h), among equals that of the tenant with fewer
+/// sequences inside, then who came first; a tenant's own are first come, first served. Nobody overtakes the next one
+/// for being small. A sequence enters only when blocks for all its tokens and the next one are free or cached, beyond
+/// one block for each sequence already inside (so that it does not get thrown out at their next growth). Within a
+/// step every decoding sequence gets its one token first; guesses and then prefill share the rest of the budget in
+/// order of age. A guess never costs anybody a block or a token: where there is no room it is dropped.
 ///
-/// When a decoding sequence needs a block and none is free, a younger one leaves the batch: of those the tenant served most
-/// has the last one admitted; if there is none, it leaves itself. Who left comes back before anybody new, at its old age,
-/// and is computed again, as far as the prefix cache has lost it by then, at nobody's charge (nothing is reserved for the
-/// worst case: most answers end early). Age is the order of first admission: blocks go from younger to older only and the
-/// oldest is never preempted, so the engine always makes progress, and whoever was admitted finishes.
+/// When a decoding sequence needs a block and none is free, a younger one leaves the batch: of those the tenant
+/// served most has the last one admitted; if there is none, it leaves itself. Who left comes back before anybody new,
+/// at its old age, and is computed again, as far as the prefix cache has lost it by then, at nobody's charge (nothing
+/// is reserved for the worst case: most answers end early). Age is the order of first admission: blocks go from
+/// younger to older only and the oldest is never preempted, so the engine always makes progress, and whoever was
+/// admitted finishes.
 class Schedule {
  public:
   Schedule(ScheduleLimits limits, KvPool& pool) : limits_(limits), pool_(&pool) {}

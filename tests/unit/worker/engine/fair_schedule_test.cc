@@ -27,8 +27,8 @@ class FairScheduleTest : public testing::Test {
     rules_ = {tokenizer_.get(), {1}, 6112};
   }
 
-  static std::unique_ptr<Sequence> sequence(KvPool& pool, SequenceHandle handle, std::uint8_t tenant, std::int32_t prompt,
-                                            std::int32_t completion_max = 1000) {
+  static std::unique_ptr<Sequence> sequence(KvPool& pool, SequenceHandle handle, std::uint8_t tenant,
+                                            std::int32_t prompt, std::int32_t completion_max = 1000) {
     return std::make_unique<Sequence>(
         Sequence::Request{.handle = handle,
                           .prompt = std::vector<TokenId>(static_cast<std::size_t>(prompt), 5),
@@ -137,8 +137,8 @@ TEST_F(FairScheduleTest, OfTheYoungerTheTenantServedMostLosesItsPlaceFirst) {
   EXPECT_THAT(admitted(schedule), ElementsAre(2, 4));
 }
 
-// Tenants 0 and 1 always have somebody waiting, tenant 2 from the middle on. Prompts of 60 and answers of 30 at most, four
-// at once; somebody else takes blocks of the pool now and then, so that sequences are thrown out.
+// Tenants 0 and 1 always have somebody waiting, tenant 2 from the middle on. Prompts of 60 and answers of 30 at most,
+// four at once; somebody else takes blocks of the pool now and then, so that sequences are thrown out.
 TEST_F(FairScheduleTest, TenantsWhoAlwaysWaitAreServedAlikeUpToTheBound) {
   constexpr std::int64_t kBound = 2 * std::max(FairShare::kInputWeight * 60, FairShare::kOutputWeight * 4 * (60 + 30));
   std::int64_t preemptions = 0;
