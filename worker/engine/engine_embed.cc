@@ -47,6 +47,7 @@ Status EngineCore::submit_embed(GenerateRequest request) {
     inputs.push_back(std::make_unique<Sequence>(Sequence::Request{.handle = choices_.next_handle(),
                                                                   .prompt = std::move(input.tokens),
                                                                   .completion_max = 1,
+                                                                  .tenant = request.cache_salt.value_or(CacheSalt{}),
                                                                   .pooler = Pooler(*model_.pooling, width)},
                                                 pool_));
   }

@@ -90,6 +90,7 @@ Status EngineCore::submit(GenerateRequest request) {
                              .tools = request.parser(model_.chat.tool_syntax()),
                              .constraint = std::move(constraint),
                              .salt = limits_.prefix_cache ? request.cache_salt : std::nullopt,
+                             .tenant = request.cache_salt.value_or(CacheSalt{}),
                              .shape = std::move(shape),
                              .logprobs = request.sampling.logprobs};
   if (wanted > 1) {

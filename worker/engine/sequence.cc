@@ -9,6 +9,7 @@ namespace tidegate::worker {
 
 Sequence::Sequence(Request request, KvPool& pool)
     : handle_(request.handle),
+      tenant_(request.tenant),
       sampler_(request.sampler),
       shape_(std::move(request.shape)),
       logprobs_(request.logprobs),

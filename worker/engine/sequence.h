@@ -45,6 +45,7 @@ class Sequence {
     std::optional<ToolParser> tools = {};
     std::optional<Constraint> constraint = {};
     std::optional<CacheSalt> salt = {};
+    CacheSalt tenant = {};  ///< whose service it counts as; all zero: of those who did not say
     LogitShape shape = {};
     std::optional<std::int32_t> logprobs = {};
     std::optional<Pooler> pooler = {};  ///< set: nothing is said; the vector of the prompt is wanted
@@ -53,6 +54,7 @@ class Sequence {
   Sequence(Request request, KvPool& pool);
 
   SequenceHandle handle() const { return handle_; }
+  const CacheSalt& tenant() const { return tenant_; }
   const SamplerParams& sampler() const { return sampler_; }
   const LogitShape& shape() const { return shape_; }
   const TokenHistory& history() const { return history_; }
@@ -102,6 +104,7 @@ class Sequence {
 
  private:
   SequenceHandle handle_;
+  CacheSalt tenant_;
   SamplerParams sampler_;
   LogitShape shape_;
   std::optional<std::int32_t> logprobs_;
