@@ -46,14 +46,15 @@ Status engine_verify_all(const Arguments& arguments, const worker::VerifyOptions
                 "--all finds models and golden files itself; leave --model and --golden away");
   }
   TG_ASSIGN(const auto pairs, worker::golden_pairs(arguments.option("all"), arguments.option("models", "models")));
-  TextTable table({"golden", "architecture", "kernels", "taps", "compared", "nearest tap", "of tolerance", "result"});
+  TextTable table({"golden", "architecture", "kernels", "taps", "compared", "nearest tap", "of tolerance", "not covered",
+                   "result"});
   json::array reports;
   std::size_t failed = 0;
   for (const worker::GoldenPair& pair : pairs) {
     const auto report = worker::verify_golden(pair.model, pair.golden, options);
     if (!report) {
       ++failed;
-      table.add({pair.name, "", "", "0", "0", report.error().message, "", "FAIL"});
+      table.add({pair.name, "", "", "0", "0", report.error().message, "", "", "FAIL"});
       reports.push_back(json::object{{"golden", pair.golden.string()}, {"passed", false}, {"error", report.error().message}});
       continue;
     }
@@ -64,7 +65,7 @@ Status engine_verify_all(const Arguments& arguments, const worker::VerifyOptions
     table.add({pair.name, report->architecture, report->kernels, fmt::format("{}", report->taps.size()),
                fmt::format("{}", compared),
                nearest == nullptr ? "" : nearest->tap, nearest == nullptr ? "" : fmt::format("{:.3g}", nearest->share()),
-               report->passed() ? "ok" : "FAIL"});
+               fmt::format("{}", fmt::join(report->not_covered, ", ")), report->passed() ? "ok" : "FAIL"});
     reports.push_back(worker::to_json(*report));
   }
   if (arguments.wants_json()) {

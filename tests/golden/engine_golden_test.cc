@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
+#include "tests/support/temp_dir.h"
 #include "worker/verify/verify.h"
 
 namespace tidegate::worker {
@@ -35,6 +38,22 @@ TEST_P(EngineGolden, EveryTapOfEveryCaseIsWithinTolerance) {
   EXPECT_TRUE(report->passed()) << to_text(*report);
   EXPECT_GE(report->taps.size(), golden.taps_min) << to_text(*report);
   EXPECT_EQ(report->kernels, isa_name(isa));
+}
+
+TEST(VerifyReport, NamesWhatTheGoldenFileSaysNothingAbout) {
+  const auto model = source() / "tests/golden/deepseek_v3";
+  const auto whole = verify_golden(model, model, {.threads = 1});
+  ASSERT_TRUE(whole) << whole.error().to_string();
+  EXPECT_TRUE(whole->not_covered.empty()) << to_text(*whole);
+
+  const test::TempDir dir;  // the same cases without their tensors
+  std::filesystem::copy_file(model / "golden.json", dir.file("golden.json"));
+  const auto bare = verify_golden(model, dir.file("golden.json"), {.threads = 1});
+  ASSERT_TRUE(bare) << bare.error().to_string();
+  EXPECT_EQ(bare->not_covered, (std::vector<std::string>{"router", "mtp"}));
+  const std::string text = to_text(*bare);
+  EXPECT_NE(text.find("not covered: router\nnot covered: mtp\n"), std::string::npos) << text;
+  EXPECT_EQ(to_json(*bare).at("not_covered").as_array().size(), 2U);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -32,6 +32,7 @@ std::string to_text(const VerifyReport& report) {
                        tap.passed() ? "ok" : "FAIL", tap.tap, tap.worst, tap.tolerance, tap.compared);
     failed += tap.passed() ? 0 : 1;
   }
+  for (const std::string& part : report.not_covered) out += fmt::format("not covered: {}\n", part);
   return out + fmt::format("{} passed, {} failed\n", report.taps.size() - failed, failed);
 }
 
@@ -44,9 +45,15 @@ json::object to_json(const VerifyReport& report) {
                                 {"compared", tap.compared},
                                 {"passed", tap.passed()}});
   }
-  return json::object{
-      {"model", report.model},     {"golden", report.golden},   {"architecture", report.architecture},
-      {"kernels", report.kernels}, {"passed", report.passed()}, {"taps", std::move(taps)}};
+  json::array not_covered;
+  for (const std::string& part : report.not_covered) not_covered.emplace_back(part);
+  return json::object{{"model", report.model},
+                      {"golden", report.golden},
+                      {"architecture", report.architecture},
+                      {"kernels", report.kernels},
+                      {"passed", report.passed()},
+                      {"taps", std::move(taps)},
+                      {"not_covered", std::move(not_covered)}};
 }
 
 }  // namespace tidegate::worker

@@ -1,6 +1,6 @@
 // The comparer of E1 and S1 on a real model: the logits and tokens of a request are the same bits alone and in any batch of 1 to
 // 32, in chunks of 1, 7, 64 or all, with the prefix cache and without, preempted or not, on one thread or two, with guesses or
-// without. Log probabilities are a function of every logit of a row, so a comparison is of whole rows.
+// without. A comparison is of a token and of the whole row of logits that it was drawn from (row_book.h).
 // Every second setting has too few blocks for the answers of those whom it lets in, so that some are thrown out and computed again.
 // TIDEGATE_ENGINE_INVARIANCE=100000 runs the whole claim: that many comparisons of a token with its row.
 #include <gtest/gtest.h>
@@ -14,7 +14,8 @@
 
 #include "base/core/random.h"
 #include "tests/unit/worker/engine/engine_harness.h"
-#include "worker/engine/open_engine.h"
+#include "tests/unit/worker/engine/row_book.h"
+#include "worker/backend/load.h"
 
 namespace tidegate::worker {
 namespace {
@@ -67,27 +68,24 @@ Setting random_setting(Rng& rng) {
   return setting;
 }
 
-std::unique_ptr<Engine> open_with(const Setting& setting) {
-  EngineOptions options;
-  options.sequences_max = setting.sequences;
-  options.waiting_max = kRequests;
-  options.step_tokens_max = setting.chunk + setting.sequences - 1;
-  options.kv_bytes_max = std::int64_t{1} << 30;
-  if (setting.tight_blocks > 0) {
-    const std::int64_t layers = setting.drafts_batch_max > 0 ? 7 : 6;  // of tang-moe, with its draft layer and without
-    options.kv_bytes_max = setting.tight_blocks * layers * (64 + 16) * 4 * kKvBlockTokens;
-  }
-  options.prefix_cache = setting.prefix_cache;
-  options.drafts_batch_max = setting.drafts_batch_max;
-  options.load.threads = setting.threads;
-  options.load.digest = false;
-  options.entropy = 5;
-  auto engine = open_engine(kModel, options);
+/// As open_engine() does, with a book between the engine and its backend.
+std::unique_ptr<Engine> open_with(const Setting& setting, RowBook& book, WatchedBackend::Role role) {
+  static const SystemClock kClock;
+  auto model = load_served_model(kModel);
+  EXPECT_TRUE(model) << model.error().to_string();
+  auto backend = load_backend(kModel, {.threads = setting.threads, .mtp = setting.drafts_batch_max > 0, .digest = false});
+  EXPECT_TRUE(backend) << backend.error().to_string();
+  if (!model || !backend) return nullptr;
+  const std::int32_t useful = setting.sequences * kv_blocks_for((*backend)->facts().context_max);
+  const EngineLimits limits{.schedule = {setting.sequences, setting.chunk + setting.sequences - 1},
+                            .waiting_max = kRequests,
+                            .kv_blocks = setting.tight_blocks > 0 ? setting.tight_blocks : useful,
+                            .prefix_cache = setting.prefix_cache,
+                            .drafts_batch_max = setting.drafts_batch_max};
+  auto watched = std::make_unique<WatchedBackend>(*std::move(backend), book, role);
+  auto engine = EngineCore::create(std::move(watched), *std::move(model), limits, 5, kClock);
   EXPECT_TRUE(engine) << engine.error().to_string();
   if (!engine) return nullptr;
-  if (setting.tight_blocks > 0) {
-    EXPECT_EQ((*engine)->facts().kv_tokens_capacity, setting.tight_blocks * kKvBlockTokens);
-  }
   return *std::move(engine);
 }
 
@@ -197,9 +195,25 @@ void count_comparison(Counts& counts, const Setting& setting, bool is_cached, bo
   counts.add(setting.prefix_cache ? "after a preemption, cache on" : "after a preemption, cache off");
 }
 
+TEST(RowBook, OneBitOfOneLogitIsADifference) {
+  RowBook book;
+  const std::vector<float> learnt = {1, 0, 3};
+  book.learn({5, 6}, learnt);
+  book.check({5, 6}, learnt);
+  book.check({5, 7}, std::vector<float>{2, 2, 2});
+  EXPECT_FALSE(book.difference().has_value());
+  EXPECT_EQ(book.checked(), 1);
+  EXPECT_EQ(book.unknown(), 1);
+  book.check({5, 6}, std::vector<float>{1, -0.0F, 3});
+  ASSERT_TRUE(book.difference().has_value());
+  EXPECT_NE(book.difference()->find("logit 1"), std::string::npos) << *book.difference();
+}
+
 TEST(EngineInvariance, EveryRequestIsTheSameToTheLastBitWhateverSurroundsIt) {
   const std::int64_t asked = comparisons_asked();
-  const auto alone = open_with({.sequences = 1, .chunk = kAll, .prefix_cache = false, .threads = 1});
+  RowBook book;
+  const auto alone = open_with({.sequences = 1, .chunk = kAll, .prefix_cache = false, .threads = 1}, book,
+                               WatchedBackend::Role::kLearns);
   ASSERT_NE(alone, nullptr);
   Counts counts;
   std::int64_t compared = 0;
@@ -212,8 +226,12 @@ TEST(EngineInvariance, EveryRequestIsTheSameToTheLastBitWhateverSurroundsIt) {
     SCOPED_TRACE(testing::Message() << "setting " << settings);
     Rng rng(settings + 1);
     const Setting setting = settings < kFirst.size() ? kFirst[settings] : random_setting(rng);
-    Crowd crowd{.engine = open_with(setting), .outcomes = {}, .preempted_at = {}};
+    book.forget();
+    Crowd crowd{.engine = open_with(setting, book, WatchedBackend::Role::kChecks), .outcomes = {}, .preempted_at = {}};
     ASSERT_NE(crowd.engine, nullptr);
+    const std::int64_t rows_before = book.checked();
+    const std::int64_t unknown_before = book.unknown();
+    const std::int64_t compared_before = compared;
 
     std::map<SequenceHandle, Outcome> expected;
     const auto count = static_cast<SequenceHandle>(setting.requests);
@@ -226,6 +244,7 @@ TEST(EngineInvariance, EveryRequestIsTheSameToTheLastBitWhateverSurroundsIt) {
       for (std::uint64_t steps = rng.below(setting.tight_blocks > 0 ? 2 : 4); steps > 0; --steps) crowd.step();
     }
     while (!crowd.engine->idle()) crowd.step();
+    ASSERT_FALSE(book.difference().has_value()) << *book.difference();
     for (SequenceHandle handle = 1; handle <= count; ++handle) {
       const Outcome& outcome = crowd.outcomes[handle];
       const Outcome& reference = expected[handle];
@@ -245,6 +264,10 @@ TEST(EngineInvariance, EveryRequestIsTheSameToTheLastBitWhateverSurroundsIt) {
       }
       accepted += outcome.usage.accepted_tokens;
     }
+    EXPECT_GE(book.checked() - rows_before, compared - compared_before) << "a token whose row nobody compared";
+    if (setting.drafts_batch_max == 0) {
+      EXPECT_EQ(book.unknown(), unknown_before) << "without guesses, every row is one that a token was drawn from";
+    }
     const std::int64_t thrown = crowd.engine->load().preemptions_total;
     preemptions += thrown;
     if (setting.tight_blocks > 0) {
@@ -254,8 +277,10 @@ TEST(EngineInvariance, EveryRequestIsTheSameToTheLastBitWhateverSurroundsIt) {
       EXPECT_EQ(thrown, 0) << "there was room for all";
     }
   }
-  std::printf("%lld comparisons in %llu settings, 0 differing bits; %lld preemptions in %lld of %lld tight settings, %lld guesses right\n",
-              static_cast<long long>(compared), static_cast<unsigned long long>(settings), static_cast<long long>(preemptions),
+  std::printf("%lld comparisons in %llu settings, %lld whole rows, 0 differing bits; "
+              "%lld preemptions in %lld of %lld tight settings, %lld guesses right\n",
+              static_cast<long long>(compared), static_cast<unsigned long long>(settings),
+              static_cast<long long>(book.checked()), static_cast<long long>(preemptions),
               static_cast<long long>(tight_preempting), static_cast<long long>(tight), static_cast<long long>(accepted));
   counts.report();
   EXPECT_GT(accepted, 0);
