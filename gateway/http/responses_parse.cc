@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "gateway/http/openai_request.h"
@@ -82,17 +83,43 @@ constexpr std::array kTextFields = {
     FieldRule{"verbosity", FieldUse::kRefused, is_usual_verbosity},
 };
 
+/// Tools that OpenAI's servers run, and forms that no template here can write: beside functions they are left out,
+/// since clients that bring both (Codex) get on without them. Alone they are what the client came for, and are refused.
+bool is_left_out(std::string_view type) {
+  static constexpr std::array<std::string_view, 11> kTypes = {"apply_patch",
+                                                              "code_interpreter",
+                                                              "computer_use_preview",
+                                                              "custom",
+                                                              "file_search",
+                                                              "image_generation",
+                                                              "local_shell",
+                                                              "mcp",
+                                                              "namespace",
+                                                              "shell",
+                                                              "tool_search"};
+  return type.starts_with("web_search") || std::ranges::find(kTypes, type) != kTypes.end();
+}
+
 /// The flat form: name and parameters beside the type.
 Status parse_responses_tools(const json::object& root, Plan& plan) {
   TG_ASSIGN(const json::array* tools, find_tools(root, "tools"));
   if (tools == nullptr) return {};
+  std::string left_out;
   for (std::size_t i = 0; i < tools->size(); ++i) {
     const std::string path = fmt::format("tools[{}]", i);
     const json::object& tool = (*tools)[i].get_object();
     TG_ASSIGN(const std::string type, json::get_string(tool, "type", path));
+    if (is_left_out(type)) {
+      if (left_out.empty()) left_out = path + ".type";
+      ++plan.fields_ignored;
+      continue;
+    }
     if (type != "function") return refuse_feature(path + ".type", "send tools of type 'function' only");
     TG_ASSIGN(PlanTool taken, parse_tool(tool, path, "parameters", plan.fields_ignored));
     plan.tools.push_back(std::move(taken));
+  }
+  if (plan.tools.empty() && !left_out.empty()) {
+    return refuse_feature(left_out, "nobody runs such a tool here: send tools of type 'function'");
   }
   return {};
 }

@@ -162,6 +162,10 @@ test('Responses: a function_call item, its events, and its output', async () => 
   const helped = await openai().responses.stream({ ...base, input: question }).finalResponse();
   checkArguments(JSON.parse(helped.output.find((item) => item.type === 'function_call').arguments));
 
+  const mixed = await openai().responses.create({ ...base, input: question, tools: [{ type: 'web_search' }, ...base.tools, { type: 'custom', name: 'apply_patch' }] });
+  assert.deepEqual(mixed.tools.map((tool) => tool.name), ['get_weather'], 'what nobody runs here is left out, and the answer says so');
+  checkArguments(JSON.parse(mixed.output.find((item) => item.type === 'function_call').arguments));
+
   const input = [...question, ...whole.output, { type: 'function_call_output', call_id: call.call_id, output: '21' }];
   const next = await openai().responses.create({ ...base, tool_choice: 'auto', input });
   assert.ok(next.output_text.length > 0);

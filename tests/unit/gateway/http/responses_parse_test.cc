@@ -65,6 +65,27 @@ TEST(ResponsesParse, TakesWhatCodexAlwaysSends) {
   EXPECT_EQ(plan->parallel_tool_calls, false);
 }
 
+TEST(ResponsesParse, ToolsThatNobodyRunsHereAreLeftOutBesideFunctions) {
+  const auto plan = parse_responses(body(
+      R"("tools":[{"type":"web_search","external_web_access":false},{"type":"function","name":"shell","parameters":{"type":"object"}},)"
+      R"({"type":"custom","name":"apply_patch","format":{"type":"grammar","syntax":"lark","definition":"start: x"}},)"
+      R"({"type":"web_search_preview_2025_03_11"},{"type":"local_shell"},{"type":"function","name":"plan"}])"));
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  ASSERT_EQ(plan->tools.size(), 2U);
+  EXPECT_EQ(plan->tools[0].name, "shell");
+  EXPECT_EQ(plan->tools[1].name, "plan");
+  EXPECT_EQ(plan->fields_ignored, 4);
+  const Error alone = error_of(body(R"("tools":[{"type":"mcp","server_label":"s"},{"type":"custom","name":"c"}])"));
+  EXPECT_EQ(alone.reason, "unsupported_parameter");
+  EXPECT_EQ(alone.field, "tools[0].type") << "it is what the client came for";
+  EXPECT_EQ(error_of(body(R"("tools":[{"type":"function","name":"f"},{"type":"teleport"}])")).field, "tools[1].type");
+  EXPECT_EQ(
+      error_of(
+          body(R"("tools":[{"type":"function","name":"f"},{"type":"web_search"}],"tool_choice":{"type":"web_search"})"))
+          .field,
+      "tool_choice");
+}
+
 TEST(ResponsesParse, NullMeansAbsent) {
   const auto plan = parse_responses(
       body(R"("instructions":null,"stream":null,"store":null,"previous_response_id":null,"conversation":null,)"
