@@ -24,6 +24,7 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
 
   FakeWorkerService(std::string worker_id, std::string model, std::uint64_t credits, Executor executor)
       : worker_id_(std::move(worker_id)), model_(std::move(model)), credits_(credits), executor_(std::move(executor)) {}
+  ~FakeWorkerService() override { die(); }
 
   /// Before listen(): what its hello says that it can do.
   void can(std::vector<v1::Ability> abilities) { abilities_ = std::move(abilities); }
@@ -64,7 +65,8 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
       const std::lock_guard lock(mutex_);
       hello->set_sequences_max(sequences_max_);
     }
-    const auto on_message = [this](v1::GatewayFrame frame) { note(std::move(frame)); };
+    // a message that was read before the end may run after this service is gone: it goes to what both share
+    const auto on_message = [seen = seen_](v1::GatewayFrame frame) { seen->note(std::move(frame)); };
     stream->consume(executor_, on_message, [](const Status&) {});
     (void)stream->write(std::move(first));
     const std::lock_guard lock(mutex_);
@@ -73,28 +75,28 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
   }
 
   std::size_t started_count() const {
-    const std::lock_guard lock(mutex_);
-    return started_.size();
+    const std::lock_guard lock(seen_->mutex);
+    return seen_->started.size();
   }
   std::vector<v1::StartSequence> counts() const {
-    const std::lock_guard lock(mutex_);
-    return counts_;
+    const std::lock_guard lock(seen_->mutex);
+    return seen_->counts;
   }
   v1::StartSequence started(std::size_t i) const {
-    const std::lock_guard lock(mutex_);
-    return started_.at(i);
+    const std::lock_guard lock(seen_->mutex);
+    return seen_->started.at(i);
   }
   std::vector<std::uint64_t> cancelled() const {
-    const std::lock_guard lock(mutex_);
-    return cancelled_;
+    const std::lock_guard lock(seen_->mutex);
+    return seen_->cancelled;
   }
   std::size_t session_count() const {
     const std::lock_guard lock(mutex_);
     return streams_.size();
   }
   std::size_t hello_count() const {
-    const std::lock_guard lock(mutex_);
-    return hellos_;
+    const std::lock_guard lock(seen_->mutex);
+    return seen_->hellos;
   }
   /// On the newest session; waits for the first.
   void send(v1::WorkerFrame frame) {
@@ -113,13 +115,22 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
   }
 
  private:
-  void note(v1::GatewayFrame frame) {
-    const std::lock_guard lock(mutex_);
-    if (frame.has_hello()) ++hellos_;
-    for (auto& start : *frame.mutable_start()) started_.push_back(std::move(start));
-    for (auto& prompt : *frame.mutable_count()) counts_.push_back(std::move(prompt));
-    for (const auto sequence : frame.cancel()) cancelled_.push_back(sequence);
-  }
+  /// What the gateways said.
+  struct Seen {
+    void note(v1::GatewayFrame frame) {
+      const std::lock_guard lock(mutex);
+      if (frame.has_hello()) ++hellos;
+      for (auto& start : *frame.mutable_start()) started.push_back(std::move(start));
+      for (auto& prompt : *frame.mutable_count()) counts.push_back(std::move(prompt));
+      for (const auto sequence : frame.cancel()) cancelled.push_back(sequence);
+    }
+
+    std::mutex mutex;
+    std::vector<v1::StartSequence> started;
+    std::vector<v1::StartSequence> counts;
+    std::vector<std::uint64_t> cancelled;
+    std::size_t hellos = 0;
+  };
 
   const std::string worker_id_;
   const std::string model_;
@@ -129,10 +140,7 @@ class FakeWorkerService final : public v1::Worker::CallbackService {
   std::unique_ptr<rpc::RpcServer> server_;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<Stream>> streams_;  // shared with nobody else; a vector wants copies
-  std::vector<v1::StartSequence> started_;
-  std::vector<v1::StartSequence> counts_;
-  std::vector<std::uint64_t> cancelled_;
-  std::size_t hellos_ = 0;
+  const std::shared_ptr<Seen> seen_ = std::make_shared<Seen>();
   std::int32_t sequences_max_ = 0;  ///< 0: it does not say
 };
 
