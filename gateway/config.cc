@@ -166,7 +166,12 @@ ConfigTable config_table(GatewayConfig& c) {
   table.milliseconds("limits.redis_wait_ms", c.limit_wait_max, 2, 1'000,
                      "Longest wait of a request for a share of a rate limit; an answer of Redis that takes half of it "
                      "counts as none.");
-  table.milliseconds("limits.drain_ms", c.drain_max, 0, 600'000, "After SIGTERM: time for open answers to finish.");
+  table.milliseconds("limits.lame_duck_ms", c.lame_duck, 0, 600'000,
+                     "After SIGTERM: time to serve on while /readyz and gRPC health send new requests elsewhere; then "
+                     "limits.drain_ms begins. A second SIGTERM ends it.");
+  table.reloadable();
+  table.milliseconds("limits.drain_ms", c.drain_max, 0, 600'000,
+                     "After the lame-duck time: time for open answers to finish.");
   table.reloadable();
   table.integer("routing.prefix_entries", c.prefix_entries_max, 0, 16'777'216,
                 "Prompt prefixes remembered, each with a worker that has it cached; about 90 bytes each, for some 256 "

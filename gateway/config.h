@@ -66,6 +66,7 @@ struct GatewayConfig {
   std::int64_t completion_tokens_default = 8'192;
   std::int64_t connections_max = 10'000;
   std::int64_t body_bytes_max = 8 * 1024 * 1024;
+  std::chrono::milliseconds lame_duck{0};
   std::chrono::milliseconds drain_max{20'000};
 
   std::int64_t prefix_entries_max = 262'144;

@@ -102,7 +102,8 @@ struct GatewayProcess::Parts {
         guard_metrics(registry),
         stopping(control.executor(0)),
         money_ready(readiness.add("money")),
-        routes_ready(readiness.add("routes")) {}
+        routes_ready(readiness.add("routes")),
+        process_ready(readiness.add("process")) {}
 
   PrometheusRegistry registry;
   Readiness readiness;
@@ -119,6 +120,7 @@ struct GatewayProcess::Parts {
   Event stopping;
   Readiness::Check money_ready;
   Readiness::Check routes_ready;
+  Readiness::Check process_ready;  ///< of its own: money and routes go up again whenever they can
   std::optional<asio::signal_set> signals;
 
   std::unique_ptr<Accounts> accounts;
@@ -203,7 +205,7 @@ Status GatewayProcess::open_money() {
   config.meter.budget = config_.request_max;
   TreasuryParts money{*parts.accounts, parts.disk,     clock_, parts.entropy,
                       parts.registry,  log_,           parts.control.executor(0),
-                      [this] { request_stop(); }};
+                      [this] { stop_.give_at_once(); }};
   TG_ASSIGN(parts.treasury, Treasury::open(std::move(config), std::move(money)));
   parts.treasury->start();
 
@@ -418,20 +420,25 @@ Status GatewayProcess::listen() {
   parts.reloader.emplace("gateway", [this] { return reread(); }, clock_, log_, parts.registry);
   AdminActions actions;
   actions.reload = [this] { return reload(); };
-  actions.config = [this] {
-    const std::lock_guard lock(mutex_);
-    return describe_config(running_);
-  };
+  actions.config = [this] { return describe_config(running()); };
   TG_ASSIGN(parts.admin, AdminServer::start(config_.admin_listen, parts.registry, parts.readiness,
                                             describe_config(config_), clock_, log_, std::move(actions)));
   parts.hangups = std::make_unique<HangupWatch>(parts.control.context(0), [this] {
     const auto reloaded = reload();  // told to the log
   });
   parts.signals.emplace(parts.control.context(0), SIGTERM, SIGINT);
-  parts.signals->async_wait([this](const boost::system::error_code& stopped, int) {
-    if (!stopped) request_stop();
-  });
+  hear_signals();
+  parts.process_ready.up();
   return {};
+}
+
+/// Of each signal. What one set off may still run once the set is gone; both are on the control thread.
+void GatewayProcess::hear_signals() {
+  parts_->signals->async_wait([this](const boost::system::error_code& stopped, int) {
+    if (stopped || !parts_->signals) return;
+    request_stop();
+    hear_signals();
+  });
 }
 
 /// When the HTTP port's certificate ends, for the operator's alarm; 0 without TLS.
@@ -449,12 +456,7 @@ Result<std::vector<std::string>> GatewayProcess::reload() { return parts_->reloa
 /// time gets its line among those that apply.
 Result<std::vector<std::string>> GatewayProcess::reread() {
   Parts& parts = *parts_;
-  GatewayConfig before;
-  {
-    const std::lock_guard lock(mutex_);
-    before = running_;
-  }
-  TG_ASSIGN(auto again, reread_config<GatewayConfig>(before, config_table, arguments_));
+  TG_ASSIGN(auto again, reread_config<GatewayConfig>(running(), config_table, arguments_));
   const GatewayConfig& fresh = again.config;
   TG_TRY(check_config(fresh));
   TG_TRY(check_grpc_tls(fresh, clock_.wall()));
@@ -489,10 +491,8 @@ Result<std::vector<std::string>> GatewayProcess::reread() {
 }
 
 int GatewayProcess::run() {
-  {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return is_stop_requested_; });
-  }
+  stop_.wait();
+  be_lame_duck();
   const bool has_failed = parts_->treasury->has_failed();
   log_.info("gateway_stopping", {kv("journal_failed", has_failed)});
   drain();
@@ -501,22 +501,21 @@ int GatewayProcess::run() {
   return has_failed ? 1 : 0;
 }
 
-void GatewayProcess::request_stop() {
-  const std::lock_guard lock(mutex_);
-  is_stop_requested_ = true;
-  changed_.notify_all();
+/// Serves on while those who route here learn by readiness and gRPC health to go elsewhere.
+void GatewayProcess::be_lame_duck() {
+  parts_->process_ready.down("stopping");
+  parts_->grpc->set_serving(false);
+  const std::chrono::milliseconds limit = running().lame_duck;
+  log_.info("gateway_lame_duck", {kv("limit_ms", in_millis(limit))});
+  const bool is_cut_short = stop_.wait_at_once(Deadline::after(clock_.mono(), limit));
+  log_.info("gateway_lame_duck_ended", {kv("cut_short", is_cut_short)});
 }
 
 /// Lets what is open finish. The two servers drain side by side; at the limit every request still open is
 /// told.
 void GatewayProcess::drain() {
   Parts& parts = *parts_;
-  parts.routes_ready.down("stopping");
-  std::chrono::milliseconds drain_max{0};
-  {
-    const std::lock_guard lock(mutex_);
-    drain_max = running_.drain_max;
-  }
+  const std::chrono::milliseconds drain_max = running().drain_max;
   const Deadline limit = Deadline::after(clock_.mono(), drain_max);
   const Deadline cut = Deadline::after(clock_.mono(), drain_max + kErrorFramesWithin);
   std::promise<void> answered;

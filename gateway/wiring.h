@@ -1,6 +1,5 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -11,6 +10,7 @@
 #include "base/core/log.h"
 #include "base/core/result.h"
 #include "gateway/config.h"
+#include "gateway/stop_order.h"
 
 namespace tidegate {
 class IoThreads;
@@ -31,11 +31,12 @@ class GatewayProcess {
   /// Stops at once what run() did not end.
   ~GatewayProcess();
 
-  /// Serves until request_stop(), SIGTERM, SIGINT or a failed journal; then drains: no new connections, open answers
-  /// finish or end with an error frame, the journal is shipped. Returns the process's exit status.
+  /// Serves until request_stop(), SIGTERM, SIGINT or a failed journal. Then it is a lame duck for limits.lame_duck_ms:
+  /// not ready, and serving as before. Then it drains: no new connections, open answers finish or end with an error
+  /// frame, the journal is shipped. Returns the process's exit status.
   int run();
-  /// Any thread. Again: nothing.
-  void request_stop();
+  /// As SIGTERM and SIGINT. Any thread. Again: it is a lame duck no longer; once it drains: nothing.
+  void request_stop() { stop_.give(); }
 
   /// Reads the options again and applies those that may change, for what begins from now on: open answers go on as they
   /// began. All or nothing. Any thread while run() runs. Fails: invalid_argument/bad_config, not_reloadable,
@@ -50,6 +51,10 @@ class GatewayProcess {
  private:
   struct Parts;
   GatewayProcess(const GatewayConfig& config, const Clock& clock, Log& log, std::vector<std::string> arguments);
+  GatewayConfig running() {
+    const std::lock_guard lock(mutex_);
+    return running_;
+  }
   Result<std::vector<std::string>> reread();
   Status open_money();
   Result<std::unique_ptr<RedisClient>> connect_redis(IoThreads& threads, std::size_t thread);
@@ -60,6 +65,8 @@ class GatewayProcess {
   Status watch_routes();
   void note_certificate(const TlsContext* tls);
   Status listen();
+  void hear_signals();
+  void be_lame_duck();
   void drain();
   void shut_down();
 
@@ -67,9 +74,8 @@ class GatewayProcess {
   const std::vector<std::string> arguments_;  ///< main's
   const Clock& clock_;
   Log& log_;
+  StopOrder stop_;
   std::mutex mutex_;
-  std::condition_variable changed_;
-  bool is_stop_requested_ = false;
   GatewayConfig running_;  ///< as last read; guarded by mutex_
   std::unique_ptr<Parts> parts_;
 };

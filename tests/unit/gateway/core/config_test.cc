@@ -65,6 +65,18 @@ TEST(GatewayConfig, RequiredOptionsAreMissedByName) {
   EXPECT_FALSE(table.parse_text("no.such = 1\n", "test"));
 }
 
+TEST(GatewayConfig, TheLameDuckTimeIsNoneByDefaultAndBoundedByName) {
+  GatewayConfig config;
+  ConfigTable table = config_table(config);
+  EXPECT_EQ(config.lame_duck.count(), 0);
+  ASSERT_TRUE(table.parse_text("limits.lame_duck_ms = 5000\n", "test"));
+  EXPECT_EQ(config.lame_duck.count(), 5'000);
+  const Status refused = table.parse_text("limits.lame_duck_ms = 600001\n", "test");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("limits.lame_duck_ms"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("600001 is outside 0..600000"), std::string::npos) << refused.error().message;
+}
+
 TEST(GatewayConfig, TrustedProxiesAreRanges) {
   GatewayConfig config = valid();
   config.trusted_proxies = "10.0.0.0/8, 2001:db8::/32";
@@ -89,13 +101,14 @@ Result<std::vector<std::string>> changes_of(Edit edit) {
 TEST(GatewayConfig, LimitsProxiesAndCertificatesMayChangeWhileItRuns) {
   const auto changes = changes_of([](GatewayConfig& c) {
     c.keep_alive = std::chrono::milliseconds(1'000);
+    c.lame_duck = std::chrono::milliseconds(5'000);
     c.connections_max = 5;
     c.trusted_proxies = "10.0.0.0/8";
     c.http_tls_cert_file = "/new";
     c.log_level = "debug";
   });
   ASSERT_TRUE(changes) << changes.error().to_string();
-  EXPECT_EQ(changes->size(), 5U);
+  EXPECT_EQ(changes->size(), 6U);
 }
 
 TEST(GatewayConfig, SecretsAddressesAndWhatHoldsMoneyMayNot) {
