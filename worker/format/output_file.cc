@@ -76,6 +76,8 @@ Result<std::string> OutputFile::finish() {
   TG_CHECK(fd_ >= 0);
   const int synced = ::fsync(fd_) == 0 ? 0 : errno;
   const int fd = std::exchange(fd_, -1);
+  // It lies in the page cache as it was written, in small pages: whoever maps it is to read it in large ones.
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
   const int closed = ::close(fd) == 0 ? 0 : errno;
   if (synced != 0 || closed != 0) return file_error("finish", path_, synced != 0 ? synced : closed);
   if (!digest_) return std::string();

@@ -6,19 +6,27 @@
 #include <new>
 #include <span>
 
+#include "worker/backend/cpu/huge_pages.h"
+
 namespace tidegate::worker {
 
-/// Uninitialised memory at a cache-line boundary, so that a panel row never straddles two lines. T is
-/// trivial.
+/// Uninitialised memory at a cache-line boundary, so that a panel row never straddles two lines; large ones in huge pages.
+/// T is trivial.
 template <typename T>
 class AlignedBuffer {
  public:
   static constexpr std::size_t kAlignment = 64;
+  /// From here on half a huge page that stays empty is little.
+  static constexpr std::size_t kLargeBytes = 2 * kHugePageBytes;
 
   AlignedBuffer() = default;
-  explicit AlignedBuffer(std::size_t size)
-      : data_(static_cast<T*>(::operator new (size * sizeof(T) + kAlignment, std::align_val_t{kAlignment}))),
-        size_(size) {}
+  explicit AlignedBuffer(std::size_t size) : size_(size) {
+    const std::size_t bytes = size * sizeof(T) + kAlignment;
+    const bool is_large = bytes >= kLargeBytes;
+    const std::align_val_t alignment{is_large ? kHugePageBytes : kAlignment};
+    data_ = {static_cast<T*>(::operator new (bytes, alignment)), Free{alignment}};
+    if (is_large) advise_huge_pages(data_.get(), bytes);
+  }
 
   [[nodiscard]] T* data() { return data_.get(); }
   [[nodiscard]] const T* data() const { return data_.get(); }
@@ -34,7 +42,8 @@ class AlignedBuffer {
 
  private:
   struct Free {
-    void operator()(T* p) const { ::operator delete (p, std::align_val_t{kAlignment}); }
+    std::align_val_t alignment{kAlignment};
+    void operator()(T* p) const { ::operator delete (p, alignment); }
   };
   std::unique_ptr<T, Free> data_;
   std::size_t size_ = 0;

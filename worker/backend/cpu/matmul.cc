@@ -10,10 +10,19 @@ namespace tidegate::worker {
 namespace {
 
 constexpr std::int64_t kUnitColumns = std::int64_t{kPanelColumns} * kPanelsPerCall;
-/// Multiply-adds worth waking another thread for (about 2 microseconds of one core).
+/// Multiply-adds, or bytes of weights, worth waking another thread for: about 2 microseconds of one core either way.
 constexpr std::int64_t kGrain = 40'000;
 /// Tasks per thread: enough to even out, few enough that taking one costs nothing.
-constexpr std::int64_t kTasksPerThread = 4;
+constexpr std::int64_t kTasksPerThread = 8;
+
+/// Of few rows reading the weights is the work, of many the products are.
+std::int64_t cost_of(const MatmulJob& job) {
+  const auto cost = [&](const PackedMatrix& weight) {
+    return std::max(static_cast<std::int64_t>(job.x.size()) * weight.outputs() * weight.inputs(),
+                    static_cast<std::int64_t>(weight.bytes().size()));
+  };
+  return cost(*job.weight) + (job.up != nullptr ? cost(*job.up) : 0);
+}
 
 /// gate = gelu(gate) * up
 void gelu_mul(float* gate, const float* up, int n) {
@@ -34,20 +43,29 @@ Matmul::Matmul(const KernelTable& kernels, ComputePool& pool, GateFunction gate)
 
 void Matmul::run(std::span<const MatmulJob> jobs) {
   narrow_inputs(jobs);
-  units_.clear();
   std::int64_t cost = 0;
-  for (std::size_t j = 0; j < jobs.size(); ++j) {
-    const MatmulJob& job = jobs[j];
+  std::int64_t panels = 0;
+  for (const MatmulJob& job : jobs) {
     if (job.x.empty()) continue;
-    for (std::int64_t panel = 0; panel < job.weight->panels(); panel += kPanelsPerCall)
-      units_.push_back({&job, panel, narrow_starts_[j]});
-    cost += static_cast<std::int64_t>(job.x.size()) * job.weight->outputs() * job.weight->inputs() *
-            (job.up != nullptr ? 2 : 1);
+    cost += cost_of(job);
+    panels += job.weight->panels();
+  }
+  if (panels == 0) return;
+  const std::int64_t threads = pool_.threads();
+  std::int64_t tasks = std::clamp<std::int64_t>(cost / kGrain, 1, threads * kTasksPerThread);
+  if (tasks > 1) tasks = (tasks + threads - 1) / threads * threads;  // three for two threads would take as long as four
+  // Two panels at once read a row once for both; one at a time where there would not be enough to share out.
+  const std::int64_t panels_at_once = panels >= kPanelsPerCall * tasks ? kPanelsPerCall : 1;
+  units_.clear();
+  for (std::size_t j = 0; j < jobs.size(); ++j) {
+    if (jobs[j].x.empty()) continue;
+    for (std::int64_t panel = 0; panel < jobs[j].weight->panels(); panel += panels_at_once) {
+      const auto count = static_cast<int>(std::min(panels_at_once, jobs[j].weight->panels() - panel));
+      units_.push_back({&jobs[j], panel, count, narrow_starts_[j]});
+    }
   }
   const auto units = static_cast<std::int64_t>(units_.size());
-  if (units == 0) return;
-  const std::int64_t tasks =
-      std::clamp<std::int64_t>(cost / kGrain, 1, std::min(units, pool_.threads() * kTasksPerThread));
+  tasks = std::min(tasks, units);
   pool_.run(tasks, [&](std::int64_t task, int thread) {
     float* scratch = scratch_.data() + thread * kernels_.rows_per_call * kUnitColumns;
     for (std::int64_t i = units * task / tasks; i < units * (task + 1) / tasks; ++i) {
@@ -101,8 +119,7 @@ void Matmul::multiply(const Unit& unit, const PackedMatrix& weight, const PanelV
 
 void Matmul::run_unit(const Unit& unit, float* scratch) {
   const MatmulJob& job = *unit.job;
-  const auto count =
-      static_cast<int>(std::min<std::int64_t>(kPanelsPerCall, job.weight->panels() - unit.panel));
+  const int count = unit.count;
   PanelView panels[kPanelsPerCall];
   PanelView up_panels[kPanelsPerCall];
   int columns = 0;

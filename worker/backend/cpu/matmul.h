@@ -32,7 +32,8 @@ class Matmul {
  private:
   struct Unit {
     const MatmulJob* job;
-    std::int64_t panel;   ///< the first of up to kPanelsPerCall
+    std::int64_t panel;   ///< the first of `count`
+    int count;            ///< of panels, up to kPanelsPerCall
     std::int64_t narrow;  ///< where the job's rounded rows begin in narrow_rows_; -1: it takes them as they are
   };
   /// Rounds the rows of jobs whose kernels want that.

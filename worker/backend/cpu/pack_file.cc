@@ -163,6 +163,13 @@ Status check_owner(const std::filesystem::path& path) {
   return {};
 }
 
+/// Whoever says that it is ready has its weights in memory. Advice: whether it is taken changes no result.
+void read_ahead(std::span<const std::byte> bytes) {
+  auto* data = const_cast<std::byte*>(bytes.data());
+  if (::madvise(data, bytes.size(), MADV_POPULATE_READ) == 0) return;
+  ::madvise(data, bytes.size(), MADV_WILLNEED);  // a kernel before 5.14; or it was interrupted
+}
+
 }  // namespace
 
 Result<PackFile> PackFile::open(const std::filesystem::path& path, std::string_view key, PackCheck check) {
@@ -174,9 +181,7 @@ Result<PackFile> PackFile::open(const std::filesystem::path& path, std::string_v
     error.message = fmt::format("{}: {}", path.string(), error.message);
     return fail(std::move(error));
   }
-  const auto all = file.file_.bytes();
-  // Reading begins while the rest of the model is put together. Advice: whether it is taken changes nothing.
-  ::madvise(const_cast<std::byte*>(all.data()), all.size(), MADV_WILLNEED);
+  read_ahead(file.file_.bytes());
   return file;
 }
 

@@ -36,6 +36,7 @@ Result<PackedLoad> load_in_memory(const ModelSpec& spec, const Checkpoint& check
   enter(options, LoadPhase::kLoad, plan.weight_bytes);
   PackInMemory store;
   ModelWeights weights = load_weights(spec, plan, checkpoint, options.mtp, store, layout);
+  weights.memory = store.take_memory();
   LoadReport report{.cache = outcome, .note = std::move(note), .pack_bytes = 0};
   return PackedLoad{std::move(plan), std::move(weights), std::move(digest).value_or(std::string()), std::move(report)};
 }

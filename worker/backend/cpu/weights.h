@@ -72,7 +72,8 @@ struct MtpWeights {
 };
 
 struct ModelWeights {
-  std::optional<PackFile> pack;  ///< what the matrices below lie in; nullopt: they have memory of their own
+  std::optional<PackFile> pack;                 ///< what the matrices below lie in,
+  std::vector<AlignedBuffer<std::byte>> memory;  ///< or what the small ones do; others have memory of their own
   EmbeddingTable embedding;
   std::vector<LayerWeights> layers;
   std::vector<float> norm;
