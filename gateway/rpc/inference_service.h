@@ -16,6 +16,8 @@
 
 namespace tidegate::gateway {
 
+class GrpcCall;
+
 /// One io thread as the service sees it.
 struct ServingLane {
   Serving* serving = nullptr;
@@ -40,21 +42,25 @@ class InferenceService final : public v1::Inference::CallbackService {
 
   grpc::ServerWriteReactor<v1::ChatEvent>* Chat(grpc::CallbackServerContext* context,
                                                 const v1::ChatRequest* request) override;
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context, const v1::EmbedRequest* request,
+                                  v1::EmbedResponse* response) override;
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const v1::ListModelsRequest* request,
                                        v1::ListModelsResponse* response) override;
 
  private:
-  struct Call;
-  class KeyedCall;
   const ServingLane& next_lane();
-  awaitable<void> serve(std::shared_ptr<Call> call);
-  /// From a request to the last event of its answer. `call` and the principal are shared with gRPC's threads and the key
-  /// cache.
-  awaitable<void> chat(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal, ChargeFence* fence);
+  /// What the call's metadata says.
+  void receive(GrpcCall& call, const grpc::CallbackServerContext& context, KeyScope scope);
+  /// On the call's lane. `call` is shared with gRPC's threads.
+  void start(std::shared_ptr<GrpcCall> call);
+  awaitable<void> serve(std::shared_ptr<GrpcCall> call);
+  /// From a request to the end of its answer. The principal is shared with the key cache.
+  awaitable<void> generate(std::shared_ptr<GrpcCall> call, std::shared_ptr<const Principal> principal,
+                           ChargeFence* fence);
   /// The same for a request with an Idempotency-Key: once for all its repeats.
-  awaitable<void> chat_once(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal);
-  void refuse(Call& call, const Refusal& refusal);
-  void count_refusal(Serving& serving, const Call& call, const Error& error);
+  awaitable<void> generate_once(std::shared_ptr<GrpcCall> call, std::shared_ptr<const Principal> principal);
+  void refuse(GrpcCall& call, const Refusal& refusal);
+  void count_refusal(Serving& serving, const GrpcCall& call, const Error& error);
   Result<v1::ListModelsResponse> list(const Serving& serving, const std::string& token, const KeyUse& use) const;
   KeyUse use_of(const grpc::ServerContextBase& context, KeyScope scope) const;
 
