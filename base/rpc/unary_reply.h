@@ -38,7 +38,7 @@ class UnaryReply {
   /// For gRPC.
   grpc::ServerUnaryReactor* reactor() { return reactor_.get(); }
 
-  /// Fields that travel before the answer, or with the status when there is none. Texts are cut as metadata_text() says.
+  /// Fields that travel before the answer, or with the status when there is none. Texts are cut as by metadata_text().
   void add_initial(const Metadata& fields) { reactor_->add_initial(fields); }
   /// Does not wait. OK promises no delivery. Fails: unavailable/stream_closed, the call is over.
   Status answer(Response response) { return reactor_->answer(std::move(response)); }

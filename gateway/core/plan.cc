@@ -179,7 +179,9 @@ Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNa
 
 Status check_embed_input(const PlanEmbedInput& input, const std::string& path) {
   if (input.text.empty() && input.tokens.empty()) return invalid_value("", path, "must not be empty");
-  if (!input.text.empty() && !input.tokens.empty()) return invalid_value("", path, "must be a text or token ids, not both");
+  if (!input.text.empty() && !input.tokens.empty()) {
+    return invalid_value("", path, "must be a text or token ids, not both");
+  }
   if (std::ssize(input.tokens) > PlanLimits::kEmbedTokensMax) {
     return invalid_value("", path, fmt::format("must hold at most {} token ids", PlanLimits::kEmbedTokensMax));
   }

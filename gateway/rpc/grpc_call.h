@@ -24,8 +24,8 @@ namespace tidegate::gateway {
 
 struct ServingLane;
 
-/// A call that is answered by a worker. What differs by method is virtual; the rest is as its metadata says. On the lane,
-/// once it was opened.
+/// A call that a worker answers. What differs by method is virtual; the rest is as its metadata says. On the lane, once it
+/// was opened.
 class GrpcCall {
  public:
   virtual ~GrpcCall() = default;
