@@ -84,4 +84,23 @@ void EmbedCall::refuse(const rpc::Metadata& initial, const Refusal& refusal) {
   reply_->refuse(public_error(refusal), refusal_metadata(refusal));
 }
 
+grpc::ServerUnaryReactor* CountCall::open(grpc::CallbackServerContext* context, v1::CountTokensResponse* response) {
+  reply_.emplace(rpc::UnaryReply<v1::CountTokensResponse>::open(context, response));
+  return reply_->reactor();
+}
+
+Result<Plan> CountCall::take_plan() { return decode_chat(std::move(message_)); }
+
+void CountCall::answer(const rpc::Metadata& initial, std::int64_t tokens) {
+  v1::CountTokensResponse response;
+  response.set_prompt_tokens(static_cast<std::int32_t>(tokens));
+  reply_->add_initial(initial);
+  (void)reply_->answer(std::move(response));  // a client that has left has nothing to lose
+}
+
+void CountCall::refuse(const rpc::Metadata& initial, const Refusal& refusal) {
+  reply_->add_initial(initial);
+  reply_->refuse(public_error(refusal), refusal_metadata(refusal));
+}
+
 }  // namespace tidegate::gateway

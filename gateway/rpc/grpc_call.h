@@ -2,6 +2,7 @@
 
 #include <grpcpp/server_context.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,29 +25,16 @@ namespace tidegate::gateway {
 
 struct ServingLane;
 
-/// A call that a worker answers. What differs by method is virtual; the rest is as its metadata says. On the lane, once it
-/// was opened.
+/// A call of any method, as its metadata says. On the lane, once it was opened.
 class GrpcCall {
  public:
   virtual ~GrpcCall() = default;
   /// For metrics, logs and bills: a literal.
   virtual std::string_view surface() const = 0;
-  /// All that makes it this request and not another one: the method and its message. Before take_plan().
-  virtual std::string content() const = 0;
   /// What is asked for, moved out of the message.
   virtual Result<Plan> take_plan() = 0;
-  /// Answers through this call, which outlives it, and shows the answer to `tap`.
-  virtual std::unique_ptr<AnswerSink> make_sink(GrpcHead head) = 0;
-  /// Gives an earlier request's answer. Fails: the client is gone.
-  virtual Status replay(StoredAnswer answer) = 0;
   /// Ends a call that was not answered.
   virtual void refuse(const rpc::Metadata& initial, const Refusal& refusal) = 0;
-
-  /// The client is gone if `is_gone`, and nobody else waits for the answer.
-  void tell_gone() {
-    const bool is_wanted = tap != nullptr && tap->outlives_client();
-    if (is_gone && inbox != nullptr && !is_wanted) inbox->on_client_gone();
-  }
 
   const ServingLane* lane = nullptr;
   RequestId request;
@@ -55,13 +43,31 @@ class GrpcCall {
   std::string traceparent;  ///< as the caller sent it; "" = none
   Mono received;
   Duration budget{};  ///< the call's own deadline
+};
+
+/// A call that is paid for, and so may be repeated with an Idempotency-Key.
+class PaidCall : public GrpcCall {
+ public:
+  /// All that makes it this request and not another one: the method and its message. Before take_plan().
+  virtual std::string content() const = 0;
+  /// Answers through this call, which outlives it, and shows the answer to `tap`.
+  virtual std::unique_ptr<AnswerSink> make_sink(GrpcHead head) = 0;
+  /// Gives an earlier request's answer. Fails: the client is gone.
+  virtual Status replay(StoredAnswer answer) = 0;
+
+  /// The client is gone if `is_gone`, and nobody else waits for the answer.
+  void tell_gone() {
+    const bool is_wanted = tap != nullptr && tap->outlives_client();
+    if (is_gone && inbox != nullptr && !is_wanted) inbox->on_client_gone();
+  }
+
   std::optional<std::string> idempotency_key;  ///< "" when it was sent more than once
   FlowInbox* inbox = nullptr;  ///< while the driver lives
   AnswerTap* tap = nullptr;    ///< while the answer is kept
   bool is_gone = false;
 };
 
-class ChatCall final : public GrpcCall {
+class ChatCall final : public PaidCall {
  public:
   explicit ChatCall(v1::ChatRequest message) : message_(std::move(message)) {}
   /// For gRPC. Before all else. `on_done`: as a StreamWriter's.
@@ -79,7 +85,7 @@ class ChatCall final : public GrpcCall {
   std::optional<ChatWriter> writer_;
 };
 
-class EmbedCall final : public GrpcCall {
+class EmbedCall final : public PaidCall {
  public:
   explicit EmbedCall(v1::EmbedRequest message) : message_(std::move(message)) {}
   /// For gRPC. Before all else. `on_done`: as a UnaryReply's.
@@ -98,17 +104,33 @@ class EmbedCall final : public GrpcCall {
   std::optional<EmbedReply> reply_;
 };
 
+class CountCall final : public GrpcCall {
+ public:
+  explicit CountCall(v1::ChatRequest message) : message_(std::move(message)) {}
+  /// For gRPC. Before all else.
+  grpc::ServerUnaryReactor* open(grpc::CallbackServerContext* context, v1::CountTokensResponse* response);
+  void answer(const rpc::Metadata& initial, std::int64_t tokens);
+
+  std::string_view surface() const override { return "grpc.count_tokens"; }
+  Result<Plan> take_plan() override;
+  void refuse(const rpc::Metadata& initial, const Refusal& refusal) override;
+
+ private:
+  v1::ChatRequest message_;
+  std::optional<rpc::UnaryReply<v1::CountTokensResponse>> reply_;
+};
+
 /// A call with an Idempotency-Key, which outlives it.
 class KeyedCall final : public KeyedExchange {
  public:
-  explicit KeyedCall(GrpcCall& call) : call_(call), content_(call.content()) {}
+  explicit KeyedCall(PaidCall& call) : call_(call), content_(call.content()) {}
   std::string_view key() const override { return *call_.idempotency_key; }
   std::string content() const override { return content_; }
   void set_tap(AnswerTap* tap) override { call_.tap = tap; }
   awaitable<Status> replay(StoredAnswer answer) override { co_return call_.replay(std::move(answer)); }
 
  private:
-  GrpcCall& call_;
+  PaidCall& call_;
   const std::string content_;
 };
 

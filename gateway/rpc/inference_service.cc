@@ -14,6 +14,8 @@
 #include "base/rpc/auth_gate.h"
 #include "base/rpc/unary_host.h"
 #include "gateway/core/trace_context.h"
+#include "gateway/dispatch/prompt_count.h"
+#include "gateway/http/rate_headers.h"
 #include "gateway/rpc/grpc_call.h"
 
 namespace tidegate::gateway {
@@ -35,8 +37,8 @@ std::string peer_address(const std::string& peer) {
 }
 
 /// Tells the lane that the call is over, through a weak pointer: all of it may be by then.
-std::function<void()> ending_of(const std::shared_ptr<GrpcCall>& call) {
-  return [weak = std::weak_ptr<GrpcCall>(call), executor = call->lane->executor] {
+std::function<void()> ending_of(const std::shared_ptr<PaidCall>& call) {
+  return [weak = std::weak_ptr<PaidCall>(call), executor = call->lane->executor] {
     asio::post(executor, [weak] {
       const auto ended = weak.lock();
       if (!ended) return;
@@ -75,6 +77,10 @@ void InferenceService::receive(GrpcCall& call, const grpc::CallbackServerContext
   }
   call.received = clock_.mono();
   call.budget = rpc::deadline_of(context, kBudgetMost).remaining(call.received);
+}
+
+void InferenceService::receive_paid(PaidCall& call, const grpc::CallbackServerContext& context, KeyScope scope) {
+  receive(call, context, scope);
   if (const auto sent = context.client_metadata().count(kIdempotencyField); sent > 0) {
     const auto& value = context.client_metadata().find(kIdempotencyField)->second;
     call.idempotency_key = sent == 1 ? std::string(value.data(), value.size()) : std::string();
@@ -84,7 +90,7 @@ void InferenceService::receive(GrpcCall& call, const grpc::CallbackServerContext
 grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackServerContext* context,
                                                                 const v1::ChatRequest* request) {
   auto call = std::make_shared<ChatCall>(*request);
-  receive(*call, *context, KeyScope::kChat);
+  receive_paid(*call, *context, KeyScope::kChat);
   auto* reactor = call->open(context, ending_of(call));
   start(std::move(call));
   return reactor;
@@ -93,18 +99,29 @@ grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackSe
 grpc::ServerUnaryReactor* InferenceService::Embed(grpc::CallbackServerContext* context, const v1::EmbedRequest* request,
                                                   v1::EmbedResponse* response) {
   auto call = std::make_shared<EmbedCall>(*request);
-  receive(*call, *context, KeyScope::kEmbeddings);
+  receive_paid(*call, *context, KeyScope::kEmbeddings);
   auto* reactor = call->open(context, response, ending_of(call));
   start(std::move(call));
   return reactor;
 }
 
-void InferenceService::start(std::shared_ptr<GrpcCall> call) {
+grpc::ServerUnaryReactor* InferenceService::CountTokens(grpc::CallbackServerContext* context,
+                                                        const v1::ChatRequest* request,
+                                                        v1::CountTokensResponse* response) {
+  auto call = std::make_shared<CountCall>(*request);
+  receive(*call, *context, KeyScope::kChat);
+  auto* reactor = call->open(context, response);
+  const Executor executor = call->lane->executor;
+  asio::co_spawn(executor, count(std::move(call)), asio::detached);
+  return reactor;
+}
+
+void InferenceService::start(std::shared_ptr<PaidCall> call) {
   const Executor executor = call->lane->executor;
   asio::co_spawn(executor, serve(std::move(call)), asio::detached);
 }
 
-awaitable<void> InferenceService::serve(std::shared_ptr<GrpcCall> call) {
+awaitable<void> InferenceService::serve(std::shared_ptr<PaidCall> call) {
   auto principal = principals_.authenticate(call->token, call->use);
   if (!principal) {
     refuse(*call, Refusal(std::move(principal).error()));
@@ -115,7 +132,7 @@ awaitable<void> InferenceService::serve(std::shared_ptr<GrpcCall> call) {
   }
 }
 
-awaitable<void> InferenceService::generate(std::shared_ptr<GrpcCall> call, std::shared_ptr<const Principal> principal,
+awaitable<void> InferenceService::generate(std::shared_ptr<PaidCall> call, std::shared_ptr<const Principal> principal,
                                            ChargeFence* fence) {
   auto plan = call->take_plan();
   if (!plan) {
@@ -145,7 +162,7 @@ awaitable<void> InferenceService::generate(std::shared_ptr<GrpcCall> call, std::
   call->inbox = nullptr;
 }
 
-awaitable<void> InferenceService::generate_once(std::shared_ptr<GrpcCall> call,
+awaitable<void> InferenceService::generate_once(std::shared_ptr<PaidCall> call,
                                                 std::shared_ptr<const Principal> principal) {
   IdempotencyDesk* desk = call->lane->desk;
   if (desk == nullptr) {
@@ -169,12 +186,45 @@ awaitable<void> InferenceService::generate_once(std::shared_ptr<GrpcCall> call,
   }
 }
 
-void InferenceService::refuse(GrpcCall& call, const Refusal& refusal) {
-  count_refusal(*call.lane->serving, call, refusal.error);
+awaitable<void> InferenceService::count(std::shared_ptr<CountCall> call) {
+  auto principal = principals_.authenticate(call->token, call->use);
+  if (!principal) {
+    refuse(*call, Refusal(std::move(principal).error()));
+    co_return;
+  }
+  const auto plan = call->take_plan();
+  if (!plan) {
+    refuse(*call, Refusal(plan.error()));
+    co_return;
+  }
+  CountRequest request;
+  request.request = call->request;
+  request.trace_id = join_trace(call->traceparent, call->request).trace_id;
+  request.surface = call->surface();
+  request.principal = *std::move(principal);
+  request.received = call->received;
+  request.budget = call->budget;
+  auto counting = count_prompt(*call->lane->serving, std::move(request), *plan);
+  const auto counted = co_await std::move(counting);
+  if (!counted) {
+    refuse(*call, counted.error());
+    co_return;
+  }
+  rpc::Metadata fields = metadata_of(*call);
+  append_rate_headers(fields, counted->limits);
+  call->answer(fields, counted->tokens);
+}
+
+rpc::Metadata InferenceService::metadata_of(const GrpcCall& call) {
   rpc::Metadata fields;
   fields.emplace_back("x-request-id", call.request.to_string());
   fields.emplace_back("traceparent", join_trace(call.traceparent, call.request).traceparent);
-  call.refuse(fields, refusal);
+  return fields;
+}
+
+void InferenceService::refuse(GrpcCall& call, const Refusal& refusal) {
+  count_refusal(*call.lane->serving, call, refusal.error);
+  call.refuse(metadata_of(call), refusal);
 }
 
 void InferenceService::count_refusal(Serving& serving, const GrpcCall& call, const Error& error) {

@@ -113,6 +113,13 @@ test('an answer names its request, its band and its cost', async () => {
   assert.ok(finished[4].length > 0, 'a receipt');
 });
 
+test('what CountTokens says is what Chat is charged for', async () => {
+  const counted = await call(chatRequest('写一首关于月的五言绝句。'), {}, 'CountTokens');
+  assert.equal(counted.status, 0, counted.all['grpc-message']);
+  const answer = await chat(chatRequest('写一首关于月的五言绝句。'));
+  assert.equal(fields(counted.messages[0])[1], fields(fields(answer.events.at(-1)[3])[2])[1]);
+});
+
 test('a repeat with its Idempotency-Key is the same answer, charged once', async () => {
   const key = unique();
   const message = chatRequest(`once ${key}`);

@@ -1,7 +1,7 @@
 // A ChatRequest or an EmbedRequest over gRPC, and an answer kept for a repeat of it.
 //
-// Input: a byte of choice; then a serialised request (read as both), kept events, or two serialised ChatEvents (the first with its
-// length).
+// Input: a byte of choice; then a serialised request (read as both), kept events, or two serialised ChatEvents (the first
+// with its length).
 #include <google/protobuf/stubs/logging.h>
 
 #include <string>
