@@ -24,15 +24,16 @@ Result<ServingPool> counting_pool(const Serving& serving, const Principal& calle
 void tell_counted(Serving& serving, const CountRequest& request, const std::string& model, std::int64_t tokens) {
   const Duration took = serving.clock.mono() - request.received;
   serving.metrics.requests(model, request.surface, 200).add();
-  serving.log.info("request",
-                   {kv("request_id", request.request.to_string()), kv("surface", request.surface),
-                    kv("trace_id", request.trace_id), kv("status", 200), kv("model", model), kv("prompt_tokens", tokens),
-                    kv("total_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
+  serving.log.info(
+      "request", {kv("request_id", request.request.to_string()), kv("surface", request.surface),
+                  kv("trace_id", request.trace_id), kv("status", 200), kv("model", model), kv("prompt_tokens", tokens),
+                  kv("total_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
 }
 
 }  // namespace
 
-awaitable<std::expected<PromptCount, Refusal>> count_prompt(Serving& serving, CountRequest request, const Plan& plan) {
+awaitable<std::expected<CountedPrompt, Refusal>> count_prompt(Serving& serving, CountRequest request,
+                                                              const Plan& plan) {
   auto pool = counting_pool(serving, *request.principal, plan);
   if (!pool) {
     Refusal refusal(std::move(pool).error());
@@ -54,7 +55,7 @@ awaitable<std::expected<PromptCount, Refusal>> count_prompt(Serving& serving, Co
   if (admission.permit) admission.permit->settle(0);
   if (!counted) co_return std::unexpected(std::move(counted).error());
   tell_counted(serving, request, model, *counted);
-  PromptCount count;
+  CountedPrompt count;
   count.tokens = *counted;
   count.limits = admission.status;
   co_return count;

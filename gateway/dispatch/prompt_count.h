@@ -28,15 +28,15 @@ struct CountRequest {
   std::optional<Duration> budget;  ///< the client's, from when the request came
 };
 
-struct PromptCount {
+struct CountedPrompt {
   std::int64_t tokens = 0;
   RateStatus limits;
 };
 
-/// The tokens of a prompt as the model's own template and tokenizer have them, so that they are what an answer to the same
-/// conversation would be charged for. A worker counts: the tokenizers are with them. It costs no money and no place in the
-/// queue; limits on requests count it. What was counted is in metrics and log; a refusal is the caller's to tell there.
-/// `serving` and `plan` outlive the call.
-awaitable<std::expected<PromptCount, Refusal>> count_prompt(Serving& serving, CountRequest request, const Plan& plan);
+/// The tokens of a prompt as the model's own template and tokenizer have them, so that they are what an answer to the
+/// same conversation would be charged for. A worker counts: the tokenizers are with them. It costs no money and no
+/// place in the queue; limits on requests count it. What was counted is in metrics and log; a refusal is the caller's
+/// to tell there. `serving` and `plan` outlive the call.
+awaitable<std::expected<CountedPrompt, Refusal>> count_prompt(Serving& serving, CountRequest request, const Plan& plan);
 
 }  // namespace tidegate::gateway

@@ -62,8 +62,8 @@ class PaidCall : public GrpcCall {
   }
 
   std::optional<std::string> idempotency_key;  ///< "" when it was sent more than once
-  FlowInbox* inbox = nullptr;  ///< while the driver lives
-  AnswerTap* tap = nullptr;    ///< while the answer is kept
+  FlowInbox* inbox = nullptr;                  ///< while the driver lives
+  AnswerTap* tap = nullptr;                    ///< while the answer is kept
   bool is_gone = false;
 };
 

@@ -97,8 +97,8 @@ TEST_F(GrpcEmbedTest, ErrorsCarryReasonAndField) {
   const HeardVectors empty = embed(texts({"a", ""}));
   EXPECT_EQ(empty.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(empty.trailing.at("tidegate-field"), "input[1]");
-  dispatcher_.refuse_all(Refusal(
-      Error(Code::kInvalidArgument, "embeddings_unsupported", "This 'model' makes no embeddings.", "model")));
+  dispatcher_.refuse_all(
+      Refusal(Error(Code::kInvalidArgument, "embeddings_unsupported", "This 'model' makes no embeddings.", "model")));
   EXPECT_EQ(embed(texts({"a"})).reason(), "embeddings_unsupported");
   dispatcher_.refuse_all(std::nullopt);
   rates_.refuse_next(Refusal(Error(Code::kResourceExhausted, "rate_limit_exceeded", "Rate limit reached."),

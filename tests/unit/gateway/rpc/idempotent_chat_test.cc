@@ -75,7 +75,6 @@ class IdempotentChatTest : public GrpcHarness {
     answer(next, text);
     return soon.get();
   }
-
 };
 
 TEST_F(IdempotentChatTest, AnAnswersMetadataSaysWhatHttpSaysInHeaders) {
