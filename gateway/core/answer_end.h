@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,6 +68,40 @@ struct AnswerEnd {
     part.embedding = std::exchange(embedding, {});
     return part;
   }
+};
+
+/// For edges that hand answers over whole: what came of each, joined.
+class CollectedAnswers {
+ public:
+  void add(AnswerPart part) {
+    while (std::ssize(answers_) <= part.choice) {
+      answers_.emplace_back();
+      answers_.back().choice = static_cast<std::int32_t>(answers_.size()) - 1;
+    }
+    answers_[static_cast<std::size_t>(part.choice)].append(std::move(part));
+  }
+  void clear() { answers_.clear(); }
+
+  /// The end with all of every answer. Nothing is left here.
+  AnswerEnd whole(AnswerEnd end) {
+    add(end.take_part());
+    for (AnswerPart& other : end.others) add(std::move(other));
+    AnswerPart first = std::move(answers_.front());
+    end.choice = 0;
+    end.reasoning = std::move(first.reasoning);
+    end.content = std::move(first.content);
+    end.finish_reason = std::move(first.finish_reason);
+    end.stop_text = std::move(first.stop_text);
+    end.tool_calls = std::move(first.tool_calls);
+    end.logprobs = std::move(first.logprobs);
+    end.embedding = std::move(first.embedding);
+    end.others.assign(std::make_move_iterator(answers_.begin() + 1), std::make_move_iterator(answers_.end()));
+    answers_.clear();
+    return end;
+  }
+
+ private:
+  std::vector<AnswerPart> answers_;  ///< by choice; calls in one piece each
 };
 
 }  // namespace tidegate::gateway

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include "gateway/core/tool_turns.h"
@@ -174,6 +175,26 @@ Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNa
     }
   }
   return check_sampling(plan.sampling, sampling_path, names);
+}
+
+Status check_embed_input(const PlanEmbedInput& input, const std::string& path) {
+  if (input.text.empty() && input.tokens.empty()) return invalid_value("", path, "must not be empty");
+  if (!input.text.empty() && !input.tokens.empty()) {
+    return invalid_value("", path, "must be a text or token ids, not both");
+  }
+  if (std::ssize(input.tokens) > PlanLimits::kEmbedTokensMax) {
+    return invalid_value("", path, fmt::format("must hold at most {} token ids", PlanLimits::kEmbedTokensMax));
+  }
+  if (std::ranges::any_of(input.tokens, [](std::int32_t id) { return id < 0; })) {
+    return invalid_value("", path, "must hold token ids, which count from 0");
+  }
+  return {};
+}
+
+Status check_embed_count(std::int64_t inputs) {
+  if (inputs == 0) return invalid_value("", "input", "must not be empty");
+  if (inputs <= PlanLimits::kEmbedInputsMax) return {};
+  return invalid_value("", "input", fmt::format("has {} texts; send at most {}", inputs, PlanLimits::kEmbedInputsMax));
 }
 
 std::optional<Role> parse_role(std::string_view name) {

@@ -124,6 +124,11 @@ struct PlanNames {
 /// Fails: invalid_argument/invalid_value or request_too_large, naming field, limit and fix.
 Status check_plan(const Plan& plan, std::string_view sampling_path, const PlanNames& names = {});
 
+/// A text whose vector is wanted, and how many of them. `path`: what the dialect calls this one.
+/// Fails: invalid_argument/invalid_value.
+Status check_embed_input(const PlanEmbedInput& input, const std::string& path);
+Status check_embed_count(std::int64_t inputs);
+
 /// Log probabilities that answers of `max_tokens` each may need.
 /// Fails: invalid_argument/invalid_value when they are too many.
 Status check_logprobs(const PlanSampling& sampling, std::int64_t max_tokens);

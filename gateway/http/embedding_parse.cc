@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <limits>
 #include <string>
@@ -29,22 +28,19 @@ constexpr std::string_view kForms = "a text, an array of texts, an array of toke
 Result<PlanEmbedInput> read_text(const json::value& value, const std::string& path) {
   PlanEmbedInput input;
   input.text = std::string(value.get_string());
-  if (input.text.empty()) return refuse_value(path, "must not be empty");
+  TG_TRY(check_embed_input(input, path));
   return input;
 }
 
 Result<PlanEmbedInput> read_tokens(const json::array& ids, const std::string& path) {
   PlanEmbedInput input;
-  if (ids.empty()) return refuse_value(path, "must not be empty");
-  if (std::ssize(ids) > PlanLimits::kEmbedTokensMax) {
-    return refuse_value(path, fmt::format("must hold at most {} token ids", PlanLimits::kEmbedTokensMax));
-  }
   for (const json::value& id : ids) {
     if (!id.is_int64() || id.get_int64() < 0 || id.get_int64() > std::numeric_limits<std::int32_t>::max()) {
       return refuse_type(path, kForms);
     }
     input.tokens.push_back(static_cast<std::int32_t>(id.get_int64()));
   }
+  TG_TRY(check_embed_input(input, path));
   return input;
 }
 
@@ -57,15 +53,12 @@ Status read_input(const json::object& root, std::vector<PlanEmbedInput>& inputs)
   }
   if (!input->is_array()) return refuse_type("input", kForms);
   const json::array& items = input->get_array();
-  if (items.empty()) return refuse_value("input", "must not be empty");
-  if (items.front().is_number()) {
+  if (!items.empty() && items.front().is_number()) {
     TG_ASSIGN(PlanEmbedInput one, read_tokens(items, "input"));
     inputs.push_back(std::move(one));
     return {};
   }
-  if (std::ssize(items) > PlanLimits::kEmbedInputsMax) {
-    return refuse_value("input", fmt::format("has {} texts; send at most {}", items.size(), PlanLimits::kEmbedInputsMax));
-  }
+  TG_TRY(check_embed_count(std::ssize(items)));
   for (const json::value& item : items) {
     const std::string path = fmt::format("input[{}]", inputs.size());
     if (item.is_string()) {

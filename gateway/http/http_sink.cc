@@ -1,7 +1,5 @@
 #include "gateway/http/http_sink.h"
 
-#include <cstddef>
-#include <iterator>
 #include <string>
 
 #include "base/core/encoding.h"
@@ -122,21 +120,13 @@ awaitable<Status> HttpStreamSink::refuse(Refusal refusal) {
   co_return co_await exchange_.end_stream(buffer_);
 }
 
-void HttpBodySink::collect(AnswerPart part) {
-  while (std::ssize(answers_) <= part.choice) {
-    answers_.emplace_back();
-    answers_.back().choice = static_cast<std::int32_t>(answers_.size()) - 1;
-  }
-  answers_[static_cast<std::size_t>(part.choice)].append(std::move(part));
-}
-
 awaitable<Status> HttpBodySink::deliver(AnswerPart part) {
-  collect(std::move(part));
+  answers_.add(std::move(part));
   co_return Status();
 }
 
 Delivery HttpBodySink::deliver_now(AnswerPart part) {
-  collect(std::move(part));
+  answers_.add(std::move(part));
   return Delivery::kDone;
 }
 
@@ -157,17 +147,10 @@ awaitable<Status> HttpBodySink::keep_alive() {
 }
 
 awaitable<Status> HttpBodySink::finish(AnswerEnd end) {
-  collect(end.take_part());
-  for (AnswerPart& other : end.others) collect(std::move(other));
-  AnswerPart first = std::move(answers_.front());
-  end.choice = 0;
-  end.finish_reason = std::move(first.finish_reason);
-  end.stop_text = std::move(first.stop_text);
-  end.tool_calls = std::move(first.tool_calls);
-  end.logprobs = std::move(first.logprobs);
-  end.embedding = std::move(first.embedding);
-  end.others.assign(std::make_move_iterator(answers_.begin() + 1), std::make_move_iterator(answers_.end()));
-  std::string body = dialect_->body(head_, first.reasoning, first.content, end);
+  end = answers_.whole(std::move(end));
+  const std::string reasoning = std::exchange(end.reasoning, {});
+  const std::string content = std::exchange(end.content, {});
+  std::string body = dialect_->body(head_, reasoning, content, end);
   if (begun_) co_return co_await exchange_.end_stream(body);
   HttpResponse response(200, std::move(body));
   response.headers = headers();

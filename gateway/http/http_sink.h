@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/net/http_server.h"
 #include "gateway/core/trace_context.h"
@@ -98,10 +97,8 @@ class HttpBodySink final : public HttpSink {
   awaitable<Status> refuse(Refusal refusal) override;
 
  private:
-  void collect(AnswerPart part);
-
   const Duration blank_lines_after_;
-  std::vector<AnswerPart> answers_;  ///< by choice; calls in one piece each
+  CollectedAnswers answers_;
 };
 
 }  // namespace tidegate::gateway

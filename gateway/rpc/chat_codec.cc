@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "gateway/rpc/shared_fields.h"
 #include "gateway/schema/json_schema.h"
 
 namespace tidegate::gateway {
@@ -153,14 +154,7 @@ Result<Plan> decode_chat(v1::ChatRequest request) {
   }
   if (request.has_thinking()) plan.thinking = request.thinking();
   decode_sampling(request.sampling(), plan.sampling);
-  if (!request.service_tier().empty() && request.service_tier() != "auto") {
-    plan.names_tier = true;
-    plan.tier = parse_tier(request.service_tier());
-    if (!plan.tier) {
-      return fail(Code::kInvalidArgument, "invalid_value",
-                  "'service_tier' must be 'auto', 'default', 'flex' or 'priority'.", "service_tier");
-    }
-  }
+  TG_TRY(decode_tier(request.service_tier(), plan));
   TG_TRY(decode_tools(request, plan));
   TG_TRY(decode_format(request.response_format(), plan.response_format));
   TG_TRY(check_plan(plan, "sampling", kNames));
@@ -172,7 +166,7 @@ v1::ChatEvent encode_accepted(const RequestId& request, const std::string& model
   v1::ChatEvent event;
   auto* accepted = event.mutable_accepted();
   accepted->set_request_id(request.to_string());
-  accepted->set_model(variant.empty() ? model : model + "/" + variant);
+  accepted->set_model(serving_model(model, variant));
   accepted->set_prompt_tokens(static_cast<std::int32_t>(usage.prompt));
   return event;
 }
@@ -208,19 +202,8 @@ v1::ChatEvent encode_finished(const AnswerEnd& end, ServiceTier tier) {
   auto* finished = event.mutable_finished();
   finished->set_finish_reason(end.finish_reasons.empty() ? end.finish_reason : end.finish_reasons.front());
   for (const std::string& reason : end.finish_reasons) finished->add_finish_reasons(reason);
-  auto* usage = finished->mutable_usage();
-  usage->set_prompt_tokens(static_cast<std::int32_t>(end.usage.prompt));
-  usage->set_cached_tokens(static_cast<std::int32_t>(end.usage.cached));
-  usage->set_completion_tokens(static_cast<std::int32_t>(end.usage.completion));
-  usage->set_reasoning_tokens(static_cast<std::int32_t>(end.usage.reasoning));
-  usage->set_drafted_tokens(static_cast<std::int32_t>(end.usage.drafted));
-  usage->set_accepted_tokens(static_cast<std::int32_t>(end.usage.accepted));
-  usage->set_device_us(end.usage.device_us);
-  auto* cost = finished->mutable_cost();
-  cost->set_amount(end.settlement.amount.to_string());
-  cost->set_currency(end.settlement.currency);
-  cost->set_band(end.settlement.band);
-  cost->set_price_version(end.settlement.price_version);
+  encode_usage(end.usage, *finished->mutable_usage());
+  encode_cost(end.settlement, *finished->mutable_cost());
   finished->set_receipt(end.settlement.receipt);
   finished->set_service_tier(std::string(tier_name(tier)));
   return event;
@@ -259,9 +242,7 @@ void append_failure(std::string& out, const Error& error) {
 }
 
 Result<KeptChat> read_kept(std::string_view bytes) {
-  const auto bad = [] {
-    return fail(Code::kDataLoss, "bad_answer", "the stored answer is not one this gateway can read");
-  };
+  const auto bad = [] { return fail(unreadable_answer()); };
   KeptChat kept;
   while (!bytes.empty()) {
     if (bytes.size() < kLengthBytes || !kept.end) return bad();  // nothing comes after an end

@@ -5,6 +5,7 @@
 
 #include "gateway/http/rate_headers.h"
 #include "gateway/rpc/chat_codec.h"
+#include "gateway/rpc/embed_codec.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -39,21 +40,33 @@ rpc::Metadata GrpcSink::metadata() const {
   return fields;
 }
 
-void GrpcSink::begin() {
+void GrpcSink::record_head(const rpc::Metadata& fields, bool is_stream) {
+  if (tap_ != nullptr) tap_->on_head(200, kContentType, fields, is_stream);
+}
+
+awaitable<void> GrpcSink::record_refusal(const Refusal& refusal, const rpc::Metadata& fields) {
+  if (tap_ == nullptr) co_return;
+  tap_->on_head(to_api_error(refusal).http_status, kContentType, fields, /*is_stream=*/false);
+  co_await tap_->on_end();
+}
+
+awaitable<Status> GrpcSink::keep_alive() { co_return Status(); }
+
+void ChatSink::begin() {
   if (std::exchange(is_begun_, true)) return;
   const rpc::Metadata fields = metadata();
-  if (tap_ != nullptr) tap_->on_head(200, kContentType, fields, /*is_stream=*/true);
+  record_head(fields, /*is_stream=*/true);
   writer_.add_initial(fields);
 }
 
-void GrpcSink::record(const v1::ChatEvent& event) {
+void ChatSink::record(const v1::ChatEvent& event) {
   if (tap_ == nullptr) return;
   buffer_.clear();
   append_event(buffer_, event);
   tap_->on_body(buffer_);
 }
 
-Status GrpcSink::send(v1::ChatEvent event) {
+Status ChatSink::send(v1::ChatEvent event) {
   if (is_cut_) {
     if (hides_leaving()) return {};
     return fail(Code::kUnavailable, "stream_closed", "the stream takes no more messages");
@@ -66,22 +79,20 @@ Status GrpcSink::send(v1::ChatEvent event) {
   return pushed;
 }
 
-Status GrpcSink::put(v1::ChatEvent event) {
+Status ChatSink::put(v1::ChatEvent event) {
   begin();
   record(event);
   return send(std::move(event));
 }
 
-void GrpcSink::on_accepted(const TokenUsage& usage) {
+void ChatSink::on_accepted(const TokenUsage& usage) {
   // A failed event shows again at the next delivery. A retry does not announce itself twice.
   if (!std::exchange(is_announced_, true)) (void)put(encode_accepted(head_.request, head_.model, worker_.variant, usage));
 }
 
-awaitable<Status> GrpcSink::deliver(AnswerPart part) { co_return put(encode_part(std::move(part))); }
+awaitable<Status> ChatSink::deliver(AnswerPart part) { co_return put(encode_part(std::move(part))); }
 
-awaitable<Status> GrpcSink::keep_alive() { co_return Status(); }
-
-awaitable<Status> GrpcSink::finish(AnswerEnd end) {
+awaitable<Status> ChatSink::finish(AnswerEnd end) {
   AnswerPart rest = end.take_part();
   // Of one answer the end is in `finished` alone, as it ever was; of several each has its own.
   if (end.finish_reasons.empty()) rest.finish_reason.clear();
@@ -103,13 +114,10 @@ awaitable<Status> GrpcSink::finish(AnswerEnd end) {
   co_return sent;
 }
 
-awaitable<Status> GrpcSink::refuse(Refusal refusal) {
+awaitable<Status> ChatSink::refuse(Refusal refusal) {
   if (!is_begun_) {
     const rpc::Metadata fields = metadata();
-    if (tap_ != nullptr) {
-      tap_->on_head(to_api_error(refusal).http_status, kContentType, fields, /*is_stream=*/true);
-      co_await tap_->on_end();
-    }
+    co_await record_refusal(refusal, fields);
     writer_.add_initial(fields);
   } else if (tap_ != nullptr) {
     buffer_.clear();
@@ -118,6 +126,40 @@ awaitable<Status> GrpcSink::refuse(Refusal refusal) {
     co_await tap_->on_end();
   }
   writer_.finish(fail(public_error(refusal)), refusal_metadata(refusal));
+  co_return Status();
+}
+
+awaitable<Status> EmbedSink::deliver(AnswerPart part) {
+  answers_.add(std::move(part));
+  co_return Status();
+}
+
+Delivery EmbedSink::deliver_now(AnswerPart part) {
+  answers_.add(std::move(part));
+  return Delivery::kDone;
+}
+
+awaitable<Status> EmbedSink::finish(AnswerEnd end) {
+  const AnswerEnd whole = answers_.whole(std::move(end));
+  v1::EmbedResponse response = encode_embedding(head_.request, head_.model, worker_.variant, whole, head_.tier);
+  const rpc::Metadata fields = metadata();
+  record_head(fields, /*is_stream=*/false);
+  if (tap_ != nullptr) {
+    tap_->on_body(response.SerializeAsString());
+    // Kept before it leaves: whoever has the answer may ask for it again.
+    co_await tap_->on_end();
+  }
+  reply_.add_initial(fields);
+  Status sent = reply_.answer(std::move(response));
+  if (hides_leaving()) co_return Status();
+  co_return sent;
+}
+
+awaitable<Status> EmbedSink::refuse(Refusal refusal) {
+  const rpc::Metadata fields = metadata();
+  co_await record_refusal(refusal, fields);
+  reply_.add_initial(fields);
+  reply_.refuse(public_error(refusal), refusal_metadata(refusal));
   co_return Status();
 }
 

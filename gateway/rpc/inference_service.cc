@@ -4,6 +4,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -12,19 +14,16 @@
 #include "base/rpc/auth_gate.h"
 #include "base/rpc/unary_host.h"
 #include "gateway/core/trace_context.h"
-#include "gateway/rpc/chat_codec.h"
-#include "gateway/rpc/grpc_sink.h"
+#include "gateway/dispatch/prompt_count.h"
+#include "gateway/http/rate_headers.h"
+#include "gateway/rpc/grpc_call.h"
 
 namespace tidegate::gateway {
 namespace {
 
-constexpr std::string_view kSurface = "grpc.chat";
-constexpr std::size_t kEventsWaitingMax = 64;
 /// Of a call without a deadline: more than any request may live.
 constexpr Duration kBudgetMost = std::chrono::hours(24);
 constexpr const char* kIdempotencyField = "idempotency-key";
-/// Before what a request brings: the same bytes sent elsewhere are another request.
-constexpr std::string_view kPath = "/tidegate.v1.Inference/Chat\n";
 
 /// "ipv4:203.0.113.7:4711" and "ipv6:%5B2001:db8::1%5D:4711", as gRPC names peers, to what comes before the port; ""
 /// for every other kind.
@@ -37,56 +36,19 @@ std::string peer_address(const std::string& peer) {
   return address;
 }
 
+/// Tells the lane that the call is over, through a weak pointer: all of it may be by then.
+std::function<void()> ending_of(const std::shared_ptr<PaidCall>& call) {
+  return [weak = std::weak_ptr<PaidCall>(call), executor = call->lane->executor] {
+    asio::post(executor, [weak] {
+      const auto ended = weak.lock();
+      if (!ended) return;
+      ended->is_gone = true;
+      ended->tell_gone();
+    });
+  };
+}
+
 }  // namespace
-
-/// One Chat call. The reactor's end is told to the lane through a weak pointer: the call may be over by then.
-struct InferenceService::Call {
-  const ServingLane* lane = nullptr;
-  RequestId request;
-  std::string token;
-  KeyUse use;
-  std::string traceparent;  ///< as the caller sent it; "" = none
-  v1::ChatRequest message;
-  Mono received;
-  Duration budget{};  ///< the call's own deadline
-  std::optional<std::string> idempotency_key;  ///< "" when it was sent more than once
-  std::optional<ChatWriter> writer;
-  FlowInbox* inbox = nullptr;  ///< on the lane, while the driver lives
-  AnswerTap* tap = nullptr;    ///< on the lane, while the answer is kept
-  bool is_gone = false;        ///< on the lane
-
-  void tell_gone() {
-    const bool is_wanted = tap != nullptr && tap->outlives_client();
-    if (is_gone && inbox != nullptr && !is_wanted) inbox->on_client_gone();
-  }
-};
-
-/// A Chat call with an Idempotency-Key.
-class InferenceService::KeyedCall final : public KeyedExchange {
- public:
-  explicit KeyedCall(Call& call) : call_(call), content_(std::string(kPath) + call.message.SerializeAsString()) {}
-  std::string_view key() const override { return *call_.idempotency_key; }
-  std::string content() const override { return content_; }
-  void set_tap(AnswerTap* tap) override { call_.tap = tap; }
-  awaitable<Status> replay(StoredAnswer answer) override {
-    auto kept = read_kept(answer.body);
-    call_.writer->add_initial(answer.headers);
-    if (!kept) {
-      call_.writer->finish(fail(public_error(Refusal(std::move(kept).error()))));
-      co_return Status();
-    }
-    for (v1::ChatEvent& event : kept->events) {
-      Status pushed = call_.writer->push(std::move(event));
-      if (!pushed) co_return pushed;
-    }
-    call_.writer->finish(kept->end);
-    co_return Status();
-  }
-
- private:
-  Call& call_;
-  const std::string content_;
-};
 
 InferenceService::InferenceService(const Principals& principals, IdSource& ids, const Clock& clock,
                                    std::vector<ServingLane> lanes, TrustedProxies proxies)
@@ -104,58 +66,75 @@ const ServingLane& InferenceService::next_lane() {
   return lanes_[turn_.fetch_add(1, std::memory_order_relaxed) % lanes_.size()];
 }
 
+void InferenceService::receive(GrpcCall& call, const grpc::CallbackServerContext& context, KeyScope scope) {
+  call.lane = &next_lane();
+  call.request = RequestId{ids_.next()};
+  call.token = rpc::bearer_token(context);
+  call.use = use_of(context, scope);
+  if (context.client_metadata().count("traceparent") == 1) {
+    const grpc::string_ref sent = context.client_metadata().find("traceparent")->second;
+    call.traceparent.assign(sent.data(), sent.size());
+  }
+  call.received = clock_.mono();
+  call.budget = rpc::deadline_of(context, kBudgetMost).remaining(call.received);
+}
+
+void InferenceService::receive_paid(PaidCall& call, const grpc::CallbackServerContext& context, KeyScope scope) {
+  receive(call, context, scope);
+  if (const auto sent = context.client_metadata().count(kIdempotencyField); sent > 0) {
+    const auto& value = context.client_metadata().find(kIdempotencyField)->second;
+    call.idempotency_key = sent == 1 ? std::string(value.data(), value.size()) : std::string();
+  }
+}
+
 grpc::ServerWriteReactor<v1::ChatEvent>* InferenceService::Chat(grpc::CallbackServerContext* context,
                                                                 const v1::ChatRequest* request) {
-  auto call = std::make_shared<Call>();
-  call->lane = &next_lane();
-  call->request = RequestId{ids_.next()};
-  call->token = rpc::bearer_token(*context);
-  call->use = use_of(*context, KeyScope::kChat);
-  if (context->client_metadata().count("traceparent") == 1) {
-    const grpc::string_ref sent = context->client_metadata().find("traceparent")->second;
-    call->traceparent.assign(sent.data(), sent.size());
-  }
-  call->message = *request;
-  call->received = clock_.mono();
-  call->budget = rpc::deadline_of(*context, kBudgetMost).remaining(call->received);
-  if (const auto sent = context->client_metadata().count(kIdempotencyField); sent > 0) {
-    const auto& value = context->client_metadata().find(kIdempotencyField)->second;
-    call->idempotency_key = sent == 1 ? std::string(value.data(), value.size()) : std::string();
-  }
-
-  rpc::WriterOptions<v1::ChatEvent> options;
-  options.queue_max = kEventsWaitingMax;
-  options.merge = merge_events;
-  options.on_done = [weak = std::weak_ptr<Call>(call), executor = call->lane->executor] {
-    asio::post(executor, [weak] {
-      const auto ended = weak.lock();
-      if (!ended) return;
-      ended->is_gone = true;
-      ended->tell_gone();
-    });
-  };
-  // Keys are checked on the lane, like over HTTP; the stream itself is open to everybody.
-  call->writer.emplace(ChatWriter::open(context, rpc::AuthGate::open(), std::move(options)));
-  auto* reactor = call->writer->reactor();
-  const Executor executor = call->lane->executor;
-  asio::co_spawn(executor, serve(std::move(call)), asio::detached);
+  auto call = std::make_shared<ChatCall>(*request);
+  receive_paid(*call, *context, KeyScope::kChat);
+  auto* reactor = call->open(context, ending_of(call));
+  start(std::move(call));
   return reactor;
 }
 
-awaitable<void> InferenceService::serve(std::shared_ptr<Call> call) {
+grpc::ServerUnaryReactor* InferenceService::Embed(grpc::CallbackServerContext* context, const v1::EmbedRequest* request,
+                                                  v1::EmbedResponse* response) {
+  auto call = std::make_shared<EmbedCall>(*request);
+  receive_paid(*call, *context, KeyScope::kEmbeddings);
+  auto* reactor = call->open(context, response, ending_of(call));
+  start(std::move(call));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* InferenceService::CountTokens(grpc::CallbackServerContext* context,
+                                                        const v1::ChatRequest* request,
+                                                        v1::CountTokensResponse* response) {
+  auto call = std::make_shared<CountCall>(*request);
+  receive(*call, *context, KeyScope::kChat);
+  auto* reactor = call->open(context, response);
+  const Executor executor = call->lane->executor;
+  asio::co_spawn(executor, count(std::move(call)), asio::detached);
+  return reactor;
+}
+
+void InferenceService::start(std::shared_ptr<PaidCall> call) {
+  const Executor executor = call->lane->executor;
+  asio::co_spawn(executor, serve(std::move(call)), asio::detached);
+}
+
+awaitable<void> InferenceService::serve(std::shared_ptr<PaidCall> call) {
   auto principal = principals_.authenticate(call->token, call->use);
   if (!principal) {
     refuse(*call, Refusal(std::move(principal).error()));
   } else if (call->idempotency_key) {
-    co_await chat_once(call, *std::move(principal));
+    co_await generate_once(call, *std::move(principal));
   } else {
-    co_await chat(call, *std::move(principal), nullptr);
+    co_await generate(call, *std::move(principal), nullptr);
   }
 }
 
-awaitable<void> InferenceService::chat(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal,
-                                       ChargeFence* fence) {
-  auto plan = decode_chat(std::move(call->message));
+awaitable<void> InferenceService::generate(std::shared_ptr<PaidCall> call, std::shared_ptr<const Principal> principal,
+                                           ChargeFence* fence) {
+  auto plan = call->take_plan();
   if (!plan) {
     refuse(*call, Refusal(std::move(plan).error()));
     co_return;
@@ -166,24 +145,25 @@ awaitable<void> InferenceService::chat(std::shared_ptr<Call> call, std::shared_p
   head.traceparent = std::move(trace.traceparent);
   head.model = plan->model;
   head.tier = grant_tier(plan->tier, principal->tier_max);
-  GrpcSink sink(*call->writer, std::move(head), call->tap);
+  const std::unique_ptr<AnswerSink> sink = call->make_sink(std::move(head));
   RequestContext context;
   context.request = call->request;
   context.trace_id = std::move(trace.trace_id);
-  context.surface = kSurface;
+  context.surface = call->surface();
   context.principal = std::move(principal);
   context.plan = *std::move(plan);
   context.received = call->received;
   context.budget = call->budget;
   context.fence = fence;
-  RequestDriver driver(*call->lane->serving, std::move(context), sink, call->lane->executor);
+  RequestDriver driver(*call->lane->serving, std::move(context), *sink, call->lane->executor);
   call->inbox = &driver.inbox();
   call->tell_gone();
   co_await driver.run();
   call->inbox = nullptr;
 }
 
-awaitable<void> InferenceService::chat_once(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal) {
+awaitable<void> InferenceService::generate_once(std::shared_ptr<PaidCall> call,
+                                                std::shared_ptr<const Principal> principal) {
   IdempotencyDesk* desk = call->lane->desk;
   if (desk == nullptr) {
     refuse(*call, Refusal(Error(Code::kUnimplemented, "unsupported_parameter",
@@ -193,33 +173,65 @@ awaitable<void> InferenceService::chat_once(std::shared_ptr<Call> call, std::sha
   }
   KeyedCall keyed(*call);
   const IdempotencyDesk::Work work = [this, &call, &principal](ChargeFence* fence) {
-    return chat(call, principal, fence);
+    return generate(call, principal, fence);
   };
   std::string key_text = call->token;
   auto served = co_await desk->serve(keyed, *principal, std::move(key_text), call->request, work);
   switch (served.how) {
     case IdempotencyDesk::How::kRun: break;
     case IdempotencyDesk::How::kReplayed:
-      call->lane->serving->metrics.requests("", kSurface, served.status).add();
+      call->lane->serving->metrics.requests("", call->surface(), served.status).add();
       break;
     case IdempotencyDesk::How::kRefused: refuse(*call, std::move(served.refusal)); break;
   }
 }
 
-void InferenceService::refuse(Call& call, const Refusal& refusal) {
-  count_refusal(*call.lane->serving, call, refusal.error);
+awaitable<void> InferenceService::count(std::shared_ptr<CountCall> call) {
+  auto principal = principals_.authenticate(call->token, call->use);
+  if (!principal) {
+    refuse(*call, Refusal(std::move(principal).error()));
+    co_return;
+  }
+  const auto plan = call->take_plan();
+  if (!plan) {
+    refuse(*call, Refusal(plan.error()));
+    co_return;
+  }
+  CountRequest request;
+  request.request = call->request;
+  request.trace_id = join_trace(call->traceparent, call->request).trace_id;
+  request.surface = call->surface();
+  request.principal = *std::move(principal);
+  request.received = call->received;
+  request.budget = call->budget;
+  auto counting = count_prompt(*call->lane->serving, std::move(request), *plan);
+  const auto counted = co_await std::move(counting);
+  if (!counted) {
+    refuse(*call, counted.error());
+    co_return;
+  }
+  rpc::Metadata fields = metadata_of(*call);
+  append_rate_headers(fields, counted->limits);
+  call->answer(fields, counted->tokens);
+}
+
+rpc::Metadata InferenceService::metadata_of(const GrpcCall& call) {
   rpc::Metadata fields;
   fields.emplace_back("x-request-id", call.request.to_string());
   fields.emplace_back("traceparent", join_trace(call.traceparent, call.request).traceparent);
-  call.writer->add_initial(fields);
-  call.writer->finish(fail(public_error(refusal)), refusal_metadata(refusal));
+  return fields;
 }
 
-void InferenceService::count_refusal(Serving& serving, const Call& call, const Error& error) {
+void InferenceService::refuse(GrpcCall& call, const Refusal& refusal) {
+  count_refusal(*call.lane->serving, call, refusal.error);
+  call.refuse(metadata_of(call), refusal);
+}
+
+void InferenceService::count_refusal(Serving& serving, const GrpcCall& call, const Error& error) {
   const int status = to_api_error(error).http_status;
-  serving.metrics.requests("", kSurface, status).add();
+  serving.metrics.requests("", call.surface(), status).add();
   serving.metrics.refusals(error.reason).add();
-  serving.log.info("request", {kv("request_id", call.request.to_string()), kv("surface", kSurface), kv("status", status),
+  serving.log.info("request", {kv("request_id", call.request.to_string()), kv("surface", call.surface()), kv("status", status),
                                kv("reason", error.reason), kv("field", error.field)});
 }
 

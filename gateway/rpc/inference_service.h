@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/core/ids.h"
+#include "base/rpc/status_map.h"
 #include "gateway/core/client_address.h"
 #include "gateway/dispatch/request_driver.h"
 #include "gateway/http/idempotency_desk.h"
@@ -15,6 +16,10 @@
 #include "tidegate/v1/inference.grpc.pb.h"
 
 namespace tidegate::gateway {
+
+class GrpcCall;
+class PaidCall;
+class CountCall;
 
 /// One io thread as the service sees it.
 struct ServingLane {
@@ -40,21 +45,31 @@ class InferenceService final : public v1::Inference::CallbackService {
 
   grpc::ServerWriteReactor<v1::ChatEvent>* Chat(grpc::CallbackServerContext* context,
                                                 const v1::ChatRequest* request) override;
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context, const v1::EmbedRequest* request,
+                                  v1::EmbedResponse* response) override;
+  grpc::ServerUnaryReactor* CountTokens(grpc::CallbackServerContext* context, const v1::ChatRequest* request,
+                                        v1::CountTokensResponse* response) override;
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const v1::ListModelsRequest* request,
                                        v1::ListModelsResponse* response) override;
 
  private:
-  struct Call;
-  class KeyedCall;
   const ServingLane& next_lane();
-  awaitable<void> serve(std::shared_ptr<Call> call);
-  /// From a request to the last event of its answer. `call` and the principal are shared with gRPC's threads and the key
-  /// cache.
-  awaitable<void> chat(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal, ChargeFence* fence);
+  /// What the call's metadata says.
+  void receive(GrpcCall& call, const grpc::CallbackServerContext& context, KeyScope scope);
+  void receive_paid(PaidCall& call, const grpc::CallbackServerContext& context, KeyScope scope);
+  /// On the call's lane. `call` is shared with gRPC's threads.
+  void start(std::shared_ptr<PaidCall> call);
+  awaitable<void> serve(std::shared_ptr<PaidCall> call);
+  awaitable<void> count(std::shared_ptr<CountCall> call);
+  /// From a request to the end of its answer. The principal is shared with the key cache.
+  awaitable<void> generate(std::shared_ptr<PaidCall> call, std::shared_ptr<const Principal> principal,
+                           ChargeFence* fence);
   /// The same for a request with an Idempotency-Key: once for all its repeats.
-  awaitable<void> chat_once(std::shared_ptr<Call> call, std::shared_ptr<const Principal> principal);
-  void refuse(Call& call, const Refusal& refusal);
-  void count_refusal(Serving& serving, const Call& call, const Error& error);
+  awaitable<void> generate_once(std::shared_ptr<PaidCall> call, std::shared_ptr<const Principal> principal);
+  /// Of every answer that no sink gives.
+  static rpc::Metadata metadata_of(const GrpcCall& call);
+  void refuse(GrpcCall& call, const Refusal& refusal);
+  void count_refusal(Serving& serving, const GrpcCall& call, const Error& error);
   Result<v1::ListModelsResponse> list(const Serving& serving, const std::string& token, const KeyUse& use) const;
   KeyUse use_of(const grpc::ServerContextBase& context, KeyScope scope) const;
 

@@ -5,7 +5,7 @@ import http2 from 'node:http2';
 import path from 'node:path';
 import test from 'node:test';
 import { pause } from './pace.mjs';
-import { allUsage, kSlowness, patiently, settled, stack } from './stack.mjs';
+import { allUsage, kSlowness, patiently, settled, stack, until } from './stack.mjs';
 
 const unique = () => `g${Date.now().toString(36)}${Math.floor(Math.random() * 1e4)}`;
 
@@ -21,8 +21,8 @@ const integer = (number, value) => Buffer.concat([varint(number * 8), varint(val
 const chatRequest = (words, maxTokens = 6) => Buffer.concat([
   text(1, 'tang-moe'), field(2, Buffer.concat([text(1, 'user'), text(2, words)])), field(3, integer(5, maxTokens))]);
 
-/** A message's fields: number to its last value (a number, or bytes). */
-function fields(bytes) {
+/** A message's fields: number to its last value (a number, or bytes). `all` gets every value of each. */
+function fields(bytes, all = {}) {
   const out = {};
   let at = 0;
   const read = () => {
@@ -35,35 +35,37 @@ function fields(bytes) {
   };
   while (at < bytes.length) {
     const tag = read();
+    const number = Math.floor(tag / 8);
     if (tag % 8 === 0) {
-      out[Math.floor(tag / 8)] = read();
+      out[number] = read();
     } else {
       assert.equal(tag % 8, 2, 'varints and bytes are all there is');
       const size = read();
-      out[Math.floor(tag / 8)] = bytes.subarray(at, at + size);
+      out[number] = bytes.subarray(at, at + size);
       at += size;
     }
+    (all[number] ??= []).push(out[number]);
   }
   return out;
 }
 
-function events(body) {
+function messages(body) {
   const out = [];
   for (let at = 0; at < body.length;) {
     const size = body.readUInt32BE(at + 1);
-    out.push(fields(body.subarray(at + 5, at + 5 + size)));
+    out.push(body.subarray(at + 5, at + 5 + size));
     at += 5 + size;
   }
   return out;
 }
 
-/** One Chat call: metadata before and after, events, and the text they add up to. */
-function callOnce(message, metadata = {}) {
+/** One call: metadata before and after, messages, and of Chat the text that its events add up to. */
+function callOnce(message, metadata = {}, method = 'Chat') {
   const session = http2.connect(`http://${stack.endpoint.grpc}`);
   return new Promise((resolve, reject) => {
     session.on('error', reject);
     const call = session.request({
-      ':method': 'POST', ':path': '/tidegate.v1.Inference/Chat', 'content-type': 'application/grpc', te: 'trailers',
+      ':method': 'POST', ':path': `/tidegate.v1.Inference/${method}`, 'content-type': 'application/grpc', te: 'trailers',
       authorization: `Bearer ${stack.apiKey}`, ...metadata });
     const parts = [];
     let [initial, trailing] = [{}, {}];
@@ -74,10 +76,12 @@ function callOnce(message, metadata = {}) {
     call.on('error', reject);
     call.on('end', () => {
       const all = { ...initial, ...trailing }; // an error without events has all of it in one block
-      const heard = events(Buffer.concat(parts));
-      resolve({
-        initial, all, status: Number(all['grpc-status']), events: heard,
-        text: heard.map((event) => (event[2] ? `${fields(event[2])[1] ?? ''}${fields(event[2])[2] ?? ''}` : '')).join(''),
+      const heard = messages(Buffer.concat(parts));
+      if (method !== 'Chat') return resolve({ initial, all, status: Number(all['grpc-status']), messages: heard });
+      const events = heard.map((event) => fields(event));
+      return resolve({
+        initial, all, status: Number(all['grpc-status']), events,
+        text: events.map((event) => (event[2] ? `${fields(event[2])[1] ?? ''}${fields(event[2])[2] ?? ''}` : '')).join(''),
       });
     });
     call.end(Buffer.concat([Buffer.from([0]), Buffer.from([message.length >>> 24, message.length >>> 16, message.length >>> 8, message.length].map((byte) => byte & 255)), message]));
@@ -85,15 +89,17 @@ function callOnce(message, metadata = {}) {
 }
 
 /** The same, asked again when billing or Redis did not answer in time, as `patiently` does. */
-async function chat(...words) {
+async function call(message, metadata, method) {
   for (let left = kSlowness > 1 ? 30 : 0; ; --left) {
-    const answer = await callOnce(...words);
+    const answer = await callOnce(message, metadata, method);
     const reason = answer.all['tidegate-reason'] ?? '';
     const isAway = ['billing_unreachable', 'idempotency_unavailable'].includes(reason);
     if (left === 0 || (!isAway && (left === 30 || reason !== 'idempotency_in_flight'))) return answer;
     await pause(1000);
   }
 }
+
+const chat = (message, metadata) => call(message, metadata);
 
 test('an answer names its request, its band and its cost', async () => {
   const answer = await chat(chatRequest('hello'));
@@ -105,6 +111,13 @@ test('an answer names its request, its band and its cost', async () => {
   assert.equal(String(fields(finished[3])[3]), answer.initial['x-tidegate-price-band']);
   assert.match(String(fields(finished[3])[1]), /^\d+\.\d+$/);
   assert.ok(finished[4].length > 0, 'a receipt');
+});
+
+test('what CountTokens says is what Chat is charged for', async () => {
+  const counted = await call(chatRequest('写一首关于月的五言绝句。'), {}, 'CountTokens');
+  assert.equal(counted.status, 0, counted.all['grpc-message']);
+  const answer = await chat(chatRequest('写一首关于月的五言绝句。'));
+  assert.equal(fields(counted.messages[0])[1], fields(fields(answer.events.at(-1)[3])[2])[1]);
 });
 
 test('a repeat with its Idempotency-Key is the same answer, charged once', async () => {
@@ -146,6 +159,46 @@ test('a stranger hears why, and that coming back does not help', async () => {
   assert.ok(refused.all['x-request-id']);
   assert.equal(refused.all['x-should-retry'], 'false');
   assert.equal(refused.all['retry-after-ms'], undefined);
+});
+
+test('vectors are those of HTTP, charged and repeated as there', async (t) => {
+  const model = 'tang-distill-qwen2';
+  const texts = ['床前明月光', 'moon over the river'];
+  const overHttp = () => patiently(`${stack.origin}/v1/embeddings`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${stack.apiKey}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ model, input: texts }),
+  });
+  await stack.cli('deploy', 'apply', model, '--model', model, '--variant', 'bf16');
+  t.after(() => stack.cli('deploy', 'delete', model));
+  const http = await until(`${model} to serve`, 60, async () => {
+    const response = await overHttp();
+    return response.status === 200 && response.json();
+  });
+  const message = Buffer.concat([text(1, model), ...texts.map((words) => field(2, text(1, words)))]);
+  const key = unique();
+  const answer = await call(message, { 'idempotency-key': key }, 'Embed');
+  assert.equal(answer.status, 0, answer.all['grpc-message']);
+  const all = {};
+  const said = fields(answer.messages[0], all);
+  const vectors = all[3].map((vector) => {
+    const floats = fields(vector)[1];
+    return Array.from({ length: floats.length / 4 }, (_, i) => floats.readFloatLE(4 * i));
+  });
+  assert.deepEqual(vectors, http.data.map(({ embedding }) => embedding.map(Math.fround)));
+  assert.equal(String(said[1]), answer.initial['x-request-id']);
+  assert.equal(String(said[2]), `${model}/bf16`);
+  assert.equal(fields(said[4])[1], http.usage.prompt_tokens);
+  assert.ok(said[6].length > 0, 'a receipt');
+  const repeat = await call(message, { 'idempotency-key': key }, 'Embed');
+  assert.equal(repeat.initial['idempotent-replayed'], 'true');
+  assert.deepEqual(repeat.messages, answer.messages);
+  await settled();
+  const rows = (await allUsage()).filter(({ event }) => event.request_id === answer.initial['x-request-id']);
+  assert.deepEqual(rows.map(({ event }) => [event.surface, event.amount]), [['grpc.embeddings', String(fields(said[5])[1])]]);
+  const refused = await call(Buffer.concat([text(1, 'tang-moe'), field(2, text(1, 'x'))]), {}, 'Embed');
+  assert.equal(refused.status, 3);
+  assert.equal(refused.all['tidegate-reason'], 'embeddings_unsupported');
 });
 
 test('the fleet knows the keys of people', async () => {

@@ -1,7 +1,7 @@
-// A ChatRequest over gRPC, and an answer kept for a repeat of it.
+// A ChatRequest or an EmbedRequest over gRPC, and an answer kept for a repeat of it.
 //
-// Input: a byte of choice; then a serialised ChatRequest, kept events, or two serialised ChatEvents (the first with its
-// length).
+// Input: a byte of choice; then a serialised request (read as both), kept events, or two serialised ChatEvents (the first
+// with its length).
 #include <google/protobuf/stubs/logging.h>
 
 #include <string>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gateway/rpc/chat_codec.h"
+#include "gateway/rpc/embed_codec.h"
 #include "tests/fuzz/request_claims.h"
 
 namespace tidegate::gateway {
@@ -18,9 +19,18 @@ bool parse(google::protobuf::MessageLite& message, std::string_view bytes) {
   return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
 }
 
-void check_request(fuzz::Input& input) {
+void check_embed(std::string_view bytes) {
+  v1::EmbedRequest request;
+  if (!parse(request, bytes)) return;
+  const auto plan = decode_embed(request);
+  if (!plan) return fuzz::claim_refusal(plan.error());
+  fuzz::claim_embedding(*plan);
+  TG_CLAIM("every input arrives", plan->answers() == request.input_size());
+}
+
+void check_request(std::string_view bytes) {
   v1::ChatRequest request;
-  if (!parse(request, input.rest())) return;
+  if (!parse(request, bytes)) return;
   const auto plan = decode_chat(request);
   if (!plan) return fuzz::claim_refusal(plan.error());
   fuzz::claim_plan(*plan);
@@ -119,9 +129,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   [[maybe_unused]] static const auto kLouder = google::protobuf::SetLogHandler(nullptr);
   tidegate::fuzz::Input input(data, size);
   switch (input.below(3)) {
-    case 0:
-      check_request(input);
+    case 0: {
+      const auto bytes = input.rest();
+      check_request(bytes);
+      check_embed(bytes);
       break;
+    }
     case 1:
       check_kept(input);
       break;

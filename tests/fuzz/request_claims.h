@@ -88,6 +88,31 @@ inline void claim_plan(const gateway::Plan& plan, const gateway::PlanNames& name
   TG_CLAIM("what has no effect is counted", plan.fields_ignored >= 0);
 }
 
+/// A plan for vectors.
+inline void claim_embedding(const gateway::Plan& plan) {
+  using gateway::PlanLimits;
+  TG_CLAIM("an accepted plan passes check_plan", gateway::check_plan(plan, ""));
+  TG_CLAIM("a plan names a model", !plan.model.empty() && std::ssize(plan.model) <= PlanLimits::kModelBytesMax);
+  claim_text(plan.model);
+  claim_text(plan.end_user);
+  TG_CLAIM("it asks for vectors and nothing else",
+           plan.messages.empty() && !plan.raw && plan.tools.empty() && !plan.is_stream);
+  TG_CLAIM("of a bounded number of inputs",
+           !plan.embed.empty() && std::ssize(plan.embed) <= PlanLimits::kEmbedInputsMax);
+  std::int64_t bytes = 0, ids = 0;
+  for (const gateway::PlanEmbedInput& input : plan.embed) {
+    TG_CLAIM("an input is a text or token ids", input.text.empty() != input.tokens.empty());
+    claim_text(input.text);
+    TG_CLAIM("no input is endless", std::ssize(input.tokens) <= PlanLimits::kEmbedTokensMax);
+    for (const std::int32_t id : input.tokens) TG_CLAIM("an id counts from 0", id >= 0);
+    bytes += std::ssize(input.text);
+    ids += std::ssize(input.tokens);
+  }
+  TG_CLAIM("all together are bounded", bytes + 4 * ids <= PlanLimits::kPromptBytesMax);
+  TG_CLAIM("the bound on tokens counts every byte and every id", gateway::prompt_tokens_bound(plan) >= bytes + ids);
+  TG_CLAIM("what has no effect is counted", plan.fields_ignored >= 0);
+}
+
 inline void claim_refusal(const Error& error) {
   static constexpr std::array<std::string_view, 7> kReasons = {
       "invalid_json",          "missing_field",     "wrong_type",        "invalid_value",

@@ -1,31 +1,13 @@
 // What gRPC clients see beside the events: metadata, and requests with an Idempotency-Key. The test plays the worker.
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
 
 #include <future>
-#include <map>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/net/io_threads.h"
-#include "base/rpc/channel.h"
-#include "base/rpc/server.h"
-#include "gateway/http/idempotency_desk.h"
-#include "gateway/rpc/inference_service.h"
 #include "tests/support/counted.h"
-#include "tests/support/eventually.h"
-#include "tests/support/gateway/fake_dispatcher.h"
-#include "tests/support/gateway/fake_idempotency_store.h"
-#include "tests/support/gateway/fake_meter.h"
-#include "tests/support/gateway/fake_principals.h"
-#include "tests/support/gateway/fake_rate_gate.h"
-#include "tests/support/log_capture.h"
-#include "tests/support/shifted_clock.h"
-#include "tests/support/sim_clock.h"
-#include "tests/support/temp_dir.h"
+#include "tests/unit/gateway/rpc/grpc_harness.h"
 
 namespace tidegate::gateway::test {
 namespace {
@@ -34,10 +16,8 @@ using std::chrono::seconds;
 using tidegate::test::eventually;
 
 /// A whole call as its client had it.
-struct Heard {
+struct Heard : HeardStatus {
   std::vector<v1::ChatEvent> events;
-  grpc::Status status;
-  std::map<std::string, std::string> initial, trailing;
 
   std::string text() const {
     std::string out;
@@ -52,49 +32,10 @@ struct Heard {
     }
     return out;
   }
-  std::string reason() const {
-    const auto found = trailing.find("tidegate-reason");
-    return found == trailing.end() ? std::string() : found->second;
-  }
 };
 
-std::map<std::string, std::string> copy_of(const std::multimap<grpc::string_ref, grpc::string_ref>& fields) {
-  std::map<std::string, std::string> out;
-  for (const auto& [name, value] : fields) {
-    out[std::string(name.data(), name.size())] = std::string(value.data(), value.size());
-  }
-  return out;
-}
-
-IdempotencyOptions options_of(std::size_t bytes_max) {
-  IdempotencyOptions options;
-  options.secret.fill(7);
-  options.answer_bytes_max = bytes_max;
-  return options;
-}
-
-class IdempotentChatTest : public testing::Test {
+class IdempotentChatTest : public GrpcHarness {
  protected:
-  static constexpr std::size_t kAnswerBytesMax = 4'000;
-
-  IdempotentChatTest() {
-    principals_.add("good-key");
-    principals_.add("other-key");
-    serving_.rates = &rates_;
-    rpc::ServerOptions options;
-    options.listen = {"unix:" + dir_.file("grpc")};
-    server_ = std::move(rpc::RpcServer::start(options, {&service_}).value());
-    channel_ = rpc::make_channel("unix:" + dir_.file("grpc")).value();
-    stub_ = v1::Inference::NewStub(channel_->grpc_channel());
-  }
-  ~IdempotentChatTest() override {
-    EXPECT_TRUE(eventually([&] { return threads_.run_on(0, [&] { return open_.size(); }) == 0; }));
-    stub_.reset();
-    channel_->shut();
-    server_.reset();
-    threads_.stop();
-  }
-
   static v1::ChatRequest request(const std::string& text = "hi") {
     v1::ChatRequest r;
     r.set_model("tang-moe");
@@ -107,34 +48,19 @@ class IdempotentChatTest : public testing::Test {
   Heard chat(const v1::ChatRequest& ask, const std::vector<std::string>& keys = {},
              const std::string& secret = "good-key", std::size_t events_max = 1'000) {
     grpc::ClientContext context;
-    context.AddMetadata("authorization", "Bearer " + secret);
-    for (const std::string& key : keys) context.AddMetadata("idempotency-key", key);
+    prepare(context, secret, keys);
     const auto reader = stub_->Chat(&context, ask);
     Heard heard;
     v1::ChatEvent event;
     while (heard.events.size() < events_max && reader->Read(&event)) heard.events.push_back(event);
     if (heard.events.size() == events_max) context.TryCancel();
-    heard.status = reader->Finish();
-    heard.initial = copy_of(context.GetServerInitialMetadata());
-    heard.trailing = copy_of(context.GetServerTrailingMetadata());
+    heard.end(reader->Finish(), context);
     return heard;
   }
   std::future<Heard> chat_soon(const v1::ChatRequest& ask, const std::vector<std::string>& keys = {},
                                const std::string& secret = "good-key", std::size_t events_max = 1'000) {
     return std::async(std::launch::async,
                       [this, ask, keys, secret, events_max] { return chat(ask, keys, secret, events_max); });
-  }
-  void tell(std::size_t n, SequenceDelta delta) {
-    threads_.run_on(0, [&] { dispatcher_.submitted(n).listener->on_delta(std::move(delta)); });
-  }
-  /// The n-th request has waited this long.
-  void wait_in_queue(std::size_t n, Duration time) {
-    ASSERT_TRUE(eventually([&] { return dispatcher_.submitted_count() > n; }));
-    threads_.run_on(0, [&] { clock_.shift(time); });
-  }
-  void dispatch(std::size_t n) {
-    ASSERT_TRUE(eventually([&] { return dispatcher_.submitted_count() > n; }));
-    threads_.run_on(0, [&] { dispatcher_.submitted(n).listener->on_dispatched(fake_worker()); });
   }
   /// The worker's part of the n-th request.
   void answer(std::size_t n, const std::string& text = "Hello") {
@@ -149,31 +75,6 @@ class IdempotentChatTest : public testing::Test {
     answer(next, text);
     return soon.get();
   }
-
-  tidegate::test::TempDir dir_;
-  tidegate::test::ShiftedClock clock_;
-  tidegate::test::SimClock store_clock_;
-  tidegate::test::LogCapture log_;
-  MemoryRegistry registry_;
-  tidegate::test::SequentialIds ids_;
-  SystemEntropy entropy_;
-  FakePrincipals principals_;
-  FakeMeter meter_;
-  FakeDispatcher dispatcher_;
-  FakeRateGate rates_;
-  OpenRequests open_;
-  GatewayMetrics metrics_{registry_};
-  IdempotencyMetrics desk_metrics_{registry_};
-  Serving serving_{meter_, dispatcher_, open_, clock_, log_, metrics_, {}};
-  IoThreads threads_{1};
-  SharedNames names_;
-  FakeIdempotencyStore store_{names_, store_clock_};
-  IdempotencyDesk desk_{store_,        options_of(kAnswerBytesMax), clock_, entropy_, log_,
-                        desk_metrics_, threads_.executor(0)};
-  InferenceService service_{principals_, ids_, clock_, {ServingLane{&serving_, threads_.executor(0), &desk_}}};
-  std::unique_ptr<rpc::RpcServer> server_;
-  std::shared_ptr<rpc::Channel> channel_;
-  std::unique_ptr<v1::Inference::Stub> stub_;
 };
 
 TEST_F(IdempotentChatTest, AnAnswersMetadataSaysWhatHttpSaysInHeaders) {

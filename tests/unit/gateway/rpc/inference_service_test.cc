@@ -5,10 +5,12 @@
 #include "base/net/io_threads.h"
 #include "base/rpc/client.h"
 #include "base/rpc/server.h"
+#include "tests/support/counted.h"
 #include "tests/support/eventually.h"
 #include "tests/support/gateway/fake_dispatcher.h"
 #include "tests/support/gateway/fake_meter.h"
 #include "tests/support/gateway/fake_principals.h"
+#include "tests/support/gateway/fake_rate_gate.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/temp_dir.h"
 
@@ -223,6 +225,44 @@ TEST_F(InferenceServiceTest, WorkerLostMidStreamIsUnavailable) {
   while (event && *event) event = stream.read_blocking(soon());
   ASSERT_FALSE(event);
   EXPECT_EQ(event.error().reason, "worker_lost");
+}
+
+TEST_F(InferenceServiceTest, CountsAPromptWithoutChargeOrQueue) {
+  FakeRateGate rates;
+  serving_.rates = &rates;
+  dispatcher_.count_next(31);
+  auto inference = client("good-key");
+  const auto counted = inference.call_blocking(&v1::Inference::Stub::async::CountTokens, request(), soon());
+  ASSERT_TRUE(counted) << counted.error().to_string();
+  EXPECT_EQ(counted->prompt_tokens(), 31);
+  EXPECT_EQ(dispatcher_.counted().at(0).messages.at(0).content, "hi");
+  EXPECT_EQ(dispatcher_.submitted_count(), 0U);
+  EXPECT_TRUE(meter_.entries().empty());
+  EXPECT_EQ(rates.entry(0).request.tokens_max, 0) << "one request for the limits";
+  EXPECT_EQ(rates.entry(0).settled.at(0), 0);
+  EXPECT_EQ(tidegate::test::counted(registry_, 1, "tidegate_gateway_requests_total",
+                                    {{"model", "tang-moe"}, {"surface", "grpc.count_tokens"}, {"status", "200"}}),
+            1);
+}
+
+TEST_F(InferenceServiceTest, WhatIsNotCountedIsRefusedAsAChatIs) {
+  const auto reason_of = [&](const std::string& key, const v1::ChatRequest& ask) {
+    auto inference = client(key);
+    const auto counted = inference.call_blocking(&v1::Inference::Stub::async::CountTokens, ask, soon());
+    EXPECT_FALSE(counted);
+    return counted ? std::string() : counted.error().reason;
+  };
+  EXPECT_EQ(reason_of("wrong", request()), "invalid_api_key");
+  auto unknown = request();
+  unknown.set_model("nope");
+  EXPECT_EQ(reason_of("good-key", unknown), "model_not_found");
+  auto silent = request();
+  silent.clear_messages();
+  EXPECT_EQ(reason_of("good-key", silent), "invalid_value");
+  principals_.add("narrow-key", {"another"});
+  EXPECT_EQ(reason_of("narrow-key", request()), "model_not_allowed");
+  dispatcher_.count_next(std::unexpected(Refusal(Error(Code::kUnavailable, "model_not_ready", "not yet"))));
+  EXPECT_EQ(reason_of("good-key", request()), "model_not_ready");
 }
 
 TEST_F(InferenceServiceTest, ListsModelsWithTheirPrice) {
