@@ -44,7 +44,8 @@ Counter& cancelled_counter(MetricRegistry& registry, CancelPhase phase) {
 
 Counter& answers_counter(MetricRegistry& registry, const char* verdict) {
   return registry.counter("tidegate_gateway_answer_checks_total",
-                          "Answers held against the format, or the calls, that were asked for.", {{"verdict", verdict}});
+                          "Answers held against the format, or the calls, that were asked for.",
+                          {{"verdict", verdict}});
 }
 
 }  // namespace
