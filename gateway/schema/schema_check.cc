@@ -245,16 +245,18 @@ class SchemaCheck::Walk {
     if (known == patterns_.end()) {
       if (!spend(kPatternSteps)) return Held::kUnknown;
       auto compiled = TextPattern::compile(pattern);
+      // "[[:alpha:]]" is a class of letters to RE2, and one of six characters to a schema.
+      const bool is_other_class = pattern.contains("[:") && pattern.contains(":]");
       std::optional<TextPattern> readable;
-      if (compiled) readable.emplace(*std::move(compiled));
+      if (compiled && !is_other_class) readable.emplace(*std::move(compiled));
       known = patterns_.emplace(std::string(pattern), std::move(readable)).first;
     }
     const std::optional<TextPattern>& expression = known->second;
     if (!expression) return Held::kYes;
     if (!spend(std::ssize(text) * expression->steps() / kBytesPerStep)) return Held::kUnknown;
     if (expression->matches(text)) return Held::kYes;
-    const auto is_in_text = [&](std::string_view space) { return text.find(space) != std::string_view::npos; };
-    const bool has_spaces = pattern.find("\\s") != std::string_view::npos;
+    const auto is_in_text = [&](std::string_view space) { return text.contains(space); };
+    const bool has_spaces = pattern.contains("\\s");
     return has_spaces && std::ranges::any_of(kOtherSpaces, is_in_text) ? Held::kYes : Held::kNo;
   }
 

@@ -109,6 +109,7 @@ TEST(SchemaCheck, WhatNobodyPromisedHoldsNothingBack) {
       {R"({"format":"uuid"})", R"("no uuid")"},
       {R"({"pattern":"(?=x)y"})", R"("z")"},
       {R"({"pattern":"^a\\sb$"})", "\"a\u00a0b\""},
+      {R"({"pattern":"^[[:alpha:]]$"})", R"(":]")"},
       {R"({"$ref":"#/$defs/none"})", "1"},
       {R"({"$ref":"https://example.com/x"})", "1"},
       {R"({"items":[{"type":"null"}]})", "[1]"},
