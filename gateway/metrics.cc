@@ -22,7 +22,7 @@ constexpr auto kReasons = std::to_array<std::string_view>({
     "model_not_ready",      "routes_not_loaded",  "not_found",           "method_not_allowed", "context_length_exceeded",
     "insufficient_balance", "budget_exceeded",    "price_missing",       "billing_unreachable", "journal_full",
     "journal_failed",       "queue_full",         "queue_timeout",       "would_be_late",     "worker_lost",
-    "worker_cancelled",
+    "worker_cancelled",     "answer_breaks_format",
     "deadline_exceeded",    "gateway_stopping",   "rate_limit_exceeded", "scope_not_allowed", "source_not_allowed",
     "idempotency_mismatch", "idempotency_in_flight", "idempotency_answer_not_kept", "idempotency_outcome_unknown",
     "idempotency_unavailable", "content_policy", "guard_unavailable"});
@@ -42,10 +42,19 @@ Counter& cancelled_counter(MetricRegistry& registry, CancelPhase phase) {
                           {{"phase", std::string(phase_name(phase))}});
 }
 
+Counter& answers_counter(MetricRegistry& registry, const char* verdict) {
+  return registry.counter("tidegate_gateway_answer_checks_total",
+                          "Answers held against the format, or the calls, that were asked for.",
+                          {{"verdict", verdict}});
+}
+
 }  // namespace
 
 GatewayMetrics::GatewayMetrics(MetricRegistry& registry)
-    : fields_ignored(registry.counter("tidegate_gateway_fields_ignored_total",
+    : answers_held(answers_counter(registry, "held")),
+      answers_broken(answers_counter(registry, "broken")),
+      answers_unchecked(answers_counter(registry, "unchecked")),
+      fields_ignored(registry.counter("tidegate_gateway_fields_ignored_total",
                                       "Request fields that were read and had no effect.")),
       keep_alives(registry.counter("tidegate_gateway_keep_alives_total", "Times an answer was silent for long enough to send a comment or a blank line.")),
       routes_refused(registry.counter("tidegate_gateway_routes_refused_total",

@@ -54,6 +54,9 @@ class GatewayMetrics {
   /// Requests of a model whose traffic is divided, by the arm that got them. After kArmsMax arms, "other".
   Counter& arm_requests(const std::string& model, const std::string& arm);
 
+  Counter& answers_held;       ///< to the format or the calls that were asked for
+  Counter& answers_broken;     ///< were not what was asked for, and failed
+  Counter& answers_unchecked;  ///< too long to tell
   Counter& fields_ignored;
   Counter& keep_alives;
   Counter& routes_refused;      ///< pictures of an older term

@@ -1,10 +1,12 @@
 #include "gateway/dispatch/request_driver.h"
 
 #include <algorithm>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <optional>
 #include <utility>
 #include <variant>
+
+#include "base/core/check.h"
+#include "gateway/dispatch/wanted_work.h"
 
 namespace tidegate::gateway {
 namespace {
@@ -21,18 +23,6 @@ AnswerGuard::Content content_of(const Plan& plan) {
   return is_json ? AnswerGuard::Content::kJson : AnswerGuard::Content::kText;
 }
 
-/// nullopt: the client left first, or the gateway stops; the work was cancelled, and has ended.
-template <typename T>
-awaitable<std::optional<T>> while_wanted(FlowInbox& inbox, awaitable<T> work) {
-  using namespace asio::experimental::awaitable_operators;
-  auto unwanted = inbox.wait_until_unwanted();
-  auto both = std::move(work) || std::move(unwanted);
-  auto first = co_await std::move(both);
-  std::optional<T> done;
-  if (first.index() == 0) done.emplace(std::get<0>(std::move(first)));
-  co_return done;
-}
-
 }  // namespace
 
 RequestDriver::RequestDriver(Serving& serving, RequestContext context, AnswerSink& sink, Executor executor)
@@ -42,6 +32,7 @@ RequestDriver::RequestDriver(Serving& serving, RequestContext context, AnswerSin
       inbox_(std::move(executor)),
       flow_(context_.plan.is_stream),
       deadline_(deadline_of(context_, serving.limits)),
+      answer_check_(AnswerCheck::of(context_.plan, serving.metrics)),
       last_write_(context_.received) {
   serving_.open_requests.add(inbox_);
 }
@@ -67,10 +58,11 @@ awaitable<void> RequestDriver::run() {
     } else if (message) {
       std::optional<bool> is_cut = false;
       auto* delta = std::get_if<SequenceDelta>(&*message);
+      const bool is_broken = answer_check_ && delta != nullptr && breaks_promise(*delta);
       if (answer_guard_ && delta != nullptr) is_cut = co_await pass_answer(*delta);
       // What nobody reads any more is not told; the inbox says next that the client is gone, or that the gateway stops.
       const bool is_unread = !is_cut || (answer_guard_ && delta != nullptr && inbox_.is_client_gone());
-      if (!is_unread) actions = on_message(*std::move(message), *is_cut);
+      if (!is_unread) actions = on_message(*std::move(message), *is_cut || is_broken);
     } else {
       actions = co_await on_silence();
     }
@@ -202,6 +194,17 @@ awaitable<std::optional<bool>> RequestDriver::pass_answer(SequenceDelta& delta) 
   co_return co_await std::move(waiting);
 }
 
+/// Its end becomes a failure of its worker's. The rule is logged, not the place: that has names from the answer.
+bool RequestDriver::breaks_promise(SequenceDelta& delta) {
+  const Status kept = answer_check_->take(delta);
+  if (kept) return false;
+  serving_.log.warn("answer_breaks_format", {kv("request_id", context_.request.to_string()), kv("model", pool_.model),
+                                             kv("worker", worker_.worker_id), kv("rule", kept.error().reason)});
+  delta.end = SequenceEnd::kError;
+  delta.error = answer_breaks_format(kept.error());
+  return true;
+}
+
 FlowActions RequestDriver::refuse_admission(Refusal refusal) {
   if (permit_) permit_->settle(0);
   if (inbox_.is_client_gone()) {
@@ -259,6 +262,7 @@ FlowActions RequestDriver::enqueue() {
     pool_metrics_->retries->add();
     inbox_.reset_worker();
     if (answer_guard_) answer_guard_->reset();
+    if (answer_check_) answer_check_->reset();
     choices_.assign(choices_.size(), Choice());
     sink_.restart();
   }
@@ -303,7 +307,7 @@ void RequestDriver::hold_logprobs(SequenceDelta& delta, bool is_handed_over) {
   if (is_handed_over) delta.logprobs = std::exchange(held, {});
 }
 
-/// `is_cut`: the end of the event is the guard's, and its worker goes on.
+/// `is_cut`: the end of the event is ours, and its worker may go on.
 FlowActions RequestDriver::on_message(FlowInbox::Message message, bool is_cut) {
   if (std::holds_alternative<FlowInbox::ClientGone>(message)) return flow_.on_client_gone();
   if (std::holds_alternative<FlowInbox::Shutdown>(message)) return flow_.on_shutdown();
@@ -358,6 +362,7 @@ bool RequestDriver::take_now(SequenceDelta& delta) {
   if (!choices_[static_cast<std::size_t>(delta.choice)].finish_reason.empty()) return false;
   const Mono now = serving_.clock.mono();
   if (deadline_.is_expired(now)) return false;
+  if (answer_check_) TG_CHECK(answer_check_->take(delta).has_value());  // only an end can fail
   hold_logprobs(delta, delta.has_text());
   has_taken_ = true;
   const FlowActions actions = on_event(delta);

@@ -11,6 +11,7 @@
 #include "base/core/log.h"
 #include "gateway/core/plan.h"
 #include "gateway/core/request_flow.h"
+#include "gateway/dispatch/answer_check.h"
 #include "gateway/dispatch/answer_sink.h"
 #include "gateway/dispatch/dispatcher.h"
 #include "gateway/dispatch/flow_inbox.h"
@@ -91,6 +92,8 @@ class RequestDriver final : private DeltaTaker {
   awaitable<std::optional<Refusal>> pass_guard();
   /// True: the guard has cut it. nullopt: nobody wants the verdict any more, and there is none.
   awaitable<std::optional<bool>> pass_answer(SequenceDelta& delta);
+  /// The event ends an answer that is not what was promised: it is an error now.
+  bool breaks_promise(SequenceDelta& delta);
   std::int64_t prompt_bound() const;
   /// Where there are limits.
   awaitable<std::optional<Refusal>> pass_limits(std::int64_t prompt_tokens_max);
@@ -145,6 +148,7 @@ class RequestDriver final : private DeltaTaker {
   std::unique_ptr<RatePermit> permit_;   ///< null when no limit binds the request
   std::unique_ptr<Charge> charge_;
   std::unique_ptr<AnswerGuard> answer_guard_;  ///< null without a guard
+  std::unique_ptr<AnswerCheck> answer_check_;  ///< null where nothing was promised
   std::optional<DispatchTicket> ticket_;
   WorkerFacts worker_;
   /// The event in hand, if the coroutine has it: its text is delivered, or leaves with the end of the answer.

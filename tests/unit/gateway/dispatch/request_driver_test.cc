@@ -86,6 +86,7 @@ struct DriverTest : testing::Test {
     RequestContext asked;
     asked.surface = "http.chat";
     asked.principal = std::make_shared<Principal>();
+    asked.plan.response_format = format;
     asked.plan.model = "tang-moe";
     asked.plan.is_stream = is_stream;
     asked.plan.sampling.n = choices;
@@ -122,6 +123,7 @@ struct DriverTest : testing::Test {
   FakeSink sink{context.get_executor()};
   std::optional<RequestDriver> driver;
   std::int32_t choices = 1;
+  PlanFormat format;
   bool is_over = false;
 };
 
@@ -268,6 +270,99 @@ TEST_F(DriverTest, TextOfAnAnswerThatIsNoneOfTheRequestsOrHasEndedIsTheWorkersFa
   EXPECT_EQ(sink.text, "1:b[stop]");
   EXPECT_EQ(sink.refused, "bad_choice");
   EXPECT_EQ(dispatcher.left().size(), 1U);
+}
+
+TEST_F(DriverTest, AStreamThatIsNotTheFormatEndsInAnErrorAndCostsWhatWasHandedOver) {
+  format.kind = FormatKind::kJsonObject;
+  begin();
+  listener().on_delta(accepted_delta(10));
+  listener().on_delta(text("{\"secret\":", 2));
+  EXPECT_EQ(sink.text, "{\"secret\":") << "at once, as any other";
+  listener().on_delta(end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 5}, "1"));
+  turn();
+  EXPECT_TRUE(is_over);
+  EXPECT_FALSE(sink.is_finished);
+  EXPECT_EQ(sink.refused, "answer_breaks_format");
+  EXPECT_EQ(sink.text, "{\"secret\":") << "the text of the end is not handed over";
+  ASSERT_EQ(meter.settled_count(), 1U);
+  EXPECT_EQ(meter.entry(0).settled.at(0).outcome, Outcome::kFailed);
+  EXPECT_EQ(meter.entry(0).settled.at(0).usage.completion, 2);
+  EXPECT_EQ(log.count("answer_breaks_format"), 1U);
+  EXPECT_TRUE(log.mentions("worker-1"));
+  EXPECT_FALSE(log.mentions("secret"));
+  EXPECT_EQ(registry.value("tidegate_gateway_refusals_total", {{"reason", "answer_breaks_format"}}), 1);
+}
+
+TEST_F(DriverTest, AWholeAnswerThatIsNotTheFormatIsAnErrorAndCostsNothing) {
+  format = {FormatKind::kJsonSchema, "x", R"({"type":"object","required":["a"]})", true};
+  begin(false);
+  listener().on_delta(accepted_delta(10));
+  listener().on_delta(text("{", 1));
+  listener().on_delta(end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 2}, "}"));
+  turn();
+  EXPECT_TRUE(is_over);
+  EXPECT_FALSE(sink.is_finished);
+  EXPECT_EQ(sink.refused, "answer_breaks_format");
+  EXPECT_EQ(meter.entry(0).settled.at(0).usage, TokenUsage());
+}
+
+TEST_F(DriverTest, AnAnswerThatIsTheFormatEndsAsAnyOther) {
+  format.kind = FormatKind::kJsonObject;
+  begin();
+  listener().on_delta(accepted_delta(10));
+  sink.is_ready = false;
+  listener().on_delta(text("{", 1));
+  turn();
+  sink.is_ready = true;
+  listener().on_delta(text("\"a\":", 2));
+  listener().on_delta(end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 3}, "1}"));
+  turn();
+  EXPECT_TRUE(sink.is_finished) << sink.refused;
+  EXPECT_EQ(sink.text, "{\"a\":1}");
+  EXPECT_EQ(meter.entry(0).settled.at(0).usage.completion, 3);
+}
+
+TEST_F(DriverTest, OneOfSeveralAnswersThatIsNotTheFormatStopsTheWorker) {
+  format.kind = FormatKind::kJsonObject;
+  choices = 2;
+  begin();
+  listener().on_delta(accepted_delta(10));
+  listener().on_delta(choice_text(0, "{", 1));
+  listener().on_delta(choice_text(1, "no", 2, SequenceEnd::kStop));
+  turn();
+  EXPECT_TRUE(is_over);
+  EXPECT_EQ(sink.refused, "answer_breaks_format");
+  EXPECT_EQ(sink.text, "{");
+  EXPECT_EQ(dispatcher.left().size(), 1U);
+}
+
+TEST_F(DriverTest, WhatALostWorkerSaidIsNoPartOfTheFormat) {
+  format.kind = FormatKind::kJsonObject;
+  begin(false);
+  listener().on_delta(accepted_delta(10));
+  listener().on_delta(text("{", 1));
+  listener().on_worker_lost();
+  turn();
+  SequenceListener& second = *dispatcher.submitted(1).listener;
+  second.on_dispatched(fake_worker());
+  second.on_delta(accepted_delta(10));
+  second.on_delta(end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 1}, "{}"));
+  turn();
+  EXPECT_TRUE(sink.is_finished) << sink.refused;
+}
+
+TEST_F(DriverTest, WhatAPolicyMakesOfAnAnswerBreaksNoPromise) {
+  FakeGuard guard;
+  GuardMetrics guard_metrics(registry);
+  GuardDesk desk(guard, GuardPolicy(), guard_metrics, log, clock);
+  serving.guard = &desk;
+  format = {FormatKind::kJsonSchema, "x", R"({"properties":{"a":{"enum":["secret"]}}})", true};
+  begin();
+  listener().on_delta(accepted_delta(10));
+  listener().on_delta(end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 3}, R"({"a":"secret"})"));
+  turn();
+  EXPECT_TRUE(sink.is_finished) << sink.refused;
+  EXPECT_EQ(sink.text, R"({"a":"[x]"})");
 }
 
 TEST_F(DriverTest, LogProbabilitiesLeaveWithTheTextThatComesAfterThem) {

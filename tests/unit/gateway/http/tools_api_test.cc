@@ -81,6 +81,22 @@ TEST(ToolsApi, ARefusalOfTheEngineReachesTheClientInEachDialectsWords) {
   EXPECT_EQ(parsed->at("error").at("param"), "text.format");
 }
 
+TEST(ToolsApi, AnAnswerThatIsNotTheFormatIs503AndCostsNothing) {
+  ApiHarness api;
+  auto answer =
+      api.post("/v1/responses", R"({"model":"tang-moe","input":"json","text":{"format":{"type":"json_object"}}})");
+  api.submitted();
+  api.dispatch();
+  api.tell(0, accepted_delta(10));
+  api.tell(0, end_delta(SequenceEnd::kStop, {.prompt = 10, .completion = 4}, "Sure! {}"));
+  const auto response = answer.get();
+  EXPECT_EQ(response.status, 503);
+  const auto parsed = json::parse(response.body);
+  ASSERT_TRUE(parsed) << response.body;
+  EXPECT_EQ(parsed->at("error").at("code"), "answer_breaks_format");
+  EXPECT_EQ(api.meter.entry(0).settled.at(0).usage, TokenUsage());
+}
+
 TEST(ToolsApi, CompletionsHaveNoTools) {
   ApiHarness api;
   const auto response = api.fetch("POST", "/v1/completions", R"({"model":"tang-moe","prompt":"x","tools":[{"a":1}]})");
