@@ -85,9 +85,10 @@ void LiveCharge::abandon() {
   report.worker_id = worker_id_;
   Settlement settlement;
   Closed closed = close(report, settlement);
-  // Not the shared_ptr: the last owner must not end on the journal's own thread, which it would wait for.
-  auto done = [context = context_.get(), wallet = wallet(), hold = admitted_.hold,
-               spent = settlement.amount](const Result<std::uint64_t>& sequence) {
+  // Not the shared_ptr: the last owner must not end on the journal's own thread, which it would wait for. Open until its
+  // FINAL is durable: a drain takes what it finds then for the last one.
+  auto done = [context = context_.get(), open = std::make_shared<OpenCharge>(*context_), wallet = wallet(),
+               hold = admitted_.hold, spent = settlement.amount](const Result<std::uint64_t>& sequence) {
     if (sequence) context->leases.settle(wallet, hold, spent);
   };
   context_->journal.append(std::move(closed.record), std::move(done));

@@ -105,8 +105,8 @@ awaitable<void> Treasury::begin() {
                                    .feed = feed_,
                                    .receipts = *receipts_,
                                    .charge_ended = AsyncSignal(parts_.executor)});
-  is_open_.store(true);
   meter_.open(std::shared_ptr<ChargeContext>(shared_from_this(), context_.get()));
+  is_open_.store(true);  // after the door: whoever hears that it is ready is let in
   spawn([](Treasury& treasury) { return treasury.shipper_->run(); });
 }
 

@@ -45,7 +45,7 @@ TEST_F(CapsTest, TheSmallestCapDecidesAndEveryLevelIsChargedTheSame) {
   const Uuid of_project = cap(v1::CAP_SCOPE_PROJECT, "0.02", project);  // ten worst cases of 0.002
   const Uuid of_key = cap(v1::CAP_SCOPE_KEY, "0.5", key_id);
   begin_and_wait();
-  EXPECT_EQ(spend_all(), 10u);
+  EXPECT_EQ(spend_all(), 10u) << last_refusal.to_string();
   EXPECT_EQ(last_refusal.code, Code::kResourceExhausted);
   EXPECT_EQ(last_refusal.reason, "budget_exceeded");
   EXPECT_NE(last_refusal.message.find("resets"), std::string::npos);
@@ -69,9 +69,10 @@ TEST_F(CapsTest, WhileTheLeasesAreOpenNoCallIsMade) {
 TEST_F(CapsTest, EachEndUserHasItsOwnShareAndTheUnnamedHaveNone) {
   const Uuid every = cap(v1::CAP_SCOPE_USER, "0.004");
   begin_and_wait();
-  EXPECT_EQ(spend_all("ann"), 2u);
-  EXPECT_EQ(spend_all("bob"), 2u);
-  EXPECT_TRUE(admit(request())) << "no end user named";
+  EXPECT_EQ(spend_all("ann"), 2u) << last_refusal.to_string();
+  EXPECT_EQ(spend_all("bob"), 2u) << last_refusal.to_string();
+  const auto unnamed = admit(request());
+  EXPECT_TRUE(unnamed) << "no end user named: " << unnamed.error().to_string();
   EXPECT_EQ(billing.cap_spend(every, user_id("ann")).spent + billing.cap_spend(every, user_id("ann")).leased, money("0.004"));
 }
 
@@ -79,8 +80,8 @@ TEST_F(CapsTest, AnEndUsersOwnCapStandsForTheOneOfEverybody) {
   cap(v1::CAP_SCOPE_USER, "0.004");
   cap(v1::CAP_SCOPE_USER, "0.01", std::string(user_id("ann").raw()));
   begin_and_wait();
-  EXPECT_EQ(spend_all("ann"), 5u);
-  EXPECT_EQ(spend_all("bob"), 2u);
+  EXPECT_EQ(spend_all("ann"), 5u) << last_refusal.to_string();
+  EXPECT_EQ(spend_all("bob"), 2u) << last_refusal.to_string();
 }
 
 TEST_F(CapsTest, ANewCapBindsAndARaisedOneOpensTheDoor) {
@@ -120,7 +121,7 @@ TEST_F(CapsTest, AGatewayThatDiesKeepsItsCapLeasesUntilItsJournalWasShipped) {
   end();
   begin_and_wait();
   EXPECT_TRUE(eventually([&] { return billing.cap_spend(daily).spent == money("0.0015"); }));
-  EXPECT_EQ(spend_all(), 9u) << "0.0185 are left";
+  EXPECT_EQ(spend_all(), 9u) << "0.0185 are left; then " << last_refusal.to_string();
   EXPECT_TRUE(drain());
   EXPECT_TRUE(billing.reconcile().empty());
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
 #include <future>
 #include <thread>
 
@@ -165,6 +167,25 @@ TEST_F(MeterTest, AnAbandonedChargeIsSettledAsFailedAndNothingLeaks) {
   EXPECT_EQ(billing.event(id)->status(), v1::USAGE_STATUS_FAILED);
   EXPECT_EQ(billing.event(id)->amount(), "0.000008");
   EXPECT_TRUE(log.has("charge_abandoned"));
+}
+
+TEST_F(MeterTest, ADrainWaitsUntilTheEndOfAnAbandonedChargeIsDurable) {
+  auto charge = admit(request());
+  ASSERT_TRUE(charge);
+  const RequestId id = test::request_id(next_request - 1);
+  (*charge)->on_accepted({.prompt = 5, .cached = 0, .completion = 0, .reasoning = 0}, "w");
+  (*charge)->on_progress({.prompt = 5, .cached = 0, .completion = 3, .reasoning = 0});
+  disk.hold_syncs(true);
+  charge->reset();
+  const Deadline limit = Deadline::after(clock.mono(), std::chrono::seconds(10));
+  std::future<bool> drained = asio::co_spawn(threads.executor(0), treasury->drain(limit), asio::use_future);
+  auto behind_it = []() -> awaitable<bool> { co_return true; };
+  EXPECT_TRUE(threads.run_on(0, std::move(behind_it))) << "the drain has begun, and waits";
+  disk.hold_syncs(false);
+  EXPECT_TRUE(drained.get());
+  ASSERT_TRUE(billing.event(id));
+  EXPECT_EQ(billing.event(id)->amount(), "0.000008");
+  EXPECT_TRUE(billing.reconcile().empty());
 }
 
 TEST_F(MeterTest, ADearerPricePublishedMeanwhileNeverCostsMoreThanWasHeld) {
