@@ -1,6 +1,7 @@
 // Answers of the demonstration models under random schemas: every one that ends is JSON and is what its schema says, to a validator
-// that shares no code with the grammar. A model that knows nothing of JSON writes it; some answers think first, and half of the
-// schemas are answered with guesses of the draft layer, where there is one. An answer that the context cuts short is the beginning of one.
+// that shares no code with the grammar, and to the check of the gateway, which must not call broken what the engine keeps. A model
+// that knows nothing of JSON writes it; some answers think first, and half of the schemas are answered with guesses of the draft
+// layer, where there is one. An answer that the context cuts short is the beginning of one.
 // TIDEGATE_SCHEMA_GENERATIONS=10000 runs the whole claim: that many whole answers of each model.
 #include <gtest/gtest.h>
 
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/core/random.h"
+#include "gateway/schema/schema_check.h"
 #include "tests/unit/worker/engine/engine_harness.h"
 #include "tests/unit/worker/engine/grammar/grammar_probe.h"
 #include "tests/unit/worker/engine/grammar/schema_oracle.h"
@@ -68,12 +70,13 @@ std::string_view without_half_character(std::string_view text) {
 
 struct Counts {
   std::int64_t whole = 0;
+  std::int64_t held = 0;  ///< of them: the gateway's check had time to say so
   std::int64_t cut = 0;
   std::int64_t bytes = 0;
 };
 
 void check_answer(const Outcome& outcome, const grammar::Grammar::Pointer& grammar, const grammar::SchemaOracle& oracle,
-                  Counts& counts) {
+                  const std::string& schema, Counts& counts) {
   ASSERT_TRUE(outcome.finish.has_value());
   if (*outcome.finish == FinishReason::kLength) {
     ++counts.cut;
@@ -85,6 +88,14 @@ void check_answer(const Outcome& outcome, const grammar::Grammar::Pointer& gramm
   const auto value = json::parse(outcome.content);
   ASSERT_TRUE(value) << outcome.content << "\n" << value.error().to_string();
   ASSERT_TRUE(oracle.valid(grammar::whole_numbers(*value))) << outcome.content;
+  auto check = gateway::SchemaCheck::open(schema);
+  ASSERT_TRUE(check) << check.error().to_string();
+  const Status held = check->check(outcome.content, "answer");
+  if (held) {
+    ++counts.held;
+  } else {
+    ASSERT_EQ(held.error().code, Code::kResourceExhausted) << held.error().to_string() << "\n" << outcome.content;
+  }
   ++counts.whole;
   counts.bytes += static_cast<std::int64_t>(outcome.content.size());
 }
@@ -120,13 +131,14 @@ TEST_P(SchemaGenerations, EveryAnswerThatEndsParsesAndIsValid) {
     ASSERT_EQ(outcomes.size(), kAnswersASchema);
     const grammar::SchemaOracle oracle(schema);
     for (const auto& [each, outcome] : outcomes) {
-      check_answer(outcome, *grammar, oracle, counts);
+      check_answer(outcome, *grammar, oracle, json::serialize(schema), counts);
       ASSERT_FALSE(HasFatalFailure()) << "answer " << each;
     }
   }
-  std::printf("%s: %lld whole answers of %lld schemas, %lld bytes; %lld more were cut by the context\n", GetParam(),
-              static_cast<long long>(counts.whole), static_cast<long long>(schemas), static_cast<long long>(counts.bytes),
-              static_cast<long long>(counts.cut));
+  EXPECT_GE(counts.held * 10, counts.whole * 9) << "the gateway's check had no time for more than a few";
+  std::printf("%s: %lld whole answers of %lld schemas, %lld bytes, %lld held by the gateway's check; %lld more were cut by the context\n",
+              GetParam(), static_cast<long long>(counts.whole), static_cast<long long>(schemas),
+              static_cast<long long>(counts.bytes), static_cast<long long>(counts.held), static_cast<long long>(counts.cut));
 }
 
 INSTANTIATE_TEST_SUITE_P(, SchemaGenerations, testing::Values("tang-moe", "tang-distill-qwen2"), [](const auto& each) {
