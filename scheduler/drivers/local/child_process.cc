@@ -184,11 +184,13 @@ std::optional<std::uint64_t> start_ticks_of(std::int64_t pid) {
   return ticks;
 }
 
-std::optional<std::string> reap(std::int64_t pid) {
+ChildState collect(std::int64_t pid) {
   int status = 0;
-  if (::waitpid(static_cast<pid_t>(pid), &status, WNOHANG) != pid) return std::nullopt;
-  if (WIFSIGNALED(status)) return fmt::format("signal {}", WTERMSIG(status));
-  return fmt::format("exit status {}", WEXITSTATUS(status));
+  const pid_t ended = ::waitpid(static_cast<pid_t>(pid), &status, WNOHANG);
+  if (ended == 0) return {.is_ours = true, .exit = std::nullopt};
+  if (ended != pid) return {};
+  const int code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+  return {.is_ours = false, .exit = fmt::format("{} {}", WIFSIGNALED(status) ? "signal" : "exit status", code)};
 }
 
 Result<std::uint16_t> free_loopback_port() {

@@ -26,8 +26,12 @@ Result<std::int64_t> spawn_detached(const std::vector<std::string>& command, con
 /// Start time of a live process in clock ticks since boot; nullopt when it is gone or a zombie.
 std::optional<std::uint64_t> start_ticks_of(std::int64_t pid);
 
-/// Collects our own child if it has ended: "exit status 1", "signal 9". nullopt: still runs, or is no child of ours.
-std::optional<std::string> reap(std::int64_t pid);
+struct ChildState {
+  bool is_ours = false;             ///< a child of ours that has not ended, or not wholly: its first thread alone may have
+  std::optional<std::string> exit;  ///< of one that ended, and is collected now: "exit status 1", "signal 9"
+};
+/// Collects our own child if it has ended.
+ChildState collect(std::int64_t pid);
 
 /// A TCP port of the loopback that is free now.
 Result<std::uint16_t> free_loopback_port();

@@ -84,18 +84,17 @@ void LocalDriver::drop_group(const std::filesystem::path& group) {
 }
 
 bool LocalDriver::is_alive(const ReplicaRecord& record) {
-  const auto exit = reap(record.pid);
+  const ChildState child = collect(record.pid);
   const auto ticks = start_ticks_of(record.pid);
-  const bool alive = ticks && *ticks == record.start_ticks;
-  if (!alive) note_end(record, exit);
+  // A child of ours has ended when it is collected and not before, whatever /proc says of it meanwhile: a record that was
+  // dropped in between would leave a zombie for as long as we live.
+  const bool alive = ticks ? *ticks == record.start_ticks : child.is_ours;
+  if (!alive) note_end(record, child.exit);
   return alive;
 }
 
 void LocalDriver::note_end(const ReplicaRecord& record, const std::optional<std::string>& exit) {
-  // A zombie may be seen before it can be collected: what its group told by then is not overwritten with its signal.
-  const auto known = ended_.find(record.replica);
-  const bool is_told = known != ended_.end() && known->second.incarnation == record.incarnation();
-  if (exit && !is_told) ended_[record.replica] = {record.incarnation(), *exit};
+  if (exit) ended_[record.replica] = {record.incarnation(), *exit};
   if (record.cgroup.empty()) return;
   // Also of a process that was no child of ours: the group knows what its parent did not live to hear.
   if (const auto killed = memory_kill_of(record.cgroup)) ended_[record.replica] = {record.incarnation(), *killed};
@@ -143,7 +142,7 @@ Status LocalDriver::start(const ReplicaSpec& spec, Term term) {
     log_.warn("replica_start_undone", {kv("replica", spec.replica), kv("pid", record.pid), kv("term", term)});
     return still_ours;
   }
-  // A process that ended at once has no start time; reap() will say how it ended.
+  // A process that ended at once has no start time; collect() will say how it ended.
   record.start_ticks = start_ticks_of(record.pid).value_or(0);
   stopping_.erase(spec.replica);
   ended_.erase(spec.replica);

@@ -135,6 +135,17 @@ TEST(LocalDriver, ReplicaThatIgnoresTermIsKilledAfterTheLimitAndNotBefore) {
   EXPECT_TRUE(world.log.has("replica_killed"));
 }
 
+TEST(LocalDriver, AProcessWhoseFirstThreadAloneEndedRunsAndIsCollectedWhenItIsStopped) {
+  LocalWorld world({"--child.first_thread_ends"});
+  ASSERT_TRUE(world.driver().start(sim_spec(), 1));
+  const pid_t pid = world.pid_of("d-0");
+  ASSERT_TRUE(eventually([&] { return !start_ticks_of(pid); })) << "it looks like a zombie";
+  EXPECT_TRUE(is_alive(world));
+  ASSERT_TRUE(world.driver().stop("d-0", 1));
+  EXPECT_TRUE(eventually([&] { return world.driver().observe(world.now()).empty(); }));
+  EXPECT_TRUE(::kill(pid, 0) != 0) << "nothing of it is left";
+}
+
 TEST(LocalDriver, ReplicaThatFailsAtOnceIsSeenDeadWithItsStatus) {
   LocalWorld world({"--child.exit=3"});
   ASSERT_TRUE(world.driver().start(sim_spec(), 1));
