@@ -6,6 +6,7 @@
 #include "cli/message_json.h"
 #include "cli/text_table.h"
 #include "scheduler/core/autoscale_policy.h"
+#include "scheduler/core/placement_policy.h"
 
 namespace tidegate::cli {
 
@@ -93,14 +94,46 @@ Status read_autoscale(const Arguments& arguments, v1::Deployment& wanted) {
   return {};
 }
 
+void add_names(std::string text, google::protobuf::RepeatedPtrField<std::string>& names) {
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    if (comma != 0) *names.Add() = text.substr(0, comma);
+    text = comma == std::string::npos ? "" : text.substr(comma + 1);
+  }
+}
+
+/// --anywhere leaves region and pool to the scheduler; the others say among which.
+Status read_placement(const Arguments& arguments, v1::Deployment& wanted) {
+  if (!arguments.has("anywhere")) {
+    for (const char* name : {"regions", "pools", "lost-after"}) {
+      if (!arguments.has(name)) continue;
+      return fail(Code::kInvalidArgument, "bad_usage",
+                  fmt::format("--{} needs --anywhere, which lets the scheduler choose the pool", name), name);
+    }
+    wanted.set_region(arguments.option("region", "local"));
+    wanted.set_pool(arguments.option("pool", "cpu"));
+    return {};
+  }
+  v1::PlacementPolicy& policy = *wanted.mutable_placement();
+  wanted.set_region(arguments.option("region"));
+  wanted.set_pool(arguments.option("pool"));
+  add_names(arguments.option("regions"), *policy.mutable_regions());
+  add_names(arguments.option("pools"), *policy.mutable_pools());
+  TG_ASSIGN(const std::int64_t seconds, arguments.integer_option("lost-after", 0));
+  if (seconds < 0 || seconds > scheduler::kLostAfterMostS) {
+    return fail(Code::kInvalidArgument, "bad_usage", fmt::format("--lost-after is out of range: {}", seconds), "lost-after");
+  }
+  policy.set_lost_after_s(static_cast<std::int32_t>(seconds));
+  return {};
+}
+
 Status deploy_apply(const Arguments& arguments) {
   TG_ASSIGN(Connection connection, Connection::open(arguments));
   v1::Deployment wanted;
   TG_ASSIGN(*wanted.mutable_name(), arguments.word(0, "NAME"));
   TG_ASSIGN(*wanted.mutable_model(), arguments.required_option("model"));
   TG_ASSIGN(*wanted.mutable_variant(), arguments.required_option("variant"));
-  wanted.set_region(arguments.option("region", "local"));
-  wanted.set_pool(arguments.option("pool", "cpu"));
+  TG_TRY(read_placement(arguments, wanted));
   TG_ASSIGN(const auto replicas, arguments.integer_option("replicas", 1));
   TG_ASSIGN(const auto threads, arguments.integer_option("threads", 0));
   TG_ASSIGN(const auto sequences, arguments.integer_option("sequences", 0));
@@ -110,12 +143,7 @@ Status deploy_apply(const Arguments& arguments) {
   TG_TRY(read_autoscale(arguments, wanted));
   wanted.set_serves(arguments.option("serves"));
   TG_TRY(read_rollout(arguments, wanted));
-  std::string options = arguments.option("options");
-  while (!options.empty()) {
-    const auto comma = options.find(',');
-    if (comma != 0) wanted.add_options(options.substr(0, comma));
-    options = comma == std::string::npos ? "" : options.substr(comma + 1);
-  }
+  add_names(arguments.option("options"), *wanted.mutable_options());
   TG_ASSIGN(v1::Deployment made, connection.call(&Fleet::ApplyDeployment, connection.fleet(), wanted));
   if (wants_follow(arguments)) {
     TG_ASSIGN(made, follow_deployment(arguments, connection, made));
@@ -133,6 +161,7 @@ std::string message_of(const v1::Deployment& deployment) {
     return fmt::format("revision {} {}: {}", rollout.revision(), rollout.phase(), rollout.why().empty() ? where : rollout.why());
   }
   if (deployment.drained()) return "drained; 'deploy apply' brings it back";
+  if (!deployment.placement_why().empty()) return deployment.placement_why();
   return deployment.message().empty() ? deployment.autoscale_why() : deployment.message();
 }
 
@@ -172,6 +201,7 @@ std::vector<Command> deployment_commands() {
   return {
       {"deploy apply", "Create or change a deployment of a catalogue model.",
        "NAME --model MODEL --variant VARIANT [--replicas N] [--threads N] [--sequences N] [--region R] [--pool P] [--options K=V,...]\n"
+       "       [--anywhere [--regions R,R,...] [--pools P,P,...] [--lost-after S]]\n"
        "       [--serves NAME] [--canary PERCENT | --steps P,P,...] [--hold SPAN] [--wait | --no-wait] [--wait-limit SPAN]\n"
        "       [--max N [--min N] [--target-utilisation PERCENT] [--queue-wait-ms N] [--down-after S] [--idle-to-zero S]\n"
        "        [--time-to-ready S] [--prompt-rate TOKENS] [--replica-price P --budget P] [--batch-surplus] [--zone Z]\n"
@@ -179,10 +209,11 @@ std::vector<Command> deployment_commands() {
        "  tidegate deploy apply tang-moe --model tang-moe --variant fp8\n"
        "  tidegate deploy apply load --model sim-fast --variant sim --replicas 2\n"
        "  tidegate deploy apply tang-moe --model tang-moe --variant fp8 --sequences 32 --canary 10\n"
-       "  tidegate deploy apply chat --model sim-fast --variant sim --min 0 --max 8 --target-utilisation 75\n",
+       "  tidegate deploy apply chat --model sim-fast --variant sim --min 0 --max 8 --target-utilisation 75\n"
+       "  tidegate deploy apply tang-moe --model tang-moe --variant fp8 --anywhere --regions eu-1,eu-2\n",
        {"model", "variant", "replicas", "threads", "sequences", "region", "pool", "options", "max", "min",
         "target-utilisation", "queue-wait-ms", "down-after", "idle-to-zero", "time-to-ready", "prompt-rate", "replica-price", "budget",
-        "zone", "windows", "serves", "canary", "steps", "hold", "wait-limit"}, {"batch-surplus", "wait", "no-wait"}, deploy_apply},
+        "zone", "windows", "serves", "canary", "steps", "hold", "wait-limit", "regions", "pools", "lost-after"}, {"batch-surplus", "anywhere", "wait", "no-wait"}, deploy_apply},
       {"deploy list", "List deployments and how many replicas are ready.", "", "  tidegate deploy list\n", {}, {}, deploy_list},
       {"deploy delete", "Drain and remove a deployment.", "NAME", "  tidegate deploy delete load\n", {}, {}, deploy_delete},
   };

@@ -40,6 +40,8 @@ SchedulerMetrics::SchedulerMetrics(MetricRegistry& registry)
       rollouts_waiting(rollouts_gauge(registry, "waiting")),
       rollouts_back(rollouts_gauge(registry, "back")),
       rollouts_failed(rollouts_gauge(registry, "failed")),
+      moves(registry.gauge("tidegate_scheduler_moves_count", "Deployments moved out of a lost pool, this term")),
+      homeless(registry.gauge("tidegate_scheduler_homeless_count", "Deployments whose pool is lost and that no other pool can have")),
       registry_(registry),
       autoscale_all(autoscale("*")) {}
 

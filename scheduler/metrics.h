@@ -57,6 +57,8 @@ struct SchedulerMetrics {
   Gauge& rollouts_waiting;
   Gauge& rollouts_back;
   Gauge& rollouts_failed;
+  Gauge& moves;
+  Gauge& homeless;
 
   AutoscaleMetrics autoscale(const std::string& deployment);
 

@@ -164,6 +164,7 @@ struct SchedulerProcess::Parts {
   Fleet::Settings fleet_settings() const {
     Fleet::Settings settings;
     settings.models_folder = config.models_dir;
+    settings.find_home = [this](const HomeRequest& request) { return planner.home_for(request); };
     // A pod is given a node and its image before it begins to load.
     if (config.driver == "kubernetes") settings.reconciler.start_limit = config.kube.objects.load_limit + kPodBegins;
     return settings;

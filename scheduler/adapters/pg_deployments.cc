@@ -6,6 +6,7 @@
 
 #include "base/pg/types.h"
 #include "scheduler/catalogue/autoscale_json.h"
+#include "scheduler/catalogue/placement_json.h"
 #include "scheduler/catalogue/rollout_json.h"
 
 namespace tidegate::scheduler {
@@ -21,19 +22,20 @@ constexpr const char* kFence = R"sql(
 constexpr const char* kColumns = R"sql(
   name, model, variant, region, pool, replicas, threads, sequences_max, options,
   (extract(epoch FROM created_at) * 1000000)::bigint, autoscale::text, serves, drained::integer, revision, revisions,
-  rollout::text, previous::text, version )sql";
+  rollout::text, previous::text, version, placement::text )sql";
 
 constexpr const char* kInsert = R"sql(
   INSERT INTO deployments (name, model, variant, region, pool, replicas, threads, sequences_max, options, created_at, updated_at,
-    autoscale, serves, drained, revision, revisions, rollout, previous, version)
+    autoscale, serves, drained, revision, revisions, rollout, previous, version, placement)
   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text[], $10::timestamptz, $10::timestamptz, $11::jsonb, $12, $13::boolean, $14, $15,
-    $16::jsonb, $17::jsonb, $18::bigint + 1)
+    $16::jsonb, $17::jsonb, $18::bigint + 1, $19::jsonb)
   ON CONFLICT (name) DO NOTHING
   RETURNING )sql";
 constexpr const char* kUpdate = R"sql(
   UPDATE deployments SET model = $2, variant = $3, region = $4, pool = $5, replicas = $6, threads = $7, sequences_max = $8,
     options = $9::text[], updated_at = $10::timestamptz, autoscale = $11::jsonb, serves = $12, drained = $13::boolean,
-    revision = $14, revisions = $15, rollout = $16::jsonb, previous = $17::jsonb, version = version + 1
+    revision = $14, revisions = $15, rollout = $16::jsonb, previous = $17::jsonb, placement = $19::jsonb,
+    version = version + 1
   WHERE name = $1 AND version = $18::bigint
   RETURNING )sql";
 
@@ -76,6 +78,7 @@ Result<Deployment> read_deployment(const pqxx::row& row) {
   TG_ASSIGN(deployment.rollout, parse_rollout(pg::read_text(row[15])));
   TG_ASSIGN(deployment.previous, parse_revision(pg::read_text(row[16])));
   deployment.version = pg::read_int64(row[17]);
+  TG_ASSIGN(deployment.placement, parse_placement(pg::read_text(row[18])));
   return deployment;
 }
 
@@ -117,7 +120,7 @@ Result<Deployment> PgDeployments::put(const Deployment& deployment, Term term) {
                                      write_autoscale(deployment.autoscale), deployment.serves,
                                      deployment.is_drained ? "true" : "false", deployment.revision, deployment.revisions,
                                      write_rollout(deployment.rollout), write_revision(deployment.previous),
-                                     std::to_string(deployment.version));
+                                     std::to_string(deployment.version), write_placement(deployment.placement));
     if (!rows.empty()) return read_deployment(rows[0]);
     return fail(Code::kAborted, "changed_meanwhile",
                 fmt::format("deployment '{}' was changed or removed meanwhile; look at it and ask again", deployment.name), "name");

@@ -228,6 +228,8 @@ void FleetControl::update_metrics() {
   metrics_.rollouts_waiting.set(waiting);
   metrics_.rollouts_back.set(back);
   metrics_.rollouts_failed.set(failed);
+  metrics_.moves.set(static_cast<double>(fleet_.moves_total()));
+  metrics_.homeless.set(static_cast<double>(fleet_.homeless()));
   metrics_.autoscale_all.show(all);
   forget_autoscale();
   const Autoscaler::Totals& moves = fleet_.autoscaler().totals();

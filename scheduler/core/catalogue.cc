@@ -37,6 +37,33 @@ Status check_served_name(std::string_view name) {
   return fail(Code::kInvalidArgument, "bad_name", "serves must be at most 63 characters of a-z, 0-9, '-' and '.'", "serves");
 }
 
+Status check_placement(const Deployment& deployment) {
+  const PlacementPolicy& policy = deployment.placement;
+  if (!policy.is_on) return {};
+  const auto check_names = [](const std::vector<std::string>& names, const char* field) -> Status {
+    if (names.size() > kPlacementNamesMax) {
+      return fail(Code::kInvalidArgument, "out_of_range",
+                  fmt::format("{} has {} names; at most {}", field, names.size(), kPlacementNamesMax), field);
+    }
+    for (const std::string& name : names) TG_TRY(check_name(name, field));
+    return {};
+  };
+  TG_TRY(check_names(policy.regions, "placement.regions"));
+  TG_TRY(check_names(policy.pools, "placement.pools"));
+  if (policy.lost_after_s < kLostAfterLeastS || policy.lost_after_s > kLostAfterMostS) {
+    return fail(Code::kInvalidArgument, "out_of_range",
+                fmt::format("placement.lost_after_s must be {} to {}, not {}", kLostAfterLeastS, kLostAfterMostS,
+                            policy.lost_after_s),
+                "placement.lost_after_s");
+  }
+  if (policy.allows({deployment.region, deployment.pool})) return {};
+  return fail(Code::kInvalidArgument, "place_not_allowed",
+              fmt::format("{}/{} is none of the regions and pools of its placement; leave region and pool empty to have "
+                          "one chosen",
+                          deployment.region, deployment.pool),
+              "region");
+}
+
 Status check_range(std::int32_t value, std::int32_t most, std::string field) {
   if (value >= 0 && value <= most) return {};
   return fail(Code::kInvalidArgument, "out_of_range", fmt::format("{} must be 0 to {}, not {}", field, most, value),
@@ -164,6 +191,7 @@ std::int64_t predicted_kv_tokens(const Deployment& deployment, const Catalogue& 
 
 Status check_deployment(const Deployment& deployment, const Catalogue& catalogue) {
   TG_TRY(check_name(deployment.name, "name"));
+  TG_TRY(check_placement(deployment));
   TG_TRY(check_name(deployment.region, "region"));
   TG_TRY(check_name(deployment.pool, "pool"));
   TG_TRY(check_served_name(deployment.serves));

@@ -73,6 +73,10 @@ void Fleet::end_term() {
   early_stops_.clear();
   saving_.clear();
   saves_.clear();
+  pool_watch_.begin_term();
+  moving_.clear();
+  drain_told_.clear();
+  moves_total_ = 0;
 }
 
 void Fleet::set_deployment(Deployment deployment) {
@@ -210,7 +214,11 @@ std::vector<FleetAction> Fleet::tick(Mono now, std::optional<Wall> wall) {
   }
   actions = reconciler_.reconcile(desired, processes_, replica_workers(), now);
   hold_stops(actions, now);
-  if (is_settled_) advance_rollouts(now);
+  space_drains(actions, now);
+  if (is_settled_) {
+    advance_rollouts(now);
+    move_lost(now);
+  }
   publish();  // what is about to stop is out of the picture first
   for (const FleetAction& action : actions) {
     if (const auto* start = std::get_if<StartReplica>(&action)) {
@@ -218,7 +226,6 @@ std::vector<FleetAction> Fleet::tick(Mono now, std::optional<Wall> wall) {
       autoscaler_.on_replica_start(start->spec.replica, now);
     }
     if (const auto* stop = std::get_if<StopReplica>(&action)) note("replica_stop", {}, stop->replica);
-    if (const auto* drain = std::get_if<DrainWorker>(&action)) note("worker_drain", drain->worker_id, {});
   }
   return actions;
 }
@@ -384,8 +391,11 @@ std::vector<Deployment> Fleet::take_saves() { return std::exchange(saves_, {}); 
 void Fleet::on_saved(Deployment saved) {
   if (!term_) return;
   saving_.erase(saved.name);
-  // Deleted meanwhile: it must not come back.
-  if (deployments_.contains(saved.name)) set_deployment(std::move(saved));
+  const auto known = deployments_.find(saved.name);
+  if (known == deployments_.end()) return;  // deleted meanwhile: it must not come back
+  const bool is_elsewhere = known->second.region != saved.region || known->second.pool != saved.pool;
+  if (is_elsewhere && moving_.contains(saved.name)) ++moves_total_;
+  set_deployment(std::move(saved));
 }
 
 void Fleet::on_save_failed(const std::string& deployment, const std::string& why, Mono now) {
@@ -437,6 +447,99 @@ void Fleet::hold_stops(std::vector<FleetAction>& actions, Mono now) {
     leaving.is_told = true;
     actions.push_back(StopReplica{replica});
   }
+}
+
+void Fleet::space_drains(std::vector<FleetAction>& actions, Mono now) {
+  std::map<std::string, Mono> told;
+  std::erase_if(actions, [&](const FleetAction& action) {
+    const auto* drain = std::get_if<DrainWorker>(&action);
+    if (drain == nullptr) return false;
+    const auto before = drain_told_.find(drain->worker_id);
+    if (before == drain_told_.end()) note("worker_drain", drain->worker_id, {});
+    const bool is_told = before != drain_told_.end() && now - before->second < settings_.drain_again_after;
+    told.emplace(drain->worker_id, is_told ? before->second : now);
+    return is_told;
+  });
+  drain_told_ = std::move(told);
+}
+
+bool Fleet::has_worker(const Deployment& deployment) const {
+  return std::ranges::any_of(workers_.workers(), [&](const auto& entry) {
+    const WorkerReport& report = entry.second.report;
+    return entry.second.live && report.deployment == deployment.name && report.pool == deployment.pool &&
+           report.region == deployment.region && !leaving_.contains(report.replica);
+  });
+}
+
+void Fleet::move_lost(Mono now) {
+  if (!settings_.find_home) return;
+  std::set<std::string> placed;
+  for (const auto& [name, deployment] : deployments_) {
+    if (!deployment.placement.is_on) continue;
+    placed.insert(name);
+    const RolloutPhase phase = deployment.rollout.phase;
+    const bool may_move = phase == RolloutPhase::kNone || phase == RolloutPhase::kFailed;
+    PoolWatch::View view{.pool = {deployment.region, deployment.pool}};
+    view.is_wanted = may_move && replicas_wanted(deployment) > 0;
+    view.ready = ready_of(deployment, deployment.revision) + ready_of(deployment, deployment.rollout.revision);
+    view.has_worker = has_worker(deployment);
+    if (pool_watch_.is_lost(name, view, std::chrono::seconds(deployment.placement.lost_after_s), now)) {
+      move(deployment, now);
+    } else if (const auto known = moving_.find(name); known != moving_.end() && known->second.is_homeless) {
+      moving_.erase(known);  // it serves again where it is
+    }
+  }
+  pool_watch_.keep_only(placed, now);
+  std::erase_if(moving_, [&](const auto& entry) { return !placed.contains(entry.first); });
+}
+
+void Fleet::move(const Deployment& deployment, Mono now) {
+  const PoolName here{deployment.region, deployment.pool};
+  pool_watch_.shun(deployment.name, here, now);
+  Saving& saving = saving_[deployment.name];
+  Moving& moving = moving_[deployment.name];
+  if (saving.is_under_way || now < saving.not_before || now < moving.not_before) return;
+  moving.not_before = now + settings_.find_again_after;
+  const std::string lost =
+      fmt::format("nothing served in {} for {} s", here.to_string(), deployment.placement.lost_after_s);
+  Result<PoolName> home = settings_.find_home(home_request(deployment, now));
+  Result<Deployment> next = home ? move_deployment(deployment, *home) : Result<Deployment>(fail(home.error()));
+  if (!next) {
+    const std::string why = fmt::format("{}; {}", lost, next.error().message);
+    if (!moving.is_homeless || moving.why != why) note("no_pool_to_move_to", {}, deployment.name, why);
+    moving.is_homeless = true;
+    moving.why = why;
+    return;
+  }
+  moving.is_homeless = false;
+  moving.why = fmt::format("moved to {}: {}", home->to_string(), lost);
+  note("deployment_moved", {}, deployment.name, moving.why);
+  saving.is_under_way = true;
+  saves_.push_back(*std::move(next));
+}
+
+HomeRequest Fleet::home_request(const Deployment& deployment, Mono now) const {
+  HomeRequest request{.deployment = deployment};
+  request.replicas = std::max(replicas_wanted(deployment), 1);
+  std::set<PoolName> serving;
+  for (const auto& [id, worker] : workers_.workers()) {
+    const WorkerReport& report = worker.report;
+    if (worker.live && report.state == WorkerState::kReady) serving.insert({report.region, report.pool});
+  }
+  request.lost = pool_watch_.shunned_by(deployment.name, serving, now);
+  for (const auto& [name, other] : deployments_) {
+    if (name != deployment.name) request.replicas_in[{other.region, other.pool}] += replicas_wanted(other);
+  }
+  return request;
+}
+
+std::string Fleet::placement_why(const std::string& deployment) const {
+  const auto known = moving_.find(deployment);
+  return known == moving_.end() ? std::string() : known->second.why;
+}
+
+std::int64_t Fleet::homeless() const {
+  return std::ranges::count_if(moving_, [](const auto& entry) { return entry.second.is_homeless; });
 }
 
 DeploymentStatus Fleet::status_of(const std::string& deployment) const {

@@ -11,6 +11,8 @@
 #include "scheduler/core/autoscaler.h"
 #include "scheduler/core/catalogue.h"
 #include "scheduler/core/fit_check.h"
+#include "scheduler/core/home.h"
+#include "scheduler/core/pool_watch.h"
 #include "scheduler/core/reconciler.h"
 #include "scheduler/core/replica_progress.h"
 #include "scheduler/core/rollout.h"
@@ -44,6 +46,12 @@ class Fleet {
     Duration stop_notice = std::chrono::seconds(1);
     /// Before a step of a rollout that could not be stored is stored again.
     Duration save_again_after = std::chrono::seconds(1);
+    /// Where deployments that lost their pool go; null: they stay.
+    FindHome find_home;
+    /// Before a deployment that no pool can have is asked for again.
+    Duration find_again_after = std::chrono::seconds(10);
+    /// Before a worker without a process is told to go again: its link may be a new one.
+    Duration drain_again_after = std::chrono::seconds(1);
   };
   enum class LinkAnswer : std::uint8_t {
     kNone,
@@ -106,6 +114,13 @@ class Fleet {
   const FitCheck& fit_check() const { return fit_check_; }
   /// What replicas were seen to do since the term began.
   const MeasuredSpeeds& speeds() const { return speed_log_.speeds(); }
+  /// What to ask for a place for it, now.
+  HomeRequest home_request(const Deployment& deployment, Mono now) const;
+  /// Why it moved last, or cannot leave its lost pool; empty: neither happened in this term.
+  std::string placement_why(const std::string& deployment) const;
+  /// Deployments that moved, this term; and those whose pool is lost and that no other can have, now.
+  std::int64_t moves_total() const { return moves_total_; }
+  std::int64_t homeless() const;
   /// What happened since the last call.
   std::vector<FleetNote> take_notes();
 
@@ -120,6 +135,12 @@ class Fleet {
     Mono since{};
     bool is_told = false;
   };
+  /// Of a deployment that lost its pool in this term.
+  struct Moving {
+    std::string why;
+    bool is_homeless = false;
+    Mono not_before{};
+  };
 
   void publish();
   std::vector<TrafficShare> shares() const;
@@ -128,6 +149,10 @@ class Fleet {
   RolloutView view_of(const Deployment& deployment) const;
   std::string candidate_failure(const Deployment& deployment, std::int32_t replicas) const;
   std::string stable_failure(const Deployment& deployment, std::int32_t replicas) const;
+  void space_drains(std::vector<FleetAction>& actions, Mono now);
+  void move_lost(Mono now);
+  void move(const Deployment& deployment, Mono now);
+  bool has_worker(const Deployment& deployment) const;
   void hold_early_stops(std::vector<FleetAction>& actions);
   void hold_stops(std::vector<FleetAction>& actions, Mono now);
   void scale(Mono now, Wall wall);
@@ -156,6 +181,10 @@ class Fleet {
   std::set<std::string> early_stops_;       ///< replicas that are to stop once the routes are shown
   std::map<std::string, Saving> saving_;  ///< by deployment
   std::vector<Deployment> saves_;
+  PoolWatch pool_watch_;
+  std::map<std::string, Moving> moving_;      ///< by deployment
+  std::map<std::string, Mono> drain_told_;    ///< workers without a process
+  std::int64_t moves_total_ = 0;
   std::set<LinkId> told_to_go_;  ///< duplicates hear it once per link
   bool processes_known_ = false;  ///< the driver was asked since the term began
   bool is_settled_ = false;

@@ -8,6 +8,7 @@
 
 #include "base/core/clock.h"
 #include "scheduler/core/autoscale_policy.h"
+#include "scheduler/core/placement_policy.h"
 
 /// The fleet's nouns as the pure core sees them. The same words as proto/tidegate/v1/fleet.proto.
 namespace tidegate::scheduler {
@@ -113,6 +114,7 @@ struct Deployment {
   std::int32_t sequences_max = 0;  ///< 0 = the worker's default
   std::vector<std::string> options;  ///< "key=value"
   AutoscalePolicy autoscale;         ///< on: `replicas` is only what it begins with
+  PlacementPolicy placement;         ///< on: `region` and `pool` are the scheduler's to choose
   Wall created_at{};
   std::string serves;                ///< the name it is asked for by; empty: `model`
   bool is_drained = false;           ///< no replica until the next edit

@@ -240,6 +240,7 @@ Result<Deployment> edit_deployment(const Deployment* current, const Deployment& 
   Deployment next = *current;
   next.replicas = wanted.replicas;
   next.autoscale = wanted.autoscale;
+  next.placement = wanted.placement;
   next.is_drained = false;
   const RevisionSpec asked = spec_of(wanted);
   const RolloutPhase phase = current->rollout.phase;
@@ -293,6 +294,20 @@ Result<Deployment> roll_back(Deployment deployment, std::string why, Wall now) {
   }
   const RevisionSpec before = *deployment.previous;
   return started(std::move(deployment), before, {}, now);
+}
+
+Result<Deployment> move_deployment(Deployment deployment, const PoolName& to) {
+  const RolloutPhase phase = deployment.rollout.phase;
+  if (phase != RolloutPhase::kNone && phase != RolloutPhase::kFailed) return rollout_running(deployment);
+  deployment = settled(std::move(deployment));
+  deployment.region = to.region;
+  deployment.pool = to.pool;
+  deployment.revision = ++deployment.revisions;
+  if (!deployment.previous) return deployment;
+  deployment.previous->region = to.region;
+  deployment.previous->pool = to.pool;
+  if (*deployment.previous == spec_of(deployment)) deployment.previous.reset();
+  return deployment;
 }
 
 Result<Deployment> drain_deployment(Deployment deployment) {

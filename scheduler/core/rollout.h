@@ -61,6 +61,9 @@ Result<Deployment> edit_deployment(const Deployment* current, const Deployment& 
 Result<Deployment> promote_rollout(Deployment deployment, bool at_once, Wall now);
 /// Back to the stable revision; without a rollout, to the one before. Fails: failed_precondition/nothing_before.
 Result<Deployment> roll_back(Deployment deployment, std::string why, Wall now);
+/// All of it to another pool at once: nothing of it serves where it is. A failed rollout is over with it, and what a
+/// roll-back goes to moves along. Fails: failed_precondition/rollout_running.
+Result<Deployment> move_deployment(Deployment deployment, const PoolName& to);
 /// No replica any more, until the next edit; a failed rollout is over with it. Fails: failed_precondition/rollout_running.
 Result<Deployment> drain_deployment(Deployment deployment);
 

@@ -21,6 +21,7 @@ std::unexpected<Error> not_leader() {
 v1::Deployment shown(const Deployment& deployment, const Fleet& fleet) {
   v1::Deployment message = to_message(deployment, fleet.status_of(deployment.name));
   add_autoscale(message, fleet.replicas_wanted(deployment), fleet.autoscaler().decision_of(deployment.name));
+  message.set_placement_why(fleet.placement_why(deployment.name));
   add_rollout(message, deployment, fleet.targets_of(deployment), fleet.ready_of(deployment, deployment.rollout.revision));
   for (const ReplicaProgress& progress : fleet.progress_of(deployment)) *message.add_progress() = to_message(progress);
   return message;
@@ -76,12 +77,34 @@ FleetAdminService::Reactor* FleetAdminService::ListDeployments(Call* call, const
 
 FleetAdminService::Reactor* FleetAdminService::ApplyDeployment(Call* call, const v1::Deployment* request, v1::Deployment* response) {
   return host_.serve(call, response, [this, request](const FleetCall& c) -> Result<v1::Deployment> {
-    const Deployment wanted = read_deployment(*request);
-    TG_TRY(check_deployment(wanted, catalogue_));
-    return store_change(c, "apply", wanted.name, [this, &wanted](const Deployment* current) {
+    Deployment wanted = read_deployment(*request);
+    const bool is_chosen = wanted.placement.is_on && request->region().empty() && request->pool().empty();
+    if (!is_chosen) TG_TRY(check_deployment(wanted, catalogue_));
+    return store_change(c, "apply", wanted.name, [&](const Deployment* current) -> Result<Deployment> {
+      if (is_chosen) TG_TRY(choose_place(wanted, current));
       return edit_deployment(current, wanted, clock_.wall());
     });
   });
+}
+
+Status FleetAdminService::choose_place(Deployment& wanted, const Deployment* current) {
+  // Everything but the place, which is chosen below: any that is allowed will do here.
+  const PlacementPolicy& placement = wanted.placement;
+  if (!placement.regions.empty()) wanted.region = placement.regions.front();
+  if (!placement.pools.empty()) wanted.pool = placement.pools.front();
+  TG_TRY(check_deployment(wanted, catalogue_));
+  PoolName place;
+  if (current != nullptr && placement.allows({current->region, current->pool})) {
+    place = {current->region, current->pool};
+  } else {
+    TG_ASSIGN(const HomeRequest request, ask<HomeRequest>([&](const Fleet& fleet) -> Result<HomeRequest> {
+                return fleet.home_request(wanted, clock_.mono());
+              }));
+    TG_ASSIGN(place, planner_.home_for(request));
+  }
+  wanted.region = place.region;
+  wanted.pool = place.pool;
+  return check_deployment(wanted, catalogue_);
 }
 
 FleetAdminService::Reactor* FleetAdminService::ChangeRollout(Call* call, const v1::ChangeRolloutRequest* request,

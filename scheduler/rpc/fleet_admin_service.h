@@ -39,6 +39,9 @@ class FleetAdminService final : public v1::FleetAdmin::CallbackService {
  private:
   /// What the fleet has of it, or nothing.
   Result<std::optional<Deployment>> find(const std::string& name);
+  /// Region and pool of a deployment that leaves them to the scheduler: where it is, or the best that its placement allows.
+  /// Fails: as check_deployment() and DeploymentPlanner::home_for(); unavailable/not_leader.
+  Status choose_place(Deployment& wanted, const Deployment* current);
   /// Stores what `change` makes of the deployment as it is, again when somebody else changed it meanwhile; then it acts.
   /// change(const Deployment* current) -> Result<Deployment>.
   template <typename Change>

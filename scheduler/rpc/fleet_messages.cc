@@ -65,6 +65,21 @@ AutoscalePolicy read_policy(const v1::AutoscalePolicy& message) {
   return policy;
 }
 
+PlacementPolicy read_placement(const v1::PlacementPolicy& message) {
+  PlacementPolicy policy;
+  policy.is_on = true;
+  policy.regions.assign(message.regions().begin(), message.regions().end());
+  policy.pools.assign(message.pools().begin(), message.pools().end());
+  take_given(message.lost_after_s(), policy.lost_after_s);
+  return policy;
+}
+
+void write_placement(const PlacementPolicy& policy, v1::PlacementPolicy& message) {
+  for (const std::string& region : policy.regions) message.add_regions(region);
+  for (const std::string& pool : policy.pools) message.add_pools(pool);
+  message.set_lost_after_s(policy.lost_after_s);
+}
+
 void write_policy(const AutoscalePolicy& policy, v1::AutoscalePolicy& message) {
   message.set_replicas_min(policy.replicas_min);
   message.set_replicas_max(policy.replicas_max);
@@ -238,6 +253,7 @@ Deployment read_deployment(const v1::Deployment& message) {
   deployment.sequences_max = message.sequences_max();
   deployment.options.assign(message.options().begin(), message.options().end());
   if (message.has_autoscale()) deployment.autoscale = read_policy(message.autoscale());
+  if (message.has_placement()) deployment.placement = read_placement(message.placement());
   deployment.serves = message.serves();
   deployment.rollout.steps.assign(message.rollout_steps().begin(), message.rollout_steps().end());
   deployment.rollout.hold_s = message.rollout_hold_s();
@@ -256,6 +272,7 @@ v1::Deployment to_message(const Deployment& deployment, const DeploymentStatus& 
   message.set_sequences_max(deployment.sequences_max);
   for (const auto& option : deployment.options) message.add_options(option);
   if (deployment.autoscale.is_on) write_policy(deployment.autoscale, *message.mutable_autoscale());
+  if (deployment.placement.is_on) write_placement(deployment.placement, *message.mutable_placement());
   message.set_replicas_ready(status.replicas_ready);
   message.set_status(std::string(phase_name(status.phase)));
   message.set_message(status.message);

@@ -252,4 +252,43 @@ Result<DeploymentPlan> DeploymentPlanner::plan(const PlanRequest& request, const
   return plan;
 }
 
+Result<PoolName> DeploymentPlanner::home_for(const HomeRequest& request) const {
+  const Deployment& deployment = request.deployment;
+  TG_ASSIGN(const CatalogueModel* model, catalogue_.find_model(deployment.model));
+  TG_ASSIGN(const CatalogueVariant* variant, find_variant(*model, deployment.variant));
+  PlanRequest wanted;
+  wanted.model = deployment.model;
+  wanted.variant = deployment.variant;
+  wanted.replicas = request.replicas;
+  wanted.sequences_max = deployment.sequences_max;
+  using Rank = std::pair<std::int64_t, std::int32_t>;  // price, replicas there
+  std::optional<PoolName> best;
+  Rank best_rank;
+  std::string against;
+  for (const PlannedPool& pool : pools_) {
+    const PoolName name{pool.region, pool.name};
+    const auto& named = deployment.placement.pools;
+    const bool is_somebodys = !pool.tenant.empty() && std::ranges::find(named, pool.name) == named.end();
+    if (!pool.is_local || is_somebodys || !deployment.placement.allows(name)) continue;
+    const bool is_lost = std::ranges::find(request.lost, name) != request.lost.end();
+    const Result<PlanOption> option = option_in(pool, *model, *variant, wanted, {});
+    if (is_lost || !option) {
+      against += fmt::format("{}{}: {}", against.empty() ? "" : "; ", name.to_string(),
+                             is_lost ? "lost" : option.error().message);
+      continue;
+    }
+    const std::int64_t price = option->price_micros_per_hour;
+    const auto busy = request.replicas_in.find(name);
+    const Rank rank{price == 0 ? INT64_MAX : price, busy == request.replicas_in.end() ? 0 : busy->second};
+    if (best && best_rank <= rank) continue;
+    best = name;
+    best_rank = rank;
+  }
+  if (best) return *best;
+  return fail(Code::kFailedPrecondition, "no_pool",
+              fmt::format("no pool can have '{}' ({})", deployment.name,
+                          against.empty() ? "none of this installation's is in its regions and pools" : against),
+              "placement");
+}
+
 }  // namespace tidegate::scheduler

@@ -6,6 +6,7 @@
 
 #include "base/core/result.h"
 #include "scheduler/core/catalogue.h"
+#include "scheduler/core/home.h"
 #include "scheduler/core/place/types.h"
 #include "scheduler/core/speed_log.h"
 
@@ -92,6 +93,11 @@ class DeploymentPlanner {
   /// Nothing that fits is no failure: then there are only refusals.
   /// Fails: not_found/{unknown_model, unknown_variant, unknown_pool}, invalid_argument/out_of_range.
   Result<DeploymentPlan> plan(const PlanRequest& request, const MeasuredSpeeds& measured) const;
+
+  /// Of the pools that this installation starts replicas in, those that the deployment may be in and that can have all of it: the
+  /// cheapest, then the one with the fewest replicas, then the first. Never waits: accelerators are not searched.
+  /// Fails: failed_precondition/no_pool, with what speaks against each; not_found/{unknown_model, unknown_variant}.
+  Result<PoolName> home_for(const HomeRequest& request) const;
 
  private:
   Result<PlanOption> option_in(const PlannedPool& pool, const CatalogueModel& model, const CatalogueVariant& variant,

@@ -282,6 +282,42 @@ TEST_F(FleetTest, DeletedDeploymentDrainsItsWorker) {
   EXPECT_EQ(world.remove("sim").error().reason, "unknown_deployment");
 }
 
+TEST_F(FleetTest, ADeploymentWhosePoolIsLostIsServedFromAnotherOne) {
+  world.offer_pools(R"({"pools": [
+    {"region": "north", "pool": "cpu", "accelerator": "local", "price_micros_per_hour": 100},
+    {"region": "south", "pool": "cpu", "accelerator": "local", "price_micros_per_hour": 200},
+    {"region": "abroad", "pool": "cpu", "accelerator": "local", "price_micros_per_hour": 10}]})");
+  ASSERT_TRUE(eventually([&] { return world.deployments().has_value(); }, 60s));
+  v1::Deployment wanted = world.sim("sim", 2);
+  wanted.clear_region();
+  wanted.clear_pool();
+  wanted.mutable_placement()->add_regions("north");
+  wanted.mutable_placement()->add_regions("south");
+  wanted.mutable_placement()->set_lost_after_s(5);
+  const auto applied = world.apply(wanted);
+  ASSERT_TRUE(applied) << applied.error().to_string();
+  const auto both_in = [](const char* region) {
+    return [region](const v1::Routes& routes) {
+      return routes.routes_size() == 2 && std::ranges::all_of(routes.routes(), [region](const v1::Route& route) {
+               return route.region() == region && !route.draining();
+             });
+    };
+  };
+  ASSERT_TRUE(world.routes_until(both_in("north"))) << "the cheapest of its regions";
+  world.lose_region("north", {"sim-0", "sim-1"});
+  ASSERT_TRUE(world.routes_until(both_in("south")));
+  EXPECT_THAT(deployment_named("sim").placement_why(), HasSubstr("moved to south/cpu"));
+  EXPECT_TRUE(eventually([&] { return world.pid_of("sim-0") == 0 && world.pid_of("sim-1") == 0; }))
+      << "nothing is started there any more";
+  world.scheduler().kill9();
+  world.start_scheduler();
+  ASSERT_TRUE(world.routes_until(both_in("south")));
+  const v1::Deployment stored = deployment_named("sim");
+  EXPECT_EQ(stored.region(), "south");
+  EXPECT_EQ(stored.placement().lost_after_s(), 5);
+  EXPECT_EQ(stored.placement().regions_size(), 2);
+}
+
 TEST_F(FleetTest, ScalesOutAndIn) {
   deploy(world.sim("sim"));
   ASSERT_TRUE(world.apply(world.sim("sim", 3)));

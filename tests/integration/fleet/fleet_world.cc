@@ -41,20 +41,46 @@ FleetWorld::~FleetWorld() {
 
 std::vector<std::string> FleetWorld::scheduler_command(const std::string& address) const {
   const std::string source = TG_SOURCE_DIR;
-  return {TG_SCHEDULER,
-          "--grpc.listen=" + address,
-          "--admin.listen=127.0.0.1:0",
-          "--pg.dsn=" + connection_,
-          "--catalogue.dir=" + source + "/models/catalogue",
-          "--models.dir=" + source + "/models",
-          std::string("--local.worker_binary=") + TG_WORKER,
-          "--local.run_dir=" + run_dir(),
-          "--local.socket_dir=" + folder_.file("w"),
-          "--local.cluster_token_file=" + folder_.file("token"),
-          "--secrets.cluster_token_file=" + folder_.file("token"),
-          "--secrets.admin_key_file=" + folder_.file("admin"),
-          "--scheduler.peers=" + (address == second_address() ? this->address() : second_address()),
-          "--lease.ttl_ms=6000"};  // outlasts a leader that gets no processor for a while
+  std::vector<std::string> command = {
+      TG_SCHEDULER,
+      "--grpc.listen=" + address,
+      "--admin.listen=127.0.0.1:0",
+      "--pg.dsn=" + connection_,
+      "--catalogue.dir=" + source + "/models/catalogue",
+      "--models.dir=" + source + "/models",
+      "--local.worker_binary=" + (has_pools_ ? folder_.file("worker") : std::string(TG_WORKER)),
+      "--local.run_dir=" + run_dir(),
+      "--local.socket_dir=" + folder_.file("w"),
+      "--local.cluster_token_file=" + folder_.file("token"),
+      "--secrets.cluster_token_file=" + folder_.file("token"),
+      "--secrets.admin_key_file=" + folder_.file("admin"),
+      "--scheduler.peers=" + (address == second_address() ? this->address() : second_address()),
+      "--lease.ttl_ms=6000"};  // outlasts a leader that gets no processor for a while
+  if (has_pools_) {
+    command.push_back("--pools.file=" + folder_.file("pools.json"));
+    command.push_back("--accelerators.dir=" + source + "/models/accelerators");
+  }
+  return command;
+}
+
+void FleetWorld::offer_pools(const std::string& json) {
+  write_file(folder_.file("pools.json"), json);
+  // Stands for the machines of a region: it is the worker, unless that region is gone.
+  const std::string worker = folder_.file("worker");
+  write_file(worker, "#!/bin/sh\nfor word in \"$@\"; do\n  case \"$word\" in\n    --region=*) [ ! -e '" + folder_.file("gone-") +
+                         "'\"${word#--region=}\" ] || exit 1 ;;\n  esac\ndone\nexec '" + TG_WORKER + "' \"$@\"");
+  std::filesystem::permissions(worker, std::filesystem::perms::owner_all);
+  has_pools_ = true;
+  scheduler_.reset();
+  start_scheduler();
+}
+
+void FleetWorld::lose_region(const std::string& region, const std::vector<std::string>& replicas) {
+  write_file(folder_.file("gone-" + region), "gone");
+  for (const std::string& replica : replicas) {
+    const pid_t pid = pid_of(replica);
+    if (pid > 0) ::kill(pid, SIGKILL);
+  }
 }
 
 void FleetWorld::start_scheduler() {

@@ -22,6 +22,10 @@ class FleetWorld {
   ~FleetWorld();
 
   void start_scheduler();
+  /// A scheduler that has these pools, as in pools.file, in the place of the one before.
+  void offer_pools(const std::string& json);
+  /// No worker starts in that region any more, and none of these replicas is left.
+  void lose_region(const std::string& region, const std::vector<std::string>& replicas);
   Child& scheduler() { return *scheduler_; }
   /// With another address, as a standby on the same database and run folder.
   std::unique_ptr<Child> start_standby(const std::string& address);
@@ -64,6 +68,7 @@ class FleetWorld {
   std::string connection_;
   std::string cluster_token_;
   std::string admin_key_;
+  bool has_pools_ = false;
   std::unique_ptr<Child> scheduler_;
 };
 

@@ -152,5 +152,24 @@ TEST(Catalogue, SameModelTwiceIsRefused) {
   EXPECT_EQ(catalogue.add({.name = "tang-moe"}).error().reason, "duplicate_model");
 }
 
+TEST_F(CheckDeployment, APlacementHoldsItsLimitsAndThePlaceIsOneOfIts) {
+  deployment.placement.is_on = true;
+  EXPECT_EQ(refused_field(), "accepted");
+  deployment.placement.lost_after_s = kLostAfterLeastS - 1;
+  EXPECT_EQ(refused_field(), "placement.lost_after_s");
+  deployment.placement.lost_after_s = kLostAfterMostS + 1;
+  EXPECT_EQ(refused_field(), "placement.lost_after_s");
+  deployment.placement.lost_after_s = kLostAfterS;
+  deployment.placement.regions = {"EU"};
+  EXPECT_EQ(refused_field(), "placement.regions");
+  deployment.placement.regions = {"eu-1"};
+  EXPECT_EQ(check_deployment(deployment, catalogue).error().reason, "place_not_allowed");
+  deployment.placement.regions = {"eu-1", "local"};
+  deployment.placement.pools.assign(kPlacementNamesMax + 1, "cpu");
+  EXPECT_EQ(refused_field(), "placement.pools");
+  deployment.placement.pools = {"cpu"};
+  EXPECT_EQ(refused_field(), "accepted");
+}
+
 }  // namespace
 }  // namespace tidegate::scheduler

@@ -412,6 +412,45 @@ TEST_F(RolloutTest, ADrainedDeploymentComesBackWithTheNextEdit) {
   EXPECT_FALSE(back->is_drained);
 }
 
+TEST_F(RolloutTest, AMoveIsAllOfItAtOnceUnderANewRevision) {
+  const auto moved = move_deployment(deployment, {"eu-2", "spare"});
+  ASSERT_TRUE(moved);
+  EXPECT_EQ(moved->region, "eu-2");
+  EXPECT_EQ(moved->pool, "spare");
+  EXPECT_EQ(moved->revision, 2);
+  EXPECT_EQ(moved->revisions, 2);
+  EXPECT_EQ(moved->rollout.phase, RolloutPhase::kNone);
+  EXPECT_FALSE(moved->previous);
+}
+
+TEST_F(RolloutTest, WhatARollBackGoesToMovesAlong) {
+  const std::int32_t threads = deployment.threads;
+  edit();
+  for (std::int32_t i = 0; i < 3; ++i) advance(3 - i, i + 1);
+  ASSERT_TRUE(deployment.previous);
+  const auto moved = move_deployment(deployment, {"eu-2", "spare"});
+  ASSERT_TRUE(moved);
+  ASSERT_TRUE(moved->previous);
+  EXPECT_EQ(moved->previous->region, "eu-2");
+  EXPECT_EQ(moved->previous->threads, threads);
+  // Content that differed in its place alone is the same content there.
+  Deployment same = deployment;
+  same.previous = spec_of(deployment);
+  same.previous->pool = "elsewhere";
+  EXPECT_FALSE(move_deployment(same, {"eu-2", "spare"})->previous);
+}
+
+TEST_F(RolloutTest, AMoveEndsAFailedRolloutAndWaitsForOneThatGoesOn) {
+  edit();
+  EXPECT_EQ(move_deployment(deployment, {"eu-2", "spare"}).error().reason, "rollout_running");
+  deployment = tang_deployment(3);
+  fail_half_way(1);
+  const auto moved = move_deployment(deployment, {"eu-2", "spare"});
+  ASSERT_TRUE(moved);
+  EXPECT_EQ(moved->rollout.phase, RolloutPhase::kNone);
+  EXPECT_EQ(moved->revision, 3) << "no number is used twice";
+}
+
 TEST(ReplicaName, SaysItsDeploymentAndRevision) {
   EXPECT_EQ(replica_name("a-b", 1, 3), "a-b-3");
   EXPECT_EQ(replica_name("a-b", 12, 3), "a-b.12-3");

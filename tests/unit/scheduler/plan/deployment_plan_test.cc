@@ -137,5 +137,80 @@ TEST_F(DeploymentPlanTest, WhatDoesNotExistIsSaidWithWhatDoes) {
   EXPECT_EQ(plan({.model = "tang-moe", .replicas = 65}).error().field, "replicas");
 }
 
+/// Which pool a deployment that may be moved is given.
+class HomeForTest : public DeploymentPlanTest {
+ protected:
+  HomeForTest() {
+    pools = {local_pool("eu-1", 0), local_pool("eu-2", 900), local_pool("us-1", 800), pool("eu-1", "h100-80", 4)};
+    deployment.name = "chat";
+    deployment.model = "tang-moe";
+    deployment.variant = "fp8";
+    deployment.placement.is_on = true;
+  }
+  static PlannedPool local_pool(const std::string& region, std::int64_t price) {
+    PlannedPool local = machine();
+    local.region = region;
+    local.price_micros_per_hour = price;
+    return local;
+  }
+  Result<PoolName> home() {
+    return DeploymentPlanner(catalogue, pools)
+        .home_for({.deployment = deployment, .replicas = replicas, .lost = lost, .replicas_in = replicas_in});
+  }
+  std::string region() {
+    const auto found = home();
+    return found ? found->region : found.error().reason;
+  }
+
+  Deployment deployment;
+  std::int32_t replicas = 1;
+  std::vector<PoolName> lost;
+  std::map<PoolName, std::int32_t> replicas_in;
+};
+
+TEST_F(HomeForTest, TheCheapestThatIsKnownAndNeverOneThatCannotBeStarted) {
+  EXPECT_EQ(region(), "us-1");
+  lost = {{"us-1", "cpu"}};
+  EXPECT_EQ(region(), "eu-2");
+  lost.push_back({"eu-2", "cpu"});
+  EXPECT_EQ(region(), "eu-1") << "what costs nobody knows what comes last";
+}
+
+TEST_F(HomeForTest, ResidencyAndNamesHoldWhateverItCosts) {
+  deployment.placement.regions = {"eu-1", "eu-2"};
+  EXPECT_EQ(region(), "eu-2");
+  deployment.placement.pools = {"gpu"};
+  const auto none = home();
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().reason, "no_pool");
+  EXPECT_EQ(none.error().field, "placement");
+  EXPECT_THAT(none.error().message, HasSubstr("none of this installation's is in its regions and pools"));
+}
+
+TEST_F(HomeForTest, AmongEqualPricesTheOneWithTheFewestReplicas) {
+  for (PlannedPool& each : pools) each.price_micros_per_hour = 100;
+  replicas_in = {{{"eu-1", "cpu"}, 3}, {{"eu-2", "cpu"}, 1}, {{"us-1", "cpu"}, 2}};
+  EXPECT_EQ(region(), "eu-2");
+  replicas_in.erase({"us-1", "cpu"});
+  EXPECT_EQ(region(), "us-1");
+}
+
+TEST_F(HomeForTest, SomebodysOwnPoolIsForThoseWhoNameIt) {
+  pools[2].tenant = "acme";
+  EXPECT_EQ(region(), "eu-2");
+  pools[2].name = "acme";
+  deployment.placement.pools = {"acme"};
+  EXPECT_EQ(region(), "us-1");
+}
+
+TEST_F(HomeForTest, WhatSpeaksAgainstEachPoolIsSaid) {
+  pools.resize(2);
+  lost = {{"eu-1", "cpu"}};
+  pools[1].accelerator.memory_bytes = 1 << 20;
+  const auto none = home();
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().message, HasSubstr("eu-1/cpu: lost; eu-2/cpu: the weights of"));
+}
+
 }  // namespace
 }  // namespace tidegate::scheduler

@@ -95,6 +95,26 @@ class FleetAdminServiceTest : public ::testing::Test {
     wanted.set_replicas(replicas);
     return client_->call_blocking(&DoubtApi::ApplyDeployment, std::move(wanted), soon());
   }
+  static PlannedPool sim_pool(const std::string& region, std::int64_t price) {
+    PlannedPool pool;
+    pool.name = "cpu";
+    pool.region = region;
+    pool.is_local = true;
+    pool.price_micros_per_hour = price;
+    return pool;
+  }
+  /// One whose place is left to the scheduler.
+  Result<v1::Deployment> place(const std::vector<std::string>& regions, std::int32_t threads = 0) {
+    v1::Deployment wanted;
+    wanted.set_name("sim");
+    wanted.set_model("sim-fast");
+    wanted.set_variant("sim");
+    wanted.set_replicas(1);
+    wanted.set_threads(threads);
+    auto* policy = wanted.mutable_placement();
+    for (const std::string& region : regions) policy->add_regions(region);
+    return client_->call_blocking(&DoubtApi::ApplyDeployment, std::move(wanted), soon());
+  }
   Status remove() {
     v1::DeleteDeploymentRequest request;
     request.set_name("sim");
@@ -116,7 +136,7 @@ class FleetAdminServiceTest : public ::testing::Test {
   MemoryRegistry registry_;
   SchedulerMetrics metrics_{registry_};
   Catalogue catalogue_ = test_catalogue();
-  DeploymentPlanner planner_{catalogue_, {}};
+  DeploymentPlanner planner_{catalogue_, {sim_pool("eu-1", 300), sim_pool("eu-2", 200), sim_pool("us-1", 100)}};
   FakeDriver driver_;
   ForgetfulStore store_;
   IoThreads io_{1, "control"};
@@ -158,6 +178,36 @@ TEST_F(FleetAdminServiceTest, ARemovalWhoseAnswerWasLostIsDoneByTheNextOne) {
   EXPECT_TRUE(remove());
   EXPECT_EQ(wanted(), -1);
   EXPECT_EQ(remove().error().reason, "unknown_deployment");
+}
+
+TEST_F(FleetAdminServiceTest, AnEmptyPlaceIsChosenAndKeptWhileItIsAllowed) {
+  const auto made = place({"eu-1", "eu-2"});
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_EQ(made->region(), "eu-2") << "the cheapest of its regions";
+  EXPECT_EQ(made->pool(), "cpu");
+  EXPECT_EQ(made->placement().regions_size(), 2);
+  EXPECT_EQ(made->placement().lost_after_s(), kLostAfterS);
+  const auto edited = place({}, 2);
+  ASSERT_TRUE(edited);
+  EXPECT_EQ(edited->region(), "eu-2") << "where it is; a cheaper one is no reason to move what serves";
+  EXPECT_EQ(edited->rollout().region(), "eu-2");
+}
+
+TEST_F(FleetAdminServiceTest, AnEditThatForbidsItsPlaceRollsItElsewhere) {
+  ASSERT_TRUE(place({"eu-2"}));
+  const auto edited = place({"us-1"});
+  ASSERT_TRUE(edited);
+  EXPECT_EQ(edited->region(), "eu-2") << "while it serves there";
+  EXPECT_EQ(edited->rollout().region(), "us-1");
+}
+
+TEST_F(FleetAdminServiceTest, WithoutAPoolNothingIsStored) {
+  const auto refused = place({"cn-1"});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "no_pool");
+  EXPECT_EQ(refused.error().field, "placement");
+  EXPECT_EQ(place({"CN"}).error().field, "placement.regions");
+  EXPECT_EQ(wanted(), -1);
 }
 
 }  // namespace fleet_admin_service_test
