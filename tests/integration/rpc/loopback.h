@@ -14,6 +14,7 @@
 #include "base/rpc/server.h"
 #include "base/rpc/stream_writer.h"
 #include "base/rpc/unary_host.h"
+#include "base/rpc/unary_reply.h"
 #include "tests/support/eventually.h"
 #include "tests/support/run_coro.h"
 #include "tidegate/v1/fleet.grpc.pb.h"
@@ -53,12 +54,21 @@ class RouteService final : public v1::Fleet::CallbackService {
  public:
   std::function<void(StreamWriter<v1::Routes>)> watch;
   WriterOptions<v1::Routes> options;
+  std::function<void(UnaryReply<v1::DemandAck>)> report;
+  std::function<void()> on_reported;
 
   grpc::ServerWriteReactor<v1::Routes>* WatchRoutes(grpc::CallbackServerContext* context,
                                                     const v1::WatchRoutesRequest*) override {
     auto writer = StreamWriter<v1::Routes>::open(context, AuthGate::required(kToken), options);
     auto* reactor = writer.reactor();
     watch(std::move(writer));
+    return reactor;
+  }
+  grpc::ServerUnaryReactor* ReportDemand(grpc::CallbackServerContext* context, const v1::DemandReport*,
+                                         v1::DemandAck* response) override {
+    auto reply = UnaryReply<v1::DemandAck>::open(context, response, on_reported);
+    auto* reactor = reply.reactor();
+    report(std::move(reply));
     return reactor;
   }
 };
