@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -39,6 +41,12 @@ grammar::ToolFraming hermes() {
   return framing;
 }
 
+grammar::ToolFraming framing_of(ToolSyntax syntax) {
+  if (syntax == ToolSyntax::kDeepSeekFenced) return grammar::ToolFraming::deepseek_v3();
+  if (syntax == ToolSyntax::kDeepSeekPlain) return grammar::ToolFraming::deepseek_v31();
+  return hermes();
+}
+
 Result<std::shared_ptr<const grammar::Grammar>> calls_of(const ToolOffer& offer, ToolSyntax syntax) {
   if (syntax == ToolSyntax::kNone) return unsupported("tool_choice", "leave the choice to the model ('auto').");
   const bool is_one = offer.choice.mode == ToolChoice::Mode::kFunction;
@@ -46,13 +54,42 @@ Result<std::shared_ptr<const grammar::Grammar>> calls_of(const ToolOffer& offer,
   for (const ToolSpec& tool : offer.tools) {
     if (!is_one || tool.name == offer.choice.name) tools.push_back({tool.name, tool.parameters});
   }
-  grammar::ToolFraming framing = hermes();
-  if (syntax == ToolSyntax::kDeepSeekFenced) framing = grammar::ToolFraming::deepseek_v3();
-  if (syntax == ToolSyntax::kDeepSeekPlain) framing = grammar::ToolFraming::deepseek_v31();
   const std::uint32_t calls_max = is_one || !offer.is_parallel ? 1 : kCallsMax;
-  auto compiled = grammar::Grammar::from_tool_calls(tools, grammar::ToolMode::kRequired, framing, calls_max);
+  auto compiled =
+      grammar::Grammar::from_tool_calls(tools, grammar::ToolMode::kRequired, framing_of(syntax), calls_max);
   if (!compiled) return unsupported_schema("tools", compiled.error());
   return *std::move(compiled);
+}
+
+/// The model may call or not; if it does, something was promised of the call.
+bool is_held_to_its_tools(const ToolOffer& offer, ToolSyntax syntax) {
+  return offer.choice.mode == ToolChoice::Mode::kAuto && syntax != ToolSyntax::kNone &&
+         offer.format.kind == ResponseFormat::Kind::kText && std::ranges::any_of(offer.tools, &ToolSpec::strict);
+}
+
+/// Of the tool that an error of from_tool_calls() speaks of; nullopt: of all together.
+std::optional<std::size_t> tool_of(const Error& error) {
+  constexpr std::string_view kBegin = "tools[";
+  std::size_t index = 0;
+  if (!error.field.starts_with(kBegin)) return std::nullopt;
+  const auto parsed = std::from_chars(error.field.data() + kBegin.size(), error.field.data() + error.field.size(), index);
+  return parsed.ec == std::errc() ? std::optional(index) : std::nullopt;
+}
+
+/// A schema that this engine cannot keep is left to whoever reads the call: the request is not refused for it, as a forced call would be.
+std::shared_ptr<const grammar::Grammar> perhaps_calls_of(const ToolOffer& offer, ToolSyntax syntax) {
+  std::vector<grammar::ToolSignature> tools;
+  for (const ToolSpec& tool : offer.tools) {
+    tools.push_back({tool.name, tool.strict ? std::string_view(tool.parameters) : std::string_view()});
+  }
+  const std::uint32_t calls_max = offer.is_parallel ? kCallsMax : 1;
+  while (true) {
+    auto compiled = grammar::Grammar::from_tool_calls(tools, grammar::ToolMode::kAuto, framing_of(syntax), calls_max);
+    if (compiled) return *std::move(compiled);
+    const std::optional<std::size_t> bad = tool_of(compiled.error());
+    if (!bad || *bad >= tools.size() || tools[*bad].parameters_json.empty()) return nullptr;
+    tools[*bad].parameters_json = {};
+  }
 }
 
 Result<std::shared_ptr<const grammar::Grammar>> format_of(const ResponseFormat& format) {
@@ -64,11 +101,11 @@ Result<std::shared_ptr<const grammar::Grammar>> format_of(const ResponseFormat& 
 
 /// Equal texts ask for equal grammars; "" asks for none.
 std::string form_of(const ToolOffer& offer, ToolSyntax syntax) {
-  if (offer.choice.is_forced()) {
+  if (offer.choice.is_forced() || is_held_to_its_tools(offer, syntax)) {
     std::string form = fmt::format("calls {} {} {} {}", static_cast<int>(syntax), static_cast<int>(offer.choice.mode),
                                    offer.is_parallel, offer.choice.name);
     for (const ToolSpec& tool : offer.tools) {
-      form += fmt::format("\n{} {} {}", tool.name, tool.parameters.size(), tool.parameters);
+      form += fmt::format("\n{} {} {} {}", tool.name, tool.strict, tool.parameters.size(), tool.parameters);
     }
     return form;
   }
@@ -84,6 +121,7 @@ std::string form_of(const ToolOffer& offer, ToolSyntax syntax) {
 
 Result<std::shared_ptr<const grammar::Grammar>> constraint_of(const ToolOffer& offer, ToolSyntax syntax) {
   if (offer.choice.is_forced()) return calls_of(offer, syntax);
+  if (is_held_to_its_tools(offer, syntax)) return perhaps_calls_of(offer, syntax);
   switch (offer.format.kind) {
     case ResponseFormat::Kind::kText: break;
     case ResponseFormat::Kind::kJsonObject: return grammar::Grammar::json_object();

@@ -18,7 +18,9 @@ namespace tidegate::worker {
 ///   tool_choice of one function     one call of that tool            Grammar::from_tool_calls
 ///   response_format json_schema     content that follows its schema  Grammar::from_json_schema
 ///   response_format json_object     content that is a JSON object    Grammar::json_object
-///   anything else                   null: strict tools of a free choice included, whose arguments are the model's own
+///   strict tools, a free choice     text, then perhaps calls of any of the tools: those of a strict one follow its schema, as far as it
+///                                   can be kept; all others have an object for arguments
+///   anything else                   null: what tools that are not strict are called with is the model's own
 ///
 /// `syntax`: how the model writes calls.
 /// Fails: invalid_argument/unsupported_response_format with the request's field, and the place and keyword of a schema

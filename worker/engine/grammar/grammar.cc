@@ -75,7 +75,8 @@ Status check_framing(const ToolFraming& framing, ToolMode mode) {
                     "a piece of the framing of tool calls is empty or no text", "framing");
     }
   }
-  if (mode == ToolMode::kAuto && (framing.before_calls.empty() || !framing.before_calls[0].control)) {
+  const std::vector<FramePiece>& begin = framing.before_calls.empty() ? framing.before_name : framing.before_calls;
+  if (mode == ToolMode::kAuto && (begin.empty() || !begin[0].control)) {
     return fail(Code::kInvalidArgument, "schema_invalid",
                 "calls after free text must begin with a control token, or text could not be told from them",
                 "framing");

@@ -48,7 +48,7 @@ struct ToolFraming {
 };
 
 enum class ToolMode : std::uint8_t {
-  kAuto,      ///< text, then perhaps calls; before_calls must begin with a control piece
+  kAuto,      ///< text, then perhaps calls, whose frame must begin with a control piece
   kRequired,  ///< at least one call and nothing else
 };
 

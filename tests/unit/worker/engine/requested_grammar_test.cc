@@ -92,6 +92,61 @@ TEST(RequestedGrammar, AForcedCallIsOneInTheModelsOwnMarks) {
   EXPECT_TRUE(calls.accept("now"));
 }
 
+/// What the model may do, in DeepSeek's fenced form: whether the text, then a call of `pick` with these arguments, is taken.
+bool may_pick(const std::shared_ptr<const grammar::Grammar>& rules, std::string_view arguments) {
+  using grammar::TokenKind;
+  grammar::Matcher matcher(rules);
+  const auto mark = [&](std::string_view text) { return matcher.accept(text, TokenKind::kControl); };
+  return matcher.accept("Let me see: <tool> {\"\n") && matcher.can_end() && mark("<｜tool▁calls▁begin｜>") &&
+         mark("<｜tool▁call▁begin｜>") && matcher.accept("function") && mark("<｜tool▁sep｜>") &&
+         matcher.accept("pick\n```json\n") && matcher.accept(arguments) && matcher.accept("\n```") &&
+         mark("<｜tool▁call▁end｜>") && mark("<｜tool▁calls▁end｜>") && matcher.can_end();
+}
+
+TEST(RequestedGrammar, OfAStrictToolTheArgumentsFollowAndTheChoiceStaysFree) {
+  GenerateRequest request = asking(ToolChoice::Mode::kAuto);
+  request.offer.tools[1].strict = true;
+  const auto free = constraint_of(request.offer, ToolSyntax::kDeepSeekFenced);
+  ASSERT_TRUE(free && *free) << free.error().to_string();
+  EXPECT_TRUE(may_pick(*free, R"({"n": 1})"));
+  EXPECT_FALSE(may_pick(*free, R"({"n": 2})"));
+  EXPECT_FALSE(may_pick(*free, "{}"));
+
+  grammar::Matcher hermes(constraint_of(request.offer, ToolSyntax::kHermes).value());
+  EXPECT_TRUE(hermes.accept("Well.\n"));
+  EXPECT_TRUE(hermes.accept("<tool_call>", grammar::TokenKind::kControl));
+  EXPECT_TRUE(hermes.accept("\n{\"name\": \"now\", \"arguments\": {\"any\": [1]}}\n")) << "not strict: an object";
+  EXPECT_TRUE(hermes.accept("</tool_call>", grammar::TokenKind::kControl));
+  EXPECT_TRUE(hermes.can_end());
+
+  EXPECT_EQ(constraint_of(request.offer, ToolSyntax::kNone).value(), nullptr) << "it has no way to call";
+  request.offer.choice.mode = ToolChoice::Mode::kNone;
+  EXPECT_EQ(constraint_of(request.offer, ToolSyntax::kDeepSeekFenced).value(), nullptr);
+}
+
+TEST(RequestedGrammar, AStrictToolThatCannotBeKeptIsRefusedOnlyWhereItIsForced) {
+  GenerateRequest request = asking(ToolChoice::Mode::kAuto);
+  request.offer.tools[1].strict = true;
+  request.offer.tools.push_back({"odd", "", R"({"properties":{"x":{"not":{}}}})", true});
+  const auto free = constraint_of(request.offer, ToolSyntax::kDeepSeekFenced);
+  ASSERT_TRUE(free && *free) << free.error().to_string();
+  EXPECT_TRUE(may_pick(*free, R"({"n": 1})"));
+  EXPECT_FALSE(may_pick(*free, "{}")) << "the others are kept";
+  request.offer.choice.mode = ToolChoice::Mode::kRequired;
+  EXPECT_FALSE(constraint_of(request.offer, ToolSyntax::kDeepSeekFenced));
+}
+
+TEST(RequestedGrammar, AFormatGoesBeforeAFreeChoiceOfStrictTools) {
+  GenerateRequest request = asking(ToolChoice::Mode::kAuto);
+  request.offer.tools[1].strict = true;
+  request.offer.format = {ResponseFormat::Kind::kJsonSchema, kNumber, true};
+  const auto format = constraint_of(request.offer, ToolSyntax::kDeepSeekFenced);
+  ASSERT_TRUE(format && *format);
+  grammar::Matcher matcher(*format);
+  EXPECT_FALSE(matcher.accept("Let"));
+  EXPECT_TRUE(matcher.accept(R"({"n": 1})"));
+}
+
 TEST(RequestedGrammar, WhatCannotBeKeptIsRefusedByFieldPlaceAndKeyword) {
   const auto format = constraint_of(formatted(R"({"properties":{"x":{"not":{}}}})").offer, ToolSyntax::kNone);
   ASSERT_FALSE(format);
@@ -210,6 +265,34 @@ TEST(RequestedGrammar, TheEngineMakesACallThatIsDemanded) {
   EXPECT_EQ(finish, FinishReason::kToolCalls);
   ASSERT_EQ(calls.size(), 1U);
   EXPECT_EQ(calls[0].name, "pick");
+  const auto arguments = json::parse(calls[0].arguments);
+  ASSERT_TRUE(arguments) << calls[0].arguments;
+  EXPECT_EQ(arguments->at("n"), 1);
+}
+
+TEST(RequestedGrammar, TheEngineHoldsACallThatTheModelChoseToWhatIsStrict) {
+  test::SimClock clock;
+  auto backend = std::make_unique<FakeBackend>();
+  backend->mutable_facts().context_max = 4'096;
+  auto created = EngineCore::create(std::move(backend), calling_model(), roomy(), 99, clock);
+  ASSERT_TRUE(created) << created.error().to_string();
+  EngineCore& engine = **created;
+  GenerateRequest request = asking(ToolChoice::Mode::kAuto);
+  request.offer.tools.erase(request.offer.tools.begin());
+  request.offer.tools[0].strict = true;
+  request.offer.is_parallel = false;
+  request.sampling.logit_bias = {{FakeBackend::kFirstPaddingId, 100}};  // the mark that begins calls: its choice
+  ASSERT_TRUE(engine.submit(std::move(request)));
+  ToolCallDeltas calls;
+  std::optional<FinishReason> finish;
+  for (int step = 0; !engine.idle() && step < 10'000; ++step) {
+    for (SequenceEvent& event : engine.step()) {
+      append_calls(calls, std::move(event.tool_calls));
+      finish = event.finish;
+    }
+  }
+  EXPECT_EQ(finish, FinishReason::kToolCalls);
+  ASSERT_EQ(calls.size(), 1U);
   const auto arguments = json::parse(calls[0].arguments);
   ASSERT_TRUE(arguments) << calls[0].arguments;
   EXPECT_EQ(arguments->at("n"), 1);
