@@ -29,17 +29,18 @@ class FakeFleet final : public v1::Fleet::CallbackService {
     auto stream = std::make_shared<Stream>(Stream::open(context, rpc::AuthGate::required("secret")));
     auto* reactor = stream->reactor();
     {
-      const std::lock_guard lock(mutex_);
-      stream_ = stream;
-      ++links_;
+      const std::lock_guard lock(seen_->mutex);
+      seen_->stream = stream;
+      ++seen_->links;
     }
+    // What is consumed may outlive us: its end comes on its executor, after the server's.
     stream->consume(
         executor_,
-        [this, stream](v1::WorkerReport report) {
-          const std::lock_guard lock(mutex_);
-          reports_.push_back(std::move(report));
+        [seen = seen_, stream](v1::WorkerReport report) {
+          const std::lock_guard lock(seen->mutex);
+          seen->reports.push_back(std::move(report));
         },
-        [this](const Status&) { ++ends_; });
+        [](const Status&) {});
     return reactor;
   }
 
@@ -47,26 +48,28 @@ class FakeFleet final : public v1::Fleet::CallbackService {
     v1::WorkerCommand command;
     command.set_term(term);
     drain ? command.set_drain(true) : command.set_welcome(true);
-    const std::lock_guard lock(mutex_);
-    ASSERT_TRUE(stream_->write(command));
+    const std::lock_guard lock(seen_->mutex);
+    ASSERT_TRUE(seen_->stream->write(command));
   }
   std::vector<v1::WorkerReport> reports() const {
-    const std::lock_guard lock(mutex_);
-    return reports_;
+    const std::lock_guard lock(seen_->mutex);
+    return seen_->reports;
   }
   int links() const {
-    const std::lock_guard lock(mutex_);
-    return links_;
+    const std::lock_guard lock(seen_->mutex);
+    return seen_->links;
   }
 
  private:
   using Stream = rpc::BidiServer<v1::WorkerReport, v1::WorkerCommand>;
+  struct Seen {
+    std::mutex mutex;
+    std::shared_ptr<Stream> stream;
+    std::vector<v1::WorkerReport> reports;
+    int links = 0;
+  };
   Executor executor_;
-  mutable std::mutex mutex_;
-  std::shared_ptr<Stream> stream_;
-  std::vector<v1::WorkerReport> reports_;
-  int links_ = 0;
-  std::atomic<int> ends_ = 0;
+  std::shared_ptr<Seen> seen_ = std::make_shared<Seen>();
 };
 
 class SchedulerLinkTest : public ::testing::Test {
